@@ -1,0 +1,260 @@
+"""Checks of what callers pass in, made before anything is sent.
+
+Pure: no I/O. Every check raises `ValueError` or `TypeError` with the name of the argument and the reason. Where the value may
+be a secret or a phone number the message leaves it out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json as stdlib_json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote
+
+from yarl import URL
+
+# The allow-list of `POST /hooks`.
+EVENTS: Final = ("call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed")
+
+MAX_LIMIT: Final = 1000
+MAX_TARGET_URL: Final = 512
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
+_DIGITS: Final = re.compile(r"[0-9]+")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
+
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+# Set by the client on every request, or by the transport to frame it.
+_OWN_HEADERS: Final = frozenset({
+    "accept", "authorization", "connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade",
+    "user-agent",
+})  # fmt: skip
+
+
+def text(name: str, value: object) -> str:
+    """Require a `str`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    return value
+
+
+def utc(name: str, value: object) -> datetime:
+    """Require an aware datetime, and give the same instant in UTC.
+
+    In UTC, because Python compares and adds two times of one zone by the wall clock, which is wrong across a change of offset.
+    """
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise ValueError(f"{name} must be timezone-aware: {value.isoformat()} could be any of many instants")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name} is out of range in UTC: {value.isoformat()}") from None
+
+
+def window(start: object, end: object) -> tuple[datetime | None, datetime | None]:
+    """Require `start` and `end` to be aware datetimes in order, or `None`."""
+    first = None if start is None else utc("start", start)
+    last = None if end is None else utc("end", end)
+    if first is not None and last is not None and first > last:
+        raise ValueError(f"start must not be after end: {first.isoformat()} is after {last.isoformat()}")
+    return first, last
+
+
+def limit(value: object) -> int:
+    """Require a whole number from 1 to 1000 (reference: `GET /cdrs`, limit)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"limit must be an int, not {type(value).__name__}")
+    if not 1 <= value <= MAX_LIMIT:
+        raise ValueError(f"limit must be from 1 to {MAX_LIMIT}, not {value}")
+    return value
+
+
+def number(name: str, value: object) -> str:
+    """Require a phone number in E.164 form, in ASCII (reference: `POST /calls`)."""
+    if not _E164.fullmatch(text(name, value)):
+        raise ValueError(f"{name} must be in E.164 form: + and 2 to 15 ASCII digits, the first not 0, as +14155551234")
+    return str(value)
+
+
+def agent_id(value: object) -> str:
+    """Require the id of an AI agent: ASCII digits (reference: `POST /calls`)."""
+    if not _DIGITS.fullmatch(text("ai_agent_id", value)):
+        raise ValueError(f"ai_agent_id must be ASCII digits, as '27', not {value!r}")
+    return str(value)
+
+
+def event(value: object) -> str:
+    """Require an event of the allow-list (reference: `POST /hooks`)."""
+    if text("event", value) not in EVENTS:
+        raise ValueError(f"event must be one of {', '.join(EVENTS)}, not {value!r}")
+    return str(value)
+
+
+def target_url(value: object) -> str:
+    """Require an https URL of at most 512 characters (reference: `POST /hooks`)."""
+    url = text("target_url", value)
+    if len(url) > MAX_TARGET_URL:
+        raise ValueError(f"target_url must have at most {MAX_TARGET_URL} characters, not {len(url)}")
+    if not url.startswith("https://"):
+        raise ValueError("target_url must start with https://")
+    if not url.isprintable() or " " in url:
+        raise ValueError("target_url must not contain spaces or control characters")
+    if not _parsed("target_url", url).host:
+        raise ValueError("target_url must name a host")
+    return url
+
+
+def hook_id(value: object) -> str:
+    """Require a UUID in its usual form (reference: `DELETE /hooks/{id}`)."""
+    if not _UUID.fullmatch(text("hook_id", value)):
+        raise ValueError(f"hook_id must be a UUID, as 8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31, not {value!r}")
+    return str(value)
+
+
+def token_problem(value: object) -> Exception | None:
+    """Say what is wrong with a token that cannot stand in a header.
+
+    It returns the error, for the caller to raise once the token has left its own variables: a traceback that shows them must not
+    show the token.
+    """
+    if not isinstance(value, str):
+        return TypeError(f"token must be a str, not {type(value).__name__}")
+    if not _VISIBLE_ASCII.fullmatch(value):
+        return ValueError(
+            "token must be visible ASCII without spaces; is it empty, or is there a line break at its end?"
+        )
+    return None
+
+
+def seconds(name: str, value: object) -> float:
+    """Require a finite number of seconds above 0."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} must be a finite number of seconds above 0, not {value}")
+    return float(value)
+
+
+def whole(name: str, value: object, *, at_least: int = 1) -> int:
+    """Require a whole number of `at_least` or more."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < at_least:
+        raise ValueError(f"{name} must be {at_least} or more, not {value}")
+    return value
+
+
+def base_url(value: object, *, allow_plain_http: bool) -> URL:
+    """Require an http(s) URL to put paths under; plain http only to this machine, unless it is allowed."""
+    if not isinstance(value, (str, URL)):
+        raise TypeError(f"base_url must be a str, not {type(value).__name__}")
+    url = _parsed("base_url", value)
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError("base_url must be an absolute http or https URL")
+    if url.user is not None or url.password is not None:
+        raise ValueError("base_url must not hold credentials")
+    if url.raw_query_string or url.raw_fragment:
+        raise ValueError("base_url must not have a query or a fragment")
+    if url.scheme == "http" and not allow_plain_http and not _is_loopback(url.host):
+        raise ValueError(
+            f"base_url: plain http would send the token to {url.host} for anyone to read; use https, or allow_plain_http=True"
+        )
+    return url.with_path(url.raw_path.rstrip("/"), encoded=True)
+
+
+def method(value: object) -> str:
+    """Require one of HTTP's methods, in capitals."""
+    if text("method", value) not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}, not {value!r}")
+    return str(value)
+
+
+def path(value: object) -> str:
+    """Require a path that stays below the base URL, without a query."""
+    route = text("path", value)
+    if "://" in route or route.startswith("//"):
+        raise ValueError("path must be a path below the base URL, as /numbers, not an absolute URL")
+    if not route.startswith("/"):
+        raise ValueError("path must start with /")
+    if "?" in route or "#" in route:
+        raise ValueError("path must have no query or fragment; pass params instead")
+    decoded = unquote(route)
+    if "\\" in decoded or not decoded.isprintable():
+        raise ValueError("path must not contain backslashes or control characters")
+    if any(segment in {".", ".."} for segment in decoded.split("/")):
+        raise ValueError("path must not contain . or .. segments")
+    return route
+
+
+def params(value: object) -> dict[str, str]:
+    """Require a mapping of names to texts or numbers, and give all as text."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"params must be a mapping, not {type(value).__name__}")
+    for name, item in value.items():
+        if not isinstance(name, str) or not isinstance(item, (str, int, float)) or isinstance(item, bool):
+            raise TypeError(f"params must map str to str, int or float; {name!r} does not")
+    return {name: str(item) for name, item in value.items()}
+
+
+def headers(value: object) -> dict[str, str]:
+    """Require a mapping of header names to values, without those that the client sets itself."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"headers must be a mapping, not {type(value).__name__}")
+    for name, item in value.items():
+        if not isinstance(name, str) or not isinstance(item, str):
+            raise TypeError("headers must map str to str")
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(item):
+            raise ValueError(f"headers: {name!r} or its value has a character that no header may have")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"headers must not hold {name}: the client sets it")
+    return dict(value)
+
+
+def json(name: str, value: object) -> Any:
+    """Require a value that JSON can hold. Not NaN or infinity: written all the same, they would spoil the whole body."""
+    try:
+        stdlib_json.dumps(value, allow_nan=False)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply to be written as JSON") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} cannot be written as JSON: {error}") from None
+    return value
+
+
+def metadata(value: object) -> Any:
+    """Require a mapping with text keys that JSON can hold (reference: `POST /calls`, metadata)."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"metadata must be a mapping, not {type(value).__name__}")
+    if not all(isinstance(key, str) for key in value):
+        raise TypeError("metadata must have str keys")
+    return json("metadata", dict(value))
+
+
+def _parsed(name: str, value: str | URL) -> URL:
+    try:
+        return URL(value)
+    except ValueError:
+        # The parser's own message may quote the URL, and with it credentials.
+        raise ValueError(f"{name} is not a valid URL") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,133 @@
+"""The payloads of the API: frozen attrs classes, named as the reference names them, in snake case.
+
+Enumerations (disposition, account type, status, event) are plain strings: the API may add values, and a value that
+this release does not know must come through unchanged, also through `pickle`. Every class keeps the fields that the
+API adds later in `extra`, under the names that the API gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from attrs import field, frozen
+
+
+def _extra() -> Any:
+    """Make the field `extra`. It is left out of the hash, because a dict has none and records belong into sets."""
+    return field(factory=dict, hash=False, kw_only=True)
+
+
+@frozen
+class Identity:
+    """The customer that owns the token (reference: `GET /me`)."""
+
+    customer_id: str
+    company_name: str
+    primary_contact_email: str
+    extra: Mapping[str, Any] = _extra()
+
+
+@frozen
+class Balance:
+    """A snapshot of the account's balance (reference: `GET /balance`).
+
+    Attributes:
+        balance: Money in `currency`, digit for digit as the API wrote it.
+        currency: The currency's code, such as `USD`.
+        account_type: `prepaid`, or another type of account.
+        credit_limit: Money in `currency`, or `None` where the account has no limit.
+        blocked: Whether the account is blocked.
+        stale: Whether the snapshot is out of date.
+    """
+
+    balance: Decimal
+    currency: str
+    account_type: str
+    credit_limit: Decimal | None
+    blocked: bool
+    stale: bool
+    extra: Mapping[str, Any] = _extra()
+
+
+@frozen
+class Agent:
+    """A SIP line (reference: `GET /agents`). `created_at` is in UTC."""
+
+    id: str
+    sip_username: str
+    label: str
+    created_at: datetime
+    extra: Mapping[str, Any] = _extra()
+
+
+@frozen
+class CallRecord:
+    """One call detail record (reference: `GET /cdrs`).
+
+    Attributes:
+        id: The call's id. The legs of one call may share it.
+        start_time: When the call started, in UTC.
+        duration: Seconds from start to end.
+        billsec: Seconds that are billed.
+        src: The caller's number.
+        dst: The number that was called.
+        disposition: `ANSWERED`, or another outcome.
+        sip_username: The SIP line that made the call.
+        sell_price_cents: The price in cents of `currency`.
+        currency: The currency's code.
+        country: The destination's country.
+        did: The DID number, where there was one.
+    """
+
+    id: str
+    start_time: datetime
+    duration: int
+    billsec: int
+    src: str | None = None
+    dst: str | None = None
+    disposition: str | None = None
+    sip_username: str | None = None
+    sell_price_cents: int | None = None
+    currency: str | None = None
+    country: str | None = None
+    did: str | None = None
+    extra: Mapping[str, Any] = _extra()
+
+
+@frozen
+class CdrPage:
+    """One answer of `GET /cdrs`.
+
+    Attributes:
+        count: The number of records that the server states; the reference leaves open whether rows or matches.
+        calls: The records, in the server's order.
+        complete: False where the page may have been clipped, because it holds `limit` rows or fewer than `count`.
+    """
+
+    count: int
+    calls: tuple[CallRecord, ...]
+    complete: bool
+    extra: Mapping[str, Any] = _extra()
+
+
+@frozen
+class QueuedCall:
+    """A call that was accepted (reference: `POST /calls`). `status` is `queued`."""
+
+    call_id: str
+    status: str
+    extra: Mapping[str, Any] = _extra()
+
+
+@frozen
+class Hook:
+    """A webhook subscription (reference: `POST /hooks`). The API shows `secret` this once."""
+
+    id: str
+    secret: str = field(repr=False)
+    event: str
+    target_url: str
+    extra: Mapping[str, Any] = _extra()

@@ -1,0 +1,213 @@
+"""`AsyncClient`: the way in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from unlimcall_async import _arguments
+from unlimcall_async._codec import decode, decode_agents
+from unlimcall_async.cdrs.resource import Cdrs
+from unlimcall_async.http.caller import Caller
+from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
+from unlimcall_async.http.limiter import Limiters, RateLimits
+from unlimcall_async.http.messages import Authorization, RawResponse
+from unlimcall_async.http.pool import Pool
+from unlimcall_async.http.retry import RetryPolicy
+from unlimcall_async.models import Agent, Balance, Identity
+from unlimcall_async.resources import Calls, Hooks
+
+if TYPE_CHECKING:
+    import aiohttp
+
+PRODUCTION_URL: Final = "https://app.unlimcall.com/api/v1"
+
+
+class AsyncClient:
+    """A client of the UnlimCall API, version 1.
+
+    One client has one pool of connections and one set of rate limits: share it. It opens its pool at the first call, in the event
+    loop that runs then, and stays in that loop. Close it with `async with` or `aclose()`.
+
+    Args:
+        token: The bearer token; `None` for the environment's `UNLIMCALL_TOKEN`.
+        base_url: Where the API is; `None` for the environment's `UNLIMCALL_BASE_URL`, else production.
+        timeout: Seconds for each attempt, from connecting to the last byte. Waits for a rate limit do not count.
+        retry: When to try again.
+        rate_limits: How many requests each endpoint takes.
+        max_connections: How many requests may be under way at once.
+        session: An aiohttp session to use. Its headers, redirects, middlewares and `raise_for_status` are overridden where they
+            would break what this client promises. It is never closed.
+        allow_plain_http: Allow plain http, which shows the token to the network, to other hosts than this machine.
+
+    Attributes:
+        cdrs: Call detail records.
+        calls: Outbound calls.
+        hooks: Webhook subscriptions.
+
+    Raises:
+        ValueError, TypeError: An argument is wrong; the message names it.
+    """
+
+    cdrs: Cdrs
+    calls: Calls
+    hooks: Hooks
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        rate_limits: RateLimits | None = None,
+        max_connections: int = 100,
+        session: aiohttp.ClientSession | None = None,
+        allow_plain_http: bool = False,
+    ) -> None:
+        # First of all: no frame that shows up in a traceback may hold the bare token.
+        authorization = _authorization(token)
+        del token
+        if isinstance(authorization, Exception):
+            raise authorization
+        url = base_url if base_url is not None else os.environ.get("UNLIMCALL_BASE_URL") or PRODUCTION_URL
+        if session is not None:
+            _check_session(session)
+        pool = Pool(session, _arguments.whole("max_connections", max_connections))
+        self._is_view = False
+        self._bind(
+            Caller(
+                _arguments.base_url(url, allow_plain_http=allow_plain_http),
+                authorization,
+                pool,
+                _arguments.seconds("timeout", timeout),
+                _instance("retry", retry, RetryPolicy, RetryPolicy()),
+                Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
+            )
+        )
+
+    def _bind(self, caller: Caller) -> None:
+        self._caller = caller
+        self.cdrs = Cdrs(caller)
+        self.calls = Calls(caller)
+        self.hooks = Hooks(caller)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        rate_limits: RateLimits | None = None,
+    ) -> Self:
+        """Give a view of this client with other options; `None` keeps what this client has.
+
+        The view uses the same connections, and the same rate limits unless it is given its own. To close it ends its own calls;
+        the connections are closed with the client that it came from.
+        """
+        caller = self._caller
+        view = object.__new__(type(self))
+        view._is_view = True
+        view._bind(
+            Caller(
+                caller.base_url,
+                caller.authorization,
+                caller.pool,
+                caller.timeout if timeout is None else _arguments.seconds("timeout", timeout),
+                _instance("retry", retry, RetryPolicy, caller.policy),
+                caller.limiters if rate_limits is None else Limiters(_instance("rate_limits", rate_limits, RateLimits)),
+            )
+        )
+        return view
+
+    async def me(self) -> Identity:
+        """Tell whose token this is; a cheap probe of it (reference: `GET /me`, any valid token)."""
+        return await self._caller.fetch(ME, partial(decode, model=Identity))
+
+    async def balance(self) -> Balance:
+        """Read the account's balance (reference: `GET /balance`, scope `read:balance`)."""
+        return await self._caller.fetch(BALANCE, partial(decode, model=Balance))
+
+    async def agents(self) -> list[Agent]:
+        """List the SIP lines of the account (reference: `GET /agents`, scope `read:agents`).
+
+        Raises:
+            ResponseError: The answer counts more agents than it holds, among other reasons.
+        """
+        return await self._caller.fetch(AGENTS, decode_agents)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | float] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RawResponse:
+        """Make any request below the base URL; for what the API adds before this package does.
+
+        It is retried, waits and fails as the named calls do. A path that the reference does not describe has no rate limit, and is
+        repeated only where HTTP calls its method idempotent: never POST or PATCH.
+
+        Args:
+            method: `GET`, `HEAD`, `OPTIONS`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: The path below the base URL, as `/numbers`.
+            params: The query.
+            json: The body, to be written as JSON; `None` for no body.
+            headers: Further headers. Those that the client sets itself are refused.
+        """
+        endpoint = endpoint_at(_arguments.method(method), _arguments.path(path))
+        body = _arguments.json("json", json)
+        query = _arguments.params(params)
+        return await self._caller.call(endpoint, path, params=query, json=body, headers=_arguments.headers(headers))
+
+    async def aclose(self) -> None:
+        """Close the client: end the calls that are under way, and close the connections. Closing twice is fine.
+
+        A call that is ended so raises `ClientClosedError`, which tells whether its outcome is unknown.
+        """
+        await self._caller.aclose()
+        if not self._is_view:
+            await self._caller.pool.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._caller.check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._caller.is_closed else "open"
+        return f"<{type(self).__name__} {self._caller.base_url} {state}>"
+
+
+def _authorization(token: str | None) -> Authorization | Exception:
+    """Make the header, or the error that says why not; the error is for a frame to raise that no longer holds the token."""
+    if token is None:
+        token = os.environ.get("UNLIMCALL_TOKEN", "").strip() or None
+    if token is None:
+        return ValueError("token is missing: pass it, or set UNLIMCALL_TOKEN")
+    return _arguments.token_problem(token) or Authorization.of(token)
+
+
+_T = TypeVar("_T")
+
+
+def _instance(name: str, value: _T | None, kind: type[_T], default: _T | None = None) -> _T:
+    chosen = default if value is None else value
+    if not isinstance(chosen, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+    return chosen
+
+
+def _check_session(session: object) -> None:
+    import aiohttp  # noqa: PLC0415 # whoever has a session has imported it; nobody else should have to
+
+    if not isinstance(session, aiohttp.ClientSession):
+        raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")

@@ -1,0 +1,178 @@
+"""From an answer to its meaning: the answer itself, or the error that it stands for.
+
+Pure: no I/O. The reference names the error codes but not the body that carries them, so every shape that such APIs use is read.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+
+from unlimcall_async.errors import (
+    AccountNotProvisionedError,
+    AgentNotFoundError,
+    AgentNotProvisionedError,
+    APIError,
+    AuthenticationError,
+    ConflictError,
+    DialerRequiredError,
+    EngineNotConfiguredError,
+    InvalidInputError,
+    InvalidRequestError,
+    InvalidTimestampError,
+    NotFoundError,
+    OriginateFailedError,
+    RateLimitedError,
+    ResponseError,
+    ServerError,
+    SuspendedError,
+    UnlimCallError,
+    WindowOrderError,
+    WindowTooWideError,
+)
+from unlimcall_async.http.messages import Authorization, RawResponse, Request
+
+BY_STATUS: Final[Mapping[int, type[APIError]]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    403: SuspendedError,
+    404: NotFoundError,
+    409: ConflictError,
+    429: RateLimitedError,
+}
+
+BY_CODE: Final[Mapping[str, type[APIError]]] = {
+    "unauthorized": AuthenticationError,
+    "suspended": SuspendedError,
+    "internal_error": ServerError,
+    "invalid_timestamp": InvalidTimestampError,
+    "till_must_be_after_from": WindowOrderError,
+    "window_too_wide": WindowTooWideError,
+    "account_not_provisioned": AccountNotProvisionedError,
+    "invalid_input": InvalidInputError,
+    "ai_agent_not_found": AgentNotFoundError,
+    "ai_agent_not_provisioned": AgentNotProvisionedError,
+    "dialer_required": DialerRequiredError,
+    "engine_not_configured": EngineNotConfiguredError,
+    "originate_failed": OriginateFailedError,
+    "not_found": NotFoundError,
+}
+
+# By the reference these say that no call was placed; any other 5xx leaves it open.
+_NOTHING_DONE: Final = (OriginateFailedError, EngineNotConfiguredError)
+
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_MAX_DETAIL: Final = 500
+# Shorter tokens do not exist; striking one out would mangle ordinary words.
+_MIN_TOKEN: Final = 8
+
+
+def failure_of(
+    request: Request, answer: RawResponse, authorization: Authorization, now: datetime
+) -> UnlimCallError | None:
+    """Give the error that an answer stands for, or `None` for a good one. `now` is used to read a date in `Retry-After`."""
+    if 200 <= answer.status < 300:
+        return None
+    if not 400 <= answer.status < 600:
+        return _unexpected_status(request, answer)
+    code, detail = read_error_body(answer.body)
+    kind = _class_of(answer.status, code)
+    return kind(
+        answer.status,
+        code,
+        detail and _without_token(detail, authorization),
+        request.method,
+        request.path,
+        _headers_without_token(answer.headers, authorization),
+        _without_token(answer.body.decode("latin-1"), authorization).encode("latin-1"),
+        retry_after(answer.headers, now),
+        outcome_unknown=answer.status >= 500 and not request.endpoint.repeatable and kind not in _NOTHING_DONE,
+    )
+
+
+def _unexpected_status(request: Request, answer: RawResponse) -> ResponseError:
+    redirect = 300 <= answer.status < 400
+    reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
+    unsafe = not request.endpoint.repeatable
+    return ResponseError(answer.status, "status", reason, request.method, request.path, outcome_unknown=unsafe)
+
+
+def _class_of(status: int, code: str | None) -> type[APIError]:
+    """The class of the code, where it agrees with the status; the status is what proxies and retries go by."""
+    group = ServerError if status >= 500 else BY_STATUS.get(status, APIError)
+    kind = BY_CODE.get(code or "", group)
+    return kind if issubclass(kind, group) else group
+
+
+def read_error_body(body: bytes) -> tuple[str | None, str | None]:
+    """Find the code and the words in the body of an error, whatever its shape."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_text(body.decode("utf-8", "replace"))
+    if isinstance(value, str):
+        return _read_text(value)
+    return _read_object(value) if isinstance(value, dict) else (None, None)
+
+
+def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
+    error = value.get("error")
+    inner = error if isinstance(error, dict) else {}
+    candidates = (inner.get("code"), error, value.get("code"), inner.get("type"))
+    code = next((item for item in candidates if isinstance(item, str) and _CODE.fullmatch(item)), None)
+    words = (inner.get("message"), inner.get("detail"), value.get("detail"), value.get("message"), error)
+    detail = next((item for item in words if item not in (None, "", code) and item is not inner), None)
+    if detail is not None and not isinstance(detail, str):
+        detail = json.dumps(detail)
+    return code, detail and detail[:_MAX_DETAIL]
+
+
+def _read_text(text: str) -> tuple[str | None, str | None]:
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    words = title.group(1) if title else re.sub(r"<[^>]*>", " ", text)
+    detail = " ".join(html.unescape(words).split())[:_MAX_DETAIL]
+    if detail in BY_CODE:
+        return detail, None
+    return None, detail or None
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read `Retry-After`, seconds or an HTTP date, as seconds from now; `None` where it is missing or no such thing.
+
+    A date is compared with the server's own `Date`, where there is one, because the two clocks may disagree.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    return max(0.0, (until - (_http_date(headers.get("Date", "")) or now)).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    # A date without an offset could be any of many instants.
+    return None if date.tzinfo is None else date
+
+
+def _without_token(text: str, authorization: Authorization) -> str:
+    return text.replace(authorization.token, "***") if len(authorization.token) >= _MIN_TOKEN else text
+
+
+def _headers_without_token(headers: Mapping[str, str], authorization: Authorization) -> Mapping[str, str]:
+    same_kind: Any = type(headers)  # so that names go on to compare without case
+    cleaned: Mapping[str, str] = same_kind(
+        (name, _without_token(value, authorization)) for name, value in headers.items()
+    )
+    return cleaned

@@ -1,0 +1,118 @@
+"""One call from its request to its end: wait for the limit, send, read, and try again as far as the rules allow."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeGuard
+
+from attrs import define
+
+from unlimcall_async.errors import APIError, NotFoundError, RateLimitedError, UnlimCallError
+from unlimcall_async.http.answers import failure_of
+from unlimcall_async.http.endpoints import DELETE_HOOK
+from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.messages import Authorization, RawResponse, Request
+from unlimcall_async.http.retry import RetryPolicy, delay_before_retry, may_pass
+
+if TYPE_CHECKING:
+    # At run time the pool imports the transport, and with it aiohttp, at the first call.
+    from unlimcall_async.http.transport import Attempt, Transport
+
+_logger = logging.getLogger("unlimcall_async")
+
+# Seconds. A token that is there takes microseconds to get; that is no news.
+_NOTABLE_WAIT: Final = 0.01
+
+
+@define(eq=False)
+class Exchange:
+    """A call to make.
+
+    Attributes:
+        request: What to send.
+        authorization: The header that the request itself does not hold.
+        seconds: The time for each attempt.
+        policy: When to try again.
+        limiter: The queue that every attempt waits in.
+    """
+
+    request: Request
+    authorization: Authorization
+    seconds: float
+    policy: RetryPolicy
+    limiter: Limiter
+
+    async def run(self, transport: Transport, attempt: Attempt) -> RawResponse:
+        """Send the request until it is answered well or given up; give the answer, or raise the last error.
+
+        `attempt` is kept up to date for a caller that ends this call meanwhile.
+        """
+        in_doubt = False
+        for retries in itertools.count():
+            outcome = await self._attempt(transport, attempt)
+            if isinstance(outcome, RawResponse):
+                return outcome
+            if in_doubt and self._says_already_gone(outcome):
+                return RawResponse(outcome.status, outcome.headers, outcome.body)
+            delay = delay_before_retry(self.policy, outcome, retries=retries, chance=random.random())  # noqa: S311 # no secret
+            self._pause(outcome, delay)
+            if delay is None:
+                self._give_up(outcome)
+                raise outcome
+            in_doubt = in_doubt or not (attempt.unsent or isinstance(outcome, RateLimitedError))
+            await self._back_off(outcome, delay)
+        raise AssertionError("unreachable")
+
+    async def _attempt(self, transport: Transport, attempt: Attempt) -> RawResponse | UnlimCallError:
+        attempt.unsent = True
+        token_at = await self._wait_for_token()
+        try:
+            outcome = await transport.send(self.request, self.authorization, self.seconds, attempt)
+        finally:
+            if attempt.unsent:
+                self.limiter.give_back(token_at)
+        if isinstance(outcome, RawResponse):
+            return failure_of(self.request, outcome, self.authorization, datetime.now(UTC)) or outcome
+        return outcome
+
+    async def _wait_for_token(self) -> float:
+        asked_at = asyncio.get_running_loop().time()
+        taken_at = await self.limiter.acquire()
+        if taken_at - asked_at >= _NOTABLE_WAIT:
+            _logger.debug("%s waited %.1f s for its rate limit", self._name, taken_at - asked_at)
+        return taken_at
+
+    def _says_already_gone(self, error: UnlimCallError) -> TypeGuard[NotFoundError]:
+        """Whether a DELETE that is sent again finds no hook: the first one, whose answer was lost, removed it."""
+        return self.request.endpoint is DELETE_HOOK and isinstance(error, NotFoundError) and error.code == "not_found"
+
+    def _pause(self, error: UnlimCallError, delay: float | None) -> None:
+        """After a 429 stop the whole endpoint, not only this call: for as long as the server says, else for the delay."""
+        if isinstance(error, RateLimitedError):
+            seconds = delay if error.retry_after is None else error.retry_after
+            self.limiter.pause(seconds or 0.0)
+
+    async def _back_off(self, error: UnlimCallError, delay: float) -> None:
+        what = error.status if isinstance(error, APIError) else type(error).__name__
+        _logger.info("%s will be tried again in %.1f s, after %s", self._name, delay, what)
+        # After a 429 the queue does the waiting: whoever waits there already goes first.
+        if not isinstance(error, RateLimitedError):
+            await asyncio.sleep(delay)
+
+    def _give_up(self, error: UnlimCallError) -> None:
+        if self.policy.on_give_up is None or not may_pass(error):
+            return
+        try:
+            self.policy.on_give_up(error)
+        except Exception:
+            # The caller must get the error that counts, not one of the alarm's.
+            _logger.exception("on_give_up failed")
+
+    @property
+    def _name(self) -> str:
+        """The call as logs may show it: a path as it was asked for may hold a phone number."""
+        return f"{self.request.method} {self.request.endpoint.path}"

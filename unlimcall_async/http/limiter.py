@@ -1,0 +1,77 @@
+"""The queues in front of the token buckets: who waits, in which order, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from attrs import field, fields, frozen
+
+from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.endpoints import BucketName
+
+
+def _check_limit(_limits: RateLimits, attribute: Any, value: object) -> None:
+    if value is not None and not isinstance(value, RateLimit):
+        raise TypeError(f"{attribute.name} must be a RateLimit or None, not {type(value).__name__}")
+
+
+# The operations guide expects 60 to 120 requests a minute on `/cdrs` and names no other figure. The low end is right for all.
+_DOCUMENTED = RateLimit(per_minute=60)
+
+
+@frozen(kw_only=True)
+class RateLimits:
+    """The limit of each endpoint, `None` for none. The defaults suit what the operations guide documents."""
+
+    me: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+    balance: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+    cdrs: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+    agents: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+    calls: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+    hooks: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+
+    @classmethod
+    def unlimited(cls) -> RateLimits:
+        """Give no limits at all. An answer 429 still stops its endpoint for as long as it says."""
+        return cls(me=None, balance=None, cdrs=None, agents=None, calls=None, hooks=None)
+
+
+class Limiter:
+    """One bucket and its queue. Waiters are served in order; one that is cancelled takes no token."""
+
+    def __init__(self, limit: RateLimit | None = None) -> None:
+        self._bucket = TokenBucket(limit)
+        # Only the head of the queue looks at the bucket. The lock is the queue: fair, and safe to be cancelled in.
+        self._queue = asyncio.Lock()
+
+    async def acquire(self) -> float:
+        """Wait for a token, and give the loop's time at which it was taken."""
+        clock = asyncio.get_running_loop().time
+        async with self._queue:
+            # Look again after each sleep: a 429 may have paused the bucket meanwhile.
+            while (wait := self._bucket.ready_at() - clock()) > 0:  # noqa: ASYNC110 # the wait has an end of its own
+                await asyncio.sleep(wait)
+            # Nothing is awaited between the look and the grip, so the token cannot be lost or taken twice.
+            now = clock()
+            self._bucket.take(now)
+            return now
+
+    def give_back(self, taken_at: float) -> None:
+        """Return the token of a request that was never sent."""
+        self._bucket.give_back(taken_at)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for so many seconds."""
+        self._bucket.pause(asyncio.get_running_loop().time() + seconds)
+
+
+class Limiters:
+    """The queues of all endpoints: apart, so that one that is full does not delay the others."""
+
+    def __init__(self, limits: RateLimits) -> None:
+        self._by_name = {attribute.name: Limiter(getattr(limits, attribute.name)) for attribute in fields(RateLimits)}
+
+    def of(self, bucket: BucketName | None) -> Limiter:
+        """Give the queue of an endpoint. For a path that is no endpoint's, an open one that serves a single call."""
+        return Limiter() if bucket is None else self._by_name[bucket]

@@ -1,0 +1,89 @@
+"""`client.calls` and `client.hooks`: the endpoints that change something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from unlimcall_async import _arguments
+from unlimcall_async._codec import decode, decode_hook
+from unlimcall_async.http.caller import Caller
+from unlimcall_async.http.endpoints import CREATE_CALL, CREATE_HOOK, DELETE_HOOK
+from unlimcall_async.models import Hook, QueuedCall
+
+
+class Calls:
+    """Outbound calls (reference: `POST /calls`, scope `write:calls`)."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def create(
+        self,
+        *,
+        ai_agent_id: str,
+        to_number: str,
+        from_number: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> QueuedCall:
+        """Have an AI agent call a number.
+
+        The request is never sent twice once it may have reached the server, because each time would be a phone call. An error
+        whose `outcome_unknown` is true leaves open whether the call was placed.
+
+        Args:
+            ai_agent_id: The agent's id, as in `Agent.id`.
+            to_number: The destination in E.164 form, as `+14155551234`.
+            from_number: Another caller id, in E.164 form. The API checks it but does not use it yet.
+            metadata: Notes of any form. The API takes them but does not keep them yet.
+
+        Raises:
+            ValueError, TypeError: An argument is wrong; nothing was sent.
+            AgentNotFoundError, AgentNotProvisionedError, AccountNotProvisionedError, DialerRequiredError: No call was placed.
+            OriginateFailedError, EngineNotConfiguredError: No call was placed.
+            UnlimCallError: Any other failure; see its `outcome_unknown`.
+        """
+        body: dict[str, Any] = {
+            "aiAgentId": _arguments.agent_id(ai_agent_id),
+            "toNumber": _arguments.number("to_number", to_number),
+        }
+        if from_number is not None:
+            body["fromNumber"] = _arguments.number("from_number", from_number)
+        if metadata is not None:
+            body["metadata"] = _arguments.metadata(metadata)
+        return await self._caller.fetch(CREATE_CALL, partial(decode, model=QueuedCall), json=body)
+
+
+class Hooks:
+    """Webhook subscriptions (reference: `POST /hooks` and `DELETE /hooks/{id}`, scope `write:hooks`)."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def create(self, *, event: str, target_url: str) -> Hook:
+        """Subscribe a URL to an event. Store the `secret` of the answer: the API shows it this once.
+
+        Args:
+            event: One of `call.ended`, `call.transferred`, `disposition.set`, `dnc.added`, `lead.completed`.
+            target_url: Where to deliver: an https URL of at most 512 characters.
+
+        Raises:
+            ValueError, TypeError: An argument is wrong; nothing was sent.
+            UnlimCallError: Any other failure; see its `outcome_unknown`.
+        """
+        body = {"event": _arguments.event(event), "target_url": _arguments.target_url(target_url)}
+        return await self._caller.fetch(
+            CREATE_HOOK, partial(decode_hook, event=event, target_url=target_url), json=body
+        )
+
+    async def delete(self, hook_id: str) -> None:
+        """Unsubscribe.
+
+        Raises:
+            ValueError, TypeError: The id is not a UUID; nothing was sent.
+            NotFoundError: There is no such hook, or no longer. Not raised where an earlier attempt of this very call, whose answer
+                was lost, may have been the one that removed it.
+            UnlimCallError: Any other failure.
+        """
+        await self._caller.call(DELETE_HOOK, f"/hooks/{_arguments.hook_id(hook_id)}")

@@ -169,9 +169,7 @@ class AsyncClient:
 
         A call that is ended so raises `ClientClosedError`, which tells whether its outcome is unknown.
         """
-        await self._caller.aclose()
-        if not self._is_view:
-            await self._caller.pool.aclose()
+        await (self._caller.aclose() if self._is_view else self._caller.pool.aclose())
 
     async def __aenter__(self) -> Self:
         self._caller.check_open()
@@ -183,6 +181,9 @@ class AsyncClient:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_caller"):
+            # Shown by a traceback of a constructor that refused an argument.
+            return f"<{type(self).__name__} unfinished>"
         state = "closed" if self._caller.is_closed else "open"
         return f"<{type(self).__name__} {self._caller.base_url} {state}>"
 

@@ -69,6 +69,7 @@ BY_CODE: Final[Mapping[str, type[APIError]]] = {
 _NOTHING_DONE: Final = (OriginateFailedError, EngineNotConfiguredError)
 
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_KNOWN_CODE: Final = re.compile(rf"\b({'|'.join(BY_CODE)})\b")
 _MAX_DETAIL: Final = 500
 # Shorter tokens do not exist; striking one out would mangle ordinary words.
 _MIN_TOKEN: Final = 8
@@ -135,12 +136,13 @@ def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _read_text(text: str) -> tuple[str | None, str | None]:
+    """Read a text or a page: a code is a documented one that stands in it as a word."""
+    words = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+    found = _KNOWN_CODE.search(words)
+    code = found.group() if found else None
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    words = title.group(1) if title else re.sub(r"<[^>]*>", " ", text)
-    detail = " ".join(html.unescape(words).split())[:_MAX_DETAIL]
-    if detail in BY_CODE:
-        return detail, None
-    return None, detail or None
+    detail = html.unescape(title.group(1)).strip() if title else words.removeprefix(code or "").lstrip(" :-")
+    return code, detail[:_MAX_DETAIL] or None
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -1,0 +1,243 @@
+"""The rate limits, client and server in one event loop on virtual time: hours pass in no time, and nothing sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+
+import pytest
+
+from unlimcall_async import AsyncClient, NotFoundError, RateLimit, RateLimitedError, RateLimits, RetryPolicy
+from unlimcall_async.sandbox import Sandbox, Status
+
+pytestmark = pytest.mark.looptime
+
+Start = Callable[..., AsyncClient]
+
+
+@pytest.fixture
+async def start(sandbox: Sandbox) -> AsyncIterator[Start]:
+    """Make clients of the sandbox with limits."""
+    clients: list[AsyncClient] = []
+
+    def make(retry: RetryPolicy | None = None, **limits: RateLimit | None) -> AsyncClient:
+        client = AsyncClient(
+            sandbox.token, base_url=sandbox.url, retry=retry, rate_limits=RateLimits(**limits), max_connections=1000
+        )
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def busiest(times: list[float], span: float) -> int:
+    """The most requests in any span, wherever it starts."""
+    return max(sum(first <= time <= first + span for time in times) for first in times)
+
+
+@pytest.mark.parametrize("burst", [None, 1, 7, 60])
+async def test_no_minute_sees_more_than_its_limit_and_nearly_all_of_it_is_used(
+    sandbox: Sandbox, start: Start, burst: int | None
+) -> None:
+    client = start(me=RateLimit(60, burst=burst))
+    await asyncio.gather(*[client.me() for _ in range(600)])
+    times = [request.received_at for request in sandbox.requests]
+    assert len(times) == 600
+    assert busiest(times, 60) <= 60
+    # 540 requests after the first burst, at one a second and a margin of half a second a minute.
+    assert times[-1] - times[0] <= 600 * 1.01
+
+
+async def test_no_day_sees_more_than_its_limit(sandbox: Sandbox, start: Start) -> None:
+    client = start(me=RateLimit(30, per_day=100))
+    await asyncio.gather(*[client.me() for _ in range(250)])
+    times = [request.received_at for request in sandbox.requests]
+    assert busiest(times, 24 * 3600) <= 100
+    assert 2 * 24 * 3600 <= times[-1] - times[0] <= 2 * 24 * 3600 + 300
+
+
+async def test_a_server_that_counts_never_has_to_refuse(start: Start, sandbox: Sandbox) -> None:
+    sandbox.settings.rate_limits = {"cdrs": 60}
+    client = start()
+    await asyncio.gather(*[client.cdrs.list() for _ in range(300)])
+    assert {request.status for request in sandbox.requests} == {200}
+
+
+async def test_waiters_are_served_in_order(sandbox: Sandbox, start: Start) -> None:
+    client = start(me=RateLimit(2))
+    await asyncio.gather(*[client.request("GET", "/me", params={"n": n}) for n in range(9)])
+    assert [request.query["n"] for request in sandbox.requests] == [str(n) for n in range(9)]
+
+
+async def test_a_full_bucket_delays_no_other_endpoint(start: Start) -> None:
+    client = start(cdrs=RateLimit(1))
+    await client.cdrs.list()
+    waiting = asyncio.create_task(client.cdrs.list())
+    before = now()
+    await client.me()
+    await client.balance()
+    assert now() - before < 1
+    await waiting
+    assert now() - before >= 60
+
+
+async def test_a_waiter_that_is_cancelled_takes_no_token(sandbox: Sandbox, start: Start) -> None:
+    client = start(me=RateLimit(1))
+    await client.me()
+    before = now()
+    waiters = [asyncio.create_task(client.me()) for _ in range(5)]
+    await asyncio.sleep(30)
+    for waiter in waiters[:4]:  # the head of the queue among them
+        waiter.cancel()
+    await asyncio.gather(*waiters, return_exceptions=True)
+    assert [waiter.cancelled() for waiter in waiters] == [True] * 4 + [False]
+    assert 60 <= now() - before < 61
+    assert len(sandbox.requests) == 2
+
+
+async def test_a_request_that_found_no_server_gives_its_token_back(sandbox: Sandbox, start: Start) -> None:
+    client = start(RetryPolicy(delays=(0,) * 5), me=RateLimit(1))
+    before = now()
+    await sandbox.stop()
+    with pytest.raises(Exception, match="no connection"):
+        await client.me()
+    await sandbox.start()
+    await client.me()
+    assert now() - before < 60
+
+
+async def test_a_request_that_is_cancelled_while_it_connects_gives_its_token_back(
+    silent_port: tuple[int, asyncio.Event],
+) -> None:
+    port, connected = silent_port
+    limits = RateLimits(me=RateLimit(1))
+    async with AsyncClient("unl_test_token", base_url=f"https://127.0.0.1:{port}", rate_limits=limits) as client:
+        before = now()
+        for _ in range(3):
+            call = asyncio.create_task(client.me())
+            await connected.wait()
+            connected.clear()
+            call.cancel()
+            await asyncio.wait([call])
+        assert now() - before < 1
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_a_429_stops_the_endpoint_until_its_retry_after_has_passed(
+    sandbox: Sandbox, start: Start, form: str
+) -> None:
+    later = {"Retry-After": "17"}
+    if form == "date":
+        later = {"Date": "Sun, 22 Nov 2026 07:00:00 GMT", "Retry-After": "Sun, 22 Nov 2026 07:00:17 GMT"}
+    client = start()
+    sandbox.inject(Status(429, headers=later))
+    before = now()
+    refused = asyncio.create_task(client.me())
+    await asyncio.sleep(0.1)
+    await client.balance()
+    assert now() - before < 1
+    await asyncio.gather(refused, *[client.me() for _ in range(3)])
+    assert [request.received_at - before >= 17 for request in sandbox.requests if request.endpoint == "me"] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+    assert now() - before < 18
+
+
+async def test_a_429_pauses_also_where_there_is_no_limit(sandbox: Sandbox) -> None:
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=RateLimits.unlimited()) as client:
+        sandbox.inject(Status(429, headers={"Retry-After": "30"}))
+        before = now()
+        await client.me()
+        assert 30 <= now() - before < 31
+
+
+async def test_a_429_without_a_time_waits_as_the_policy_says(sandbox: Sandbox, start: Start) -> None:
+    client = start(RetryPolicy(delays=(5, 7), jitter=0))
+    sandbox.inject(Status(429), times=2)
+    before = now()
+    await client.me()
+    assert 12 <= now() - before < 13
+
+
+async def test_a_wait_longer_than_the_policy_allows_is_given_up_but_kept(sandbox: Sandbox, start: Start) -> None:
+    client = start(RetryPolicy(max_retry_after=60))
+    sandbox.inject(Status(429, headers={"Retry-After": "90"}))
+    before = now()
+    with pytest.raises(RateLimitedError) as caught:
+        await client.me()
+    assert (caught.value.retry_after, now() - before < 1) == (90, True)
+    await client.me()
+    assert 90 <= now() - before < 91
+
+
+async def test_a_503_waits_as_retry_after_says_and_stops_nobody_else(sandbox: Sandbox, start: Start) -> None:
+    client = start()
+    sandbox.inject(Status(503, headers={"Retry-After": "9"}))
+    before = now()
+    refused = asyncio.create_task(client.me())
+    await asyncio.sleep(0.5)
+    await client.me()
+    assert now() - before < 1
+    await refused
+    assert 9 <= now() - before < 10
+
+
+async def test_the_documented_delays_are_kept(sandbox: Sandbox, start: Start) -> None:
+    client = start(RetryPolicy(jitter=0))
+    sandbox.inject(Status(500), times=None)
+    with pytest.raises(Exception, match="500"):
+        await client.me()
+    times = [request.received_at for request in sandbox.requests]
+    assert [round(later - earlier) for earlier, later in pairwise(times)] == [1, 2, 4]
+
+
+async def test_the_wait_for_the_limit_does_not_count_as_time_without_an_answer(start: Start) -> None:
+    client = start(me=RateLimit(1)).with_options(timeout=5)
+    before = now()
+    await asyncio.gather(client.me(), client.me(), client.me())
+    assert now() - before >= 120
+
+
+async def test_the_wait_for_a_connection_does_not_count_either(sandbox: Sandbox) -> None:
+    sandbox.settings.latency = 4
+    limits = RateLimits.unlimited()
+    async with AsyncClient(
+        sandbox.token, base_url=sandbox.url, rate_limits=limits, max_connections=1, timeout=5
+    ) as client:
+        await asyncio.gather(*[client.me() for _ in range(5)])
+    assert len(sandbox.requests) == 5
+
+
+async def test_views_share_the_buckets_unless_they_are_given_their_own(start: Start) -> None:
+    client = start(me=RateLimit(1))
+    before = now()
+    await client.me()
+    await client.with_options(rate_limits=RateLimits(me=RateLimit(1))).me()
+    assert now() - before < 1
+    await client.with_options(timeout=5).me()
+    assert now() - before >= 60
+
+
+async def test_a_raw_request_draws_on_the_bucket_of_its_path(start: Start) -> None:
+    client = start(cdrs=RateLimit(1), hooks=RateLimit(1))
+    before = now()
+    await client.cdrs.list()
+    await client.hooks.create(event="call.ended", target_url="https://example.com/")
+    await client.request("GET", "/me")
+    assert now() - before < 1
+    await client.request("GET", "/cdrs")
+    assert 60 <= now() - before < 61
+    with pytest.raises(NotFoundError):
+        await client.request("DELETE", "/hooks/8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31")
+    assert 60 <= now() - before < 61  # in the minute of the other bucket

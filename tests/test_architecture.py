@@ -1,0 +1,117 @@
+"""Imports point one way, the core stays pure, and the oracle borrows nothing from what it judges."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
+
+# From the bottom up: a module may import from the rows before its own, and from its own row.
+LAYERS: list[set[str]] = [
+    {"_version", "_arguments", "errors", "models"},
+    {"_codec"},
+    {"http.endpoints", "http.messages", "http.bucket"},
+    {"http.answers", "http.retry"},
+    {"http.limiter", "http.transport"},
+    {"http.exchange"},
+    {"http.pool"},
+    {"http.caller"},
+    {"cdrs.resource", "resources"},
+    {"client"},
+    {""},
+]
+PURE = {
+    "_arguments",
+    "_codec",
+    "errors",
+    "models",
+    "http.endpoints",
+    "http.messages",
+    "http.answers",
+    "http.retry",
+    "http.bucket",
+}
+SANDBOX_PURE = {"account", "answers", "calls", "faults", "limits", "settings", "state", "validation"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports, anywhere in it, also for types only."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    names = {
+        name.removeprefix("unlimcall_async").removeprefix(".")
+        for name in imports_of(path)
+        if name.startswith("unlimcall")
+    }
+    known = {name for name, _ in modules()}
+    return names & known - {"", "http", "cdrs"}
+
+
+CLIENT_MODULES = [(name, path) for name, path in modules() if name.split(".")[0] not in {"sandbox", "cli", "export"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), CLIENT_MODULES, ids=[name or "unlimcall_async" for name, _ in CLIENT_MODULES]
+)
+def test_imports_point_down(name: str, path: Path) -> None:
+    if name in {"http", "cdrs"}:
+        assert own_imports(path) == set()
+        return
+    (level,) = [index for index, layer in enumerate(LAYERS) if name in layer]
+    below = set().union(*LAYERS[: level + 1])
+    assert own_imports(path) <= below
+
+
+def test_only_the_transport_imports_aiohttp() -> None:
+    def users(path: Path) -> bool:
+        return any(name.split(".")[0] == "aiohttp" for name in imports_of(path))
+
+    # The pool and the client name its session in a type; the client also tells whether what it was handed is one.
+    assert {name for name, path in CLIENT_MODULES if users(path)} == {"http.transport", "http.pool", "client"}
+
+
+@pytest.mark.parametrize("name", sorted(PURE | {f"sandbox.{name}" for name in SANDBOX_PURE}))
+def test_the_core_does_no_io(name: str) -> None:
+    path = PACKAGE / f"{name.replace('.', '/')}.py"
+    foreign = {module.split(".")[0] for module in imports_of(path)}
+    assert foreign.isdisjoint({"asyncio", "aiohttp", "time", "random", "socket", "logging", "os"})
+
+
+def test_the_sandbox_shares_nothing_with_the_client() -> None:
+    for name, path in modules():
+        if name.startswith("sandbox"):
+            assert {own for own in own_imports(path) if not own.startswith("sandbox")} == set(), name
+
+
+def test_modules_stay_small() -> None:
+    assert {name: count for name, path in modules() if (count := len(path.read_text().splitlines())) > 400} == {}
+
+
+def test_functions_fit_on_a_screen() -> None:
+    long = {}
+    for module, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = (node.end_lineno or 0) - node.body[0].lineno + 1
+                if length > 60:
+                    long[f"{module}.{node.name}"] = length
+    assert long == {}

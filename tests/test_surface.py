@@ -1,0 +1,102 @@
+"""The public names and signatures are those of the contract."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import attrs
+import pytest
+
+import unlimcall_async as api
+
+MODELS = {
+    "Identity": ["customer_id", "company_name", "primary_contact_email"],
+    "Balance": ["balance", "currency", "account_type", "credit_limit", "blocked", "stale"],
+    "Agent": ["id", "sip_username", "label", "created_at"],
+    "CallRecord": [
+        *["id", "start_time", "duration", "billsec", "src", "dst", "disposition", "sip_username"],
+        *["sell_price_cents", "currency", "country", "did"],
+    ],
+    "CdrPage": ["count", "calls", "complete"],
+    "QueuedCall": ["call_id", "status"],
+    "Hook": ["id", "secret", "event", "target_url"],
+}
+
+
+def test_all_is_sorted_and_real() -> None:
+    assert api.__all__ == sorted(api.__all__)
+    assert all(hasattr(api, name) for name in api.__all__)
+
+
+def test_nothing_public_is_left_out_of_all() -> None:
+    submodules = {"cdrs", "client", "errors", "http", "models", "resources", "sandbox"}
+    # pytest adds names that begin with @ to what it rewrites: a package that brings a plugin.
+    assert {name for name in vars(api) if name[0] not in "_@"} - submodules == set(api.__all__) - {"__version__"}
+
+
+def test_the_package_is_marked_as_typed() -> None:
+    assert (Path(api.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize(("name", "fields"), MODELS.items())
+def test_a_model_has_its_fields_in_order_frozen_and_slotted(name: str, fields: list[str]) -> None:
+    model = getattr(api, name)
+    assert [field.name for field in attrs.fields(model)] == [*fields, "extra"]
+    assert "__slots__" in vars(model)
+    sample = model(*[None] * len(fields))
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(sample, fields[0], 1)
+    assert sample.extra == {}
+    hash(sample)
+
+
+def parameters(function: object) -> dict[str, object]:
+    assert callable(function)
+    found = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in found if p.name != "self"}
+
+
+REQUIRED = inspect.Parameter.empty
+
+
+def test_the_signatures_are_those_of_the_contract() -> None:
+    client = api.AsyncClient("unl_test_token")
+    assert parameters(api.AsyncClient) == {
+        "token": None,
+        "base_url": None,
+        "timeout": 30.0,
+        "retry": None,
+        "rate_limits": None,
+        "max_connections": 100,
+        "session": None,
+        "allow_plain_http": False,
+    }
+    assert parameters(client.cdrs.list) == {"start": None, "end": None, "limit": 100}
+    assert parameters(client.calls.create) == {
+        "ai_agent_id": REQUIRED,
+        "to_number": REQUIRED,
+        "from_number": None,
+        "metadata": None,
+    }
+    assert parameters(client.hooks.create) == {"event": REQUIRED, "target_url": REQUIRED}
+    assert parameters(client.hooks.delete) == {"hook_id": REQUIRED}
+    assert parameters(client.request) == {
+        "method": REQUIRED,
+        "path": REQUIRED,
+        "params": None,
+        "json": None,
+        "headers": None,
+    }
+    assert parameters(client.with_options) == {"timeout": None, "retry": None, "rate_limits": None}
+    assert parameters(api.RateLimit) == {"per_minute": REQUIRED, "per_day": None, "burst": None}
+    assert parameters(api.RateLimits).keys() == {"me", "balance", "cdrs", "agents", "calls", "hooks"}
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    policy = api.RetryPolicy()
+    assert (policy.delays, policy.jitter, policy.max_retry_after, policy.on_give_up) == ((1, 2, 4), 0.1, 60, None)
+    limits = api.RateLimits()
+    assert limits.cdrs is not None
+    assert limits.cdrs.per_minute == 60
+    assert set(attrs.asdict(api.RateLimits.unlimited()).values()) == {None}

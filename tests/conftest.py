@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 
 
+def pytest_collection_finish() -> None:
+    # Each test collects garbage, to see what it left; what was imported need not be gone through every time.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 async def _watched_loop() -> AsyncIterator[None]:
     """Fail a test that leaves a task running, or an exception that nobody retrieved: neither is a warning."""

@@ -1,15 +1,15 @@
 """Checks of what callers pass in, made before anything is sent.
 
-Pure: no I/O. Every check raises `ValueError` or `TypeError` with the name of the argument and the reason. Where the value may
-be a secret or a phone number the message leaves it out.
+Pure: no I/O. Every check raises `ValueError` or `TypeError` with the name of the argument and the reason. A text is never quoted:
+it may be a token, or a phone number, that went into the wrong argument.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json as stdlib_json
-import math
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -32,17 +32,17 @@ _HEADER_VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 # Set by the client on every request, or by the transport to frame it.
-_OWN_HEADERS: Final = frozenset({
-    "accept", "authorization", "connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade",
-    "user-agent",
-})  # fmt: skip
+_OWN_HEADERS: Final = frozenset(
+    {"accept", "authorization", "connection", "content-length", "content-type", "expect", "host"}
+    | {"te", "trailer", "transfer-encoding", "upgrade", "user-agent"}
+)
 
 
 def text(name: str, value: object) -> str:
-    """Require a `str`."""
+    """Require a `str`, and give it as a plain one: a member of an enumeration may write itself in another way."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    return value
+    return str.__str__(value)
 
 
 def utc(name: str, value: object) -> datetime:
@@ -80,23 +80,26 @@ def limit(value: object) -> int:
 
 def number(name: str, value: object) -> str:
     """Require a phone number in E.164 form, in ASCII (reference: `POST /calls`)."""
-    if not _E164.fullmatch(text(name, value)):
+    digits = text(name, value)
+    if not _E164.fullmatch(digits):
         raise ValueError(f"{name} must be in E.164 form: + and 2 to 15 ASCII digits, the first not 0, as +14155551234")
-    return str(value)
+    return digits
 
 
 def agent_id(value: object) -> str:
     """Require the id of an AI agent: ASCII digits (reference: `POST /calls`)."""
-    if not _DIGITS.fullmatch(text("ai_agent_id", value)):
-        raise ValueError(f"ai_agent_id must be ASCII digits, as '27', not {value!r}")
-    return str(value)
+    digits = text("ai_agent_id", value)
+    if not _DIGITS.fullmatch(digits):
+        raise ValueError("ai_agent_id must be ASCII digits, as '27'")
+    return digits
 
 
 def event(value: object) -> str:
     """Require an event of the allow-list (reference: `POST /hooks`)."""
-    if text("event", value) not in EVENTS:
-        raise ValueError(f"event must be one of {', '.join(EVENTS)}, not {value!r}")
-    return str(value)
+    name = text("event", value)
+    if name not in EVENTS:
+        raise ValueError(f"event must be one of {', '.join(EVENTS)}")
+    return name
 
 
 def target_url(value: object) -> str:
@@ -115,9 +118,10 @@ def target_url(value: object) -> str:
 
 def hook_id(value: object) -> str:
     """Require a UUID in its usual form (reference: `DELETE /hooks/{id}`)."""
-    if not _UUID.fullmatch(text("hook_id", value)):
-        raise ValueError(f"hook_id must be a UUID, as 8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31, not {value!r}")
-    return str(value)
+    uuid = text("hook_id", value)
+    if not _UUID.fullmatch(uuid):
+        raise ValueError("hook_id must be a UUID, as 8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31")
+    return uuid
 
 
 def token_problem(value: object) -> Exception | None:
@@ -139,8 +143,8 @@ def seconds(name: str, value: object) -> float:
     """Require a finite number of seconds above 0."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{name} must be a finite number of seconds above 0, not {value}")
+    if not 0 < value <= sys.float_info.max:
+        raise ValueError(f"{name} must be a finite number of seconds above 0")
     return float(value)
 
 
@@ -173,9 +177,10 @@ def base_url(value: object, *, allow_plain_http: bool) -> URL:
 
 def method(value: object) -> str:
     """Require one of HTTP's methods, in capitals."""
-    if text("method", value) not in _METHODS:
-        raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}, not {value!r}")
-    return str(value)
+    name = text("method", value)
+    if name not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}")
+    return name
 
 
 def path(value: object) -> str:
@@ -203,8 +208,11 @@ def params(value: object) -> dict[str, str]:
         raise TypeError(f"params must be a mapping, not {type(value).__name__}")
     for name, item in value.items():
         if not isinstance(name, str) or not isinstance(item, (str, int, float)) or isinstance(item, bool):
-            raise TypeError(f"params must map str to str, int or float; {name!r} does not")
-    return {name: str(item) for name, item in value.items()}
+            raise TypeError("params must map str to str, int or float")
+    return {
+        text("params", name): text("params", item) if isinstance(item, str) else str(item)
+        for name, item in value.items()
+    }
 
 
 def headers(value: object) -> dict[str, str]:
@@ -217,10 +225,10 @@ def headers(value: object) -> dict[str, str]:
         if not isinstance(name, str) or not isinstance(item, str):
             raise TypeError("headers must map str to str")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(item):
-            raise ValueError(f"headers: {name!r} or its value has a character that no header may have")
+            raise ValueError("headers have a character in a name or a value that no header may have")
         if name.lower() in _OWN_HEADERS:
             raise ValueError(f"headers must not hold {name}: the client sets it")
-    return dict(value)
+    return {text("headers", name): text("headers", item) for name, item in value.items()}
 
 
 def json(name: str, value: object) -> Any:

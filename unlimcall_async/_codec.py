@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
@@ -80,7 +80,8 @@ def parse(body: bytes) -> Any:
     """Read JSON into plain values, its fractions as `Decimal`, or raise `DecodeError`."""
     try:
         return _untyped.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
+        # The last is what Decimal says of an exponent beyond its own.
         raise DecodeError("body", "expected JSON") from None
 
 

@@ -112,7 +112,7 @@ REFUSED: list[tuple[Act, type[Exception], str]] = [
     (request(params={"a": None}), TypeError, "params must map str to str, int or float"),
     (request(headers={"authorization": "Bearer x"}), ValueError, "headers must not hold authorization"),
     (request(headers={"User-Agent": "x"}), ValueError, "headers must not hold User-Agent"),
-    (request(headers={"X": "a\r\nY: b"}), ValueError, "headers: 'X' or its value has a character"),
+    (request(headers={"X": "a\r\nY: b"}), ValueError, "headers have a character"),
     (request(headers={"X": 1}), TypeError, "headers must map str to str"),
     (request(method="POST", json={1, 2}), TypeError, "json cannot be written as JSON"),
     (request(method="POST", json=float("inf")), ValueError, "json cannot be written as JSON"),

@@ -6,10 +6,9 @@ Pure: no I/O. The reference names the error codes but not the body that carries 
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -71,6 +70,8 @@ _NOTHING_DONE: Final = (OriginateFailedError, EngineNotConfiguredError)
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _KNOWN_CODE: Final = re.compile(rf"\b({'|'.join(BY_CODE)})\b")
 _MAX_DETAIL: Final = 500
+# Pages of errors are short; of a long one the start is enough.
+_MAX_TEXT: Final = 65536
 # Shorter tokens do not exist; striking one out would mangle ordinary words.
 _MIN_TOKEN: Final = 8
 
@@ -87,8 +88,8 @@ def failure_of(
     kind = _class_of(answer.status, code)
     return kind(
         answer.status,
-        code,
-        detail and _without_token(detail, authorization),
+        code and _without_token(code, authorization),
+        detail and _without_token(detail, authorization)[:_MAX_DETAIL],
         request.method,
         request.path,
         _headers_without_token(answer.headers, authorization),
@@ -107,7 +108,9 @@ def _unexpected_status(request: Request, answer: RawResponse) -> ResponseError:
 
 def _class_of(status: int, code: str | None) -> type[APIError]:
     """The class of the code, where it agrees with the status; the status is what proxies and retries go by."""
-    group = ServerError if status >= 500 else BY_STATUS.get(status, APIError)
+    group = ServerError if status >= 500 else BY_STATUS.get(status)
+    if group is None:
+        return APIError
     kind = BY_CODE.get(code or "", group)
     return kind if issubclass(kind, group) else group
 
@@ -131,18 +134,23 @@ def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
     words = (inner.get("message"), inner.get("detail"), value.get("detail"), value.get("message"), error)
     detail = next((item for item in words if item not in (None, "", code) and item is not inner), None)
     if detail is not None and not isinstance(detail, str):
-        detail = json.dumps(detail)
-    return code, detail and detail[:_MAX_DETAIL]
+        detail = msgspec.json.encode(detail).decode()
+    return code, detail
 
 
 def _read_text(text: str) -> tuple[str | None, str | None]:
     """Read a text or a page: a code is a documented one that stands in it as a word."""
-    words = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+    text = text[:_MAX_TEXT]
+    words = _plain(re.sub(r"<[^<>]*>", " ", text))
     found = _KNOWN_CODE.search(words)
     code = found.group() if found else None
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    detail = html.unescape(title.group(1)).strip() if title else words.removeprefix(code or "").lstrip(" :-")
-    return code, detail[:_MAX_DETAIL] or None
+    title = re.search(r"<title[^<>]*>([^<]*)", text, re.IGNORECASE)
+    detail = _plain(title.group(1)) if title else words.removeprefix(code or "").lstrip(" :-")
+    return code, detail or None
+
+
+def _plain(text: str) -> str:
+    return " ".join(html.unescape(text).split())
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -164,8 +172,8 @@ def _http_date(value: str) -> datetime | None:
         date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    # A date without an offset could be any of many instants.
-    return None if date.tzinfo is None else date
+    # The oldest of the three forms of a date names no zone; it is GMT all the same (RFC 9110, 5.6.7).
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _without_token(text: str, authorization: Authorization) -> str:

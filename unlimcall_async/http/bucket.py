@@ -75,16 +75,24 @@ class TokenBucket:
 
     def take(self, now: float) -> None:
         """Take a token. The caller has seen that `ready_at` is not after `now`."""
-        self._full_at = max(self._full_at, now) + self._refill
+        self._fill(now)
         for _, grants in self._guards:
             grants.append(now)
 
     def give_back(self, taken_at: float) -> None:
         """Undo the grant of a request that was never sent."""
-        self._full_at -= self._refill
         for _, grants in self._guards:
             if taken_at in grants:
                 grants.remove(taken_at)
+        # Told anew, because the bucket may have been full since, and a token that comes back to a full bucket is lost. The grants
+        # of the last minute are enough: for any that came before them the guard is the stricter rule.
+        self._full_at = -math.inf
+        for _, grants in self._guards[:1]:
+            for granted_at in grants:
+                self._fill(granted_at)
+
+    def _fill(self, granted_at: float) -> None:
+        self._full_at = max(self._full_at, granted_at) + self._refill
 
     def pause(self, until: float) -> None:
         """Grant nothing before `until`. A pause never shortens one that lasts longer."""

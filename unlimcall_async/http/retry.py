@@ -15,7 +15,7 @@ failure is tried again after 1, 2 and 4 seconds, unless the request may have tak
 from __future__ import annotations
 
 import inspect
-import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -33,6 +33,8 @@ from unlimcall_async.errors import (
 
 
 def _delays(value: Iterable[float]) -> tuple[float, ...]:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"delays must be numbers of seconds, not {type(value).__name__}")
     return tuple(value)
 
 
@@ -54,8 +56,8 @@ def _check_max_retry_after(_policy: RetryPolicy, _attribute: Any, value: float) 
 def _check_seconds(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be numbers, not {type(value).__name__}")
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name} must be finite and not negative, not {value}")
+    if not 0 <= value <= sys.float_info.max:
+        raise ValueError(f"{name} must be finite and not negative")
 
 
 def _check_on_give_up(_policy: RetryPolicy, _attribute: Any, value: object) -> None:

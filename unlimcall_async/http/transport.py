@@ -17,9 +17,9 @@ from attrs import define
 from unlimcall_async.errors import RequestTimeoutError, ResponseError, TransportError
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
 
-# A page of 1000 call records has some 400 KB. A body that does not end must not fill the memory, least of all one that was
-# small before it was decompressed.
-MAX_BODY: Final = 64 * 1024 * 1024
+# A page of 1000 call records has some 0.4 MB, and one with 16 KB in every row still fits. A body that does not end must fill no
+# memory and keep no loop busy, least of all one that was small until it was decompressed.
+MAX_BODY: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 
 
@@ -89,7 +89,7 @@ class Transport:
             raise_for_status=False,
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_last_word(authorization),),
-            trace_request_ctx=attempt,
+            trace_request_ctx=attempt if self._owned else None,
         ) as response:
             body = await _read(response)
             if body is None:

@@ -84,16 +84,18 @@ def failure_of(
         return None
     if not 400 <= answer.status < 600:
         return _unexpected_status(request, answer)
-    code, detail = read_error_body(answer.body)
+    body = _without_token(answer.body.decode("latin-1"), authorization).encode("latin-1")
+    code, detail = read_error_body(body)
     kind = _class_of(answer.status, code)
     return kind(
         answer.status,
+        # Once more: JSON may write a token in other characters, which are themselves only now.
         code and _without_token(code, authorization),
         detail and _without_token(detail, authorization)[:_MAX_DETAIL],
         request.method,
         request.path,
         _headers_without_token(answer.headers, authorization),
-        _without_token(answer.body.decode("latin-1"), authorization).encode("latin-1"),
+        body,
         retry_after(answer.headers, now),
         outcome_unknown=answer.status >= 500 and not request.endpoint.repeatable and kind not in _NOTHING_DONE,
     )
@@ -130,7 +132,9 @@ def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
     error = value.get("error")
     inner = error if isinstance(error, dict) else {}
     candidates = (inner.get("code"), error, value.get("code"), inner.get("type"))
-    code = next((item for item in candidates if isinstance(item, str) and _CODE.fullmatch(item)), None)
+    codes = [item for item in candidates if isinstance(item, str) and _CODE.fullmatch(item)]
+    # A documented one first: beside its code an error may also hold a name such as "Conflict".
+    code = min(codes, key=lambda item: item not in BY_CODE, default=None)
     words = (inner.get("message"), inner.get("detail"), value.get("detail"), value.get("message"), error)
     detail = next((item for item in words if item not in (None, "", code) and item is not inner), None)
     if detail is not None and not isinstance(detail, str):

@@ -34,7 +34,7 @@ class Pool:
         # A scope that was told to end takes no second order.
         self._ending: set[asyncio.Timeout] = set()
         self._call_left = asyncio.Event()
-        self.closed = False
+        self.closed: bool = False
 
     async def run(self, request: Request, owner: object, work: Callable[[Transport, Attempt], Awaitable[T]]) -> T:
         """Do the work of one call of `owner`, until it is done or `end` stops it.

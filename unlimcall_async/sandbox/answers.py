@@ -61,7 +61,7 @@ class RefusedError(Exception):
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
-        self.headers = headers or {}
+        self.headers: Mapping[str, str] = headers or {}
 
     def answer(self, shape: ErrorShape) -> Answer:
         """Return the refusal as an answer in this shape."""

@@ -43,8 +43,8 @@ class Server:
 
     def __init__(self, api: Api, *, host: str, port: int) -> None:
         self.host = host
-        self.port = port  # 0 until the first start, which takes a free one and keeps it
-        self.faults = FaultSchedule()
+        self.port: int = port  # 0 until the first start, which takes a free one and keeps it
+        self.faults: FaultSchedule = FaultSchedule()
         self.requests: list[ReceivedRequest] = []
         self._api = api
         self._listener: asyncio.Server | None = None

@@ -92,6 +92,13 @@ async def test_its_own_hidden_retry_is_off(sandbox: Sandbox, use: Use) -> None:
     assert len(sandbox.requests) == 4
 
 
+async def test_a_call_over_it_that_found_no_server_was_not_placed(sandbox: Sandbox, use: Use) -> None:
+    await sandbox.stop()
+    with pytest.raises(TransportError) as caught:
+        await use().calls.create(ai_agent_id="27", to_number="+14155551234")
+    assert not caught.value.outcome_unknown
+
+
 async def test_its_time_limit_does_not_replace_ours(sandbox: Sandbox, use: Use) -> None:
     sandbox.settings.latency = 0.2
     await use(timeout=aiohttp.ClientTimeout(total=0.01, sock_read=0.01)).me()

@@ -231,32 +231,34 @@ def headers(value: object) -> dict[str, str]:
     return {text("headers", name): text("headers", item) for name, item in value.items()}
 
 
-def json(name: str, value: object) -> Any:
-    """Require a value that JSON can hold. Not NaN or infinity: written all the same, they would spoil the whole body."""
+def encoded(name: str, value: object) -> bytes:
+    """Require a value that JSON can hold, and write it. Not NaN or infinity: no JSON, they would spoil the whole body."""
     try:
-        stdlib_json.dumps(value, allow_nan=False)
+        return stdlib_json.dumps(value, allow_nan=False).encode()
     except RecursionError:
         raise ValueError(f"{name} is nested too deeply to be written as JSON") from None
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} cannot be written as JSON: {error}") from None
-    return value
 
 
-def metadata(value: object) -> Any:
-    """Require a mapping with text keys that JSON can hold (reference: `POST /calls`, metadata)."""
+def metadata(value: object) -> dict[str, Any]:
+    """Require a mapping with text keys (reference: `POST /calls`, metadata)."""
     if not isinstance(value, Mapping):
         raise TypeError(f"metadata must be a mapping, not {type(value).__name__}")
     if not all(isinstance(key, str) for key in value):
         raise TypeError("metadata must have str keys")
-    return json("metadata", dict(value))
+    return dict(value)
 
 
 def _parsed(name: str, value: str | URL) -> URL:
     try:
-        return URL(value)
+        url = URL(value)
+        # A name that no resolver takes shows only now.
+        (url.host or "").encode("idna")
     except ValueError:
         # The parser's own message may quote the URL, and with it credentials.
         raise ValueError(f"{name} is not a valid URL") from None
+    return url
 
 
 def _is_loopback(host: str) -> bool:

@@ -40,7 +40,8 @@ class AsyncClient:
         rate_limits: How many requests each endpoint takes.
         max_connections: How many requests may be under way at once.
         session: An aiohttp session to use. Its headers, redirects, middlewares and `raise_for_status` are overridden where they
-            would break what this client promises. It is never closed.
+            would break what this client promises. It is never closed. With it, a request that times out or is cancelled while it
+            connects counts as sent, because the session does not tell.
         allow_plain_http: Allow plain http, which shows the token to the network, to other hosts than this machine.
 
     Attributes:
@@ -75,9 +76,11 @@ class AsyncClient:
             raise authorization
         url = base_url if base_url is not None else os.environ.get("UNLIMCALL_BASE_URL") or PRODUCTION_URL
         if session is not None:
-            _check_session(session)
+            # Whoever has one has imported aiohttp, and with it what takes long to import.
+            from unlimcall_async.http.transport import check_session  # noqa: PLC0415
+
+            check_session(session)
         pool = Pool(session, _arguments.whole("max_connections", max_connections))
-        self._is_view = False
         self._bind(
             Caller(
                 _arguments.base_url(url, allow_plain_http=allow_plain_http),
@@ -86,6 +89,7 @@ class AsyncClient:
                 _arguments.seconds("timeout", timeout),
                 _instance("retry", retry, RetryPolicy, RetryPolicy()),
                 Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
+                owns_pool=True,
             )
         )
 
@@ -109,7 +113,6 @@ class AsyncClient:
         """
         caller = self._caller
         view = object.__new__(type(self))
-        view._is_view = True
         view._bind(
             Caller(
                 caller.base_url,
@@ -118,6 +121,8 @@ class AsyncClient:
                 caller.timeout if timeout is None else _arguments.seconds("timeout", timeout),
                 _instance("retry", retry, RetryPolicy, caller.policy),
                 caller.limiters if rate_limits is None else Limiters(_instance("rate_limits", rate_limits, RateLimits)),
+                owns_pool=False,
+                closed=caller.closed,
             )
         )
         return view
@@ -160,16 +165,20 @@ class AsyncClient:
             headers: Further headers. Those that the client sets itself are refused.
         """
         endpoint = endpoint_at(_arguments.method(method), _arguments.path(path))
-        body = _arguments.json("json", json)
-        query = _arguments.params(params)
-        return await self._caller.call(endpoint, path, params=query, json=body, headers=_arguments.headers(headers))
+        return await self._caller.call(
+            endpoint,
+            path,
+            params=_arguments.params(params),
+            body=None if json is None else _arguments.encoded("json", json),
+            headers=_arguments.headers(headers),
+        )
 
     async def aclose(self) -> None:
         """Close the client: end the calls that are under way, and close the connections. Closing twice is fine.
 
         A call that is ended so raises `ClientClosedError`, which tells whether its outcome is unknown.
         """
-        await (self._caller.aclose() if self._is_view else self._caller.pool.aclose())
+        await self._caller.aclose()
 
     async def __aenter__(self) -> Self:
         self._caller.check_open()
@@ -205,10 +214,3 @@ def _instance(name: str, value: _T | None, kind: type[_T], default: _T | None = 
     if not isinstance(chosen, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
     return chosen
-
-
-def _check_session(session: object) -> None:
-    import aiohttp  # noqa: PLC0415 # whoever has a session has imported it; nobody else should have to
-
-    if not isinstance(session, aiohttp.ClientSession):
-        raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")

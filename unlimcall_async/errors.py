@@ -189,7 +189,8 @@ class ResponseError(UnlimCallError):
     outcome_unknown: bool = False
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} answered {self.status}, at {self.where}: {self.reason}{_doubt(self)}"
+        request = f"{self.method} {self.path}".strip() or "the API"
+        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_doubt(self)}"
 
 
 def _doubt(error: UnlimCallError) -> str:

@@ -52,7 +52,9 @@ class Calls:
             body["fromNumber"] = _arguments.number("from_number", from_number)
         if metadata is not None:
             body["metadata"] = _arguments.metadata(metadata)
-        return await self._caller.fetch(CREATE_CALL, partial(decode, model=QueuedCall), json=body)
+        return await self._caller.fetch(
+            CREATE_CALL, partial(decode, model=QueuedCall), body=_arguments.encoded("metadata", body)
+        )
 
 
 class Hooks:
@@ -72,9 +74,10 @@ class Hooks:
             ValueError, TypeError: An argument is wrong; nothing was sent.
             UnlimCallError: Any other failure; see its `outcome_unknown`.
         """
-        body = {"event": _arguments.event(event), "target_url": _arguments.target_url(target_url)}
+        event, target_url = _arguments.event(event), _arguments.target_url(target_url)
+        body = _arguments.encoded("target_url", {"event": event, "target_url": target_url})
         return await self._caller.fetch(
-            CREATE_HOOK, partial(decode_hook, event=event, target_url=target_url), json=body
+            CREATE_HOOK, partial(decode_hook, event=event, target_url=target_url), body=body
         )
 
     async def delete(self, hook_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import AsyncMock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -148,6 +149,9 @@ async def test_numbers_of_every_length_are_taken(sandbox: Sandbox, client: Async
         ({"base_url": "ftp://example.com"}, ValueError, "base_url must be an absolute http"),
         ({"base_url": "/api/v1"}, ValueError, "base_url must be an absolute http"),
         ({"base_url": "https://example.com/?a=1"}, ValueError, "base_url must not have a query"),
+        ({"base_url": f"https://{'a' * 64}.example"}, ValueError, "base_url is not a valid URL"),
+        ({"base_url": "https://a..b"}, ValueError, "base_url is not a valid URL"),
+        ({"base_url": "https://xn--a"}, ValueError, "base_url is not a valid URL"),
         ({"base_url": 5}, TypeError, "base_url must be a str"),
         ({"timeout": 0}, ValueError, "timeout must be a finite number of seconds above 0"),
         ({"timeout": float("inf")}, ValueError, "timeout must be a finite"),
@@ -173,6 +177,7 @@ def test_a_wrong_option_is_named(arguments: dict[str, Any], kind: type[Exception
         (lambda: RetryPolicy(delays=(1, -1)), ValueError, "delays must be finite and not negative"),
         (lambda: RetryPolicy(jitter=2), ValueError, "jitter must be a share from 0 to 1"),
         (lambda: RetryPolicy(max_retry_after=float("nan")), ValueError, "max_retry_after must be finite"),
+        (lambda: RetryPolicy(on_give_up=AsyncMock()), TypeError, "on_give_up must be a plain function"),
         (lambda: RetryPolicy(on_give_up=3), TypeError, "on_give_up must be a plain function"),  # type: ignore[arg-type] # on purpose
     ],
 )
@@ -199,3 +204,8 @@ async def test_the_path_of_the_base_url_is_kept(sandbox: Sandbox, ending: str) -
     async with AsyncClient(sandbox.token, base_url=sandbox.url + ending) as client:
         await client.me()
     assert sandbox.requests[0].path == "/api/v1/me"
+
+
+async def test_a_large_body_is_sent_without_a_warning(sandbox: Sandbox, client: AsyncClient) -> None:
+    await client.calls.create(ai_agent_id="27", to_number="+14155551234", metadata={"notes": "x" * 2_000_000})
+    assert len(sandbox.originated) == 1

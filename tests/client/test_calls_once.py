@@ -9,7 +9,9 @@ import pytest
 from unlimcall_async import (
     APIError,
     AsyncClient,
+    AuthenticationError,
     EngineNotConfiguredError,
+    NotFoundError,
     OriginateFailedError,
     QueuedCall,
     RateLimitedError,
@@ -226,7 +228,30 @@ async def test_an_alarm_that_fails_does_not_hide_the_error(
     sandbox.inject(Status(500), times=None)
     with pytest.raises(ServerError):
         await client.with_options(retry=RetryPolicy(delays=(), on_give_up=alarm)).me()
-    assert "on_give_up failed" in caplog.text
+    assert "on_give_up raised LookupError" in caplog.messages
+    assert "no pager" not in caplog.text
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+@pytest.mark.parametrize("more", [0, 100])
+@pytest.mark.parametrize(
+    ("status", "kind", "requests"),
+    [(401, AuthenticationError, 1), (404, NotFoundError, 1), (429, RateLimitedError, 4), (503, ServerError, 1)],
+)
+async def test_a_refusal_counts_though_its_body_is_broken(
+    sandbox: Sandbox,
+    client: AsyncClient,
+    status: int,
+    kind: type[APIError],
+    requests: int,
+    more: int,
+    encoding: str | None,
+) -> None:
+    headers = {"Content-Length": str(5 + more)} | ({"Content-Encoding": encoding} if encoding else {})
+    sandbox.inject(Status(status, body="dummy", headers=headers), times=None)
+    with pytest.raises(kind) as caught:
+        await place(client.with_options(timeout=0.2))
+    assert (len(sandbox.requests), caught.value.outcome_unknown) == (requests, status == 503)
 
 
 @pytest.mark.parametrize("fault", [ResetAfter(), Truncate(), Processed(502)], ids=repr)

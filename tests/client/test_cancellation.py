@@ -98,6 +98,22 @@ async def test_while_connecting(silent_port: tuple[int, asyncio.Event]) -> None:
         assert not client._caller.pool._calls
 
 
+async def test_while_a_name_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_args: object, **_options: object) -> list[object]:
+        asked.set()
+        await answered.wait()
+        return []
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
+    async with AsyncClient("unl_test_token", base_url="https://localhost:9") as client:
+        call = asyncio.create_task(client.me())
+        await asked.wait()
+        await cancel(call)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 @pytest.mark.parametrize("steps", range(0, 60, 3))
 async def test_after_any_number_of_turns_of_the_loop(sandbox: Sandbox, client: AsyncClient, steps: int) -> None:
     """Each turn is a place where the call may stand; that all of them were met shows in the last, which are done."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 
 import pytest
 
-from unlimcall_async import AsyncClient, ClientClosedError, RateLimits, RetryPolicy, TransportError
-from unlimcall_async.sandbox import Sandbox, Stall
+from unlimcall_async import AsyncClient, ClientClosedError, RateLimits, RetryPolicy, TransportError, UnlimCallError
+from unlimcall_async.sandbox import Sandbox, Stall, Status
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -55,6 +57,34 @@ async def test_a_closed_client_says_so(client: AsyncClient) -> None:
         with pytest.raises(RuntimeError, match="this AsyncClient is closed"):
             await act()
     assert repr(client).endswith("closed>")
+
+
+async def test_a_call_that_fails_leaves_no_cycle(sandbox: Sandbox, client: AsyncClient) -> None:
+    """Else a failed call would keep its frames and its body until the next full collection of garbage."""
+
+    async def fail() -> weakref.ref[BaseException]:
+        try:
+            await client.me()
+        except UnlimCallError as error:
+            return weakref.ref(error)
+        raise AssertionError("it did not fail")
+
+    await client.me()
+    gc.disable()
+    try:
+        for fault in (Status(500), Status(200, body="{}")):
+            sandbox.inject(fault, times=4)
+            assert (await fail())() is None
+            sandbox.clear_faults()
+    finally:
+        gc.enable()
+
+
+async def test_a_view_of_a_closed_view_is_closed(client: AsyncClient) -> None:
+    view = client.with_options(timeout=1)
+    await view.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await view.with_options(timeout=2).me()
 
 
 async def test_a_client_that_was_never_used_closes() -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from unlimcall_async import AsyncClient, NotFoundError, RateLimit, RateLimitedError, RateLimits, RetryPolicy
-from unlimcall_async.sandbox import Sandbox, Status
+from unlimcall_async.sandbox import Delay, Sandbox, Status
 
 pytestmark = pytest.mark.looptime
 
@@ -127,6 +127,54 @@ async def test_a_request_that_is_cancelled_while_it_connects_gives_its_token_bac
             call.cancel()
             await asyncio.wait([call])
         assert now() - before < 1
+
+
+async def test_a_token_that_comes_back_wakes_who_waits_for_it(silent_port: tuple[int, asyncio.Event]) -> None:
+    port, connected = silent_port
+    limits = RateLimits(me=RateLimit(1))
+    async with AsyncClient("unl_test_token", base_url=f"https://127.0.0.1:{port}", rate_limits=limits) as client:
+        before = now()
+        first, second = asyncio.create_task(client.me()), asyncio.create_task(client.me())
+        await connected.wait()
+        connected.clear()
+        first.cancel()
+        await connected.wait()
+        assert now() - before < 1
+        second.cancel()
+        await asyncio.wait([first, second])
+
+
+async def test_a_429_also_stops_those_that_wait_for_a_connection(sandbox: Sandbox) -> None:
+    sandbox.settings.latency = 0.05
+    sandbox.inject(Status(429, headers={"Retry-After": "10"}))
+    limits = RateLimits.unlimited()
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=limits, max_connections=2) as client:
+        before = now()
+        await asyncio.gather(*[client.me() for _ in range(8)])
+    times = [request.received_at - before for request in sandbox.requests]
+    assert [time >= 10 for time in times] == [False] * 2 + [True] * 7
+
+
+async def test_tokens_do_not_pile_up_behind_a_slow_connection(sandbox: Sandbox) -> None:
+    sandbox.inject(Delay(150))
+    limits = RateLimits(me=RateLimit(5))
+    async with AsyncClient(
+        sandbox.token, base_url=sandbox.url, rate_limits=limits, max_connections=1, timeout=600
+    ) as client:
+        await asyncio.gather(*[client.me() for _ in range(30)])
+    assert busiest([request.received_at for request in sandbox.requests], 60) <= 5
+
+
+async def test_many_calls_of_one_endpoint_do_not_take_all_connections_first(sandbox: Sandbox) -> None:
+    sandbox.settings.latency = 1
+    limits = RateLimits.unlimited()
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=limits, max_connections=10) as client:
+        pull = asyncio.gather(*[client.cdrs.list() for _ in range(500)])
+        await asyncio.sleep(0.5)
+        before = now()
+        await client.me()
+        assert now() - before < 4
+        await pull
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])

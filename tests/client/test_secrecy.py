@@ -116,13 +116,23 @@ async def test_no_cancellation_shows_it(sandbox: Sandbox, fault: Fault) -> None:
 
 
 async def test_a_server_that_echoes_it_is_silenced(sandbox: Sandbox) -> None:
-    sandbox.inject(Status(400, body=f'{{"error": "x {SECRET}"}}', headers={"X-Echo": f"Bearer {SECRET}"}))
+    sandbox.inject(
+        Status(400, body=f'{{"error": "x {SECRET}"}}', headers={"X-Echo": f"Bearer {SECRET}", f"X-{SECRET}": "1"})
+    )
     async with AsyncClient(SECRET, base_url=sandbox.url) as client:
         with pytest.raises(APIError) as caught:
             await client.me()
     error = caught.value
     assert (error.detail, error.headers["x-echo"], error.body) == ("x ***", "Bearer ***", b'{"error": "x ***"}')
     assert SECRET not in frames_and_errors(error)
+
+
+async def test_a_short_one_is_silenced_too_and_spares_the_words_around_it(sandbox: Sandbox) -> None:
+    sandbox.inject(Status(400, body='{"error": "invalid_input", "detail": "not ours: t"}'))
+    async with AsyncClient("t", base_url=sandbox.url) as client:
+        with pytest.raises(APIError) as caught:
+            await client.me()
+    assert (caught.value.code, caught.value.detail) == ("invalid_input", "not ours: ***")
 
 
 @pytest.mark.parametrize(

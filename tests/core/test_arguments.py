@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
@@ -572,7 +573,7 @@ def test_other_headers_are_a_type_error(value: object) -> None:
     "value", [None, True, 7, 1.5, "x", "\ud800", [], [1, {"a": None}], {"a": {"b": (1, 2)}}, {}], ids=ascii
 )
 def test_json_may_be_what_json_can_hold(value: object) -> None:
-    assert arguments.json("json", value) == value
+    assert arguments.encoded("json", value) == json.dumps(value).encode()
 
 
 def nested(depth: int) -> object:
@@ -595,16 +596,16 @@ NAN, ENDLESS = float("nan"), float("inf")
     "value", [NAN, ENDLESS, -ENDLESS, [NAN], {"a": [ENDLESS]}, nested(100_000), circular()], ids=lambda _: ""
 )
 def test_json_that_would_not_be_read_back_is_refused(value: object) -> None:
-    refused("json", lambda: arguments.json("json", value))
-    refused("metadata", lambda: arguments.metadata({"a": value}))
+    refused("json", lambda: arguments.encoded("json", value))
+    refused("metadata", lambda: arguments.encoded("metadata", {"a": value}))
 
 
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, b"x", Decimal(1), MOMENT, {"a": object()}, {(1, 2): 3}], ids=lambda _: ""
 )
 def test_what_json_does_not_know_is_a_type_error(value: object) -> None:
-    refused("json", lambda: arguments.json("json", value), TypeError)
-    refused("metadata", lambda: arguments.metadata({"a": value}), TypeError)
+    refused("json", lambda: arguments.encoded("json", value), TypeError)
+    refused("metadata", lambda: arguments.encoded("metadata", {"a": value}), TypeError)
 
 
 @pytest.mark.parametrize("value", [{}, {"a": 1, "b": {"c": [None]}}, Pairs(a="x"), MappingProxyType({"a": 1})])
@@ -676,10 +677,10 @@ MISTAKES: dict[str, tuple[str, str, Callable[[], object]]] = {
     "a token in a header's value": ("headers", TOKEN, lambda: arguments.headers({"X-Token": f"{TOKEN}\n"})),
     "a token in a header's name": ("headers", TOKEN, lambda: arguments.headers({f"X-Token: {TOKEN}": ""})),
     "a token in Authorization": ("headers", TOKEN, lambda: arguments.headers({"Authorization": f"Bearer {TOKEN}"})),
-    "a number in metadata": ("metadata", PHONE, lambda: arguments.metadata({"number": {PHONE}})),
+    "a number in metadata": ("metadata", PHONE, lambda: arguments.encoded("metadata", {"number": {PHONE}})),
     "a number as metadata": ("metadata", PHONE, lambda: arguments.metadata(PHONE)),
-    "a number in JSON": ("json", PHONE, lambda: arguments.json("json", {"number": PHONE, (PHONE,): 1})),
-    "a number beside NaN": ("json", PHONE, lambda: arguments.json("json", {PHONE: NAN})),
+    "a number in JSON": ("json", PHONE, lambda: arguments.encoded("json", {"number": PHONE, (PHONE,): 1})),
+    "a number beside NaN": ("json", PHONE, lambda: arguments.encoded("json", {PHONE: NAN})),
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import pickle
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -184,15 +183,9 @@ def test_every_request_names_the_version_of_the_api_and_the_client() -> None:
     assert request.body is None
 
 
-@pytest.mark.parametrize(
-    "value", [{}, [], 0, False, "", {"toNumber": "+14155551234"}, {"name": "Zo\u00eb \u260e \ud800"}], ids=ascii
-)
-def test_a_body_is_json_in_ascii(value: object) -> None:
-    request = build(BASE, CREATE_CALL, "/calls", json=value)
-    assert request.body is not None
-    assert request.body.isascii()
-    assert json.loads(request.body) == value
-    assert request.headers["Content-Type"] == "application/json"
+def test_a_body_is_said_to_be_json() -> None:
+    request = build(BASE, CREATE_CALL, "/calls", body=b"{}")
+    assert (request.body, request.headers["Content-Type"]) == (b"{}", "application/json")
 
 
 def test_the_method_is_that_of_the_endpoint() -> None:
@@ -201,7 +194,7 @@ def test_the_method_is_that_of_the_endpoint() -> None:
 
 def test_a_request_shows_neither_numbers_nor_headers() -> None:
     params = {"number": "+14155551234"}
-    request = build(BASE, CDRS, "/cdrs", params=params, json=params, headers={"X-Secret": "s3cret"})
+    request = build(BASE, CDRS, "/cdrs", params=params, body=b"+14155551234", headers={"X-Secret": "s3cret"})
     assert "4155551234" not in repr(request)
     assert "s3cret" not in repr(request)
     assert "/cdrs" in repr(request)

@@ -72,7 +72,9 @@ _KNOWN_CODE: Final = re.compile(rf"\b({'|'.join(BY_CODE)})\b")
 _MAX_DETAIL: Final = 500
 # Pages of errors are short; of a long one the start is enough.
 _MAX_TEXT: Final = 65536
-# Shorter tokens do not exist; striking one out would mangle ordinary words.
+# Seconds; thirty years are for ever, and no clock overflows.
+_MAX_RETRY_AFTER: Final = 1e9
+# A token that is shorter than any real one is struck out only where it stands alone: "t" is in every second word.
 _MIN_TOKEN: Final = 8
 
 
@@ -97,15 +99,14 @@ def failure_of(
         _headers_without_token(answer.headers, authorization),
         body,
         retry_after(answer.headers, now),
-        outcome_unknown=answer.status >= 500 and not request.endpoint.repeatable and kind not in _NOTHING_DONE,
+        outcome_unknown=answer.status >= 500 and request.must_not_repeat and kind not in _NOTHING_DONE,
     )
 
 
 def _unexpected_status(request: Request, answer: RawResponse) -> ResponseError:
     redirect = 300 <= answer.status < 400
     reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
-    unsafe = not request.endpoint.repeatable
-    return ResponseError(answer.status, "status", reason, request.method, request.path, outcome_unknown=unsafe)
+    return request.unreadable(answer.status, "status", reason)
 
 
 def _class_of(status: int, code: str | None) -> type[APIError]:
@@ -129,17 +130,17 @@ def read_error_body(body: bytes) -> tuple[str | None, str | None]:
 
 
 def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
-    error = value.get("error")
-    inner = error if isinstance(error, dict) else {}
+    error, told = value.get("error"), value.get("detail")
+    inner = next((item for item in (error, told) if isinstance(item, dict)), {})
     candidates = (inner.get("code"), error, value.get("code"), inner.get("type"))
     codes = [item for item in candidates if isinstance(item, str) and _CODE.fullmatch(item)]
-    # A documented one first: beside its code an error may also hold a name such as "Conflict".
-    code = min(codes, key=lambda item: item not in BY_CODE, default=None)
-    words = (inner.get("message"), inner.get("detail"), value.get("detail"), value.get("message"), error)
-    detail = next((item for item in words if item not in (None, "", code) and item is not inner), None)
+    words = (inner.get("message"), inner.get("detail"), told, value.get("message"), None if error is inner else error)
+    detail = next((item for item in words if item not in (None, "", *codes)), None)
     if detail is not None and not isinstance(detail, str):
         detail = msgspec.json.encode(detail).decode()
-    return code, detail
+    # A documented one first, be it in the words: beside it an error may also hold a name such as "Conflict".
+    documented = [item for item in codes if item in BY_CODE] or _KNOWN_CODE.findall(detail or "")
+    return next(iter(documented or codes), None), detail
 
 
 def _read_text(text: str) -> tuple[str | None, str | None]:
@@ -163,8 +164,8 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     A date is compared with the server's own `Date`, where there is one, because the two clocks may disagree.
     """
     value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value):
-        return float(value)
+    if re.fullmatch(r"[0-9]{1,100}(\.[0-9]{1,100})?", value):
+        return min(float(value), _MAX_RETRY_AFTER)
     until = _http_date(value)
     if until is None:
         return None
@@ -181,12 +182,14 @@ def _http_date(value: str) -> datetime | None:
 
 
 def _without_token(text: str, authorization: Authorization) -> str:
-    return text.replace(authorization.token, "***") if len(authorization.token) >= _MIN_TOKEN else text
+    token = re.escape(authorization.token)
+    pattern = token if len(authorization.token) >= _MIN_TOKEN else rf"(?<![\w-]){token}(?![\w-])"
+    return re.sub(pattern, "***", text)
 
 
 def _headers_without_token(headers: Mapping[str, str], authorization: Authorization) -> Mapping[str, str]:
     same_kind: Any = type(headers)  # so that names go on to compare without case
     cleaned: Mapping[str, str] = same_kind(
-        (name, _without_token(value, authorization)) for name, value in headers.items()
+        (_without_token(name, authorization), _without_token(value, authorization)) for name, value in headers.items()
     )
     return cleaned

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import define, field
 from yarl import URL
 
 from unlimcall_async._codec import DecodeError
-from unlimcall_async.errors import ResponseError
 from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.exchange import Exchange
 from unlimcall_async.http.limiter import Limiters
-from unlimcall_async.http.messages import Authorization, RawResponse, build
+from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy
 
@@ -31,7 +30,8 @@ class Caller:
         timeout: Seconds for each attempt.
         policy: When to try again.
         limiters: The queue of each endpoint.
-        closed: Whether this client, or view, takes no more calls.
+        owns_pool: Whether closing closes the pool; a view's does not.
+        closed: Whether this view takes no more calls.
     """
 
     base_url: URL
@@ -40,15 +40,16 @@ class Caller:
     timeout: float
     policy: RetryPolicy
     limiters: Limiters = field(repr=False)
-    closed: bool = field(default=False, init=False)
+    owns_pool: bool
+    closed: bool = False
 
     @property
     def is_closed(self) -> bool:
-        """Whether this client or its pool is closed."""
+        """Whether this client, or the one that it is a view of, is closed."""
         return self.closed or self.pool.closed
 
     def check_open(self) -> None:
-        """Raise `RuntimeError` if this client or its pool is closed."""
+        """Raise `RuntimeError` if this client, or the one that it is a view of, is closed."""
         if self.is_closed:
             raise RuntimeError("this AsyncClient is closed")
 
@@ -58,15 +59,12 @@ class Caller:
         path: str | None = None,
         *,
         params: Mapping[str, str] | None = None,
-        json: Any = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
         """Make one call, with all its retries, and give the answer as it came."""
-        self.check_open()
-        request = build(self.base_url, endpoint, path or endpoint.path, params=params, json=json, headers=headers)
-        limiter = self.limiters.of(endpoint.bucket)
-        call = Exchange(request, self.authorization, self.timeout, self.policy, limiter)
-        return await self.pool.run(request, self, call.run)
+        path = path or endpoint.path
+        return await self._send(build(self.base_url, endpoint, path, params=params, body=body, headers=headers))
 
     async def fetch(
         self,
@@ -74,24 +72,31 @@ class Caller:
         decode: Callable[[bytes], T],
         *,
         params: Mapping[str, str] | None = None,
-        json: Any = None,
+        body: bytes | None = None,
     ) -> T:
         """Make one call of a documented endpoint, and give what its answer holds."""
-        answer = await self.call(endpoint, params=params, json=json)
+        request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
+        answer = await self._send(request)
         try:
             return decode(answer.body)
         except DecodeError as error:
-            failure = ResponseError(
-                answer.status,
-                error.where,
-                error.reason,
-                endpoint.method,
-                endpoint.path,
-                outcome_unknown=not endpoint.repeatable,
-            )
-        raise failure
+            failure = request.unreadable(answer.status, error.where, error.reason)
+        try:
+            raise failure
+        finally:
+            # Else this frame and the error hold each other until the next collection of garbage.
+            del failure
+
+    async def _send(self, request: Request) -> RawResponse:
+        self.check_open()
+        limiter = self.limiters.of(request.endpoint.bucket)
+        call = Exchange(request, self.authorization, self.timeout, self.policy, limiter)
+        return await self.pool.run(request, self, call.run)
 
     async def aclose(self) -> None:
-        """Take no more calls, and stop those that are under way. The pool stays open."""
-        self.closed = True
-        await self.pool.end(self)
+        """Take no more calls, and stop those that are under way: of a view only its own, and then the pool stays open."""
+        if self.owns_pool:
+            await self.pool.aclose()
+        else:
+            self.closed = True
+            await self.pool.end(self)

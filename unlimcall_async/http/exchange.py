@@ -7,7 +7,7 @@ import itertools
 import logging
 import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from attrs import define
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from unlimcall_async.http.transport import Attempt, Transport
 
 _logger = logging.getLogger("unlimcall_async")
-
-# Seconds. A token that is there takes microseconds to get; that is no news.
-_NOTABLE_WAIT: Final = 0.01
 
 
 @define(eq=False)
@@ -62,29 +59,35 @@ class Exchange:
             self._pause(outcome, delay)
             if delay is None:
                 self._give_up(outcome)
-                raise outcome
+                try:
+                    raise outcome
+                finally:
+                    # Else this frame and the error hold each other, body and all, until the next collection of garbage.
+                    del outcome
             in_doubt = in_doubt or not (attempt.unsent or isinstance(outcome, RateLimitedError))
             await self._back_off(outcome, delay)
         raise AssertionError("unreachable")
 
     async def _attempt(self, transport: Transport, attempt: Attempt) -> RawResponse | UnlimCallError:
-        attempt.unsent = True
-        token_at = await self._wait_for_token()
+        attempt.begin()
+        self._log_wait()
+        token_at = await self.limiter.acquire(transport.slots)
         try:
             outcome = await transport.send(self.request, self.authorization, self.seconds, attempt)
         finally:
+            transport.slots.release()
             if attempt.unsent:
                 self.limiter.give_back(token_at)
         if isinstance(outcome, RawResponse):
             return failure_of(self.request, outcome, self.authorization, datetime.now(UTC)) or outcome
         return outcome
 
-    async def _wait_for_token(self) -> float:
-        asked_at = asyncio.get_running_loop().time()
-        taken_at = await self.limiter.acquire()
-        if taken_at - asked_at >= _NOTABLE_WAIT:
-            _logger.debug("%s waited %.1f s for its rate limit", self._name, taken_at - asked_at)
-        return taken_at
+    def _log_wait(self) -> None:
+        wait = self.limiter.wait()
+        if wait > 0:
+            # Before the wait: after a 429 it may be as long as the server likes.
+            level = logging.INFO if wait > self.policy.max_retry_after else logging.DEBUG
+            _logger.log(level, "%s waits %.1f s or more for its rate limit", self._name, wait)
 
     def _says_already_gone(self, error: UnlimCallError) -> TypeGuard[NotFoundError]:
         """Whether a DELETE that is sent again finds no hook: the first one, whose answer was lost, removed it."""
@@ -103,14 +106,14 @@ class Exchange:
         if not isinstance(error, RateLimitedError):
             await asyncio.sleep(delay)
 
-    def _give_up(self, error: UnlimCallError) -> None:
-        if self.policy.on_give_up is None or not may_pass(error):
+    def _give_up(self, given_up: UnlimCallError) -> None:
+        if self.policy.on_give_up is None or not may_pass(given_up):
             return
         try:
-            self.policy.on_give_up(error)
-        except Exception:
-            # The caller must get the error that counts, not one of the alarm's.
-            _logger.exception("on_give_up failed")
+            self.policy.on_give_up(given_up)
+        except Exception as error:  # noqa: BLE001 # the caller must get the error that counts, not one of the alarm's
+            # By its type only: what it says may come from an answer.
+            _logger.error("on_give_up raised %s", type(error).__name__)  # noqa: TRY400
 
     @property
     def _name(self) -> str:

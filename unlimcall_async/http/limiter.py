@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from attrs import field, fields, frozen
@@ -44,26 +45,49 @@ class Limiter:
         self._bucket = TokenBucket(limit)
         # Only the head of the queue looks at the bucket. The lock is the queue: fair, and safe to be cancelled in.
         self._queue = asyncio.Lock()
+        self._given_back = asyncio.Event()
 
-    async def acquire(self) -> float:
-        """Wait for a token, and give the loop's time at which it was taken."""
-        clock = asyncio.get_running_loop().time
+    def wait(self) -> float:
+        """Tell how many seconds the head of the queue has to wait, as things stand."""
+        return max(0.0, self._bucket.ready_at() - _now())
+
+    async def acquire(self, slots: asyncio.Semaphore) -> float:
+        """Wait for a token and for a free slot, and give the loop's time at which both were taken.
+
+        The token comes last, at the moment of sending. Taken before the wait for a slot, tokens would pile up there, go out at
+        once later on, and pass by a 429 that came meanwhile. The slot is the caller's to release.
+        """
         async with self._queue:
-            # Look again after each sleep: a 429 may have paused the bucket meanwhile.
-            while (wait := self._bucket.ready_at() - clock()) > 0:  # noqa: ASYNC110 # the wait has an end of its own
-                await asyncio.sleep(wait)
-            # Nothing is awaited between the look and the grip, so the token cannot be lost or taken twice.
-            now = clock()
-            self._bucket.take(now)
-            return now
+            while True:
+                await self._until_ready()
+                await slots.acquire()
+                # Nothing is awaited between this look and the grip, so the token cannot be lost or taken twice.
+                now = _now()
+                if self._bucket.ready_at() <= now:
+                    self._bucket.take(now)
+                    return now
+                slots.release()
+
+    async def _until_ready(self) -> None:
+        # Look again after each wait: a 429 may have paused the bucket meanwhile, or a token have come back.
+        while (wait := self.wait()) > 0:
+            self._given_back.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._given_back.wait()
 
     def give_back(self, taken_at: float) -> None:
         """Return the token of a request that was never sent."""
         self._bucket.give_back(taken_at)
+        self._given_back.set()
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for so many seconds."""
-        self._bucket.pause(asyncio.get_running_loop().time() + seconds)
+        self._bucket.pause(_now() + seconds)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Limiters:

@@ -6,7 +6,6 @@ is held, logged or shown has the token in it.
 
 from __future__ import annotations
 
-import json as stdlib_json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -66,6 +65,15 @@ class Request:
         """The HTTP method."""
         return self.endpoint.method
 
+    @property
+    def must_not_repeat(self) -> bool:
+        """Whether a second sending could have a second effect: then an attempt that failed may leave its outcome unknown."""
+        return not self.endpoint.repeatable
+
+    def unreadable(self, status: int, where: str, reason: str) -> ResponseError:
+        """Make the error of an answer that is not what the API promises."""
+        return ResponseError(status, where, reason, self.method, self.path, outcome_unknown=self.must_not_repeat)
+
 
 @frozen
 class RawResponse:
@@ -95,16 +103,14 @@ def build(
     path: str,
     *,
     params: Mapping[str, str] | None = None,
-    json: Any = None,
+    body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Request:
     """Make a request of arguments that the caller has checked, for a path below the base URL."""
     # Not `base_url / path` nor `join`: the one quotes what is quoted already, the other drops the base's own path.
     url = URL(f"{base_url}{path}").with_query(params or None)
     own = {"Accept": ACCEPT, "User-Agent": USER_AGENT}
-    body = None
-    if json is not None:
-        body = stdlib_json.dumps(json).encode()
+    if body is not None:
         own["Content-Type"] = "application/json"
     return Request(endpoint, path, url, {**(headers or {}), **own}, body)
 

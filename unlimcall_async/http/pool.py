@@ -31,8 +31,6 @@ class Pool:
         self._transport: Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[asyncio.Timeout, object] = {}
-        # A scope that was told to end takes no second order.
-        self._ending: set[asyncio.Timeout] = set()
         self._call_left = asyncio.Event()
         self.closed: bool = False
 
@@ -41,7 +39,7 @@ class Pool:
 
         Raises:
             ClientClosedError: The call was stopped.
-            RuntimeError: The pool belongs to another event loop.
+            RuntimeError: The pool belongs to another event loop, or the session that was handed in is closed.
         """
         # Here and not above, because a program that imports the package may never need the 0.2 s that aiohttp takes to import.
         from unlimcall_async.http.transport import Attempt, Transport  # noqa: PLC0415
@@ -51,6 +49,7 @@ class Pool:
         self._check_loop()
         if self._transport is None:
             self._transport = Transport(self._session, self._max_connections)
+        self._transport.check_open()
         attempt = Attempt()
         scope = asyncio.timeout(None)
         try:
@@ -62,9 +61,8 @@ class Pool:
                 raise
         finally:
             self._calls.pop(scope, None)
-            self._ending.discard(scope)
             self._call_left.set()
-        unknown = not (attempt.unsent or request.endpoint.repeatable)
+        unknown = request.must_not_repeat and not attempt.unsent
         raise ClientClosedError(
             "the client was closed meanwhile", request.method, request.path, outcome_unknown=unknown
         )
@@ -75,6 +73,7 @@ class Pool:
 
     async def end(self, owner: object) -> None:
         """Stop the calls of `owner`, and wait until they have left."""
+        self._check_loop()
         await self._end({scope for scope, of in self._calls.items() if of is owner})
 
     async def aclose(self) -> None:
@@ -89,9 +88,9 @@ class Pool:
 
     async def _end(self, scopes: set[asyncio.Timeout]) -> None:
         now = asyncio.get_running_loop().time()
-        for scope in scopes - self._ending:
-            scope.reschedule(now)
-        self._ending |= scopes
+        for scope in scopes:
+            if scope.when() is None:  # not told yet
+                scope.reschedule(now)
         while not scopes.isdisjoint(self._calls):
             self._call_left.clear()
             await self._call_left.wait()

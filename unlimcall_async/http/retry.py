@@ -61,7 +61,9 @@ def _check_seconds(name: str, value: object) -> None:
 
 
 def _check_on_give_up(_policy: RetryPolicy, _attribute: Any, value: object) -> None:
-    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+    if value is not None and (
+        not callable(value) or any(map(inspect.iscoroutinefunction, (value, type(value).__call__)))
+    ):
         raise TypeError("on_give_up must be a plain function of one argument, or None")
 
 

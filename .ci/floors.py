@@ -1,10 +1,13 @@
-"""Print each dependency of `pyproject.toml`, of the package and of its `dev` extra, at its lower bound, as pip's constraints."""
+"""Print the dependencies of the package and of its extras `cli` and `dev`, each at its lower bound, as constraints for pip."""
 
 import re
 import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
+extras = project["optional-dependencies"]
+for requirement in project["dependencies"] + extras["cli"] + extras["dev"]:
+    if requirement.startswith(project["name"]):
+        continue
     name, floor = re.fullmatch(r"([\w.-]+)>=([\w.]+)", requirement).groups()
     print(f"{name}=={floor}")

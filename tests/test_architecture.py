@@ -66,7 +66,7 @@ def own_imports(path: Path) -> set[str]:
     return names & known - {"", "http", "cdrs"}
 
 
-CLIENT_MODULES = [(name, path) for name, path in modules() if name.split(".")[0] not in {"sandbox", "cli", "export"}]
+CLIENT_MODULES = [(name, path) for name, path in modules() if name.split(".")[0] not in {"sandbox", "cli", "__main__"}]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,12 @@ def test_the_sandbox_shares_nothing_with_the_client() -> None:
     for name, path in modules():
         if name.startswith("sandbox"):
             assert {own for own in own_imports(path) if not own.startswith("sandbox")} == set(), name
+
+
+def test_the_command_uses_the_public_package_only() -> None:
+    for name, path in modules():
+        if name.split(".")[0] == "cli":
+            assert {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}} == set(), name
 
 
 def test_modules_stay_small() -> None:

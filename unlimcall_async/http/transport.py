@@ -181,12 +181,14 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 
 async def _read_refusal(head: RawResponse, response: aiohttp.ClientResponse, attempt: Attempt) -> RawResponse:
     """Read the start of an answer that is no success. Its status counts, even where its body never comes to an end."""
+    body = b""
     attempt.refusal = head
     async for chunk in response.content.iter_chunked(_CHUNK):
-        attempt.refusal = evolve(attempt.refusal, body=attempt.refusal.body + chunk)
-        if len(attempt.refusal.body) >= MAX_REFUSAL:
+        body += chunk
+        attempt.refusal = evolve(head, body=body)
+        if len(body) >= MAX_REFUSAL:
             break
-    return attempt.refusal
+    return evolve(head, body=body)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -24,6 +24,7 @@ from unlimcall_async.sandbox.faults import (
 )
 from unlimcall_async.sandbox.settings import Settings
 from unlimcall_async.sandbox.state import OriginatedCall, ReceivedRequest, Subscription
+from unlimcall_async.sandbox.traffic import TrafficKind, generate_traffic
 
 if TYPE_CHECKING:
     from unlimcall_async.sandbox.sandbox import Sandbox
@@ -61,5 +62,7 @@ __all__ = [
     "Stall",
     "Status",
     "Subscription",
+    "TrafficKind",
     "Truncate",
+    "generate_traffic",
 ]

@@ -17,7 +17,7 @@ from attrs import field, frozen
 from unlimcall_async.sandbox.faults import Html, Redirect, Status
 from unlimcall_async.sandbox.settings import ErrorShape, RetryAfter
 
-__all__ = ["Answer", "RefusedError", "error", "html_page", "json_answer", "json_members", "retry_after", "stand_in"]
+__all__ = ["Answer", "RefusedError", "error", "html_page", "json_answer", "json_body", "json_members", "retry_after", "stand_in"]
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -74,7 +74,12 @@ def _dump(value: object) -> str:
 
 def json_answer(value: object) -> Answer:
     """Return a success with this JSON value."""
-    return Answer(200, _dump(value).encode(), _JSON)
+    return json_body(_dump(value).encode())
+
+
+def json_body(body: bytes) -> Answer:
+    """Return a success with a body that is JSON already."""
+    return Answer(200, body, _JSON)
 
 
 def json_members(members: Mapping[str, str]) -> Answer:

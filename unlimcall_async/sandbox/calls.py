@@ -1,29 +1,24 @@
 """The call records and the selection of a page of them.  No I/O.
 
 A start time is an integer here, milliseconds since 1970 UTC: the finest step that the API writes.  Every combination of
-bounds and resolution comes down to one half-open interval of such integers, so selecting is two bisections in one
-sorted list, and the settings are nowhere else.
+bounds and resolution comes down to one half-open interval of such integers, so the settings are nowhere else;
+`call_index` knows where the rows of an interval are.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
-from heapq import nsmallest
 from typing import Any
 
+import msgspec
 from attrs import Attribute, field, frozen
 
+from unlimcall_async.sandbox.call_index import BLOCK, CallIndex
 from unlimcall_async.sandbox.settings import Order, Resolution
 
-__all__ = ["CallStore", "SandboxCall", "Window", "call_json", "epoch_ms"]
+__all__ = ["CallStore", "SandboxCall", "Window", "call_json", "epoch_ms", "page_json"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-# A sort key is the start time above, the row's number (insertion order) below: one integer compares faster than a pair.
-_NUMBER_BITS = 32
-_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 
 _DOCUMENTED = frozenset(
     {
@@ -46,7 +41,7 @@ def _check_start_time(_: object, __: "Attribute[Any]", value: datetime) -> None:
 
 
 def _check_extra(_: object, __: "Attribute[Any]", value: Mapping[str, Any]) -> None:
-    if taken := _DOCUMENTED & value.keys():
+    if taken := _DOCUMENTED.intersection(value):
         raise ValueError(f"extra may not replace documented fields: {', '.join(sorted(taken))}")
 
 
@@ -87,10 +82,10 @@ class SandboxCall:
 
 def call_json(call: SandboxCall) -> dict[str, Any]:
     """Return the record as the reference writes it."""
-    start = call.start_time.astimezone(UTC).replace(tzinfo=None)
+    start = call.start_time.astimezone(UTC).isoformat(timespec="milliseconds")
     return {
         "id": call.id,
-        "startTime": start.isoformat(timespec="milliseconds") + "Z",
+        "startTime": start.removesuffix("+00:00") + "Z",
         "duration": call.duration,
         "billsec": call.billsec,
         "src": call.src,
@@ -103,6 +98,14 @@ def call_json(call: SandboxCall) -> dict[str, Any]:
         "did": call.did,
         **call.extra,
     }
+
+
+def page_json(count: int, rows: Iterable[SandboxCall]) -> bytes:
+    """Return the body of an answer of `GET /cdrs`.
+
+    By msgspec, which writes a full page in a quarter of a millisecond; `json` takes two.
+    """
+    return msgspec.json.encode({"count": count, "calls": [call_json(row) for row in rows]})
 
 
 @frozen
@@ -129,19 +132,21 @@ class Window:
 
 
 class CallStore:
-    """Every record of the account, in the order of insertion and sorted by start time."""
+    """Every record of the account.
 
-    def __init__(self) -> None:
+    Attributes:
+        block: How many rows the index keeps together, for tests that want it to have many small blocks.
+    """
+
+    def __init__(self, block: int = BLOCK) -> None:
         self._rows: list[SandboxCall] = []
-        self._keys: list[int] = []  # sorted up to `_sorted`
-        self._sorted = 0
-        self._ranks: list[bytes] = []  # of the first rows, as far as somebody asked for the arbitrary order
+        self._index = CallIndex(block)
 
     def add(self, calls: Iterable[SandboxCall]) -> None:
         """Add records; the next selection sees them."""
-        for call in calls:
-            self._keys.append(epoch_ms(call.start_time) << _NUMBER_BITS | len(self._rows))
-            self._rows.append(call)
+        added = list(calls)  # all of them or, where the iterable fails, none
+        self._index.add([epoch_ms(call.start_time) for call in added])
+        self._rows += added
 
     @property
     def rows(self) -> tuple[SandboxCall, ...]:
@@ -150,41 +155,5 @@ class CallStore:
 
     def select(self, window: Window, *, order: Order, limit: int) -> tuple[list[SandboxCall], int]:
         """Return the first `limit` records of the window in this order, and how many the window holds."""
-        keys = self._sorted_keys()
-        first = bisect_left(keys, window.start << _NUMBER_BITS)
-        # A window that rounding turned inside out is empty.
-        last = max(first, bisect_left(keys, window.end << _NUMBER_BITS))
-        numbers = self._numbers(first, last, order, limit)
-        return [self._rows[number] for number in numbers], last - first
-
-    def _sorted_keys(self) -> list[int]:
-        # Sorting waits for the first question after an addition; the sort is close to linear on a list that is one
-        # sorted run followed by additions.
-        if self._sorted < len(self._keys):
-            self._keys.sort()
-            self._sorted = len(self._keys)
-        return self._keys
-
-    def _numbers(self, first: int, last: int, order: Order, limit: int) -> Iterable[int]:
-        """Return the numbers of the first `limit` rows among the sorted keys `first` to `last`.
-
-        Newest first is oldest first read backwards: of two rows with one start time, the later addition comes first.
-        """
-        if order == "oldest_first":
-            return self._unpacked(range(first, min(last, first + limit)))
-        if order == "newest_first":
-            return self._unpacked(reversed(range(max(first, last - limit), last)))
-        matches = self._unpacked(range(first, last))
-        if order == "insertion":
-            return nsmallest(limit, matches)
-        ranks = self._known_ranks()
-        return nsmallest(limit, matches, key=lambda number: (ranks[number], number))
-
-    def _unpacked(self, positions: Iterable[int]) -> Iterator[int]:
-        return (self._keys[position] & _NUMBER_MASK for position in positions)
-
-    def _known_ranks(self) -> list[bytes]:
-        """Return the place of each row in the arbitrary order, which no later addition and no window changes."""
-        for number in range(len(self._ranks), len(self._rows)):
-            self._ranks.append(blake2b(f"{number} {self._rows[number].id}".encode(), digest_size=8).digest())
-        return self._ranks
+        numbers, matches = self._index.find(window.start, window.end, order=order, limit=limit)
+        return [self._rows[number] for number in numbers], matches

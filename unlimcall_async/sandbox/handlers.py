@@ -12,8 +12,8 @@ from uuid import uuid4
 from attrs import evolve, frozen
 
 from unlimcall_async.sandbox.account import Account, SandboxAgent, random_text
-from unlimcall_async.sandbox.answers import Answer, RefusedError, json_answer, json_members
-from unlimcall_async.sandbox.calls import Window, call_json
+from unlimcall_async.sandbox.answers import Answer, RefusedError, json_answer, json_body, json_members
+from unlimcall_async.sandbox.calls import Window, page_json
 from unlimcall_async.sandbox.state import OriginatedCall, ReceivedRequest, State, Subscription
 from unlimcall_async.sandbox.validation import CallRequest, call_request, cdr_query, hook_id, hook_request
 
@@ -90,7 +90,7 @@ def _cdrs(state: State, admitted: Admitted) -> Answer:
     )
     rows, matches = state.calls.select(window, order=settings.order, limit=min(query.limit, settings.cap))
     count = matches if settings.count == "matches" else len(rows)
-    return json_answer({"count": count, "calls": [call_json(row) for row in rows]})
+    return json_body(page_json(count, rows))
 
 
 def _agents(state: State, _: Admitted) -> Answer:

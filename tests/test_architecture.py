@@ -14,12 +14,15 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 LAYERS: list[set[str]] = [
     {"_version", "_arguments", "errors", "models"},
     {"_codec"},
-    {"http.endpoints", "http.messages", "http.bucket"},
+    {"http.endpoints", "http.messages", "http.bucket", "cdrs.instants", "cdrs.checkpoint"},
+    {"cdrs.bounds", "cdrs.order"},
+    {"cdrs.planner"},
     {"http.answers", "http.retry"},
     {"http.limiter", "http.transport"},
     {"http.exchange"},
     {"http.pool"},
     {"http.caller"},
+    {"cdrs.stream"},
     {"cdrs.resource", "resources"},
     {"client"},
     {""},
@@ -34,8 +37,13 @@ PURE = {
     "http.answers",
     "http.retry",
     "http.bucket",
+    "cdrs.bounds",
+    "cdrs.checkpoint",
+    "cdrs.instants",
+    "cdrs.order",
+    "cdrs.planner",
 }
-SANDBOX_PURE = {"account", "answers", "calls", "faults", "limits", "settings", "state", "validation"}
+SANDBOX_PURE = {"account", "answers", "call_index", "calls", "faults", "limits", "markets", "settings", "state", "validation"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -73,6 +81,10 @@ CLIENT_MODULES = [(name, path) for name, path in modules() if name.split(".")[0]
     ("name", "path"), CLIENT_MODULES, ids=[name or "unlimcall_async" for name, _ in CLIENT_MODULES]
 )
 def test_imports_point_down(name: str, path: Path) -> None:
+    if name == "errors":
+        # Two of its fields hold what stands above it. That is for the type checkers only, which no program loads.
+        assert own_imports(path) == {"cdrs.checkpoint", "models"}
+        return
     if name in {"http", "cdrs"}:
         assert own_imports(path) == set()
         return

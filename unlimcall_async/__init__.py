@@ -1,6 +1,8 @@
 """Asyncio client for the UnlimCall telephony API, version 1."""
 
 from unlimcall_async._version import __version__
+from unlimcall_async.cdrs.checkpoint import Checkpoint
+from unlimcall_async.cdrs.stream import CdrStream, Progress, StreamStats
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.errors import (
     AccountNotProvisionedError,
@@ -8,6 +10,7 @@ from unlimcall_async.errors import (
     AgentNotProvisionedError,
     APIError,
     AuthenticationError,
+    CheckpointError,
     ClientClosedError,
     ConflictError,
     DialerRequiredError,
@@ -25,6 +28,7 @@ from unlimcall_async.errors import (
     TransportError,
     UnlimCallError,
     WindowOrderError,
+    WindowSaturatedError,
     WindowTooWideError,
 )
 from unlimcall_async.http.bucket import RateLimit
@@ -44,6 +48,9 @@ __all__ = [
     "Balance",
     "CallRecord",
     "CdrPage",
+    "CdrStream",
+    "Checkpoint",
+    "CheckpointError",
     "ClientClosedError",
     "ConflictError",
     "DialerRequiredError",
@@ -55,6 +62,7 @@ __all__ = [
     "InvalidTimestampError",
     "NotFoundError",
     "OriginateFailedError",
+    "Progress",
     "QueuedCall",
     "RateLimit",
     "RateLimitedError",
@@ -64,10 +72,12 @@ __all__ = [
     "ResponseError",
     "RetryPolicy",
     "ServerError",
+    "StreamStats",
     "SuspendedError",
     "TransportError",
     "UnlimCallError",
     "WindowOrderError",
+    "WindowSaturatedError",
     "WindowTooWideError",
     "__version__",
 ]

@@ -69,12 +69,12 @@ def window(start: object, end: object) -> tuple[datetime | None, datetime | None
     return first, last
 
 
-def limit(value: object) -> int:
+def limit(value: object, name: str = "limit") -> int:
     """Require a whole number from 1 to 1000 (reference: `GET /cdrs`, limit)."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"limit must be an int, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 1 <= value <= MAX_LIMIT:
-        raise ValueError(f"limit must be from 1 to {MAX_LIMIT}, not {value}")
+        raise ValueError(f"{name} must be from 1 to {MAX_LIMIT}, not {value}")
     return value
 
 

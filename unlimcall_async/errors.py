@@ -8,10 +8,15 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from attrs import define, field
+
+if TYPE_CHECKING:
+    from unlimcall_async.cdrs.checkpoint import Checkpoint
+    from unlimcall_async.models import CallRecord
 
 Category: TypeAlias = Literal["application", "provider", "network"]
 
@@ -177,6 +182,8 @@ class ResponseError(UnlimCallError):
         method: The request's method.
         path: The request's path below the base URL.
         outcome_unknown: True where the server may have acted on a request that must not be repeated.
+        window: In a stream, the `from` and `till` that were asked.
+        resume_after: In a stream, a checkpoint behind that window, for a caller who accepts to lose it.
     """
 
     _category: ClassVar[Category] = "provider"
@@ -187,10 +194,44 @@ class ResponseError(UnlimCallError):
     method: str = ""
     path: str = ""
     outcome_unknown: bool = False
+    window: tuple[datetime, datetime] | None = None
+    resume_after: Checkpoint | None = None
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}".strip() or "the API"
         return f"{request} answered {self.status}, at {self.where}: {self.reason}{_doubt(self)}"
+
+
+@define(eq=False, slots=False)
+class WindowSaturatedError(UnlimCallError):
+    """One instant, the finest window that the server tells apart, holds as many records as a page can.
+
+    Some of its records cannot be had. Everything before it was handed out.
+
+    Attributes:
+        start: Where the instant begins.
+        end: Where it ends.
+        seen: The records that were received on it.
+        resume_after: A checkpoint behind it, for a caller who accepts the loss.
+    """
+
+    _category: ClassVar[Category] = "provider"
+
+    start: datetime
+    end: datetime
+    # Records hold phone numbers.
+    seen: Sequence[CallRecord] = field(repr=False)
+    resume_after: Checkpoint = field(repr=False)
+
+    def __str__(self) -> str:
+        span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
+        return f"{span} holds more records than a page: {len(self.seen)} came, and there may be more"
+
+
+class CheckpointError(UnlimCallError, ValueError):
+    """A checkpoint that is none, is of another version, or does not fit the range that is asked for."""
+
+    _category: ClassVar[Category] = "application"
 
 
 def _doubt(error: UnlimCallError) -> str:

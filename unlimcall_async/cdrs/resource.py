@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments
 from unlimcall_async._codec import decode_page
+from unlimcall_async.cdrs.checkpoint import Checkpoint
+from unlimcall_async.cdrs.stream import CdrStream, Order
+from unlimcall_async.errors import CheckpointError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.models import CdrPage
+
+Strategy: TypeAlias = Literal["auto", "divide"]
 
 
 class Cdrs:
@@ -43,3 +49,62 @@ class Cdrs:
         if last is not None:
             params["till"] = timestamp(last)
         return await self._caller.fetch(CDRS, partial(decode_page, limit=limit), params=params)
+
+    def stream(
+        self,
+        start: datetime,
+        end: datetime | None = None,
+        *,
+        newest_first: bool = False,
+        concurrency: int = 4,
+        page_size: int = 1000,
+        settle: timedelta = timedelta(0),
+        strategy: Strategy = "auto",
+        resume: Checkpoint | None = None,
+    ) -> CdrStream:
+        """Get all records of `[start, end)`, each once and in order, however many there are.
+
+        Nothing is asked before the stream is iterated.
+
+        Args:
+            start: The start, timezone-aware.
+            end: The end, timezone-aware, which is not part of the range. `None` for now less `settle`, read once, here; with
+                `resume`, for the checkpoint's end.
+            newest_first: Hand out the newest first.
+            concurrency: How many requests may be under way at once.
+            page_size: Rows to ask for at once, 1 to 1000.
+            settle: How far to stay behind now, where `end` is `None`. A record is written when its call ends but dated by its
+                start: a job that goes on where the last one ended needs a `settle` no shorter than its longest call.
+            strategy: `"divide"` cuts a window that holds more than a page in two, and assumes nothing about the server's order.
+                `"auto"` does the same in this release.
+            resume: A checkpoint of a stream over the same range in the same direction: go on with exactly the rest.
+
+        Raises:
+            ValueError, TypeError: An argument is wrong.
+            CheckpointError: The checkpoint is of another range or direction.
+        """
+        _check_options(newest_first, settle, strategy, resume)
+        if end is None:
+            end = datetime.now(UTC) - settle if resume is None else resume.end
+        first, last = _arguments.utc("start", start), _arguments.utc("end", end)
+        _arguments.window(first, last)
+        concurrency = _arguments.whole("concurrency", concurrency)
+        order = Order(first, last, newest_first, concurrency, _arguments.limit(page_size, "page_size"))
+        if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
+            raise CheckpointError("resume is a checkpoint of another range or direction")
+        return CdrStream(self._caller, order, None if resume is None else resume.place)
+
+
+def _check_options(newest_first: object, settle: object, strategy: object, resume: object) -> None:
+    if not isinstance(newest_first, bool):
+        raise TypeError(f"newest_first must be a bool, not {type(newest_first).__name__}")
+    if not isinstance(settle, timedelta):
+        raise TypeError(f"settle must be a timedelta, not {type(settle).__name__}")
+    if settle < timedelta(0):
+        raise ValueError("settle must not be negative")
+    if strategy not in get_args(Strategy):
+        raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}")
+    if resume is not None and not isinstance(resume, Checkpoint):
+        raise TypeError(
+            f"resume must be a Checkpoint, not {type(resume).__name__}; Checkpoint.from_json reads a stored one"
+        )

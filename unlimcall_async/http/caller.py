@@ -10,7 +10,7 @@ from yarl import URL
 
 from unlimcall_async._codec import DecodeError
 from unlimcall_async.http.endpoints import Endpoint
-from unlimcall_async.http.exchange import Exchange
+from unlimcall_async.http.exchange import Exchange, Tally
 from unlimcall_async.http.limiter import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
 from unlimcall_async.http.pool import Pool
@@ -64,7 +64,8 @@ class Caller:
     ) -> RawResponse:
         """Make one call, with all its retries, and give the answer as it came."""
         path = path or endpoint.path
-        return await self._send(build(self.base_url, endpoint, path, params=params, body=body, headers=headers))
+        request = build(self.base_url, endpoint, path, params=params, body=body, headers=headers)
+        return await self._send(request, Tally())
 
     async def fetch(
         self,
@@ -73,10 +74,11 @@ class Caller:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        tally: Tally | None = None,
     ) -> T:
-        """Make one call of a documented endpoint, and give what its answer holds."""
+        """Make one call of a documented endpoint, and give what its answer holds; `tally` takes down what it cost."""
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
-        answer = await self._send(request)
+        answer = await self._send(request, tally or Tally())
         try:
             return decode(answer.body)
         except DecodeError as error:
@@ -87,10 +89,10 @@ class Caller:
             # Else this frame and the error hold each other until the next collection of garbage.
             del failure
 
-    async def _send(self, request: Request) -> RawResponse:
+    async def _send(self, request: Request, tally: Tally) -> RawResponse:
         self.check_open()
         limiter = self.limiters.of(request.endpoint.bucket)
-        call = Exchange(request, self.authorization, self.timeout, self.policy, limiter)
+        call = Exchange(request, self.authorization, self.timeout, self.policy, limiter, tally)
         return await self.pool.run(request, self, call.run)
 
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeGuard
 
-from attrs import define
+from attrs import define, field
 
 from unlimcall_async.errors import APIError, NotFoundError, RateLimitedError, UnlimCallError
 from unlimcall_async.http.answers import failure_of
@@ -26,6 +26,14 @@ _logger = logging.getLogger("unlimcall_async")
 
 
 @define(eq=False)
+class Tally:
+    """What calls have cost beyond their requests: further attempts, and seconds of waiting for the rate limit."""
+
+    retries: int = 0
+    waited: float = 0.0
+
+
+@define(eq=False)
 class Exchange:
     """A call to make.
 
@@ -35,6 +43,7 @@ class Exchange:
         seconds: The time for each attempt.
         policy: When to try again.
         limiter: The queue that every attempt waits in.
+        tally: Where it is written down what the call has cost.
     """
 
     request: Request
@@ -42,6 +51,7 @@ class Exchange:
     seconds: float
     policy: RetryPolicy
     limiter: Limiter
+    tally: Tally = field(factory=Tally)
 
     async def run(self, transport: Transport, attempt: Attempt) -> RawResponse:
         """Send the request until it is answered well or given up; give the answer, or raise the last error.
@@ -71,7 +81,9 @@ class Exchange:
     async def _attempt(self, transport: Transport, attempt: Attempt) -> RawResponse | UnlimCallError:
         attempt.begin()
         self._log_wait()
+        asked_at = asyncio.get_running_loop().time()
         token_at = await self.limiter.acquire(transport.slots)
+        self.tally.waited += token_at - asked_at
         try:
             outcome = await transport.send(self.request, self.authorization, self.seconds, attempt)
         finally:
@@ -100,6 +112,7 @@ class Exchange:
             self.limiter.pause(seconds or 0.0)
 
     async def _back_off(self, error: UnlimCallError, delay: float) -> None:
+        self.tally.retries += 1
         what = error.status if isinstance(error, APIError) else type(error).__name__
         _logger.info("%s will be tried again in %.1f s, after %s", self._name, delay, what)
         # After a 429 the queue does the waiting: whoever waits there already goes first.

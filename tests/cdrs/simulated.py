@@ -1,0 +1,120 @@
+"""A server for the planner alone: no sockets, no clock, and as odd as the reference allows. Its records are a plain list."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from itertools import product
+from typing import Final, Literal
+
+from attrs import define, field, frozen
+
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.instants import Range, Window, micros_of, moment_of
+from unlimcall_async.cdrs.order import in_order
+from unlimcall_async.cdrs.planner import Planner, Question, State
+
+Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
+ORDERS: Final[tuple[Order, ...]] = ("newest_first", "oldest_first", "insertion", "arbitrary")
+
+
+@frozen
+class Habits:
+    """What the reference leaves open. `step` is in milliseconds."""
+
+    order: Order = "newest_first"
+    from_included: bool = True
+    till_included: bool = False
+    step: int = 1
+    counts_matches: bool = False
+    cap: int = 1000
+
+
+ALL_HABITS: Final = tuple(
+    Habits(order, first, last, step, matches)
+    for order, first, last, step, matches in product(ORDERS, (True, False), (True, False), (1, 1000), (True, False))
+)
+
+
+@define
+class Server:
+    """Answers windows as its habits are."""
+
+    records: list[CallRecord]
+    habits: Habits
+    asked: list[Window] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        rows = [(micros_of(record.start_time), index, record) for index, record in enumerate(self.records)]
+        if self.habits.order == "arbitrary":
+            random.Random(7).shuffle(rows)
+        elif self.habits.order != "insertion":
+            rows.sort(key=lambda row: row[:2], reverse=self.habits.order == "newest_first")
+        self._rows = rows
+
+    _rows: list[tuple[int, int, CallRecord]] = field(init=False, factory=list)
+
+    def answer(self, window: Window, limit: int) -> tuple[list[CallRecord], bool]:
+        """Give the rows of a window, and whether the answer says that it is complete."""
+        assert 0 < len(window) <= 31 * 24 * 3600 * 1000, "the API would refuse this window"
+        self.asked.append(window)
+        step = self.habits.step * 1000
+        first, last = window.start * 1000 // step, window.till * 1000 // step
+        low, high = first + (not self.habits.from_included), last - (not self.habits.till_included)
+        matches = [record for at, _, record in self._rows if low <= at // step <= high]
+        rows = matches[: min(limit, self.habits.cap)]
+        count = len(matches) if self.habits.counts_matches else len(rows)
+        return rows, len(rows) < limit and count <= len(rows)
+
+
+@frozen
+class Saturated:
+    """An instant holds as many rows as a page can."""
+
+    where: Range
+    seen: list[CallRecord]
+    before: list[CallRecord]
+
+
+@define
+class Pull:
+    """A pull of a range through the planner, with as many questions under way as `concurrency` says, answered in any order."""
+
+    server: Server
+    wanted: Range
+    limit: int
+    newest_first: bool = False
+    concurrency: int = 4
+    chance: random.Random = field(factory=lambda: random.Random(1))
+    most_held: int = 0
+
+    def run(self) -> list[CallRecord] | Saturated:
+        """Pull everything, or up to where an instant is saturated."""
+        planner = Planner(self.wanted, newest_first=self.newest_first)
+        under_way: list[Question] = []
+        output: list[CallRecord] = []
+        while not planner.finished:
+            while len(under_way) < self.concurrency and (question := planner.next_question(2 * self.concurrency)):
+                under_way.append(question)
+            if under_way:
+                question = under_way.pop(self.chance.randrange(len(under_way)))
+                rows, complete = self.server.answer(question.window, self.limit)
+                planner.answer(question, rows, complete=complete)
+            self.most_held = max(self.most_held, planner.held)
+            while part := planner.take_first():
+                if part.state is State.SATURATED:
+                    return Saturated(part.range, part.records, output)
+                output += in_order(part.records, newest_first=self.newest_first)
+        return output
+
+
+def record(millis: int, number: int = 0, **changes: object) -> CallRecord:
+    """Make a record that starts so many milliseconds after 1970."""
+    fields: dict[str, object] = {"id": f"{number}", "duration": 1, "billsec": 1} | changes
+    return CallRecord(start_time=moment_of(millis), **fields)  # type: ignore[arg-type] # a record is made of mixed types
+
+
+def expected(records: Iterable[CallRecord], wanted: Range, *, newest_first: bool) -> list[CallRecord]:
+    """What a pull must give, from the plain list."""
+    within = [r for r in records if wanted.start * 1000 <= micros_of(r.start_time) < wanted.end * 1000]
+    return in_order(within, newest_first=newest_first)

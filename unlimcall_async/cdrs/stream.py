@@ -1,0 +1,354 @@
+"""`client.cdrs.stream`: the planner's questions, asked.
+
+A thin shell. It owns the requests under way, and knows how far the output was handed out; what to ask, and what an answer means,
+the planner decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
+from functools import partial
+from math import ceil
+from types import TracebackType
+from typing import Any, Final, Self
+
+from attrs import define, field, frozen
+
+from unlimcall_async._codec import decode_page
+from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
+from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
+from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
+from unlimcall_async.cdrs.planner import Part, Planner, Question, RowOutsideError, State
+from unlimcall_async.errors import ResponseError, WindowSaturatedError
+from unlimcall_async.http.caller import Caller
+from unlimcall_async.http.endpoints import CDRS
+from unlimcall_async.http.exchange import Tally
+from unlimcall_async.http.messages import timestamp
+from unlimcall_async.models import CallRecord, CdrPage
+
+# Pages that may be under way or waiting for their turn, for each request that may be under way: enough to keep all of them busy
+# while the first part is slow, and all that is ever held.
+AHEAD: Final = 2
+
+# Rows that an answer can hold (reference: `GET /cdrs`, limit).
+_PAGE: Final = 1000
+
+
+@frozen
+class StreamStats:
+    """What a stream has done.
+
+    Attributes:
+        requests: Answers to requests; further attempts do not count.
+        records: Records handed out.
+        duplicates: Rows that came again, or had to be asked again.
+        full_pages: Answers that were not their whole window.
+        retries: Further attempts.
+        min_requests: The fewest requests in which anybody could have had what has been covered: a thousand rows, or 31 days, each.
+        waited_s: Seconds that requests waited for the rate limit, added up.
+        strategy: How the stream goes on where a window holds more than a page.
+    """
+
+    requests: int
+    records: int
+    duplicates: int
+    full_pages: int
+    retries: int
+    min_requests: int
+    waited_s: float
+    strategy: str
+
+
+@frozen
+class Progress:
+    """How far a stream is.
+
+    Attributes:
+        fraction: The share of the whole range that is done, from 0 to 1. It never falls.
+        records: Records handed out.
+        requests: Answers to requests.
+        position: Everything before it (after it, with the newest first) was handed out.
+    """
+
+    fraction: float
+    records: int
+    requests: int
+    position: datetime
+
+
+@frozen
+class Order:
+    """What was ordered: the range, the direction, and how to get it."""
+
+    start: datetime
+    end: datetime
+    newest_first: bool
+    concurrency: int
+    page_size: int
+
+
+@define(eq=False)
+class _Turn:
+    """One iteration: its generator, as long as somebody holds it, and its requests."""
+
+    generator: Callable[[], object | None] = lambda: None
+    tasks: dict[asyncio.Task[None], Question] = field(factory=dict)
+    stopped: bool = False
+
+    async def stop(self) -> None:
+        """End the requests, and wait until they have left."""
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.tasks.clear()
+
+
+class CdrStream:
+    """The call records of a range: each once, in order, as an async iterator.
+
+    `async for record in stream` gives records, `async for batch in stream.batches()` lists of them; both go on from one position.
+    Leave `async with stream`, or call `aclose()`, to end what is under way; a bare `async for` to the end is fine too.
+
+    At most `2 x concurrency` pages are under way or held, however slow the reader is.
+
+    Attributes:
+        start: The start of the range.
+        end: The end of the range, which is not part of it.
+    """
+
+    def __init__(self, caller: Caller, order: Order, place: Place | None) -> None:
+        self.start: datetime = order.start
+        self.end: datetime = order.end
+        self._caller = caller
+        self._order = order
+        self._planner = Planner(_left_of(order, place), newest_first=order.newest_first)
+        self._turn: _Turn | None = None
+        # The records of the part that is being handed out, in order; how many of them were, and had been when the stream resumed.
+        self._block: list[CallRecord] = []
+        self._index = self._skipped = 0
+        # The places before and behind that part.
+        self._before = self._behind = place or _start_of(order)
+        self._first_edge = self._planner.edge
+        self._fraction = 0.0
+        self._tally = Tally()
+        self._requests = self._full_pages = self._records = self._received = self._taken = 0
+
+    # --- iteration ----------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncGenerator[CallRecord, None]:  # noqa: PYI058 # whoever iterates by hand can close it
+        return self._watched(self._iterate_records)
+
+    def batches(self) -> AsyncGenerator[list[CallRecord], None]:
+        """Iterate over lists of records, as ranges become final; none is empty.
+
+        Raises:
+            RuntimeError: Two iterations at once, or the stream was closed meanwhile.
+            WindowSaturatedError: An instant holds more records than a page can.
+            ResponseError: An answer, or a row in it, cannot be read; see its `window` and `resume_after`.
+            UnlimCallError: Any other failure. To iterate again goes on from the position.
+        """
+        return self._watched(self._iterate_batches)
+
+    def _watched(self, iterate: Callable[[_Turn], AsyncGenerator[Any, None]]) -> AsyncGenerator[Any, None]:
+        turn = _Turn()
+        generator = iterate(turn)
+        turn.generator = weakref.ref(generator)
+        return generator
+
+    async def _iterate_records(self, turn: _Turn) -> AsyncGenerator[CallRecord, None]:
+        await self._begin(turn)
+        try:
+            while await self._load(turn):
+                block = self._block
+                while self._index < len(block):
+                    record = block[self._index]
+                    self._index += 1
+                    self._records += 1
+                    yield record
+        finally:
+            await self._finish(turn)
+
+    async def _iterate_batches(self, turn: _Turn) -> AsyncGenerator[list[CallRecord], None]:
+        await self._begin(turn)
+        try:
+            while await self._load(turn):
+                batch = self._block[self._index :]
+                self._index = len(self._block)
+                self._records += len(batch)
+                yield batch
+        finally:
+            await self._finish(turn)
+
+    async def _begin(self, turn: _Turn) -> None:
+        if self._turn is not None:
+            if self._turn.generator() is not None:
+                raise RuntimeError("this stream is being iterated already: one iteration at a time")
+            # Left by a bare `break` a moment ago: its generator is gone, and the loop has not got round to closing it.
+            await self._finish(self._turn)
+        self._turn = turn
+
+    async def _finish(self, turn: _Turn) -> None:
+        await turn.stop()
+        if self._turn is turn:
+            self._turn = None
+            self._planner.forget()
+
+    async def aclose(self) -> None:
+        """End what is under way. To iterate again goes on from the position."""
+        if self._turn is not None:
+            self._turn.stopped = True
+            await self._finish(self._turn)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # --- fetching -----------------------------------------------------------------------------------------------------
+
+    async def _load(self, turn: _Turn) -> bool:
+        """Have records in the block, or tell that there are no more."""
+        while self._index >= len(self._block):
+            if turn.stopped:
+                raise RuntimeError("this stream was closed while it was iterated")
+            if part := self._planner.take_first():
+                self._put_out(part)
+            elif self._planner.finished:
+                return False
+            else:
+                self._ask(turn)
+                await asyncio.wait(turn.tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._clear_up(turn)
+        return True
+
+    def _ask(self, turn: _Turn) -> None:
+        limit = self._order.concurrency
+        while len(turn.tasks) < limit and (question := self._planner.next_question(AHEAD * limit)):
+            turn.tasks[asyncio.create_task(self._answer(question))] = question
+
+    def _clear_up(self, turn: _Turn) -> None:
+        for task in [task for task in turn.tasks if task.done()]:
+            question = turn.tasks.pop(task)
+            if task.cancelled():  # by somebody else
+                self._planner.put_back(question)
+
+    async def _answer(self, question: Question) -> None:
+        try:
+            page = await self._fetch(question.window)
+            self._requests += 1
+            self._received += len(page.calls)
+            self._full_pages += not page.complete
+            self._planner.answer(question, page.calls, complete=page.complete)
+        except RowOutsideError as outside:
+            where = f"calls[{outside.index}].startTime"
+            reason = "outside the window that was asked, by more than a second"
+            self._planner.fail(question, self._told(ResponseError(200, where, reason, "GET", "/cdrs"), question))
+        except ResponseError as error:
+            self._planner.fail(question, self._told(error, question))
+        except Exception as error:  # noqa: BLE001 # it is raised where it is due: after every record before it
+            self._planner.fail(question, error)
+
+    async def _fetch(self, window: Window) -> CdrPage:
+        limit = self._order.page_size
+        return await self._caller.fetch(
+            CDRS,
+            partial(decode_page, limit=limit),
+            params={
+                "from": timestamp(moment_of(window.start)),
+                "till": timestamp(moment_of(window.till)),
+                "limit": str(limit),
+            },
+            tally=self._tally,
+        )
+
+    def _told(self, error: ResponseError, question: Question) -> ResponseError:
+        error.window = moment_of(question.window.start), moment_of(question.window.till)
+        error.resume_after = self._checkpoint_behind(question.part)
+        return error
+
+    def _put_out(self, part: Part) -> None:
+        """Make the records of the first part the block, or raise what has become of it."""
+        if part.state is State.SATURATED:
+            start, end = moment_of(part.range.start), moment_of(part.range.end)
+            raise WindowSaturatedError(start, end, part.records, self._checkpoint_behind(part))
+        if part.error is not None:
+            raise part.error
+        within = [record for record in part.records if self.start <= record.start_time < self.end]
+        self._block = in_order(within, newest_first=self._order.newest_first)
+        self._before, self._behind = self._behind, self._edge_of(part)
+        self._taken += len(part.records)
+        # Only in the very first part of a stream that resumes is there anything before the place.
+        self._index = self._skipped = count_behind(self._block, self._before, newest_first=self._order.newest_first)
+
+    # --- how far it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Everything handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
+        return Checkpoint(self.start, self.end, self._order.newest_first, self._place())
+
+    def _place(self) -> Place:
+        if self._index >= len(self._block):
+            return self._behind
+        return place_behind(self._block, self._index) if self._index > self._skipped else self._before
+
+    def _edge_of(self, part: Part) -> Place:
+        return Place((part.range.start if self._order.newest_first else part.range.end) * 1000)
+
+    def _checkpoint_behind(self, part: Part) -> Checkpoint:
+        return Checkpoint(self.start, self.end, self._order.newest_first, self._edge_of(part))
+
+    @property
+    def progress(self) -> Progress:
+        """How far the stream is."""
+        place = self._place()
+        whole = micros_of(self.end) - micros_of(self.start)
+        done = place.at - micros_of(self.start)
+        if self._order.newest_first:
+            done = whole - done
+        share = min(1.0, max(0.0, done / whole)) if whole else 1.0
+        self._fraction = max(self._fraction, share)
+        return Progress(self._fraction, self._records, self._requests, moment_of_micros(place.at))
+
+    @property
+    def stats(self) -> StreamStats:
+        """What the stream has done."""
+        months = ceil(abs(self._planner.edge - self._first_edge) / WIDEST)
+        return StreamStats(
+            requests=self._requests,
+            records=self._records,
+            duplicates=self._received - self._taken - self._planner.held,
+            full_pages=self._full_pages,
+            retries=self._tally.retries,
+            min_requests=max(ceil(self._taken / _PAGE), months),
+            waited_s=self._tally.waited,
+            strategy="divide",
+        )
+
+    def __repr__(self) -> str:
+        span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
+        return f"<{type(self).__name__} {span}, {self._records} records so far>"
+
+
+def _start_of(order: Order) -> Place:
+    """The place before everything."""
+    return Place(micros_of(order.end if order.newest_first else order.start))
+
+
+def _left_of(order: Order, place: Place | None) -> Range:
+    """The milliseconds that a place leaves to be asked."""
+    start, end = micros_of(order.start) // 1000, -(-micros_of(order.end) // 1000)
+    if place is None:
+        return Range(start, end)
+    if not order.newest_first:
+        return Range(min(max(start, place.at // 1000), end), end)
+    # A record's own millisecond may hold more of them; at an edge all that is left lies before it.
+    last = place.at // 1000 + 1 if place.id is not None else -(-place.at // 1000)
+    return Range(start, max(min(end, last), start))

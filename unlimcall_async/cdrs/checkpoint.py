@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from attrs import field, frozen
+from attrs.validators import instance_of, optional
 
+from unlimcall_async.cdrs.instants import moment_of_micros
 from unlimcall_async.errors import CheckpointError
 
 VERSION: Final = 1
@@ -29,19 +31,24 @@ class Place:
         repeats: How many records with all of these were handed out.
     """
 
-    at: int
-    id: str | None = None
-    digest: str = ""
-    repeats: int = 0
+    at: int = field(validator=instance_of(int))
+    id: str | None = field(default=None, validator=optional(instance_of(str)))
+    digest: str = field(default="", validator=instance_of(str))
+    repeats: int = field(default=0, validator=instance_of(int))
+
+
+def _check_aware(_checkpoint: Checkpoint, attribute: Any, value: datetime) -> None:
+    if value.utcoffset() is None:
+        raise ValueError(f"{attribute.name} must be timezone-aware")
 
 
 @frozen
 class Checkpoint:
     """Everything handed out so far, of a stream over `[start, end)`. Store `to_json()`; pass the checkpoint as `resume`."""
 
-    start: datetime
-    end: datetime
-    newest_first: bool
+    start: datetime = field(validator=_check_aware)
+    end: datetime = field(validator=_check_aware)
+    newest_first: bool = field(validator=instance_of(bool))
     place: Place = field(repr=False)
 
     def to_json(self) -> str:
@@ -75,7 +82,8 @@ class Checkpoint:
         try:
             start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
             at, last_id, digest, repeats = content["place"]
-            newest_first = content["newest_first"]
-        except (ValueError, KeyError, TypeError):
+            moment_of_micros(at)
+            checkpoint = cls(start, end, content["newest_first"], Place(at, last_id, digest, repeats))
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise CheckpointError("this checkpoint is damaged") from None
-        return cls(start, end, newest_first, Place(at, last_id, digest, repeats))
+        return checkpoint

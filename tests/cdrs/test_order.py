@@ -1,0 +1,93 @@
+"""The order of the output, and places in it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.simulated import record
+from unlimcall_async import CallRecord, Checkpoint, CheckpointError
+from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.instants import moment_of
+from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
+
+legs = st.builds(
+    lambda millis, number, seconds, note: record(millis, number, billsec=seconds, extra={"note": note} if note else {}),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.sampled_from(["", "a", "b"]),
+)
+
+
+@given(st.lists(legs), st.randoms(), st.booleans())
+def test_the_order_does_not_depend_on_the_servers(
+    records: list[CallRecord], chance: random.Random, newest: bool
+) -> None:
+    shuffled = chance.sample(records, len(records))
+    ordered = in_order(shuffled, newest_first=newest)
+    assert ordered == in_order(records, newest_first=newest)
+    keys = [(each.start_time, each.id) for each in ordered]
+    assert keys == sorted(keys, reverse=newest)
+    assert ordered[::-1] == in_order(records, newest_first=not newest)
+
+
+def test_ids_are_ordered_as_text() -> None:
+    assert [each.id for each in in_order([record(0, 9), record(0, 10)], newest_first=False)] == ["10", "9"]
+
+
+@given(st.lists(legs, min_size=1), st.data(), st.booleans())
+def test_a_place_has_behind_it_what_was_handed_out(
+    records: list[CallRecord], data: st.DataObject, newest: bool
+) -> None:
+    ordered = in_order(records, newest_first=newest)
+    count = data.draw(st.integers(1, len(ordered)))
+    assert count_behind(ordered, place_behind(ordered, count), newest_first=newest) == count
+
+
+@given(st.lists(legs), st.integers(0, 4), st.booleans())
+def test_an_edge_has_whole_instants_behind_it(records: list[CallRecord], millis: int, newest: bool) -> None:
+    ordered = in_order(records, newest_first=newest)
+    if newest:
+        done = [each for each in ordered if each.start_time >= moment_of(millis)]
+    else:
+        done = [each for each in ordered if each.start_time < moment_of(millis)]
+    assert ordered[: count_behind(ordered, Place(millis * 1000), newest_first=newest)] == done
+
+
+def test_a_field_that_the_api_adds_moves_no_place() -> None:
+    before, after = [record(5, 1)], [record(5, 1, extra={"new": 1})]
+    assert count_behind(after, place_behind(before, 1), newest_first=False) == 1
+
+
+def checkpoint() -> Checkpoint:
+    return Checkpoint(moment_of(0), moment_of(1000), False, place_behind([record(5, 1, src="+14155550100")], 1))
+
+
+def test_a_checkpoint_is_small_and_holds_no_number() -> None:
+    text = checkpoint().to_json()
+    assert Checkpoint.from_json(text) == Checkpoint.from_json(text.encode()) == checkpoint()
+    assert len(text) < 300
+    assert "4155550100" not in f"{text} {checkpoint()!r}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "[]", "3", "null", "{}", "nonsense", '{"version": 1}', '{"version": 1, "kind": "cdrs.stream"}'],
+        checkpoint().to_json().replace('"version": 1', '"version": 2'),
+        checkpoint().to_json().replace("cdrs.stream", "cdrs.follow"),
+        checkpoint().to_json().replace("1970-01-01T00:00:00+00:00", "1970-01-01T00:00:00"),
+        checkpoint().to_json().replace("1970", "19,0"),
+        checkpoint().to_json().replace("5000", '"5000"'),
+        checkpoint().to_json().replace("false", "0"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(text: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.from_json(text)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.category == "application"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -73,6 +74,16 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "allow_plain_http": False,
     }
     assert parameters(client.cdrs.list) == {"start": None, "end": None, "limit": 100}
+    assert parameters(client.cdrs.stream) == {
+        "start": REQUIRED,
+        "end": None,
+        "newest_first": False,
+        "concurrency": 4,
+        "page_size": 1000,
+        "settle": timedelta(0),
+        "strategy": "auto",
+        "resume": None,
+    }
     assert parameters(client.calls.create) == {
         "ai_agent_id": REQUIRED,
         "to_number": REQUIRED,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import pickle
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from multidict import CIMultiDict
 
-from unlimcall_async import errors
+from unlimcall_async import CallRecord, Checkpoint, errors
+from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.errors import (
     AccountNotProvisionedError,
     AgentNotFoundError,
     AgentNotProvisionedError,
     APIError,
     AuthenticationError,
+    CheckpointError,
     ClientClosedError,
     ConflictError,
     DialerRequiredError,
@@ -33,6 +36,7 @@ from unlimcall_async.errors import (
     TransportError,
     UnlimCallError,
     WindowOrderError,
+    WindowSaturatedError,
     WindowTooWideError,
 )
 
@@ -71,6 +75,8 @@ def api_error(kind: type[APIError], status: int) -> APIError:
     return kind(status, "code", "words", "POST", "/calls", headers, b"+14155551234", 1.5, outcome_unknown=True)
 
 
+MOMENT = datetime(2026, 5, 24, tzinfo=UTC)
+CHECKPOINT = Checkpoint(MOMENT, MOMENT, newest_first=False, place=Place(0, "1"))
 EXAMPLES: list[UnlimCallError] = [
     *(api_error(kind, status) for kind, _, status in API_ERRORS),
     APIError(400),
@@ -80,6 +86,9 @@ EXAMPLES: list[UnlimCallError] = [
     ClientClosedError("closed", "POST", "/calls", outcome_unknown=True),
     ResponseError(200, "calls[17].startTime", "expected a time", "GET", "/cdrs", outcome_unknown=True),
     ResponseError(302, "status"),
+    ResponseError(200, "calls[0]", window=(MOMENT, MOMENT), resume_after=CHECKPOINT),
+    WindowSaturatedError(MOMENT, MOMENT, [CallRecord("1", MOMENT, 1, 1)], CHECKPOINT),
+    CheckpointError("this is no checkpoint"),
 ]
 every_error = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 
@@ -107,7 +116,7 @@ def test_category_says_who_is_to_blame(error: UnlimCallError) -> None:
     elif isinstance(error, TransportError):
         expected = "network"
     else:
-        expected = "provider" if isinstance(error, ResponseError) else "application"
+        expected = "provider" if isinstance(error, (ResponseError, WindowSaturatedError)) else "application"
     assert error.category == expected
 
 

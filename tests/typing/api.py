@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_type
 
@@ -15,14 +16,19 @@ from unlimcall_async import (
     Balance,
     CallRecord,
     CdrPage,
+    Checkpoint,
     Hook,
     Identity,
+    Progress,
     QueuedCall,
     RateLimit,
     RateLimits,
     RawResponse,
+    ResponseError,
     RetryPolicy,
+    StreamStats,
     UnlimCallError,
+    WindowSaturatedError,
 )
 
 
@@ -58,6 +64,17 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         hook = await client.hooks.create(event="call.ended", target_url="https://example.com")
         assert_type(hook, Hook)
         assert_type(await client.hooks.delete(hook.id), None)
+        stream = client.cdrs.stream(start, None, newest_first=True, concurrency=2, page_size=10, strategy="divide")
+        async with stream:
+            async for record in stream:
+                assert_type(record, CallRecord)
+            async for batch in stream.batches():
+                assert_type(batch, list[CallRecord])
+        assert_type(stream.progress, Progress)
+        assert_type(stream.stats, StreamStats)
+        assert_type(stream.checkpoint, Checkpoint)
+        assert_type(Checkpoint.from_json(stream.checkpoint.to_json()), Checkpoint)
+        client.cdrs.stream(start, settle=timedelta(hours=2), resume=stream.checkpoint)
         raw = await client.request("GET", "/numbers", params={"n": 1}, headers={"X": "y"})
         assert_type(raw, RawResponse)
         assert_type(raw.json(), Any)
@@ -68,3 +85,7 @@ def errors(error: UnlimCallError) -> None:
         assert_type(error.code, str | None)
         assert_type(error.retry_after, float | None)
         assert_type(error.body, bytes)
+    if isinstance(error, ResponseError):
+        assert_type(error.resume_after, Checkpoint | None)
+    if isinstance(error, WindowSaturatedError):
+        assert_type(error.seen, Sequence[CallRecord])

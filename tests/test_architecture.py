@@ -43,7 +43,18 @@ PURE = {
     "cdrs.order",
     "cdrs.planner",
 }
-SANDBOX_PURE = {"account", "answers", "call_index", "calls", "faults", "limits", "markets", "settings", "state", "validation"}
+SANDBOX_PURE = {
+    "account",
+    "answers",
+    "call_index",
+    "calls",
+    "faults",
+    "limits",
+    "markets",
+    "settings",
+    "state",
+    "validation",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -16,6 +18,9 @@ T = TypeVar("T")
 
 # By who is to blame, from 3 on: 1 is Python's, and 2 click's for wrong usage.
 EXIT_STATUS: Final = {"application": 3, "provider": 4, "network": 5}
+
+# As a shell reports a process that Ctrl-C has ended.
+INTERRUPTED: Final = 130
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, one object a line.")
 
@@ -57,15 +62,58 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     raise SystemExit(main(arguments))
 
 
+def _check_suffix(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
+    if out.suffix not in {".ndjson", ".csv"}:
+        raise click.BadParameter("the name must end in .ndjson or .csv")
+    return out
+
+
+@unlimcall.command()
+@click.option(
+    "--calls", type=click.IntRange(min=1), default=200_000, show_default=True, help="How many calls to make up."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other calls.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="unlimcall-demo.ndjson",
+    show_default=True,
+    callback=_check_suffix,
+    help="The file to write: .ndjson or .csv.",
+)
+@click.option("--newest-first", is_flag=True, help="Pull the newest calls first.")
+def demo(calls: int, seed: int, out: Path, newest_first: bool) -> None:
+    """Pull a year of made-up calls from the sandbox, through faults, and check every one.
+
+    It needs no account. The exit status is 1 where a record is missing, double or out of order.
+    """
+    try:
+        from unlimcall_async.cli.demo import run  # noqa: PLC0415 # `unlimcall --help` need not import a server
+
+        with _refusals_in_a_line():
+            complete = run(calls, seed, out, newest_first=newest_first)
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(0 if complete else 1)
+
+
 def _ask(question: Callable[[AsyncClient], Awaitable[T]]) -> T:
     async def ask() -> T:
         async with AsyncClient() as client:
             return await question(client)
 
+    with _refusals_in_a_line():
+        try:
+            return asyncio.run(ask())
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def _refusals_in_a_line() -> Iterator[None]:
     try:
-        return asyncio.run(ask())
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        yield
     except UnlimCallError as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(EXIT_STATUS[error.category]) from None

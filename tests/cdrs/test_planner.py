@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Saturated, Server, expected, record
-from unlimcall_async.cdrs.instants import Range
+from unlimcall_async.cdrs.instants import Range, micros_of, moment_of_micros
+from unlimcall_async.cdrs.planner import Planner, Question, State
 
 MINUTE = 60_000
 
@@ -65,5 +68,84 @@ def test_every_record_comes_once_and_in_order(case: tuple[list[int], Habits, int
     if isinstance(outcome, Saturated):
         assert outcome.before == whole[: len(outcome.before)]
         assert may_saturate(server, limit)
+        assert len(outcome.where) <= 1000
+        held = expected(records, outcome.where, newest_first=newest_first)
+        assert outcome.seen or not [each for each in held if wanted.start * 1000 <= micros_of(each.start_time)]
+        assert all(each in held for each in outcome.seen)
     else:
         assert outcome == whole
+
+
+def questions_until_none(planner: Planner, ahead: int) -> list[Question]:
+    found = []
+    while question := planner.next_question(ahead):
+        found.append(question)
+    return found
+
+
+YEARS = Range(0, 10 * 365 * 24 * 3_600_000)
+
+
+def test_what_is_done_and_waits_for_the_first_part_counts_as_held() -> None:
+    planner = Planner(YEARS, newest_first=False)
+    first, *others = questions_until_none(planner, 8)
+    assert len(others) == 7
+    for question in others:
+        planner.answer(question, [], complete=True)
+    assert planner.next_question(8) is None
+    planner.answer(first, [record(at, at) for at in (0, 5_000)], complete=False)
+    again = planner.next_question(8)
+    assert again is not None, "the first part may always be asked"
+    assert again.part.range.start == 0
+
+
+def test_nothing_is_asked_behind_a_part_that_has_failed() -> None:
+    planner = Planner(YEARS, newest_first=False)
+    first, second, *_ = questions_until_none(planner, 8)
+    planner.fail(second, LookupError())
+    planner.answer(first, [], complete=True)
+    assert planner.take_first() is first.part
+    assert planner.next_question(8) is None
+    planner.forget()
+    again = planner.next_question(8)
+    assert again is not None
+    assert again.part is second.part
+
+
+def test_an_answer_that_comes_too_late_is_ignored() -> None:
+    planner = Planner(YEARS, newest_first=False)
+    question = planner.next_question(8)
+    assert question is not None
+    planner.forget()
+    planner.answer(question, [], complete=True)
+    planner.fail(question, LookupError())
+    assert planner.take_first() is None
+
+
+def test_a_server_that_contradicts_itself_is_not_asked_without_end() -> None:
+    """Always full, with rows that no window could give: an error in the end, and no answer of it is taken for the whole."""
+    planner = Planner(Range(0, 5_000), newest_first=False)
+    chance = random.Random(1)
+    for _ in range(200):
+        question = planner.next_question(1)
+        if question is None:
+            break
+        window = question.window
+        rows = [record(chance.randint(window.start, window.till), number) for number in range(3)]
+        planner.answer(question, rows, complete=False)
+    else:
+        raise AssertionError("it asks without end")
+    part = planner.take_first()
+    assert part is not None
+    assert part.state is State.SATURATED
+
+
+@pytest.mark.parametrize("habits", ALL_HABITS[:16], ids=str)
+def test_times_finer_than_milliseconds_are_had(habits: Habits) -> None:
+    finer = [
+        attrs.evolve(record(10_000 + at // 3, at), start_time=moment_of_micros(10_000_000 + at * 333))
+        for at in range(60)
+    ]
+    server = Server(finer, attrs.evolve(habits, step=1))
+    wanted = Range(0, 20_000)
+    assert Pull(server, wanted, 25).run() == expected(finer, wanted, newest_first=False)

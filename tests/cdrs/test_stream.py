@@ -21,7 +21,7 @@ from unlimcall_async import (
     WindowSaturatedError,
 )
 from unlimcall_async.cdrs.order import in_order
-from unlimcall_async.sandbox import ResetAfter, Sandbox, SandboxCall, Status, generate_traffic
+from unlimcall_async.sandbox import ResetAfter, Sandbox, SandboxCall, Stall, Status, generate_traffic
 from unlimcall_async.sandbox.traffic import TrafficKind
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
@@ -91,10 +91,25 @@ async def test_a_pull_gives_all_that_the_sandbox_holds(
     assert stream.progress.fraction == 1
 
 
-async def test_the_start_is_part_of_the_range_and_the_end_is_not(sandbox: Sandbox, client: AsyncClient) -> None:
+@pytest.mark.parametrize("newest", [False, True])
+async def test_the_start_is_part_of_the_range_and_the_end_is_not(
+    sandbox: Sandbox, client: AsyncClient, newest: bool
+) -> None:
     sandbox.add_calls(a_call(START + timedelta(milliseconds=i), i) for i in range(5))
     start, end = START + timedelta(microseconds=999), START + timedelta(milliseconds=3)
-    assert [record.id for record in await rest_of(client.cdrs.stream(start, end))] == ["1", "2"]
+    got = await rest_of(client.cdrs.stream(start, end, newest_first=newest))
+    assert [record.id for record in got] == (["2", "1"] if newest else ["1", "2"])
+
+
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize(
+    "start", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC) - timedelta(days=9)]
+)
+async def test_a_range_may_lie_at_either_end_of_time(client: AsyncClient, start: datetime, newest: bool) -> None:
+    end = start + timedelta(days=9)
+    stream = client.cdrs.stream(start, end, newest_first=newest)
+    assert await rest_of(stream) == []
+    assert stream.progress.position == (start if newest else end)
 
 
 @pytest.mark.parametrize("newest", [False, True])
@@ -246,6 +261,72 @@ async def test_two_iterations_at_once_are_refused(sandbox: Sandbox, client: Asyn
         await rest_of(stream)
     got += [record async for record in first]
     assert got == expected(sandbox.calls)
+
+
+async def test_of_two_iterations_that_begin_at_once_one_is_refused(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.add_calls(every_second(2000))
+    stream = client.cdrs.stream(START, END, page_size=100)
+    got = []
+    async for record in stream:
+        got.append(record)
+        break
+    outcomes = await asyncio.gather(rest_of(stream), rest_of(stream), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["RuntimeError", "list"]
+    (rest,) = [outcome for outcome in outcomes if isinstance(outcome, list)]
+    assert got + rest == expected(sandbox.calls)
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_second_cancellation_during_the_first_leaves_a_stream_that_goes_on(
+    sandbox: Sandbox, client: AsyncClient, turns: int
+) -> None:
+    sandbox.add_calls(every_second(2000))
+    stream = client.cdrs.stream(START, END, page_size=100)
+    iterator = aiter(stream)
+    got = [await anext(iterator)]
+
+    async def read() -> None:
+        async for record in iterator:
+            got.append(record)  # noqa: PERF401 # what came before the cancellation counts
+
+    sandbox.inject(Stall(), times=None)
+    reader = asyncio.create_task(read())
+    while not requests_under_way(client):  # noqa: ASYNC110 # what is waited for sets no event
+        await asyncio.sleep(0)
+    reader.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.wait([reader])
+    while requests_under_way(client):  # noqa: ASYNC110 # what is waited for sets no event
+        await asyncio.sleep(0)
+    sandbox.clear_faults()
+    assert got + await rest_of(stream) == expected(sandbox.calls)
+
+
+async def test_a_request_that_somebody_else_cancels_is_made_again(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.add_calls(every_second(2000))
+    stream = client.cdrs.stream(START, END, page_size=100)
+    sandbox.inject(Stall(), times=3)
+    reader = asyncio.create_task(rest_of(stream))
+    while len(sandbox.requests) < 3:  # noqa: ASYNC110 # what is waited for sets no event
+        await asyncio.sleep(0)
+    assert stream._turn is not None
+    for task in list(stream._turn.tasks):
+        task.cancel()
+    assert await reader == expected(sandbox.calls)
+
+
+async def test_closing_does_not_wait_for_answers(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.inject(Stall(), times=None)
+    stream = client.cdrs.stream(START, END)
+    reader = asyncio.create_task(rest_of(stream))
+    while requests_under_way(client) < 3:  # noqa: ASYNC110 # what is waited for sets no event
+        await asyncio.sleep(0)
+    await stream.aclose()
+    assert requests_under_way(client) == 0
+    with pytest.raises(RuntimeError, match="closed while"):
+        await reader
 
 
 async def test_closing_ends_the_iteration_and_a_new_one_goes_on(sandbox: Sandbox, client: AsyncClient) -> None:

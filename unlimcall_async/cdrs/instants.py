@@ -14,6 +14,9 @@ from attrs import frozen
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+
 SECOND: Final = 1000
 # The widest window that the API answers (reference: `GET /cdrs`, till).
 WIDEST: Final = 31 * 24 * 3600 * SECOND
@@ -25,8 +28,8 @@ def micros_of(moment: datetime) -> int:
 
 
 def moment_of_micros(micros: int) -> datetime:
-    """Give the UTC datetime of so many microseconds since 1970."""
-    return EPOCH + micros * _MICROSECOND
+    """Give the UTC datetime of so many microseconds since 1970, or the nearest that a datetime can hold."""
+    return EPOCH + min(max(micros, _FIRST), _LAST) * _MICROSECOND
 
 
 def moment_of(millis: int) -> datetime:

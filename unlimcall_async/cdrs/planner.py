@@ -2,20 +2,22 @@
 
 Pure: no I/O, no clock, no asyncio. It is told of answers and says what to ask next.
 
-Theory. The range is cut into parts. An answer that is not full is its whole window, so a part whose window was answered so is
-done: its records are the rows within the part, and the rows around it, which the window's margins brought along, belong to other
-parts. So overlapping windows yield nothing twice, and every instant is taken from exactly one answer. A full answer proves
-nothing but that there is more: its part is cut in two. A part that cannot be cut, because its window would not become narrower, is
-asked about its bounds (see `bounds`); if that leads nowhere, it is saturated, which is an error and never a loss.
+Theory. The range is cut into parts. A part is asked for with margins of a second or more on either side, which makes it
+irrelevant whether the server includes its bounds and how it compares them. An answer that is not full is its whole window, so
+the part is done: its records are the rows within it, and the rows of the margins belong to other parts. So overlapping windows
+yield nothing twice, and every instant is taken from exactly one answer. A full answer proves nothing but that there is more:
+its part is cut in two. A single second that is still full is taken apart by what can be learned of the server's bounds (see
+`bounds`); a part that cannot be taken apart any further is saturated, which is an error and never a loss.
 
-Rules. Parts stand in the order of the output, and what is asked next is always the first that can be; so the output waits for as
-little as possible, and what is held back for the order is bounded by the number of parts that may be under way or done.
+Rules. Parts stand in the order of the output, and what is asked next is always the first that can be; so the output waits for
+as little as possible, and what is held back for the order is bounded by the number of parts that may be under way or done.
+Nothing is asked behind a part that has failed: nobody could use it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 from attrs import define, field, frozen
@@ -24,10 +26,10 @@ from unlimcall_async.cdrs.bounds import Knowledge
 from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window, micros_of
 from unlimcall_async.models import CallRecord
 
-# A window of the widest part, with its margins, still fits into what the API answers.
-WIDEST_PART = WIDEST - 3 * SECOND
-# Below that the instants of rows are remembered, to learn from them: only so small a part may need it.
-_SMALL = 4 * SECOND
+# A window of the widest part, with its margins of up to two seconds, still fits into what the API answers.
+WIDEST_PART = WIDEST - 4 * SECOND
+# Questions about a single part: far more than any server takes that can be told apart, so that none is asked without end.
+_PATIENCE = 40
 
 
 class State(Enum):
@@ -47,11 +49,11 @@ class Part:
     Attributes:
         range: The milliseconds that it stands for.
         state: How far it is.
-        records: Once it is done, its records, unsorted; once it is saturated, those that came.
+        records: Its records, unsorted, once it is done; until then the most of them that came in one answer.
         error: What became of it, once it has failed.
-        window: The window to ask.
-        tried: The windows whose answers were full, or told nothing.
-        seen: The instants of rows in and around a small part, in microseconds.
+        window: The window to ask; `None` for the one with margins.
+        tried: The windows that were asked without the margins.
+        seen: The instants of rows in and around a second that is taken apart, in microseconds.
     """
 
     range: Range
@@ -110,23 +112,26 @@ class Planner:
         The first part may always be asked, because all others wait for it.
         """
         busy = sum(part.state in {State.ASKED, State.DONE} for part in self._parts)
-        if busy < ahead:
-            self._cut_off_a_part_if_none_waits()
         for position, part in enumerate(self._parts):
-            if part.state is State.WAITING and (busy < ahead or position == 0):
-                part.state = State.ASKED
-                return Question(part, part.window or self._knowledge.window_for(part.range))
-        return None
+            if part.state in {State.FAILED, State.SATURATED}:
+                return None
+            if part.state is State.WAITING:
+                return self._ask(part) if busy < ahead or position == 0 else None
+        return self._ask(self._cut_off()) if len(self._rest) and busy < ahead else None
 
-    def _cut_off_a_part_if_none_waits(self) -> None:
-        if not len(self._rest) or any(part.state is State.WAITING for part in self._parts):
-            return
+    def _ask(self, part: Part) -> Question:
+        part.state = State.ASKED
+        return Question(part, part.window or _with_margins(part.range))
+
+    def _cut_off(self) -> Part:
+        """Cut the next part off the rest."""
         rest, cut = self._rest, min(len(self._rest), WIDEST_PART)
         if self._newest_first:
             wanted, self._rest = Range(rest.end - cut, rest.end), Range(rest.start, rest.end - cut)
         else:
             wanted, self._rest = Range(rest.start, rest.start + cut), Range(rest.start + cut, rest.end)
         self._parts.append(Part(wanted))
+        return self._parts[-1]
 
     def take_first(self) -> Part | None:
         """Give the first part, if it is done or can go no further. A part that is done is taken off the plan."""
@@ -139,7 +144,8 @@ class Planner:
 
     def fail(self, question: Question, error: Exception) -> None:
         """Say that a question got no answer: the error is for when all before it has been put out."""
-        question.part.state, question.part.error = State.FAILED, error
+        if question.part.state is State.ASKED:
+            question.part.state, question.part.error = State.FAILED, error
 
     def put_back(self, question: Question) -> None:
         """Say that a question was not asked after all."""
@@ -148,7 +154,7 @@ class Planner:
     def forget(self) -> None:
         """Say that no question is under way any more, and that failures may be tried again."""
         for part in self._parts:
-            if part.state in {State.ASKED, State.FAILED, State.SATURATED}:
+            if part.state is not State.DONE:
                 part.state, part.error = State.WAITING, None
 
     def answer(self, question: Question, rows: Sequence[CallRecord], *, complete: bool) -> None:
@@ -158,47 +164,61 @@ class Planner:
             RowOutsideError: A row is not of that window. Nothing of the answer was used.
         """
         part, window = question.part, question.window
+        if part.state is not State.ASKED:
+            return  # it came too late: the part was given back
         instants = [micros_of(row.start_time) for row in rows]
         _check_inside(window, instants)
-        missing = part.seen.difference(instants) if complete else ()
-        self._knowledge.learn(window, instants, missing)
+        self._knowledge.finer = self._knowledge.finer or any(at % 1000 for at in instants)
         within = [row for row, at in zip(rows, instants, strict=True) if _holds(part.range, at)]
-        if complete and self._knowledge.surely_covers(window, part.range):
+        if self._is_whole(part, window, instants, complete=complete):
             part.state, part.records = State.DONE, within
             return
-        part.tried.add(window)
-        if not complete:
-            part.records = within
-        if len(part.range) <= _SMALL:
-            part.seen |= set(instants)
-        self._go_on(part)
-
-    def _go_on(self, part: Part) -> None:
-        """Find what to do with a part whose window was full."""
-        part.window = next((window for window in self._options(part) if window not in part.tried), None)
-        if part.window is not None:
-            part.state = State.WAITING
-        elif halves := self._halves(part.range):
-            self._replace(part, [Part(half, seen=part.seen) for half in halves])
+        part.records = max(part.records, within, key=len)
+        halves = self._halves(part.range, SECOND) if part.window is None else []
+        if halves:
+            self._replace(part, [Part(half) for half in halves])
         else:
-            part.window = next(
-                (window for window in self._knowledge.telling([*part.seen]) if window not in part.tried), None
-            )
-            part.state = State.SATURATED if part.window is None else State.WAITING
+            part.seen |= set(instants)
+            part.tried.add(window)
+            self._take_apart(part)
+
+    def _is_whole(self, part: Part, window: Window, instants: Sequence[int], *, complete: bool) -> bool:
+        """Whether an answer holds all of a part."""
+        if part.window is None:
+            return complete
+        missing = part.seen.difference(instants) if complete else set()
+        self._knowledge.learn(window, instants, missing)
+        if not complete or self._knowledge.lost or not self._knowledge.surely_covers(window, part.range):
+            return False
+        # It must hold the rows that are known. If it does not, the server is like no hypothesis.
+        self._knowledge.lost = any(_holds(part.range, at) for at in missing)
+        return not self._knowledge.lost
+
+    def _take_apart(self, part: Part) -> None:
+        """Find what to ask next about a second, or less, that does not fit on a page."""
+        part.state, part.window = State.WAITING, None
+        if not self._knowledge.lost and len(part.tried) < _PATIENCE:
+            part.window = _first_untried(part, self._options(part))
+            if part.window is None and (halves := self._halves(part.range, self._knowledge.step)):
+                self._replace(part, [self._piece(part, half) for half in halves])
+                return
+            part.window = part.window or _first_untried(part, self._knowledge.telling([*part.seen]))
+        if part.window is None:
+            part.state = State.SATURATED
+
+    def _piece(self, part: Part, wanted: Range) -> Part:
+        return Part(wanted, window=self._knowledge.window_for(wanted), seen=part.seen)
 
     def _options(self, part: Part) -> Iterator[Window]:
-        """The windows that cover a part, each narrower than, or beside, the one before."""
+        """The windows that cover a part: for a millisecond there may be one on either side, if both bounds are included."""
         yield self._knowledge.window_for(part.range)
-        if part.seen and not any(at % 1000 for at in part.seen):
-            yield self._knowledge.window_for(part.range, whole=True)
-            # Where both bounds are included, a millisecond comes with a neighbour; it may be either.
+        if len(part.range) == 1:
             start = part.range.start
-            beside = (Window(start, start + 1), Window(start - 1, start)) if len(part.range) == 1 else ()
-            yield from (window for window in beside if self._knowledge.surely_covers(window, part.range))
+            either = (Window(start, start + 1), Window(start - 1, start))
+            yield from (window for window in either if self._knowledge.surely_covers(window, part.range))
 
-    def _halves(self, whole: Range) -> list[Range]:
-        """Cut a range in two, at a multiple of the step, so that the windows of both are narrower; or not at all."""
-        step = self._knowledge.step
+    def _halves(self, whole: Range, step: int) -> list[Range]:
+        """Cut a range in two, at a multiple of the step; or not at all."""
         middle = max((whole.start + whole.end) // 2 // step * step, whole.start // step * step + step)
         if not whole.start < middle < whole.end:
             return []
@@ -210,6 +230,15 @@ class Planner:
         del self._parts[position]
         for offset, new in enumerate(parts):
             self._parts.insert(position + offset, new)
+
+
+def _first_untried(part: Part, windows: Iterable[Window]) -> Window | None:
+    return next((window for window in windows if window not in part.tried), None)
+
+
+def _with_margins(wanted: Range) -> Window:
+    """The window that holds a range whichever way the server reads its bounds, if its times are right to a second."""
+    return Window(wanted.start // SECOND * SECOND - SECOND, -(-wanted.end // SECOND) * SECOND + SECOND)
 
 
 def _holds(wanted: Range, micros: int) -> bool:

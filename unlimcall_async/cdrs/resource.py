@@ -72,12 +72,13 @@ class Cdrs:
                 `resume`, for the checkpoint's end.
             newest_first: Hand out the newest first.
             concurrency: How many requests may be under way at once.
-            page_size: Rows to ask for at once, 1 to 1000.
+            page_size: Rows to ask for at once, 1 to 1000. It must exceed the number of rows on any one instant.
             settle: How far to stay behind now, where `end` is `None`. A record is written when its call ends but dated by its
                 start: a job that goes on where the last one ended needs a `settle` no shorter than its longest call.
             strategy: `"divide"` cuts a window that holds more than a page in two, and assumes nothing about the server's order.
                 `"auto"` does the same in this release.
-            resume: A checkpoint of a stream over the same range in the same direction: go on with exactly the rest.
+            resume: A checkpoint of a stream over the same range in the same direction: go on with exactly the rest. A record that
+                has appeared since then before the place that was reached is not part of the rest.
 
         Raises:
             ValueError, TypeError: An argument is wrong.

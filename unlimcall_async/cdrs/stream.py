@@ -44,7 +44,7 @@ class StreamStats:
     Attributes:
         requests: Answers to requests; further attempts do not count.
         records: Records handed out.
-        duplicates: Rows that came again, or had to be asked again.
+        duplicates: Rows that came beyond those that count: they came, or will come, in another answer too.
         full_pages: Answers that were not their whole window.
         retries: Further attempts.
         min_requests: The fewest requests in which anybody could have had what has been covered: a thousand rows, or 31 days, each.
@@ -101,10 +101,10 @@ class _Turn:
     async def stop(self) -> None:
         """End the requests, and wait until they have left."""
         tasks = list(self.tasks)
+        self.tasks.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.tasks.clear()
 
 
 class CdrStream:
@@ -160,8 +160,8 @@ class CdrStream:
         return generator
 
     async def _iterate_records(self, turn: _Turn) -> AsyncGenerator[CallRecord, None]:
-        await self._begin(turn)
         try:
+            await self._begin(turn)
             while await self._load(turn):
                 block = self._block
                 while self._index < len(block):
@@ -173,8 +173,8 @@ class CdrStream:
             await self._finish(turn)
 
     async def _iterate_batches(self, turn: _Turn) -> AsyncGenerator[list[CallRecord], None]:
-        await self._begin(turn)
         try:
+            await self._begin(turn)
             while await self._load(turn):
                 batch = self._block[self._index :]
                 self._index = len(self._block)
@@ -184,17 +184,25 @@ class CdrStream:
             await self._finish(turn)
 
     async def _begin(self, turn: _Turn) -> None:
-        if self._turn is not None:
-            if self._turn.generator() is not None:
-                raise RuntimeError("this stream is being iterated already: one iteration at a time")
-            # Left by a bare `break` a moment ago: its generator is gone, and the loop has not got round to closing it.
-            await self._finish(self._turn)
+        old = self._turn
+        if old is not None and old.generator() is not None:
+            raise RuntimeError("this stream is being iterated already: one iteration at a time")
+        # Claimed before anything is awaited: another iteration may begin meanwhile.
         self._turn = turn
+        if old is not None:
+            # Left by a bare `break` a moment ago: its generator is gone, and the loop has not got round to closing it.
+            await self._stop(old)
 
     async def _finish(self, turn: _Turn) -> None:
-        await turn.stop()
         if self._turn is turn:
             self._turn = None
+            await self._stop(turn)
+
+    async def _stop(self, turn: _Turn) -> None:
+        try:
+            await turn.stop()
+        finally:
+            # Also where a second cancellation cuts this short: what still comes is then ignored.
             self._planner.forget()
 
     async def aclose(self) -> None:
@@ -218,12 +226,14 @@ class CdrStream:
         while self._index >= len(self._block):
             if turn.stopped:
                 raise RuntimeError("this stream was closed while it was iterated")
-            if part := self._planner.take_first():
+            part = self._planner.take_first()
+            # Also while there is something to hand out, so that requests are under way while the reader is busy with it.
+            self._ask(turn)
+            if part is not None:
                 self._put_out(part)
             elif self._planner.finished:
                 return False
             else:
-                self._ask(turn)
                 await asyncio.wait(turn.tasks, return_when=asyncio.FIRST_COMPLETED)
                 self._clear_up(turn)
         return True
@@ -277,15 +287,18 @@ class CdrStream:
         """Make the records of the first part the block, or raise what has become of it."""
         if part.state is State.SATURATED:
             start, end = moment_of(part.range.start), moment_of(part.range.end)
-            raise WindowSaturatedError(start, end, part.records, self._checkpoint_behind(part))
+            raise WindowSaturatedError(start, end, self._ordered(part), self._checkpoint_behind(part))
         if part.error is not None:
             raise part.error
-        within = [record for record in part.records if self.start <= record.start_time < self.end]
-        self._block = in_order(within, newest_first=self._order.newest_first)
+        self._block = self._ordered(part)
         self._before, self._behind = self._behind, self._edge_of(part)
         self._taken += len(part.records)
         # Only in the very first part of a stream that resumes is there anything before the place.
         self._index = self._skipped = count_behind(self._block, self._before, newest_first=self._order.newest_first)
+
+    def _ordered(self, part: Part) -> list[CallRecord]:
+        within = [record for record in part.records if self.start <= record.start_time < self.end]
+        return in_order(within, newest_first=self._order.newest_first)
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
@@ -300,7 +313,8 @@ class CdrStream:
         return place_behind(self._block, self._index) if self._index > self._skipped else self._before
 
     def _edge_of(self, part: Part) -> Place:
-        return Place((part.range.start if self._order.newest_first else part.range.end) * 1000)
+        edge = (part.range.start if self._order.newest_first else part.range.end) * 1000
+        return Place(min(max(edge, micros_of(self.start)), micros_of(self.end)))
 
     def _checkpoint_behind(self, part: Part) -> Checkpoint:
         return Checkpoint(self.start, self.end, self._order.newest_first, self._edge_of(part))

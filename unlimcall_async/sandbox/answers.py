@@ -17,7 +17,17 @@ from attrs import field, frozen
 from unlimcall_async.sandbox.faults import Html, Redirect, Status
 from unlimcall_async.sandbox.settings import ErrorShape, RetryAfter
 
-__all__ = ["Answer", "RefusedError", "error", "html_page", "json_answer", "json_body", "json_members", "retry_after", "stand_in"]
+__all__ = [
+    "Answer",
+    "RefusedError",
+    "error",
+    "html_page",
+    "json_answer",
+    "json_body",
+    "json_members",
+    "retry_after",
+    "stand_in",
+]
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _HTML = {"Content-Type": "text/html; charset=utf-8"}

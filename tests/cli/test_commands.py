@@ -9,8 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from unlimcall_async.sandbox import Sandbox
+from unlimcall_async import AsyncClient, RetryPolicy
+from unlimcall_async.cli import commands
+from unlimcall_async.sandbox import Html, Sandbox
+
+
+class NoRetries(AsyncClient):
+    def __init__(self) -> None:
+        super().__init__(base_url="http://127.0.0.1:9", retry=RetryPolicy(delays=()))
 
 
 async def run(sandbox: Sandbox | None, *arguments: str, **environment: str) -> tuple[int | None, str, str]:
@@ -48,19 +56,26 @@ async def test_agents_come_one_a_line_in_json() -> None:
     assert [json.loads(line)["id"] for line in out.splitlines()] == ["27", "28"]
 
 
-@pytest.mark.parametrize(("state", "status"), [("suspended", 3), ("balance_fails", 4)])
-async def test_the_exit_status_tells_who_is_to_blame(state: str, status: int) -> None:
-    async with Sandbox() as sandbox:
-        setattr(sandbox.account, state, True)
+async def test_a_refusal_is_told_in_a_line() -> None:
+    async with Sandbox(suspended=True) as sandbox:
         code, out, err = await run(sandbox, "balance")
-    assert (code, out) == (status, "")
-    assert err.startswith("Error: GET /balance answered ")
+    assert (code, out) == (3, "")
+    assert err.startswith("Error: GET /balance answered 403 suspended")
     assert "Traceback" not in err
 
 
-async def test_no_server_is_a_network_error() -> None:
-    code, _, err = await run(None, "me", UNLIMCALL_TOKEN="unl_test_token", UNLIMCALL_BASE_URL="http://127.0.0.1:9")
-    assert (code, "no connection" in err) == (5, True)
+async def test_an_answer_that_is_none_is_the_providers_fault() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.inject(Html())
+        code, _, err = await run(sandbox, "balance")
+    assert (code, "expected JSON" in err) == (4, True)
+
+
+def test_no_server_is_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In this process, where the client can be told not to try again: that takes seven seconds.
+    monkeypatch.setattr(commands, "AsyncClient", NoRetries)
+    result = CliRunner().invoke(commands.unlimcall, ["me"], env={"UNLIMCALL_TOKEN": "unl_test_token"})
+    assert (result.exit_code, "no connection" in result.output) == (5, True)
 
 
 async def test_a_missing_token_is_wrong_usage() -> None:

@@ -75,7 +75,7 @@ PASSING: list[Fault] = [
 @pytest.fixture
 def hasty(client: AsyncClient) -> AsyncClient:
     """The client, with a time limit that a stall uses up soon."""
-    return client.with_options(timeout=0.2)
+    return client.with_options(timeout=0.1)
 
 
 async def place(client: AsyncClient) -> QueuedCall:
@@ -206,7 +206,7 @@ async def test_a_stalled_read_is_tried_again(sandbox: Sandbox, hasty: AsyncClien
 
 async def test_a_read_that_stays_stalled_times_out(sandbox: Sandbox, hasty: AsyncClient) -> None:
     sandbox.inject(Stall(), times=None)
-    with pytest.raises(RequestTimeoutError, match=r"no answer within 0\.2 s") as caught:
+    with pytest.raises(RequestTimeoutError, match=r"no answer within 0\.1 s") as caught:
         await hasty.with_options(retry=RetryPolicy(delays=(0,))).me()
     assert (len(sandbox.requests), caught.value.outcome_unknown, caught.value.category) == (2, False, "network")
 
@@ -250,7 +250,7 @@ async def test_a_refusal_counts_though_its_body_is_broken(
     headers = {"Content-Length": str(5 + more)} | ({"Content-Encoding": encoding} if encoding else {})
     sandbox.inject(Status(status, body="dummy", headers=headers), times=None)
     with pytest.raises(kind) as caught:
-        await place(client.with_options(timeout=0.2))
+        await place(client.with_options(timeout=0.1))
     assert (len(sandbox.requests), caught.value.outcome_unknown) == (requests, status == 503)
 
 

@@ -28,7 +28,6 @@ async def _watched_loop() -> AsyncIterator[None]:
     left = {task for task in asyncio.all_tasks() - before - {asyncio.current_task()} if not task.done()}
     assert not left, f"tasks left running: {left}"
     gc.collect()
-    gc.freeze()  # what is left now stays: no later test need go through it
     await asyncio.sleep(0)
     assert not complaints, f"the event loop complained: {complaints}"
 

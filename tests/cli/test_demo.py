@@ -133,7 +133,6 @@ def read_all(terminal: int) -> str:
     return read.decode()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo-terminal")
 async def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     process = await start(tmp_path, "--calls", str(CALLS), stderr=theirs, environment={"COLUMNS": "100"})
@@ -159,7 +158,6 @@ def test_a_limit_of_real_minutes() -> None:
     assert [SCALE.real_seconds(requests) for requests in (1, 60, 61, 616)] == [0, 0, 60, 600]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for another process")
 @pytest.mark.parametrize("phase", [b"Generating", b"Pulling"])
 async def test_ctrl_c_leaves_nothing(tmp_path: Path, phase: bytes) -> None:
     process = await start(tmp_path, "--calls", "50000")
@@ -287,7 +285,6 @@ def test_csv_has_an_empty_field_for_none() -> None:
     assert json.loads(row[-1]) == {"rate": "0.10"}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "with_name", lambda *_: Path("/dev/full"))
     monkeypatch.setattr(Path, "unlink", lambda *_: None)

@@ -8,20 +8,19 @@ UTC.  A time and a number make one integer, the key, time above; the keys, sorte
 
 - A window is a run of blocks; bisection finds it, and its first and its last block are cut.  Its rows by time are the
   keys of that run, read from either end; the lengths of its pieces add up to its number of matches.
-- Every other order is a way to turn a number into a rank.  A block remembers its rows sorted by rank, so that the first
-  rows of a window in that order are the start of a merge that reads no more of each block than it yields.  Of the two
-  blocks that are cut, the rows outside the window are left out first.
+- Every other order is a way to turn a number into a rank.  A block remembers its rows sorted by rank.  The first rows of
+  a window in that order are among the first few of each block, and, of a block whose few all made it, the next.  Of
+  the two blocks that are cut, the rows outside the window are left out first.
 - A row that is added goes into its block, and into what that block remembers; a block that has doubled is cut in two.
   An addition that is large beside what is there sorts everything anew instead, which is then the cheaper way.
 
 So with N rows in blocks of B, adding a row costs a few bisections and the moving of at most 2 B pointers; a page of L
-rows costs O(N/B + L) by time and O(N/B + B + L log(N/B)) in any other order.  Ranks are computed block by block when an
+rows costs O(N/B + L) by time and O((N/B + L) log(N/B) + B) in any other order.  Ranks are computed block by block when an
 order is first asked for, about half a microsecond a row, once.  Not here: removal, which the API does not have.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from heapq import merge
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Literal, TypeAlias
 
@@ -31,7 +30,7 @@ __all__ = ["BLOCK", "CallIndex"]
 
 _Ranking: TypeAlias = Literal["insertion", "arbitrary"]
 
-# Large enough that a window over a million rows merges no more than a thousand blocks, and small enough that going
+# Large enough that a window over a million rows looks into no more than a thousand blocks, and small enough that going
 # through the two that are cut costs no more than that.
 BLOCK = 1000
 
@@ -119,7 +118,7 @@ class CallIndex:
     def find(self, start: int, end: int, *, order: Order, limit: int) -> tuple[list[int], int]:
         """Return the first `limit` numbers with `start <= time < end` in this order, and how many there are."""
         pieces = self._pieces(start << _NUMBER_BITS, end << _NUMBER_BITS)
-        found = islice(_in_order(pieces, order), limit)
+        found = _first(pieces, order, limit)
         return [key & _NUMBER_MASK for key in found], sum(last - first for _, first, last in pieces)
 
     def _rebuild(self, keys: list[int]) -> None:
@@ -153,16 +152,33 @@ class CallIndex:
         return bisect_left(self._blocks, key, key=_Block.last)
 
 
-def _in_order(pieces: list[_Piece], order: Order) -> Iterator[int]:
-    """Yield keys or ranks, both of which end in the number.
+def _first(pieces: list[_Piece], order: Order, limit: int) -> list[int]:
+    """Return the first keys or ranks, both of which end in the number.
 
     Newest first is oldest first read backwards: of two rows with one start time, the later addition comes first.
     """
     if order == "oldest_first":
-        return chain.from_iterable(block.keys[first:last] for block, first, last in pieces)
+        return list(islice(chain.from_iterable(block.keys[first:last] for block, first, last in pieces), limit))
     if order == "newest_first":
-        return chain.from_iterable(reversed(block.keys[first:last]) for block, first, last in reversed(pieces))
-    return merge(*(_piece_ranked(piece, order) for piece in pieces))
+        backwards = (reversed(block.keys[first:last]) for block, first, last in reversed(pieces))
+        return list(islice(chain.from_iterable(backwards), limit))
+    return _lowest([_piece_ranked(piece, order) for piece in pieces], limit)
+
+
+def _lowest(runs: list[list[int]], limit: int) -> list[int]:
+    """Return the lowest integers of sorted runs.
+
+    The highest of the lowest in the first few of each run is an upper bound, and only runs that lie below it with all of
+    their few can hold more.
+    """
+    few = 1 + limit // max(1, len(runs))
+    found = sorted(chain.from_iterable(run[:few] for run in runs))[:limit]
+    bound = found[-1] if len(found) == limit > 0 else None
+    more = [run for run in runs if len(run) > few and (bound is None or run[few - 1] < bound)]
+    for run in more:
+        found += run[few : few + limit if bound is None else bisect_left(run, bound)]
+    found.sort()
+    return found[:limit]
 
 
 def _piece_ranked(piece: _Piece, ranking: _Ranking) -> list[int]:

@@ -10,11 +10,12 @@ wide that it covers the range under every hypothesis that is left. Answers refut
 and a row that is known but did not come, in an answer that is complete, must not be. (Rows may appear, but they neither vanish
 nor move.)
 
-Doubts. Times that are written in whole milliseconds are taken to be compared as written. A server that compares more finely
-than it writes mostly shows itself, when a known row does not come although its window must cover it; likewise one that rounds, or
-changes its mind. From then on nothing is taken apart below a second, and what would have to be is saturated: an error, but no loss.
-Where it does not show itself, within a second that overflows a page, records on the edges of such a window could be missed; nothing
-that the API says can tell the two apart.
+Doubts. Times are taken to be compared as they are written. A server that compares more finely than it writes mostly shows
+itself, when a known row does not come although its window must cover it; likewise one that rounds, or changes its mind. From
+then on nothing is taken apart below a second, and what would have to be is saturated: an error, but no loss. One that compares
+microseconds and writes milliseconds is met with a margin of a millisecond, for as long as a piece of a second can be cut. Where a
+millisecond overflows a page with its margins, and in a second that overflows one where whole seconds are written but finer ones
+compared, a record on an edge could be missed; nothing that the API says can tell the two apart.
 """
 
 from __future__ import annotations

@@ -207,11 +207,19 @@ class Planner:
             part.state = State.SATURATED
 
     def _piece(self, part: Part, wanted: Range) -> Part:
-        return Part(wanted, window=self._knowledge.window_for(wanted), seen=part.seen)
+        piece = Part(wanted, seen=part.seen)
+        piece.window = next(self._options(piece))
+        return piece
 
     def _options(self, part: Part) -> Iterator[Window]:
-        """The windows that cover a part: for a millisecond there may be one on either side, if both bounds are included."""
-        yield self._knowledge.window_for(part.range)
+        """The windows that cover a part: first one with a margin, and without it only where nothing can be cut any more.
+
+        For a millisecond there may be one on either side, if both bounds are included.
+        """
+        narrowest = self._knowledge.window_for(part.range)
+        yield Window(narrowest.start - 1, narrowest.till + 1)
+        if not self._halves(part.range, self._knowledge.step):
+            yield narrowest
         if len(part.range) == 1:
             start = part.range.start
             either = (Window(start, start + 1), Window(start - 1, start))

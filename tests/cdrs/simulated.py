@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.instants import Range, Window, micros_of, moment_of
 from unlimcall_async.cdrs.order import in_order
-from unlimcall_async.cdrs.planner import Planner, Question, State
+from unlimcall_async.cdrs.planner import Answer, Planner, Question, State
 
 Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
 ORDERS: Final[tuple[Order, ...]] = ("newest_first", "oldest_first", "insertion", "arbitrary")
@@ -90,22 +90,29 @@ class Pull:
 
     def run(self) -> list[CallRecord] | Saturated:
         """Pull everything, or up to where an instant is saturated."""
-        planner = Planner(self.wanted, newest_first=self.newest_first)
+        planner = Planner(
+            self.wanted, newest_first=self.newest_first, page_size=self.limit, concurrency=self.concurrency
+        )
         under_way: list[Question] = []
         output: list[CallRecord] = []
         while not planner.finished:
-            while len(under_way) < self.concurrency and (question := planner.next_question(2 * self.concurrency)):
+            while len(under_way) < self.concurrency and (question := planner.next_question()):
                 under_way.append(question)
             if under_way:
                 question = under_way.pop(self.chance.randrange(len(under_way)))
                 rows, complete = self.server.answer(question.window, self.limit)
-                planner.answer(question, rows, complete=complete)
+                planner.answer(question, answer_of(rows, complete=complete))
             self.most_held = max(self.most_held, planner.held)
             while part := planner.take_first():
                 if part.state is State.SATURATED:
                     return Saturated(part.range, part.records, output)
                 output += in_order(part.records, newest_first=self.newest_first)
         return output
+
+
+def answer_of(rows: list[CallRecord], *, complete: bool) -> Answer:
+    """What the planner is told of an answer that counts its rows."""
+    return Answer(rows, [micros_of(row.start_time) for row in rows], len(rows), complete)
 
 
 def record(millis: int, number: int = 0, **changes: object) -> CallRecord:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Saturated, Server, expected, record
+from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Saturated, Server, answer_of, expected, record
 from unlimcall_async.cdrs.instants import Range, micros_of, moment_of_micros
 from unlimcall_async.cdrs.planner import Planner, Question, State
 
@@ -76,9 +76,9 @@ def test_every_record_comes_once_and_in_order(case: tuple[list[int], Habits, int
         assert outcome == whole
 
 
-def questions_until_none(planner: Planner, ahead: int) -> list[Question]:
+def questions_until_none(planner: Planner) -> list[Question]:
     found = []
-    while question := planner.next_question(ahead):
+    while question := planner.next_question():
         found.append(question)
     return found
 
@@ -88,36 +88,36 @@ YEARS = Range(0, 10 * 365 * 24 * 3_600_000)
 
 def test_what_is_done_and_waits_for_the_first_part_counts_as_held() -> None:
     planner = Planner(YEARS, newest_first=False)
-    first, *others = questions_until_none(planner, 8)
+    first, *others = questions_until_none(planner)
     assert len(others) == 7
     for question in others:
-        planner.answer(question, [], complete=True)
-    assert planner.next_question(8) is None
-    planner.answer(first, [record(at, at) for at in (0, 5_000)], complete=False)
-    again = planner.next_question(8)
+        planner.answer(question, answer_of([], complete=True))
+    assert planner.next_question() is None
+    planner.answer(first, answer_of([record(at, at) for at in (0, 5_000)], complete=False))
+    again = planner.next_question()
     assert again is not None, "the first part may always be asked"
     assert again.part.range.start == 0
 
 
 def test_nothing_is_asked_behind_a_part_that_has_failed() -> None:
     planner = Planner(YEARS, newest_first=False)
-    first, second, *_ = questions_until_none(planner, 8)
+    first, second, *_ = questions_until_none(planner)
     planner.fail(second, LookupError())
-    planner.answer(first, [], complete=True)
+    planner.answer(first, answer_of([], complete=True))
     assert planner.take_first() is first.part
-    assert planner.next_question(8) is None
+    assert planner.next_question() is None
     planner.forget()
-    again = planner.next_question(8)
+    again = planner.next_question()
     assert again is not None
     assert again.part is second.part
 
 
 def test_an_answer_that_comes_too_late_is_ignored() -> None:
     planner = Planner(YEARS, newest_first=False)
-    question = planner.next_question(8)
+    question = planner.next_question()
     assert question is not None
     planner.forget()
-    planner.answer(question, [], complete=True)
+    planner.answer(question, answer_of([], complete=True))
     planner.fail(question, LookupError())
     assert planner.take_first() is None
 
@@ -127,12 +127,12 @@ def test_a_server_that_contradicts_itself_is_not_asked_without_end() -> None:
     planner = Planner(Range(0, 5_000), newest_first=False)
     chance = random.Random(1)
     for _ in range(200):
-        question = planner.next_question(1)
+        question = planner.next_question()
         if question is None:
             break
         window = question.window
         rows = [record(chance.randint(window.start, window.till), number) for number in range(3)]
-        planner.answer(question, rows, complete=False)
+        planner.answer(question, answer_of(rows, complete=False))
     else:
         raise AssertionError("it asks without end")
     part = planner.take_first()

@@ -23,7 +23,7 @@ from enum import Enum
 from attrs import define, field, frozen
 
 from unlimcall_async.cdrs.bounds import Knowledge
-from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window, micros_of
+from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
 from unlimcall_async.models import CallRecord
 
 # A window of the widest part, with its margins of up to two seconds, still fits into what the API answers.
@@ -73,6 +73,23 @@ class Question:
     window: Window
 
 
+@frozen
+class Answer:
+    """What came for a question.
+
+    Attributes:
+        rows: The rows, as they came.
+        instants: When each of them starts, in microseconds.
+        count: What the answer says of their number.
+        complete: Whether there are fewer rows than were asked for, and `count` is no more than they are.
+    """
+
+    rows: Sequence[CallRecord]
+    instants: Sequence[int]
+    count: int
+    complete: bool
+
+
 class RowOutsideError(Exception):
     """A row lies outside its window by more than a second; `index` is its place in the answer."""
 
@@ -84,8 +101,11 @@ class RowOutsideError(Exception):
 class Planner:
     """The plan for one range."""
 
-    def __init__(self, wanted: Range, *, newest_first: bool) -> None:
+    def __init__(
+        self, wanted: Range, *, newest_first: bool, page_size: int = 1000, concurrency: int = 4, seek: bool = True
+    ) -> None:
         self._rest = wanted
+        self._ahead = 2 * concurrency
         self._newest_first = newest_first
         self._parts: deque[Part] = deque()
         self._knowledge = Knowledge()
@@ -106,11 +126,12 @@ class Planner:
         """How many records wait for their turn."""
         return sum(len(part.records) for part in self._parts if part.state is State.DONE)
 
-    def next_question(self, ahead: int) -> Question | None:
+    def next_question(self) -> Question | None:
         """Give the window to ask next, if there is one while no more than `ahead` parts are under way or done.
 
         The first part may always be asked, because all others wait for it.
         """
+        ahead = self._ahead
         busy = sum(part.state in {State.ASKED, State.DONE} for part in self._parts)
         for position, part in enumerate(self._parts):
             if part.state in {State.FAILED, State.SATURATED}:
@@ -157,7 +178,7 @@ class Planner:
             if part.state is not State.DONE:
                 part.state, part.error = State.WAITING, None
 
-    def answer(self, question: Question, rows: Sequence[CallRecord], *, complete: bool) -> None:
+    def answer(self, question: Question, answer: Answer) -> None:
         """Take an answer.
 
         Raises:
@@ -166,7 +187,7 @@ class Planner:
         part, window = question.part, question.window
         if part.state is not State.ASKED:
             return  # it came too late: the part was given back
-        instants = [micros_of(row.start_time) for row in rows]
+        rows, instants, complete = answer.rows, answer.instants, answer.complete
         _check_inside(window, instants)
         self._knowledge.finer = self._knowledge.finer or any(at % 1000 for at in instants)
         within = [row for row, at in zip(rows, instants, strict=True) if _holds(part.range, at)]

@@ -21,7 +21,7 @@ from unlimcall_async._codec import decode_page
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
 from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
 from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
-from unlimcall_async.cdrs.planner import Part, Planner, Question, RowOutsideError, State
+from unlimcall_async.cdrs.planner import Answer, Part, Planner, Question, RowOutsideError, State
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
@@ -125,7 +125,12 @@ class CdrStream:
         self.end: datetime = order.end
         self._caller = caller
         self._order = order
-        self._planner = Planner(_left_of(order, place), newest_first=order.newest_first)
+        self._planner = Planner(
+            _left_of(order, place),
+            newest_first=order.newest_first,
+            page_size=order.page_size,
+            concurrency=order.concurrency,
+        )
         self._turn: _Turn | None = None
         # The records of the part that is being handed out, in order; how many of them were, and had been when the stream resumed.
         self._block: list[CallRecord] = []
@@ -240,7 +245,7 @@ class CdrStream:
 
     def _ask(self, turn: _Turn) -> None:
         limit = self._order.concurrency
-        while len(turn.tasks) < limit and (question := self._planner.next_question(AHEAD * limit)):
+        while len(turn.tasks) < limit and (question := self._planner.next_question()):
             turn.tasks[asyncio.create_task(self._answer(question))] = question
 
     def _clear_up(self, turn: _Turn) -> None:
@@ -255,7 +260,8 @@ class CdrStream:
             self._requests += 1
             self._received += len(page.calls)
             self._full_pages += not page.complete
-            self._planner.answer(question, page.calls, complete=page.complete)
+            instants = [micros_of(row.start_time) for row in page.calls]
+            self._planner.answer(question, Answer(page.calls, instants, page.count, page.complete))
         except RowOutsideError as outside:
             where = f"calls[{outside.index}].startTime"
             reason = "outside the window that was asked, by more than a second"

@@ -3,7 +3,8 @@
     UNLIMCALL_TOKEN=... python examples/pull.py calls.ndjson 2026-01-01 2026-04-01
 
 Kill it at any time, and run it again: the file ends up as if nothing had happened. The checkpoint stands in a file beside it,
-together with the length that the records' file had then; what was written behind that is cut off before going on.
+together with the length that the records' file had then; what was written behind that is cut off before going on. To pull
+anew, delete both.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import attrs
 
-from unlimcall_async import AsyncClient, CallRecord, Checkpoint
+from unlimcall_async import AsyncClient, CallRecord, Checkpoint, CheckpointError
 
 
 def line_of(record: CallRecord) -> bytes:
@@ -30,8 +32,11 @@ def line_of(record: CallRecord) -> bytes:
 def store(path: Path, checkpoint: Checkpoint, length: int) -> None:
     """Replace the stored checkpoint in one step, so that a crash leaves the old one or the new one."""
     fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps({"length": length, "checkpoint": checkpoint.to_json()}))
-    os.replace(fresh, path)  # noqa: PTH105 # as plain as it can be
+    with fresh.open("w") as file:
+        json.dump({"length": length, "checkpoint": checkpoint.to_json()}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def stored(path: Path) -> tuple[Checkpoint | None, int]:
@@ -45,6 +50,8 @@ def stored(path: Path) -> tuple[Checkpoint | None, int]:
 async def pull(out: BinaryIO, place: Path, start: datetime, end: datetime) -> None:
     """Write all records of the range, batch by batch, and a checkpoint after each."""
     resume, length = stored(place)
+    if out.seek(0, os.SEEK_END) < length:
+        raise CheckpointError(f"{out.name} is shorter than it was when {place} was written")
     out.truncate(length)
     out.seek(length)
     async with AsyncClient() as client, client.cdrs.stream(start, end, resume=resume) as stream:
@@ -56,17 +63,25 @@ async def pull(out: BinaryIO, place: Path, start: datetime, end: datetime) -> No
         print(f"{stream.end:%Y-%m-%d} reached: {stream.stats}")
 
 
+def moment(text: str) -> datetime:
+    """Read a date or a time; it is in UTC where it does not say."""
+    read = datetime.fromisoformat(text)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
 def main() -> None:
     """Read the arguments, and pull."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=Path("calls.ndjson"))
-    parser.add_argument("start", type=datetime.fromisoformat, nargs="?", default=datetime(2026, 1, 1))  # noqa: DTZ001
-    parser.add_argument("end", type=datetime.fromisoformat, nargs="?", default=datetime(2026, 4, 1))  # noqa: DTZ001
+    parser.add_argument("start", type=moment, nargs="?", default=datetime(2026, 1, 1, tzinfo=UTC))
+    parser.add_argument("end", type=moment, nargs="?", default=datetime(2026, 4, 1, tzinfo=UTC))
     arguments = parser.parse_args()
-    start, end = arguments.start.replace(tzinfo=UTC), arguments.end.replace(tzinfo=UTC)
     arguments.file.touch()
     with arguments.file.open("r+b") as out:
-        asyncio.run(pull(out, arguments.file.with_suffix(".checkpoint"), start, end))
+        try:
+            asyncio.run(pull(out, arguments.file.with_suffix(".checkpoint"), arguments.start, arguments.end))
+        except CheckpointError as error:
+            sys.exit(f"Cannot go on: {error}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,8 +23,8 @@ from click.testing import CliRunner
 from unlimcall_async import CallRecord, StreamStats
 from unlimcall_async.cli import report
 from unlimcall_async.cli.commands import unlimcall
-from unlimcall_async.cli.comparison import Comparison, compare
-from unlimcall_async.cli.progress import plain_lines
+from unlimcall_async.cli.comparison import Check, Comparison
+from unlimcall_async.cli.progress import plain_lines, shown_progress
 from unlimcall_async.cli.writers import UnwritableError, csv_lines, ndjson, writing
 from unlimcall_async.sandbox import SandboxCall, generate_traffic
 
@@ -82,7 +82,7 @@ async def test_it_pulls_everything_and_says_so(tmp_path: Path) -> None:
     assert is_plain(out)
     assert is_plain(err)
     assert err.startswith("Generating 3,000 calls")
-    assert "all 3,000 records of the sandbox's store are there, once, in order" in out
+    assert "every record in the store is there once, in order, unaltered (3,000)" in out
     assert "survived" in out
     assert names_in(tmp_path) == ["unlimcall-demo.ndjson"]
     rows = [json.loads(line) for line in (tmp_path / "unlimcall-demo.ndjson").read_text().splitlines()]
@@ -201,6 +201,13 @@ def pulled(call: SandboxCall) -> CallRecord:
 STORE = [stored(number) for number in range(6)]
 
 
+def compare(records: Sequence[CallRecord], store: Iterable[SandboxCall], *, newest_first: bool) -> Comparison:
+    check = Check(store, newest_first=newest_first)
+    for first in range(0, len(records), 2):  # as batches
+        check.add(records[first : first + 2])
+    return check.result()
+
+
 def counts(comparison: Comparison) -> tuple[int, ...]:
     return (
         comparison.missing,
@@ -217,6 +224,11 @@ def test_the_same_records_compare_as_the_same(newest_first: bool) -> None:
     comparison = compare(records[::-1] if newest_first else records, STORE[::-1], newest_first=newest_first)
     assert comparison.same
     assert (comparison.compared, comparison.first) == (6, "")
+
+
+def test_what_does_not_come_is_missing() -> None:
+    comparison = compare([], STORE, newest_first=False)
+    assert (counts(comparison), comparison.compared) == ((6, 0, 0, 0, 0), 6)
 
 
 def test_the_other_direction_is_out_of_order() -> None:
@@ -332,7 +344,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
 # --- the words ------------------------------------------------------------------------------------------------------------
 
 STATS = StreamStats(
-    requests=15, records=3, duplicates=0, full_pages=2, retries=3, min_requests=12, waited_s=1234.56, strategy="divide"
+    requests=15, records=3, duplicates=1, full_pages=2, retries=3, min_requests=12, waited_s=1234.56, strategy="divide"
 )
 SAME = Comparison(3, 0, 0, 0, 0, 0, "")
 SCALE = report.RateScale(per_minute=60, minute=2.0)
@@ -342,6 +354,13 @@ def sold(
     country: str | None, cents: int | None, currency: str | None = "USD", how: str | None = "ANSWERED"
 ) -> CallRecord:
     return evolve(RECORD, country=country, sell_price_cents=cents, currency=currency, disposition=how)
+
+
+def totals(records: Iterable[CallRecord]) -> report.Totals:
+    totals = report.Totals()
+    for record in records:
+        totals.add([record])
+    return totals
 
 
 def test_money_is_exact_and_grouped() -> None:
@@ -362,7 +381,7 @@ def test_times_read_as_people_say_them() -> None:
 
 def test_spend_is_by_country_and_currency() -> None:
     records = [sold("A", 100), sold("A", None), sold("B", 300), sold("A", 7, "EUR"), sold(None, 0, None)]
-    assert report.spend(records) == [
+    assert report.spend(totals(records)) == [
         ("B", "1 call", "3.00 USD", "75.0%"),
         ("A", "2 calls", "1.00 USD", "25.0%"),
         ("A", "1 call", "0.07 EUR", "100.0%"),
@@ -374,18 +393,32 @@ def test_spend_is_by_country_and_currency() -> None:
 
 
 def test_spend_has_ten_countries_and_the_rest() -> None:
-    rows = report.spend([sold(f"C{number:02}", 100 - number) for number in range(13)])
+    rows = report.spend(totals(sold(f"C{number:02}", 100 - number) for number in range(13)))
     assert [row[0] for row in rows] == [*(f"C{number:02}" for number in range(10)), "(other)", "total"]
     assert rows[10] == ("(other)", "3 calls", "2.67 USD", report.share(267, 1222))
 
 
 def test_dispositions_have_shares() -> None:
     records = [sold("A", 1, how=how) for how in ("BUSY", "ANSWERED", "ANSWERED", None)]
-    assert report.dispositions(records) == [
+    assert report.dispositions(totals(records)) == [
         ("ANSWERED", "2 calls", "50.0%"),
         ("BUSY", "1 call", "25.0%"),
         ("(none)", "1 call", "25.0%"),
     ]
+
+
+def test_sizes_read_as_people_say_them() -> None:
+    assert [report.size(length) for length in (0, 99_999, 100_000, 51_900_000)] == [
+        "0 bytes",
+        "99,999 bytes",
+        "0.1 MB",
+        "51.9 MB",
+    ]
+
+
+def test_the_wait_is_that_of_a_request_and_not_their_sum() -> None:
+    assert report.wait_of_each(STATS) == pytest.approx(1234.56 / 18)
+    assert report.wait_of_each(evolve(STATS, requests=0, retries=0, waited_s=0.0)) == 0
 
 
 def test_columns_are_aligned() -> None:
@@ -395,14 +428,14 @@ def test_columns_are_aligned() -> None:
 
 def test_the_summary_tells_everything() -> None:
     faults = {"503": 1, "reset": 2}
-    pull = report.Pull([sold("A", 100)] * 3, STATS, 1.5, attempts=18, refused=0, faults=faults)
+    pull = report.Pull(totals([sold("A", 100)] * 3), STATS, 1.5, attempts=18, refused=0, faults=faults)
     text = click.unstyle(report.summary(pull, SAME, scale=SCALE, file="x.csv, 1.0 MB"))
     for line in (
         "Pulled    3 records in 1.5 s, 2 a second",
-        "Requests  15, 1.25 times the lower bound of 12; 2 met a full page",
-        "Waits     1,234.6 s for the rate limit, over all requests; 0 refused",
+        "Requests  15, which is 1.25 times the fewest possible, 12\n          strategy divide: 2 full pages, 1 row received again",
+        "Waits     68.59 s each, on average, for the rate limit; the server refused none",
         "Faults    3 faults survived with 3 further attempts\n          reset x2, 503 x1",
-        "Checked   all 3 records of the sandbox's store are there, once, in order",
+        "Checked   every record in the store is there once, in order, unaltered (3)",
         "File      x.csv, 1.0 MB",
         "The rate limit's minute lasts 2 s here; for real, this takes about 2 s.",
     ):
@@ -429,4 +462,10 @@ def test_a_plain_line_comes_now_and_then(capsys: pytest.CaptureFixture[str]) -> 
     show = plain_lines(lambda: next(times))
     for _ in range(4):
         show(_Stream())  # type: ignore[arg-type] # the two attributes that are read
-    assert capsys.readouterr().err == "46%, 3 records, 15 requests, 1,235 s of waits\n"
+    assert capsys.readouterr().err == "46%, 3 records, 15 requests, 68.59 s wait each\n"
+
+
+def test_where_standard_error_is_closed_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with shown_progress() as show:
+        show(_Stream())  # type: ignore[arg-type] # the two attributes that are read

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -56,26 +55,52 @@ class Comparison:
         return not (self.missing or self.doubled or self.altered or self.foreign or self.misplaced)
 
 
-def compare(pulled: Sequence[CallRecord], store: Iterable[SandboxCall], *, newest_first: bool) -> Comparison:
-    """Compare every field of every record, and the order by start and id.
+class Check:
+    """Compares the records with the store as they come: every field of each, and the order by start and id.
 
-    Rows that share both have no order among themselves, and are compared as multisets.
+    Rows that share both have no order among themselves, and are compared as multisets. Of what was pulled, only what is wrong is
+    kept.
     """
-    got = [_row(record) for record in pulled]
-    wanted = sorted((_row(call) for call in store), key=_key)
-    found: dict[str, list[tuple[_Row, str]]] = _differences(Counter(got), Counter(wanted))
-    found["out of order"] = [(row, "out of order") for row in _misplaced(got, newest_first=newest_first)]
-    every = [difference for kind in found.values() for difference in kind]
-    first = min(every, key=lambda difference: _key(difference[0]), default=None)
-    return Comparison(
-        compared=len(wanted),
-        missing=len(found["missing"]),
-        doubled=len(found["doubled"]),
-        altered=len(found["altered"]),
-        foreign=len(found["foreign"]),
-        misplaced=len(found["out of order"]),
-        first="" if first is None else f"{first[0][0].isoformat()}, id {first[0][1]}: {first[1]}",
-    )
+
+    def __init__(self, store: Iterable[SandboxCall], *, newest_first: bool) -> None:
+        # How often each row is still to come. A row that has come stays, with a zero: so that it is known if it comes again.
+        self._left = Counter(map(_row, store))
+        self._compared = self._left.total()
+        self._newest_first = newest_first
+        self._surplus: list[_Row] = []
+        self._misplaced: list[_Row] = []
+        self._before: _Row | None = None
+
+    def add(self, records: Iterable[CallRecord]) -> None:
+        """Take the records that were pulled next."""
+        for record in records:
+            row = _row(record)
+            if self._left[row]:
+                self._left[row] -= 1
+            else:
+                self._surplus.append(row)
+            if self._before is not None and self._is_misplaced(self._before, row):
+                self._misplaced.append(row)
+            self._before = row
+
+    def _is_misplaced(self, before: _Row, row: _Row) -> bool:
+        return _key(before) < _key(row) if self._newest_first else _key(before) > _key(row)
+
+    def result(self) -> Comparison:
+        """Say how it went, once everything has come."""
+        found = _differences(self._surplus, self._left)
+        found["out of order"] = [(row, "out of order") for row in self._misplaced]
+        every = [difference for kind in found.values() for difference in kind]
+        first = min(every, key=lambda difference: _key(difference[0]), default=None)
+        return Comparison(
+            compared=self._compared,
+            missing=len(found["missing"]),
+            doubled=len(found["doubled"]),
+            altered=len(found["altered"]),
+            foreign=len(found["foreign"]),
+            misplaced=len(found["out of order"]),
+            first="" if first is None else f"{first[0][0].isoformat()}, id {first[0][1]}: {first[1]}",
+        )
 
 
 def _row(call: CallRecord | SandboxCall) -> _Row:
@@ -87,20 +112,14 @@ def _key(row: _Row) -> _Row:
     return row[:2]
 
 
-def _misplaced(rows: Iterable[_Row], *, newest_first: bool) -> list[_Row]:
-    if newest_first:
-        return [row for before, row in pairwise(rows) if _key(before) < _key(row)]
-    return [row for before, row in pairwise(rows) if _key(before) > _key(row)]
-
-
-def _differences(got: Counter[_Row], wanted: Counter[_Row]) -> dict[str, list[tuple[_Row, str]]]:
-    """Sort what one side has and the other has not by kind, each row with a description."""
+def _differences(surplus: Iterable[_Row], left: Counter[_Row]) -> dict[str, list[tuple[_Row, str]]]:
+    """Sort by kind what came and should not have, and what is left, each row with a description."""
     found: dict[str, list[tuple[_Row, str]]] = {"missing": [], "doubled": [], "altered": [], "foreign": []}
     lost: dict[_Row, list[_Row]] = {}
-    for row in (wanted - got).elements():
+    for row in left.elements():
         lost.setdefault(_key(row), []).append(row)
-    for row in (got - wanted).elements():
-        if row in wanted:
+    for row in surplus:
+        if row in left:
             found["doubled"].append((row, "doubled"))
         elif originals := lost.get(_key(row)):
             found["altered"].append((row, _altered(row, originals.pop())))

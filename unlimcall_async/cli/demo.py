@@ -19,10 +19,10 @@ from typing import Final
 
 import click
 
-from unlimcall_async import AsyncClient, CallRecord, CdrStream, RateLimit, RateLimits, RetryPolicy
-from unlimcall_async.cli.comparison import compare
+from unlimcall_async import AsyncClient, CdrStream, RateLimit, RateLimits, RetryPolicy
+from unlimcall_async.cli.comparison import Check
 from unlimcall_async.cli.progress import shown_progress
-from unlimcall_async.cli.report import Pull, RateScale, summary
+from unlimcall_async.cli.report import Pull, RateScale, Totals, many, size, summary
 from unlimcall_async.cli.writers import RecordFile, writing
 from unlimcall_async.sandbox import (
     Fault,
@@ -78,20 +78,20 @@ def run(calls: int, seed: int, out: Path, *, newest_first: bool) -> bool:
         UnlimCallError: The pull failed.
     """
     with writing(out) as file:
-        click.echo(f"Generating {calls:,} calls of {START.year} ...", err=True)
+        click.echo(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...", err=True)
         store = generate_traffic(calls, start=START, end=END, seed=seed)
+        check = Check(store, newest_first=newest_first)
         gc.freeze()  # they stay to the end, and need not be looked through again and again meanwhile
         with (
             asyncio.Runner() as runner
         ):  # not `run`: a Ctrl-C while it makes its loop would leave a coroutine that nobody awaits
-            pull = runner.run(_pull(store, file, newest_first=newest_first))
-    comparison = compare(pull.records, store, newest_first=newest_first)
-    size = f"{out}, {out.stat().st_size / 1e6:,.1f} MB"
-    click.echo(summary(pull, comparison, scale=SCALE, file=size))
+            pull = runner.run(_pull(store, file, check, newest_first=newest_first))
+    comparison = check.result()
+    click.echo(summary(pull, comparison, scale=SCALE, file=f"{out}, {size(out.stat().st_size)}"))
     return comparison.same
 
 
-async def _pull(store: Sequence[SandboxCall], file: RecordFile, *, newest_first: bool) -> Pull:
+async def _pull(store: Sequence[SandboxCall], file: RecordFile, check: Check, *, newest_first: bool) -> Pull:
     limits = RateLimits(cdrs=_CLIENT_LIMIT)
     async with Sandbox(rate_limits={"cdrs": SCALE.per_minute}, minute=SCALE.minute) as sandbox:
         sandbox.add_calls(store)
@@ -100,22 +100,24 @@ async def _pull(store: Sequence[SandboxCall], file: RecordFile, *, newest_first:
             click.echo("Pulling them from the sandbox ...", err=True)
             started = time.perf_counter()
             stream = client.cdrs.stream(START, END, newest_first=newest_first)
-            records = await _drain(stream, file)
+            totals = await _drain(stream, file, check)
             seconds = time.perf_counter() - started
     met = Counter(kind for kind, fault in faults if not fault.remaining)
     refused = sum(request.status == 429 for request in sandbox.requests) - met["429"]
-    return Pull(records, stream.stats, seconds, len(sandbox.requests), refused, +met)
+    return Pull(totals, stream.stats, seconds, len(sandbox.requests), refused, +met)
 
 
-async def _drain(stream: CdrStream, file: RecordFile) -> list[CallRecord]:
-    records: list[CallRecord] = []
+async def _drain(stream: CdrStream, file: RecordFile, check: Check) -> Totals:
+    """Do with each batch all that is to be done, and keep none."""
+    totals = Totals()
     with shown_progress() as show:
         async with stream:
             async for batch in stream.batches():
                 file.write(batch)
-                records += batch
+                check.add(batch)
+                totals.add(batch)
                 show(stream)
-    return records
+    return totals
 
 
 def _inject(sandbox: Sandbox, calls: int) -> list[tuple[str, Injection]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unlimcall_async import CdrStream
+from unlimcall_async.cli.report import wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
 
@@ -23,7 +24,7 @@ PAUSE: Final = 5.0
 @contextmanager
 def shown_progress() -> Iterator[Show]:
     """Show how far a stream is, as often as it is called with it."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # it is none where it was closed
         yield plain_lines(time.monotonic)
         return
     columns = (
@@ -55,4 +56,4 @@ def plain_lines(clock: Callable[[], float]) -> Show:
 def counts(stream: CdrStream) -> str:
     """Tell in a few words what the stream has done."""
     stats = stream.stats
-    return f"{stats.records:,} records, {stats.requests:,} requests, {stats.waited_s:,.0f} s of waits"
+    return f"{stats.records:,} records, {stats.requests:,} requests, {wait_of_each(stats):.2f} s wait each"

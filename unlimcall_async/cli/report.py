@@ -21,12 +21,38 @@ _NAMES: Final = 10
 _INDENT: Final = " " * _NAMES
 
 
+@attrs.define
+class Totals:
+    """Sums over the records that were pulled, so that none of them has to be kept.
+
+    Attributes:
+        records: How many there are.
+        cents: What they cost, by country and currency.
+        calls: How many they are, by country and currency.
+        dispositions: How many they are, by disposition.
+    """
+
+    records: int = 0
+    cents: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    calls: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    dispositions: Counter[str] = attrs.field(factory=Counter)
+
+    def add(self, records: Iterable[CallRecord]) -> None:
+        """Take some more."""
+        for record in records:
+            place = record.country or "(no country)", record.currency or "(no currency)"
+            self.records += 1
+            self.cents[place] += record.sell_price_cents or 0
+            self.calls[place] += 1
+            self.dispositions[record.disposition or "(none)"] += 1
+
+
 @attrs.frozen
 class Pull:
     """A pull, and what it met.
 
     Attributes:
-        records: What was pulled, as it came.
+        totals: What was pulled, added up.
         stats: What the stream says about itself.
         seconds: From the first request to the last record.
         attempts: Requests that reached the server, further attempts included.
@@ -34,7 +60,7 @@ class Pull:
         faults: The faults that the client met, by kind.
     """
 
-    records: Sequence[CallRecord]
+    totals: Totals
     stats: StreamStats
     seconds: float
     attempts: int
@@ -71,8 +97,8 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str) 
     ]
     blocks = [
         [f"{click.style(f'{name:<{_NAMES}}', bold=True)}{fact}" for name, fact in facts],
-        [_heading("Spend by country"), *columns(spend(pull.records), "<>>>")],
-        [_heading("Dispositions"), *columns(dispositions(pull.records), "<>>")],
+        [_heading("Spend by country"), *columns(spend(pull.totals), "<>>>")],
+        [_heading("Dispositions"), *columns(dispositions(pull.totals), "<>>")],
         [_scaled(pull, scale)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks)
@@ -83,33 +109,43 @@ def _heading(text: str) -> str:
 
 
 def _pulled(pull: Pull) -> str:
-    rate = len(pull.records) / pull.seconds if pull.seconds else 0.0
-    return f"{len(pull.records):,} records in {pull.seconds:,.1f} s, {rate:,.0f} a second"
+    records = pull.totals.records
+    rate = records / pull.seconds if pull.seconds else 0.0
+    return f"{many(records, 'record', 'records')} in {pull.seconds:,.1f} s, {rate:,.0f} a second"
 
 
 def _requests(stats: StreamStats) -> str:
     ratio = stats.requests / max(stats.min_requests, 1)
-    bound = f"{ratio:.2f} times the lower bound of {stats.min_requests:,}"
-    return f"{stats.requests:,}, {bound}; {stats.full_pages:,} met a full page"
+    full = many(stats.full_pages, "full page", "full pages")
+    again = many(stats.duplicates, "row", "rows")
+    return (
+        f"{stats.requests:,}, which is {ratio:.2f} times the fewest possible, {stats.min_requests:,}\n"
+        f"{_INDENT}strategy {stats.strategy}: {full}, {again} received again"
+    )
+
+
+def wait_of_each(stats: StreamStats) -> float:
+    """Give the seconds that a request waited for the rate limit, on average: several wait at once, so a sum would mislead."""
+    return stats.waited_s / max(stats.requests + stats.retries, 1)
 
 
 def _waits(pull: Pull) -> str:
-    waited = f"{pull.stats.waited_s:,.1f} s for the rate limit, over all requests"
-    return f"{waited}; {pull.refused:,} refused"
+    refused = f"{pull.refused:,}" if pull.refused else "none"
+    return f"{wait_of_each(pull.stats):.2f} s each, on average, for the rate limit; the server refused {refused}"
 
 
 def _faults(pull: Pull) -> str:
     if not pull.faults:
         return "none"
     kinds = ", ".join(f"{kind} x{count}" for kind, count in Counter(pull.faults).most_common())
-    survived = f"{_many(sum(pull.faults.values()), 'fault', 'faults')} survived"
-    return f"{survived} with {_many(pull.stats.retries, 'further attempt', 'further attempts')}\n{_INDENT}{kinds}"
+    survived = f"{many(sum(pull.faults.values()), 'fault', 'faults')} survived"
+    return f"{survived} with {many(pull.stats.retries, 'further attempt', 'further attempts')}\n{_INDENT}{kinds}"
 
 
 def verdict(comparison: Comparison) -> str:
     """Tell whether the pull is what the store holds; if not, how many records differ in which way, and the first."""
     if comparison.same:
-        text = f"all {comparison.compared:,} records of the sandbox's store are there, once, in order"
+        text = f"every record in the store is there once, in order, unaltered ({comparison.compared:,})"
         return click.style(text, fg="green")
     counts = {
         "missing": comparison.missing,
@@ -124,18 +160,13 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _scaled(pull: Pull, scale: RateScale) -> str:
-    real = lasting(max(scale.real_seconds(pull.attempts), pull.seconds))
+    real = lasting(max(scale.real_seconds(pull.attempts), pull.seconds, 1.0))
     return f"The rate limit's minute lasts {scale.minute:g} s here; for real, this takes about {real}."
 
 
-def spend(records: Iterable[CallRecord]) -> list[tuple[str, ...]]:
+def spend(totals: Totals) -> list[tuple[str, ...]]:
     """Give country, calls, money and its share, for the ten dearest and the rest; each currency by itself."""
-    cents: Counter[tuple[str, str]] = Counter()
-    calls: Counter[tuple[str, str]] = Counter()
-    for record in records:
-        place = record.country or "(no country)", record.currency or "(no currency)"
-        cents[place] += record.sell_price_cents or 0
-        calls[place] += 1
+    cents, calls = totals.cents, totals.calls
     total: Counter[str] = Counter()
     for (_, currency), amount in cents.items():
         total[currency] += amount
@@ -148,7 +179,7 @@ def spend(records: Iterable[CallRecord]) -> list[tuple[str, ...]]:
     ]
     rows += [("total", currency, _calls_in(calls, currency), amount) for currency, amount in sorted(total.items())]
     return [
-        (country, _many(count, "call", "calls"), money(amount, currency), share(amount, total[currency]))
+        (country, many(count, "call", "calls"), money(amount, currency), share(amount, total[currency]))
         for country, currency, count, amount in rows
     ]
 
@@ -161,10 +192,12 @@ def _calls_in(calls: Mapping[tuple[str, str], int], currency: str) -> int:
     return sum(count for (_, its), count in calls.items() if its == currency)
 
 
-def dispositions(records: Iterable[CallRecord]) -> list[tuple[str, ...]]:
+def dispositions(totals: Totals) -> list[tuple[str, ...]]:
     """Give disposition, calls and their share, the most frequent first."""
-    calls = Counter(record.disposition or "(none)" for record in records)
-    return [(name, _many(count, "call", "calls"), share(count, calls.total())) for name, count in calls.most_common()]
+    return [
+        (name, many(count, "call", "calls"), share(count, totals.records))
+        for name, count in totals.dispositions.most_common()
+    ]
 
 
 def money(cents: int, currency: str) -> str:
@@ -187,6 +220,11 @@ def lasting(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
+def size(length: int) -> str:
+    """Give a length in bytes as people say it."""
+    return f"{length / 1e6:,.1f} MB" if length >= 100_000 else f"{length:,} bytes"
+
+
 def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Align cells, each column to the side that `sides` has for it: `<` or `>`."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -197,5 +235,6 @@ def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     ]
 
 
-def _many(count: int, one: str, more: str) -> str:
+def many(count: int, one: str, more: str) -> str:
+    """Give a number and its noun."""
     return f"{count:,} {one if count == 1 else more}"

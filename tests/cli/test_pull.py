@@ -1,0 +1,57 @@
+"""`examples/pull.py`, where it must not go on. That it does go on, whatever stopped it, `tests/cdrs/kill.py` shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from unlimcall_async.sandbox import Sandbox, SandboxCall
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "pull.py"
+
+
+async def pull(sandbox: Sandbox, folder: Path, *arguments: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(EXAMPLE), *arguments),
+        cwd=folder,
+        env={**os.environ, "UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+async def test_a_file_that_was_lost_is_not_filled_up(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 5, tzinfo=UTC))])
+        assert (await pull(sandbox, tmp_path))[0] == 0
+        (tmp_path / "calls.ndjson").unlink()
+        status, output = await pull(sandbox, tmp_path)
+    assert (status, output) == (
+        1,
+        "Cannot go on: calls.ndjson is shorter than it was when calls.checkpoint was written\n",
+    )
+    assert (tmp_path / "calls.ndjson").read_bytes() == b""
+
+
+async def test_another_range_is_refused_in_a_line(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 1, 5, tzinfo=UTC))])
+        assert (await pull(sandbox, tmp_path, "a.ndjson", "2026-01-01", "2026-01-02"))[0] == 0
+        status, output = await pull(sandbox, tmp_path, "a.ndjson", "2026-01-01", "2026-01-03")
+    assert (status, output) == (1, "Cannot go on: resume is a checkpoint of another range or direction\n")
+
+
+async def test_a_time_keeps_its_offset_and_is_in_utc_without_one(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(
+            SandboxCall(id=f"{hour}", start_time=datetime(2026, 1, 1, hour, tzinfo=UTC)) for hour in range(24)
+        )
+        assert (await pull(sandbox, tmp_path, "a.ndjson", "2026-01-01T07:00+05:00", "2026-01-01T05:00"))[0] == 0
+    rows = [json.loads(line) for line in (tmp_path / "a.ndjson").read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["2", "3", "4"]

@@ -12,7 +12,9 @@ from attrs import define, field, frozen
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.instants import Range, Window, micros_of, moment_of
 from unlimcall_async.cdrs.order import in_order
-from unlimcall_async.cdrs.planner import Answer, Planner, Question, State
+from unlimcall_async.cdrs.answer import Answer
+from unlimcall_async.cdrs.parts import Question, State
+from unlimcall_async.cdrs.planner import Planner
 
 Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
 ORDERS: Final[tuple[Order, ...]] = ("newest_first", "oldest_first", "insertion", "arbitrary")

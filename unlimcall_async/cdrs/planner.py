@@ -1,281 +1,390 @@
-"""Which windows to ask, so that every record of a range comes once, in order.
+"""Which windows to ask, so that every record of a range comes once, in order, in few requests.
 
 Pure: no I/O, no clock, no asyncio. It is told of answers and says what to ask next.
 
 Theory. The range is cut into parts. A part is asked for with margins of a second or more on either side, which makes it
 irrelevant whether the server includes its bounds and how it compares them. An answer that is not full is its whole window, so
 the part is done: its records are the rows within it, and the rows of the margins belong to other parts. So overlapping windows
-yield nothing twice, and every instant is taken from exactly one answer. A full answer proves nothing but that there is more:
-its part is cut in two. A single second that is still full is taken apart by what can be learned of the server's bounds (see
-`bounds`); a part that cannot be taken apart any further is saturated, which is an error and never a loss.
+yield nothing twice, and every instant is taken from exactly one answer.
+
+A full answer proves nothing but that there is more. If it is sorted, it claims one end of its part, and the rest is asked next, in
+a window that overlaps the claim: thus a chain of pages goes through a part. What a claim is worth, and how it is proven, `seams`
+and `ordering` say. If it is not sorted, or of no use as a claim, its part is cut where the answer's rows suggest (`cutting`). A
+single second that is still full is taken apart by what can be learned of the server's bounds (`narrow`); a part that cannot be
+taken apart any further is saturated, which is an error and never a loss.
+
+Assumptions (contract: section 2). An answer with fewer rows than the limit, whose `count` is not above them, is its whole window;
+a row lies within a second of its window; bounds are compared at one second or finer; rows may appear but do not vanish or move;
+and an order that was proven on a page holds on later pages that arrive sorted and agree at the seam. The last is not used where
+`seek` is false.
 
 Rules. Parts stand in the order of the output, and what is asked next is always the first that can be; so the output waits for
-as little as possible, and what is held back for the order is bounded by the number of parts that may be under way or done.
-Nothing is asked behind a part that has failed: nobody could use it.
+as little as possible. What is held for the order is bounded: behind a part that waits for the reader nothing is asked once the
+buffer is full. Chains against the output's order hold all their pages until they reach the near end, so they are kept short,
+and cut where they turn out to be longer than was expected. Nothing is asked behind a part that has failed: nobody could use it.
+When a proof is withdrawn, whatever rests on it and was not yet handed out is asked again.
+
+Doubts. A server that sorts but for a few rows is taken for one that sorts until one of those rows shows, in a proof, at a seam, or
+as a page that goes back and forth. `seek=False` is for such a server. See also `bounds`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from enum import Enum
 
-from attrs import define, field, frozen
+from attrs import frozen
 
-from unlimcall_async.cdrs.bounds import Knowledge
+from unlimcall_async.cdrs.answer import Answer, check_inside
+from unlimcall_async.cdrs.caps import Caps
+from unlimcall_async.cdrs.cutting import BUFFER, Cutter, Sizes
 from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
+from unlimcall_async.cdrs.narrow import Narrow, is_narrow
+from unlimcall_async.cdrs.ordering import Ordering
+from unlimcall_async.cdrs.parts import WIDEST_PART, Check, Part, Question, Seam, State
+from unlimcall_async.cdrs.seams import agrees, claim_of
 from unlimcall_async.models import CallRecord
 
-# A window of the widest part, with its margins of up to two seconds, still fits into what the API answers.
-WIDEST_PART = WIDEST - 4 * SECOND
-# Questions about a single part: far more than any server takes that can be told apart, so that none is asked without end.
-_PATIENCE = 40
 
+class AnswersCutError(Exception):
+    """The server's answers hold no more than `cap` rows without saying so, and one of those was handed out as whole."""
 
-class State(Enum):
-    """How far a part is."""
-
-    WAITING = "waiting"
-    ASKED = "asked"
-    DONE = "done"
-    SATURATED = "saturated"
-    FAILED = "failed"
-
-
-@define(eq=False)
-class Part:
-    """A part of the range.
-
-    Attributes:
-        range: The milliseconds that it stands for.
-        state: How far it is.
-        records: Its records, unsorted, once it is done; until then the most of them that came in one answer.
-        error: What became of it, once it has failed.
-        window: The window to ask; `None` for the one with margins.
-        tried: The windows that were asked without the margins.
-        seen: The instants of rows in and around a second that is taken apart, in microseconds.
-    """
-
-    range: Range
-    state: State = State.WAITING
-    records: list[CallRecord] = field(factory=list)
-    error: Exception | None = None
-    window: Window | None = None
-    tried: set[Window] = field(factory=set)
-    seen: frozenset[int] = frozenset()
+    def __init__(self, cap: int) -> None:
+        super().__init__(cap)
+        self.cap = cap
 
 
 @frozen
-class Question:
-    """A window to ask, for a part."""
+class Tally:
+    """How often something has happened: orders proven, claims that were not as claimed, proofs withdrawn, caps found."""
 
-    part: Part
-    window: Window
-
-
-@frozen
-class Answer:
-    """What came for a question.
-
-    Attributes:
-        rows: The rows, as they came.
-        instants: When each of them starts, in microseconds.
-        count: What the answer says of their number.
-        complete: Whether there are fewer rows than were asked for, and `count` is no more than they are.
-    """
-
-    rows: Sequence[CallRecord]
-    instants: Sequence[int]
-    count: int
-    complete: bool
-
-
-class RowOutsideError(Exception):
-    """A row lies outside its window by more than a second; `index` is its place in the answer."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
-        self.index = index
+    proofs: int
+    spoiled: int
+    withdrawn: int
+    caps: int
 
 
 class Planner:
     """The plan for one range."""
 
     def __init__(
-        self, wanted: Range, *, newest_first: bool, page_size: int = 1000, concurrency: int = 4, seek: bool = True
+        self,
+        wanted: Range,
+        *,
+        newest_first: bool,
+        page_size: int = 1000,
+        concurrency: int = 4,
+        seek: bool = True,
+        buffer: int = BUFFER,
     ) -> None:
-        self._rest = wanted
-        self._ahead = 2 * concurrency
         self._newest_first = newest_first
-        self._parts: deque[Part] = deque()
-        self._knowledge = Knowledge()
+        self._sizes = Sizes.of(page_size, concurrency, buffer)
+        self._parts: deque[Part] = deque([Part(wanted)] if len(wanted) else [])
+        self._end = wanted.start if newest_first else wanted.end
+        self._ordering = Ordering(seek=seek)
+        self._caps = Caps(page_size)
+        self._narrow = Narrow()
+        self._cutter = Cutter(self._sizes, self._ordering, newest_first=newest_first)
+        self._largest_taken = 0
+
+    # --- how far it is --------------------------------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
         """Whether all parts were taken."""
-        return not self._parts and not len(self._rest)
+        return not self._parts
 
     @property
     def edge(self) -> int:
         """The millisecond up to which (from which on, with the newest first) all parts were taken."""
-        part = self._parts[0].range if self._parts else self._rest
-        return part.end if self._newest_first else part.start
+        if not self._parts:
+            return self._end
+        return self._parts[0].range.end if self._newest_first else self._parts[0].range.start
 
     @property
     def held(self) -> int:
         """How many records wait for their turn."""
-        return sum(len(part.records) for part in self._parts if part.state is State.DONE)
+        return sum(part.held for part in self._parts)
 
-    def next_question(self) -> Question | None:
-        """Give the window to ask next, if there is one while no more than `ahead` parts are under way or done.
+    @property
+    def seeks(self) -> bool:
+        """Whether an order is proven."""
+        return self._ordering.newest_first is not None
 
-        The first part may always be asked, because all others wait for it.
-        """
-        ahead = self._ahead
-        busy = sum(part.state in {State.ASKED, State.DONE} for part in self._parts)
-        for position, part in enumerate(self._parts):
-            if part.state in {State.FAILED, State.SATURATED}:
-                return None
-            if part.state is State.WAITING:
-                return self._ask(part) if busy < ahead or position == 0 else None
-        return self._ask(self._cut_off()) if len(self._rest) and busy < ahead else None
-
-    def _ask(self, part: Part) -> Question:
-        part.state = State.ASKED
-        return Question(part, part.window or _with_margins(part.range))
-
-    def _cut_off(self) -> Part:
-        """Cut the next part off the rest."""
-        rest, cut = self._rest, min(len(self._rest), WIDEST_PART)
-        if self._newest_first:
-            wanted, self._rest = Range(rest.end - cut, rest.end), Range(rest.start, rest.end - cut)
-        else:
-            wanted, self._rest = Range(rest.start, rest.start + cut), Range(rest.start + cut, rest.end)
-        self._parts.append(Part(wanted))
-        return self._parts[-1]
+    @property
+    def tally(self) -> Tally:
+        """How often something has happened."""
+        order = self._ordering
+        return Tally(order.proofs, order.spoiled, order.withdrawn, self._caps.found)
 
     def take_first(self) -> Part | None:
         """Give the first part, if it is done or can go no further. A part that is done is taken off the plan."""
-        if not self._parts or self._parts[0].state in {State.WAITING, State.ASKED}:
+        if not self._parts or self._parts[0].state in {State.WAITING, State.ASKED, State.CLAIMED}:
             return None
         part = self._parts[0]
         if part.state is State.DONE:
             self._parts.popleft()
+            self._largest_taken = max(self._largest_taken, part.size)
         return part
 
-    def fail(self, question: Question, error: Exception) -> None:
-        """Say that a question got no answer: the error is for when all before it has been put out."""
-        if question.part.state is State.ASKED:
-            question.part.state, question.part.error = State.FAILED, error
+    # --- what to ask ----------------------------------------------------------------------------------------------------
+
+    def next_question(self) -> Question | None:
+        """Give the window to ask next, if there is one and there is room for its answer.
+
+        What all others wait for may always be asked.
+        """
+        part = self._to_prove() or self._first_waiting()
+        if part is None:
+            return None
+        part.state, part.question = State.ASKED, Question(part, part.asking)
+        return part.question
+
+    def _to_prove(self) -> Part | None:
+        """Give the claim to prove, if no order is proven, one at a time."""
+        if self.seeks or any(part.state is State.ASKED and part.claim is not None for part in self._parts):
+            return None
+        return next((part for part in self._parts if part.state is State.CLAIMED), None)
+
+    def _first_waiting(self) -> Part | None:
+        first = True
+        for place, part in enumerate(self._parts):
+            if part.state in {State.FAILED, State.SATURATED}:
+                return None
+            if part.state is State.WAITING and not self._better_later(part):
+                if not first and self._room < self._sizes.page + self._sizes.kept:
+                    return None
+                self._cut(place, first=first)
+                return self._parts[place]
+            first = first and part.state is State.CLAIMED
+        return None
+
+    def _better_later(self, part: Part) -> bool:
+        """Whether an answer that is under way will tell how much a sample stands for."""
+        sample = part.sample
+        if sample is None or sample.learned:
+            return False
+        return any(other.sample is sample and other.state is State.ASKED for other in self._parts)
+
+    def _cut(self, place: int, *, first: bool) -> None:
+        """Cut a part so that what is asked next stands at its place."""
+        part = self._parts[place]
+        if part.window is not None or part.claim is not None or part.check is not None:
+            return
+        if first and part.seam is not None and part.seam.newest_first == self._newest_first:
+            self._extend(place)
+        at = self._cutter.before_asking(part, self._room, first=first)
+        if at is not None:
+            self._replace(part, part.cut(at))
+
+    @property
+    def _room(self) -> int:
+        """How many more records may be held."""
+        asked = sum(part.state is State.ASKED for part in self._parts)
+        return self._sizes.most - self.held - asked * self._sizes.page
+
+    def _extend(self, place: int) -> None:
+        """Let the rest of a window that was full reach further, as far as nobody else has begun."""
+        part, beyond = self._parts[place], place + 1
+        if beyond == len(self._parts):
+            return
+        other = self._parts[beyond]
+        if not other.untouched:
+            return
+        window = part.asking
+        if self._newest_first:
+            at = max(other.range.start, window.till - WIDEST + 2 * SECOND, part.range.end - WIDEST_PART)
+            if at < part.range.start:
+                part.range, other.range = Range(at, part.range.end), Range(other.range.start, at)
+        else:
+            at = min(other.range.end, window.start + WIDEST - 2 * SECOND, part.range.start + WIDEST_PART)
+            if at > part.range.end:
+                part.range, other.range = Range(part.range.start, at), Range(at, other.range.end)
+        if not len(other.range):
+            del self._parts[beyond]
 
     def put_back(self, question: Question) -> None:
         """Say that a question was not asked after all."""
-        question.part.state = State.WAITING
+        if question.part.question is question:
+            question.part.state, question.part.question = State.WAITING, None
+
+    def fail(self, question: Question, error: Exception) -> None:
+        """Say that a question got no answer: the error is for when all before it has been put out."""
+        part = question.part
+        if part.question is not question:
+            return
+        part.question = None
+        if part.check is not None and not part.check.again:
+            # The answer that was to be checked is whole by assumption: its records do not fail with a question beyond it.
+            self._finish(part, part.check.records, part.check.size)
+            return
+        part.state, part.error = State.FAILED, error
+        if part.seam is not None and part.seam.claim.state is State.CLAIMED:
+            part.seam.claim.state = State.WAITING  # it may stand before this part, and does not have to fail with it
 
     def forget(self) -> None:
         """Say that no question is under way any more, and that failures may be tried again."""
         for part in self._parts:
-            if part.state is not State.DONE:
+            part.question = None
+            if part.state in {State.ASKED, State.FAILED, State.SATURATED}:
                 part.state, part.error = State.WAITING, None
+
+    # --- what came ------------------------------------------------------------------------------------------------------
 
     def answer(self, question: Question, answer: Answer) -> None:
         """Take an answer.
 
         Raises:
             RowOutsideError: A row is not of that window. Nothing of the answer was used.
+            AnswersCutError: Earlier answers were cut short, and it is too late to ask again.
         """
         part, window = question.part, question.window
-        if part.state is not State.ASKED:
+        if part.question is not question:
             return  # it came too late: the part was given back
-        rows, instants, complete = answer.rows, answer.instants, answer.complete
-        _check_inside(window, instants)
-        self._knowledge.finer = self._knowledge.finer or any(at % 1000 for at in instants)
-        within = [row for row, at in zip(rows, instants, strict=True) if _holds(part.range, at)]
-        if self._is_whole(part, window, instants, complete=complete):
-            part.state, part.records = State.DONE, within
-            return
-        part.records = max(part.records, within, key=len)
-        halves = self._halves(part.range, SECOND) if part.window is None else []
-        if halves:
-            self._replace(part, [Part(half) for half in halves])
+        check_inside(window, answer)
+        if self._ordering.see(answer):
+            self._ask_again()
+        self._narrow.see(answer)
+        whole = self._caps.whole(answer)
+        if part.seam is not None and part.check is None:
+            self._judge(part.seam, window, answer, whole=whole)
+            part.seam = None
+        if part.claim is not None:
+            self._prove(part, part.claim, answer, whole=whole)
+            part.claim = None
+        if part.check is not None:
+            self._check(part.check, question, answer, whole=whole)
+        elif part.window is not None:
+            self._take_apart(part, window, answer, whole=whole)
+        elif not whole:
+            self._full(question, answer)
         else:
-            part.seen |= set(instants)
-            part.tried.add(window)
-            self._take_apart(part)
+            self._whole(question, answer)
+        part.question = None
 
-    def _is_whole(self, part: Part, window: Window, instants: Sequence[int], *, complete: bool) -> bool:
-        """Whether an answer holds all of a part."""
-        if part.window is None:
-            return complete
-        missing = part.seen.difference(instants) if complete else set()
-        self._knowledge.learn(window, instants, missing)
-        if not complete or self._knowledge.lost or not self._knowledge.surely_covers(window, part.range):
-            return False
-        # It must hold the rows that are known. If it does not, the server is like no hypothesis.
-        self._knowledge.lost = any(_holds(part.range, at) for at in missing)
-        return not self._knowledge.lost
-
-    def _take_apart(self, part: Part) -> None:
-        """Find what to ask next about a second, or less, that does not fit on a page."""
-        part.state, part.window = State.WAITING, None
-        if not self._knowledge.lost and len(part.tried) < _PATIENCE:
-            part.window = _first_untried(part, self._options(part))
-            if part.window is None and (halves := self._halves(part.range, self._knowledge.step)):
-                self._replace(part, [self._piece(part, half) for half in halves])
+    def _whole(self, question: Question, answer: Answer) -> None:
+        part, size = question.part, len(answer.rows)
+        if self._caps.stands_out(size):
+            part.check = self._caps.check_of(question, answer, newest_first=self._ordering.direction)
+            if part.check is not None:
+                part.state = State.WAITING
                 return
-            part.window = part.window or _first_untried(part, self._knowledge.telling([*part.seen]))
-        if part.window is None:
-            part.state = State.SATURATED
+        self._finish(part, answer.rows_of(part.range), size)
 
-    def _piece(self, part: Part, wanted: Range) -> Part:
-        piece = Part(wanted, seen=part.seen)
-        piece.window = next(self._options(piece))
-        return piece
+    def _finish(self, part: Part, records: list[CallRecord], size: int) -> None:
+        self._cutter.learn(part, len(records))
+        part.finish(records, size)
 
-    def _options(self, part: Part) -> Iterator[Window]:
-        """The windows that cover a part: first one with a margin, and without it only where nothing can be cut any more.
+    def _check(self, check: Check, question: Question, answer: Answer, *, whole: bool) -> None:
+        """Take the answer for a piece of a part whose own answer may have been cut short, or for the whole of it again."""
+        part = question.part
+        if not check.again:
+            part.check, part.state = self._caps.settle(check, answer, whole=whole), State.WAITING
+            if part.check is None:
+                self._finish(part, check.records, check.size)
+            return
+        part.check = None
+        if self._caps.confirm(check, answer):
+            self._heed_cap(check.size)
+            self._full(question, answer)
+        elif whole:
+            self._finish(part, answer.rows_of(part.range), len(answer.rows))
+        else:
+            self._full(question, answer)
 
-        For a millisecond there may be one on either side, if both bounds are included.
-        """
-        narrowest = self._knowledge.window_for(part.range)
-        yield Window(narrowest.start - 1, narrowest.till + 1)
-        if not self._halves(part.range, self._knowledge.step):
-            yield narrowest
-        if len(part.range) == 1:
-            start = part.range.start
-            either = (Window(start, start + 1), Window(start - 1, start))
-            yield from (window for window in either if self._knowledge.surely_covers(window, part.range))
+    def _heed_cap(self, cap: int) -> None:
+        """Ask again what may have been cut short, now that the cap is known."""
+        for part in self._parts:
+            if part.state is State.DONE and not part.rests and part.size >= cap:
+                part.ask_again()
+        if self._largest_taken >= cap:
+            raise AnswersCutError(cap)
 
-    def _halves(self, whole: Range, step: int) -> list[Range]:
-        """Cut a range in two, at a multiple of the step; or not at all."""
-        middle = max((whole.start + whole.end) // 2 // step * step, whole.start // step * step + step)
-        if not whole.start < middle < whole.end:
-            return []
-        halves = [Range(whole.start, middle), Range(middle, whole.end)]
-        return halves[::-1] if self._newest_first else halves
+    def _take_apart(self, part: Part, window: Window, answer: Answer, *, whole: bool) -> None:
+        records = answer.rows_of(part.range)
+        if self._narrow.is_whole(part, window, answer, whole=whole):
+            part.finish(records, len(answer.rows))
+            return
+        part.records = max(part.records, records, key=len)
+        self._replace(part, self._narrow.next(part, window, answer))
+
+    def _full(self, question: Question, answer: Answer) -> None:
+        """Claim one end of a part and go on with the rest, or cut it."""
+        part, order = question.part, self._ordering
+        found = None
+        if order.direction is not None:
+            found = claim_of(question, answer, newest_first=order.direction, proving=order.due)
+        if found is not None:
+            self._claim(part, *found)
+        elif is_narrow(part.range):
+            part.records = max(part.records, answer.rows_of(part.range), key=len)
+            self._replace(part, self._narrow.next(part, question.window, answer))
+        else:
+            part.state = State.WAITING
+            self._replace(part, self._cutter.divide(part, answer))
+
+    def _claim(self, part: Part, rest: Range, seam: Seam) -> None:
+        claim, left = seam.claim, Part(rest, seam=seam, depth=part.depth + 1)
+        claim.state = State.WAITING if self._ordering.due and self.seeks else State.CLAIMED
+        self._ordering.claimed()
+        self._cutter.learn(claim, claim.held)
+        self._replace(part, [claim, left])
+        if seam.newest_first != self._newest_first:
+            self._make_room(claim)
+            self._replace(left, self._cutter.chain(left, claim, self._room))
+
+    def _make_room(self, kept: Part) -> None:
+        """Give up what is held behind a part, from the far end, if there is too much of it: it is asked again in its turn."""
+        while self._room < self._sizes.page:
+            last = next(part for part in reversed(self._parts) if part is kept or (part.held and not part.question))
+            if last is kept:
+                return
+            last.ask_again()
+            place = self._parts.index(last)
+            if place + 1 < len(self._parts) and self._parts[place + 1].untouched:
+                last.take_in(self._parts[place + 1].range)
+                del self._parts[place + 1]
+
+    # --- claims ---------------------------------------------------------------------------------------------------------
+
+    def _judge(self, seam: Seam, window: Window, answer: Answer, *, whole: bool) -> None:
+        """Take what an answer says of the claim that it overlaps."""
+        claim = seam.claim
+        if agrees(seam, window, answer, whole=whole):
+            claim.agreed = True
+            if claim.state is State.CLAIMED and self._ordering.newest_first == seam.newest_first:
+                claim.accept()
+            return
+        if claim.state is State.CLAIMED:
+            claim.state = State.WAITING
+        if self._ordering.spoil():
+            self._ask_again()
+
+    def _prove(self, part: Part, claim: Answer, answer: Answer, *, whole: bool) -> None:
+        """Take the answer for a claim: it must hold exactly what was claimed."""
+        direction = self._ordering.direction
+        if direction is None or not whole or answer.keys_of(part.range) != claim.keys_of(part.range):
+            if self._ordering.spoil():
+                self._ask_again()
+            return
+        self._ordering.prove(len(part.records), newest_first=direction)
+        for other in self._parts if self.seeks else ():
+            if other.state is State.CLAIMED and other.agreed:
+                other.accept()
+
+    def _ask_again(self) -> None:
+        """Drop all that rests on an order."""
+        for part in self._parts:
+            if part.state is State.CLAIMED or part.rests:
+                part.ask_again()
+            part.claim = None
+
+    # --- the list -------------------------------------------------------------------------------------------------------
+
+    def _in_order(self, parts: list[Part]) -> list[Part]:
+        return sorted(parts, key=lambda part: part.range, reverse=self._newest_first)
 
     def _replace(self, part: Part, parts: list[Part]) -> None:
-        position = self._parts.index(part)
-        del self._parts[position]
-        for offset, new in enumerate(parts):
-            self._parts.insert(position + offset, new)
-
-
-def _first_untried(part: Part, windows: Iterable[Window]) -> Window | None:
-    return next((window for window in windows if window not in part.tried), None)
-
-
-def _with_margins(wanted: Range) -> Window:
-    """The window that holds a range whichever way the server reads its bounds, if its times are right to a second."""
-    return Window(wanted.start // SECOND * SECOND - SECOND, -(-wanted.end // SECOND) * SECOND + SECOND)
-
-
-def _holds(wanted: Range, micros: int) -> bool:
-    return wanted.start * 1000 <= micros < wanted.end * 1000
-
-
-def _check_inside(window: Window, instants: Sequence[int]) -> None:
-    first, last = (window.start - SECOND) * 1000, (window.till + SECOND) * 1000
-    for index, at in enumerate(instants):
-        if not first <= at <= last:
-            raise RowOutsideError(index)
+        place = self._parts.index(part)
+        del self._parts[place]
+        for offset, new in enumerate(self._in_order(parts)):
+            self._parts.insert(place + offset, new)

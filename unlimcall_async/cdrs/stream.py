@@ -7,6 +7,7 @@ the planner decides.
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
@@ -18,10 +19,12 @@ from typing import Any, Final, Self
 from attrs import define, field, frozen
 
 from unlimcall_async._codec import decode_page
+from unlimcall_async.cdrs.answer import Answer, RowOutsideError
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
 from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
 from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
-from unlimcall_async.cdrs.planner import Answer, Part, Planner, Question, RowOutsideError, State
+from unlimcall_async.cdrs.parts import Part, Question, State
+from unlimcall_async.cdrs.planner import AnswersCutError, Planner
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
@@ -29,9 +32,7 @@ from unlimcall_async.http.exchange import Tally
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.models import CallRecord, CdrPage
 
-# Pages that may be under way or waiting for their turn, for each request that may be under way: enough to keep all of them busy
-# while the first part is slow, and all that is ever held.
-AHEAD: Final = 2
+_logger = logging.getLogger("unlimcall_async")
 
 # Rows that an answer can hold (reference: `GET /cdrs`, limit).
 _PAGE: Final = 1000
@@ -49,7 +50,8 @@ class StreamStats:
         retries: Further attempts.
         min_requests: The fewest requests in which anybody could have had what has been covered: a thousand rows, or 31 days, each.
         waited_s: Seconds that requests waited for the rate limit, added up.
-        strategy: How the stream goes on where a window holds more than a page.
+        strategy: How the stream goes on where a window holds more than a page, as things stand: `"seek"` where the server's order
+            is proven, else `"divide"`.
     """
 
     requests: int
@@ -88,6 +90,7 @@ class Order:
     newest_first: bool
     concurrency: int
     page_size: int
+    seek: bool
 
 
 @define(eq=False)
@@ -113,7 +116,7 @@ class CdrStream:
     `async for record in stream` gives records, `async for batch in stream.batches()` lists of them; both go on from one position.
     Leave `async with stream`, or call `aclose()`, to end what is under way; a bare `async for` to the end is fine too.
 
-    At most `2 x concurrency` pages are under way or held, however slow the reader is.
+    At most `23 x concurrency` pages are under way or held, however slow the reader is.
 
     Attributes:
         start: The start of the range.
@@ -130,6 +133,7 @@ class CdrStream:
             newest_first=order.newest_first,
             page_size=order.page_size,
             concurrency=order.concurrency,
+            seek=order.seek,
         )
         self._turn: _Turn | None = None
         # The records of the part that is being handed out, in order; how many of them were, and had been when the stream resumed.
@@ -139,6 +143,7 @@ class CdrStream:
         self._before = self._behind = place or _start_of(order)
         self._first_edge = self._planner.edge
         self._fraction = 0.0
+        self._strategy = "divide"
         self._tally = Tally()
         self._requests = self._full_pages = self._records = self._received = self._taken = 0
 
@@ -244,9 +249,16 @@ class CdrStream:
         return True
 
     def _ask(self, turn: _Turn) -> None:
-        limit = self._order.concurrency
-        while len(turn.tasks) < limit and (question := self._planner.next_question()):
+        while self._may_ask(turn) and (question := self._planner.next_question()):
             turn.tasks[asyncio.create_task(self._answer(question))] = question
+
+    def _may_ask(self, turn: _Turn) -> bool:
+        """Tell whether another request makes sense: behind others only if it can go out at once.
+
+        So where the rate limit is the bottleneck, the planner decides as late as it can, by all that is known.
+        """
+        busy = len(turn.tasks)
+        return busy == 0 or (busy < self._order.concurrency and not self._caller.limiters.of(CDRS.bucket).wait())
 
     def _clear_up(self, turn: _Turn) -> None:
         for task in [task for task in turn.tasks if task.done()]:
@@ -262,14 +274,24 @@ class CdrStream:
             self._full_pages += not page.complete
             instants = [micros_of(row.start_time) for row in page.calls]
             self._planner.answer(question, Answer(page.calls, instants, page.count, page.complete))
+            self._note_strategy()
         except RowOutsideError as outside:
             where = f"calls[{outside.index}].startTime"
             reason = "outside the window that was asked, by more than a second"
             self._planner.fail(question, self._told(ResponseError(200, where, reason, "GET", "/cdrs"), question))
+        except AnswersCutError as cut:
+            reason = f"cut short at {cut.cap} rows, and so was an earlier answer; start anew with this as page_size"
+            self._planner.fail(question, self._told(ResponseError(200, "calls", reason, "GET", "/cdrs"), question))
         except ResponseError as error:
             self._planner.fail(question, self._told(error, question))
         except Exception as error:  # noqa: BLE001 # it is raised where it is due: after every record before it
             self._planner.fail(question, error)
+
+    def _note_strategy(self) -> None:
+        now = "seek" if self._planner.seeks else "divide"
+        if now != self._strategy:
+            self._strategy = now
+            _logger.info("GET /cdrs: the strategy is now %s", now)
 
     async def _fetch(self, window: Window) -> CdrPage:
         limit = self._order.page_size
@@ -349,7 +371,7 @@ class CdrStream:
             retries=self._tally.retries,
             min_requests=max(ceil(self._taken / _PAGE), months),
             waited_s=self._tally.waited,
-            strategy="divide",
+            strategy=self._strategy,
         )
 
     def __repr__(self) -> str:

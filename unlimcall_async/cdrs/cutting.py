@@ -40,6 +40,10 @@ _OVERFULL: Final = 1.25
 # What is peeled off: so much of a page, and no more than this share of the rows that came, because the last of them say nothing of
 # what lies between and beyond them.
 _PEEL: Final = 0.95
+# The rest is likely to go on like the rows that came if the middle one of them is so near to the middle of their time, and if they
+# lie beside what is asked next, or all that was covered lately is about as dense.
+_EVEN: Final = 0.1
+_ALIKE: Final = 1.4
 
 
 @frozen
@@ -84,6 +88,8 @@ class Cutter:
         """Say how many records a part held."""
         self._density.add(rows, len(part.range))
         if part.density is not None:
+            if self._ordering.hopeless and rows < part.density.expect(part.range) / 2:
+                part.density.forget()
             part.density.add(rows, len(part.range))
         if part.sample is not None:
             self._learn_of(part.sample, part, rows)
@@ -98,20 +104,21 @@ class Cutter:
         guide = self._guide(part)
         expected, target = guide.expect(part.range), self._target(part, room, first=first)
         at = self._near(part.range, evenly(expected, target), guide) if expected > 1.1 * target else None
-        if len(part.range) <= WIDEST_PART:
-            return at
+        against = self._ordering.direction == (not self._newest_first)
+        if len(part.range) <= WIDEST_PART or (against and self._density.known):
+            return at  # a chain against the order may go through more than a window
         if self._newest_first:
             return max(part.range.end - WIDEST_PART, at or part.range.start)
         return min(part.range.start + WIDEST_PART, at or part.range.end)
 
     def _guide(self, part: Part) -> Sample | Density:
-        return part.sample or part.density or self._density
+        return part.sample or _known(part.density) or self._density
 
     def _target(self, part: Part, room: int, *, first: bool) -> float:
         """How many records to ask for at once, be it in one page, in a chain of them, or for a sample."""
         sizes = self._sizes
         if self._ordering.hopeless:
-            return page_of(part, sizes.page) if part.sample or part.density else _GROUP * sizes.page
+            return page_of(part, sizes.page) if part.sample or _known(part.density) else _GROUP * sizes.page
         if self._ordering.direction == self._newest_first:
             return inf if first else sizes.along
         return max(sizes.page, min(sizes.against, room / 2))
@@ -153,11 +160,22 @@ class Cutter:
         """Cut off nearly a page at the end of a part that an answer shows, and leave the rest."""
         count = int(_PEEL * min(len(instants), self._sizes.page / self._hidden))
         lower = instants[0] - part.range.start < part.range.end - instants[-1]
-        part.sample = part.density = None
+        part.sample, part.density = None, None
+        if self._goes_on(part, local := self._shown(instants), instants, beside=lower != self._newest_first):
+            part.density = local
         pieces = self._cut(part, inside(part.range, instants[count] if lower else instants[-1 - count]))
         leaf = pieces[0] if lower != self._newest_first else pieces[-1]
-        leaf.sample = Sample(instants, self._hidden, 0.0, peeled=True)
+        leaf.sample, leaf.density = Sample(instants, self._hidden, 0.0, peeled=True), None
         return pieces
+
+    def _shown(self, instants: list[int]) -> Density:
+        return Density.near(round(len(instants) * self._hidden), instants[-1] - instants[0])
+
+    def _goes_on(self, part: Part, local: Density, instants: list[int], *, beside: bool) -> bool:
+        """Tell whether the rest of a part is likely to be as dense as what an answer shows at one end of it."""
+        middle = (instants[len(instants) // 2] - instants[0]) / (instants[-1] - instants[0])
+        lately = self._density.expect(part.range) / local.expect(part.range)
+        return abs(middle - 0.5) < _EVEN and (beside or 1 / _ALIKE < lately < _ALIKE)
 
     def _near(self, wanted: Range, target: float, guide: Sample | Density) -> int | None:
         return cut_for(wanted, target, guide.expect, from_end=self._newest_first)
@@ -165,6 +183,10 @@ class Cutter:
     def _cut(self, part: Part, at: int | None) -> list[Part]:
         """Cut a part in two, in the order of the output."""
         return [part] if at is None else part.cut(at)[:: -1 if self._newest_first else 1]
+
+
+def _known(density: Density | None) -> Density | None:
+    return density if density is not None and density.known else None
 
 
 def inside(wanted: Range, at: float) -> int | None:

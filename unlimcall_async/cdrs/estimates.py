@@ -46,8 +46,14 @@ class Density:
         kept: float = 0.5 ** (rows / _ROWS_OF_MEMORY + millis / _TIME_OF_MEMORY)
         if self._local:
             kept = 0.5 if rows else _AFTER_NONE
+        if self._local and not self.known:
+            return
         self._rows = self._rows * kept + rows
         self._millis = self._millis * kept + millis
+
+    def forget(self) -> None:
+        """Say that it is no longer so."""
+        self._rows = self._millis = 0.0
 
     @property
     def known(self) -> bool:

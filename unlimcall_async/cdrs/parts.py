@@ -89,12 +89,13 @@ class Part:
             return len(self.check.records)
         return len(self.records) if self.state is State.DONE or self.claim is not None else 0
 
-    @property
-    def asking(self) -> Window:
-        """The window to ask for it."""
+    def to_ask(self, *, newest_first: bool) -> tuple[Range, Window]:
+        """What to ask of it next, and the window, where the output is to have the newest or the oldest first."""
         if self.check is not None:
-            return with_margins(self.range if self.check.again else self.check.range)
-        return self.window or with_margins(self.range, self.seam)
+            wanted = self.range if self.check.again else self.check.range
+            return wanted, with_margins(wanted)
+        wanted = far_end(self.range, self.seam, newest_first=newest_first)
+        return wanted, self.window or with_margins(wanted, self.seam)
 
     def cut(self, at: int) -> list[Part]:
         """Cut it in two: the earlier piece, and the later one. The seam goes with the piece that has it at its edge."""
@@ -145,9 +146,10 @@ class Check:
 
 @frozen
 class Question:
-    """A window to ask, for a part."""
+    """A window to ask, for a part, or for as much of a long one as a window covers."""
 
     part: Part
+    range: Range
     window: Window
 
 
@@ -174,6 +176,21 @@ class Seam:
     others: int
     far_end: int
     total: int | None
+
+
+def far_end(wanted: Range, seam: Seam | None, *, newest_first: bool) -> Range:
+    """As much of the end of a range that is put out last as fits into a window: that is where a chain against the order begins."""
+    widest = widest_of(wanted, seam)
+    if newest_first:
+        return Range(wanted.start, min(wanted.end, wanted.start + widest))
+    return Range(max(wanted.start, wanted.end - widest), wanted.end)
+
+
+def widest_of(wanted: Range, seam: Seam | None) -> int:
+    """How much of a range fits into a window, with its margins and its seam."""
+    if seam is None:
+        return WIDEST_PART
+    return WIDEST_PART - max(0, seam.reach - wanted.end if seam.newest_first else wanted.start - seam.reach)
 
 
 def with_margins(wanted: Range, seam: Seam | None = None) -> Window:

@@ -37,10 +37,10 @@ from attrs import frozen
 from unlimcall_async.cdrs.answer import Answer, check_inside
 from unlimcall_async.cdrs.caps import Caps
 from unlimcall_async.cdrs.cutting import BUFFER, Cutter, Sizes
-from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
+from unlimcall_async.cdrs.instants import Range, Window
 from unlimcall_async.cdrs.narrow import Narrow, is_narrow
 from unlimcall_async.cdrs.ordering import Ordering
-from unlimcall_async.cdrs.parts import WIDEST_PART, Check, Part, Question, Seam, State
+from unlimcall_async.cdrs.parts import Check, Part, Question, Seam, State, widest_of
 from unlimcall_async.cdrs.seams import agrees, claim_of
 from unlimcall_async.models import CallRecord
 
@@ -136,7 +136,7 @@ class Planner:
         part = self._to_prove() or self._first_waiting()
         if part is None:
             return None
-        part.state, part.question = State.ASKED, Question(part, part.asking)
+        part.state, part.question = State.ASKED, Question(part, *part.to_ask(newest_first=self._newest_first))
         return part.question
 
     def _to_prove(self) -> Part | None:
@@ -190,13 +190,13 @@ class Planner:
         other = self._parts[beyond]
         if not other.untouched:
             return
-        window = part.asking
+        widest = widest_of(part.range, part.seam)
         if self._newest_first:
-            at = max(other.range.start, window.till - WIDEST + 2 * SECOND, part.range.end - WIDEST_PART)
+            at = max(other.range.start, part.range.end - widest)
             if at < part.range.start:
                 part.range, other.range = Range(at, part.range.end), Range(other.range.start, at)
         else:
-            at = min(other.range.end, window.start + WIDEST - 2 * SECOND, part.range.start + WIDEST_PART)
+            at = min(other.range.end, part.range.start + widest)
             if at > part.range.end:
                 part.range, other.range = Range(part.range.start, at), Range(at, other.range.end)
         if not len(other.range):
@@ -261,8 +261,16 @@ class Planner:
             self._whole(question, answer)
         part.question = None
 
+    def _keep_to_window(self, part: Part, asked: Range) -> None:
+        """Leave what the window of a long part did not reach."""
+        if asked != part.range:
+            near = Range(asked.end, part.range.end) if self._newest_first else Range(part.range.start, asked.start)
+            part.range = asked
+            self._replace(part, [Part(near, density=part.density), part])
+
     def _whole(self, question: Question, answer: Answer) -> None:
         part, size = question.part, len(answer.rows)
+        self._keep_to_window(part, question.range)
         if self._caps.stands_out(size):
             part.check = self._caps.check_of(question, answer, newest_first=self._ordering.direction)
             if part.check is not None:
@@ -315,7 +323,9 @@ class Planner:
             found = claim_of(question, answer, newest_first=order.direction, proving=order.due)
         if found is not None:
             self._claim(part, *found)
-        elif is_narrow(part.range):
+            return
+        self._keep_to_window(part, question.range)
+        if is_narrow(part.range):
             part.records = max(part.records, answer.rows_of(part.range), key=len)
             self._replace(part, self._narrow.next(part, question.window, answer))
         else:

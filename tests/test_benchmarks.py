@@ -1,0 +1,24 @@
+"""The benchmarks run, and their checks hold, on little data. What they measure is not judged here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a benchmark as its docstring says."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_requests_are_counted_and_every_pull_is_compared() -> None:
+    done = run("benchmarks/requests.py", "--sizes", "3000", "--traffic", "uniform,sparse", "--concurrency", "4")
+    assert done.returncode == 0, done.stderr
+    assert "Every pull gave exactly the records." in done.stdout
+    assert "sparse" in done.stdout

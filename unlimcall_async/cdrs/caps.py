@@ -23,6 +23,14 @@ _ROUND: Final = 50
 _BESIDE: Final = 3 * SECOND
 
 
+class AnswersCutError(Exception):
+    """The server's answers hold no more than `cap` rows without saying so, and one of those was handed out as whole."""
+
+    def __init__(self, cap: int) -> None:
+        super().__init__(cap)
+        self.cap = cap
+
+
 class Caps:
     """What is known of a cap below the limit.
 

@@ -115,6 +115,9 @@ class Sample:
             self._weight += sampled
             self._sum += rows
             self.scale = max(1.0, self._sum / self._weight)
+        else:
+            # Halved at least where nothing is, so that pieces grow until something is.
+            self.beyond = (self.beyond + rows / len(wanted)) / 2
 
 
 def sample_of(instants: Sequence[int], wanted: Range, expected: float) -> Sample:

@@ -3,9 +3,9 @@
 Pure: no I/O.
 
 Rules. An order is proven by claims that were asked and held exactly what was claimed; it is proven anew once in so many pages. One
-answer whose rows go back and forth refutes it for good: a server that sorts never gives one. A claim that turns out to hold more
-is no proof, but may be due to a record that was written meanwhile: the next claim is asked too, and only several of them in a
-row withdraw the proof. It may be proven again.
+answer whose rows go back and forth refutes it for good, or one that lacks a row that it must hold: a server that sorts never gives
+one. A claim that turns out to hold more is no proof, but may be due to a record that was written meanwhile: the next claim is asked
+too, and only several of them in a row withdraw the proof. It may be proven again.
 """
 
 from __future__ import annotations
@@ -79,6 +79,13 @@ class Ordering:
         self._evidence = 0
         self._in_a_row += 1
         return self._in_a_row >= _PATIENCE and self.newest_first is not None and self.withdraw()
+
+    def refute(self, *, newest_first: bool) -> None:
+        """Say that the server does not sort that way."""
+        self._possible.discard(newest_first)
+        self.spoiled += 1
+        if self.newest_first == newest_first:
+            self.withdraw()
 
     def withdraw(self) -> bool:
         """Say that the order is not to be relied on."""

@@ -35,22 +35,14 @@ from collections import deque
 from attrs import frozen
 
 from unlimcall_async.cdrs.answer import Answer, check_inside
-from unlimcall_async.cdrs.caps import Caps
+from unlimcall_async.cdrs.caps import AnswersCutError, Caps
 from unlimcall_async.cdrs.cutting import BUFFER, Cutter, Sizes
 from unlimcall_async.cdrs.instants import Range, Window
 from unlimcall_async.cdrs.narrow import Narrow, is_narrow
 from unlimcall_async.cdrs.ordering import Ordering
 from unlimcall_async.cdrs.parts import Check, Part, Question, Seam, State, widest_of
-from unlimcall_async.cdrs.seams import agrees, claim_of
+from unlimcall_async.cdrs.seams import Verdict, claim_of, verdict
 from unlimcall_async.models import CallRecord
-
-
-class AnswersCutError(Exception):
-    """The server's answers hold no more than `cap` rows without saying so, and one of those was handed out as whole."""
-
-    def __init__(self, cap: int) -> None:
-        super().__init__(cap)
-        self.cap = cap
 
 
 @frozen
@@ -185,20 +177,14 @@ class Planner:
     def _extend(self, place: int) -> None:
         """Let the rest of a window that was full reach further, as far as nobody else has begun."""
         part, beyond = self._parts[place], place + 1
-        if beyond == len(self._parts):
+        if beyond == len(self._parts) or not (other := self._parts[beyond]).untouched:
             return
-        other = self._parts[beyond]
-        if not other.untouched:
-            return
-        widest = widest_of(part.range, part.seam)
-        if self._newest_first:
-            at = max(other.range.start, part.range.end - widest)
-            if at < part.range.start:
-                part.range, other.range = Range(at, part.range.end), Range(other.range.start, at)
-        else:
-            at = min(other.range.end, part.range.start + widest)
-            if at > part.range.end:
-                part.range, other.range = Range(part.range.start, at), Range(at, other.range.end)
+        part.sample = part.density = None  # they say nothing of what comes to it
+        more = min(len(other.range), max(0, widest_of(part.range, part.seam) - len(part.range)))
+        at = other.range.end - more if self._newest_first else other.range.start + more
+        earlier, later = Range(other.range.start, at), Range(at, other.range.end)
+        taken, other.range = (later, earlier) if self._newest_first else (earlier, later)
+        part.take_in(taken)
         if not len(other.range):
             del self._parts[beyond]
 
@@ -358,21 +344,33 @@ class Planner:
 
     def _judge(self, seam: Seam, window: Window, answer: Answer, *, whole: bool) -> None:
         """Take what an answer says of the claim that it overlaps."""
-        claim = seam.claim
-        if agrees(seam, window, answer, whole=whole):
+        claim, found = seam.claim, verdict(seam, window, answer, whole=whole)
+        if found is Verdict.REFUTED:
+            self._refute(newest_first=seam.newest_first)
+        elif found is Verdict.AGREES:
             claim.agreed = True
             if claim.state is State.CLAIMED and self._ordering.newest_first == seam.newest_first:
                 claim.accept()
-            return
-        if claim.state is State.CLAIMED:
-            claim.state = State.WAITING
-        if self._ordering.spoil():
-            self._ask_again()
+        else:
+            if claim.state is State.CLAIMED:
+                claim.state = State.WAITING
+            if self._ordering.spoil():
+                self._ask_again()
+
+    def _refute(self, *, newest_first: bool) -> None:
+        self._ordering.refute(newest_first=newest_first)
+        self._ask_again()
 
     def _prove(self, part: Part, claim: Answer, answer: Answer, *, whole: bool) -> None:
         """Take the answer for a claim: it must hold exactly what was claimed."""
         direction = self._ordering.direction
-        if direction is None or not whole or answer.keys_of(part.range) != claim.keys_of(part.range):
+        if direction is None:
+            return
+        claimed, came = claim.keys_of(part.range), answer.keys_of(part.range)
+        if whole and claimed - came:
+            self._refute(newest_first=direction)
+            return
+        if not whole or came != claimed:
             if self._ordering.spoil():
                 self._ask_again()
             return

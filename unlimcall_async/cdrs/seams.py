@@ -10,12 +10,13 @@ higher: without the page's last rows its window is not full, so the answer is wh
 proof that nothing was skipped.
 
 Doubts. A row that is only in the later answer may have been skipped by the page, or written meanwhile; only asking the claim
-itself tells what it holds now. A row that is only in the page cannot be: rows do not vanish. Either way the seam does not agree.
+itself tells what it holds now. A row that is only in the page refutes the order: rows do not vanish, so the later answer skips.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum
 from typing import Final
 
 from unlimcall_async.cdrs.answer import Answer
@@ -59,16 +60,29 @@ def claim_of(question: Question, answer: Answer, *, newest_first: bool, proving:
     return rest, Seam(part, newest_first, reach, edge, near, rows - near.total(), far_end, total)
 
 
-def agrees(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> bool:
-    """Tell whether an answer repeats the page where the two overlap, and holds nothing there that the page does not."""
+class Verdict(Enum):
+    """What an answer says of the page that it overlaps."""
+
+    AGREES = "agrees"
+    UNSURE = "unsure"
+    REFUTED = "refuted"
+
+
+def verdict(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Verdict:
+    """Tell whether an answer repeats the page where the two overlap, and holds nothing there that the page does not.
+
+    It refutes the order if it lacks what the page has, or if their totals leave a row that neither has: a server that sorts does
+    not do that. It is unsure if it overlaps too little, or has a row that the page has not, which may have been written since.
+    """
     theirs = answer.keys_of(Range(-_EVER, _EVER))
     both = _compared(seam, window, answer, whole=whole)
     must = _within(seam.near, both)
-    if must.total() < OVERLAP or must - theirs:
-        return False
+    if must - theirs or not _adds_up(seam, window, answer, (seam.near - theirs).total()):
+        return Verdict.REFUTED
     start, end = (max(both.start, seam.edge), both.end) if seam.newest_first else (both.start, min(both.end, seam.edge))
-    claimed = Range(start, end)
-    return not _within(theirs, claimed) - seam.near and _adds_up(seam, window, answer, (seam.near - theirs).total())
+    if must.total() < OVERLAP or _within(theirs, Range(start, end)) - seam.near:
+        return Verdict.UNSURE
+    return Verdict.AGREES
 
 
 def _within(keys: Counter[tuple[int, str]], wanted: Range) -> Counter[tuple[int, str]]:

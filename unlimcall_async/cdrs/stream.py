@@ -20,11 +20,12 @@ from attrs import define, field, frozen
 
 from unlimcall_async._codec import decode_page
 from unlimcall_async.cdrs.answer import Answer, RowOutsideError
+from unlimcall_async.cdrs.caps import AnswersCutError
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
 from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
 from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
 from unlimcall_async.cdrs.parts import Part, Question, State
-from unlimcall_async.cdrs.planner import AnswersCutError, Planner
+from unlimcall_async.cdrs.planner import Planner
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS

@@ -10,9 +10,9 @@ from typing import Final, Literal
 from attrs import define, field, frozen
 
 from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.answer import Answer
 from unlimcall_async.cdrs.instants import Range, Window, micros_of, moment_of
 from unlimcall_async.cdrs.order import in_order
-from unlimcall_async.cdrs.answer import Answer
 from unlimcall_async.cdrs.parts import Question, State
 from unlimcall_async.cdrs.planner import Planner
 

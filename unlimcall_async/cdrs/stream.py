@@ -391,7 +391,11 @@ def _left_of(order: Order, place: Place | None) -> Range:
     if place is None:
         return Range(start, end)
     if not order.newest_first:
-        return Range(min(max(start, place.at // 1000), end), end)
+        # An edge at the end leaves nothing, also of a millisecond that the end cuts in two; the same holds for the start below.
+        behind = end if place.id is None and place.at >= micros_of(order.end) else place.at // 1000
+        return Range(min(max(start, behind), end), end)
+    if place.id is None and place.at <= micros_of(order.start):
+        return Range(start, start)
     # A record's own millisecond may hold more of them; at an edge all that is left lies before it.
     last = place.at // 1000 + 1 if place.id is not None else -(-place.at // 1000)
     return Range(start, max(min(end, last), start))

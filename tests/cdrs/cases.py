@@ -1,0 +1,338 @@
+"""Many hostile cases: no record may be lost, doubled or out of order, whatever the server does.
+
+    python -m tests.cdrs.cases                  20,000 cases, some minutes on two cores
+    python -m tests.cdrs.cases --cases 500 --seed 7
+    python -m tests.cdrs.cases --only 1234567   one of them again
+
+Prints how many of the cases had what is hard in them. Exits with 1 if none had one of these things, or if a case failed; then it
+prints the case, as small as it could be made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from typing import Any, Final
+
+from attrs import define, evolve, field
+
+from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Manners, Order, Row, Run, Story, run
+from unlimcall_async.cdrs.instants import WIDEST
+from unlimcall_async.cdrs.planner import Planner
+
+SECOND: Final = 1_000_000
+MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
+
+_COUNTERS: Final = hasattr(Planner, "tally")
+
+
+class Dice:
+    """Makes cases from chance: a seeded generator, or Hypothesis's, which can make them smaller."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.one_of = chance.choice
+        self.between = chance.randint
+
+    def happens(self, percent: int) -> bool:
+        """Tell whether something happens that does so often."""
+        return self.between(1, 100) > 100 - percent
+
+
+def make_case(chance: random.Random, *, order: Order | None = None, seek: bool | None = None) -> Case:
+    """Make a case; of that order, or of any."""
+    dice = Dice(chance)
+    if order is None:
+        any_order: Order = dice.one_of(ORDERS + 3 * HONEST)
+        order = any_order
+    seek = (order in FIXED or dice.happens(50)) if seek is None else seek
+    page, span = _page_size(dice), dice.one_of((MINUTE, 20 * MINUTE, DAY, 45 * DAY, 100 * DAY))
+    start = dice.one_of((0, 999_000, dice.between(0, 10**6) * 1000, dice.between(0, 10**15)))
+    full_pages = dice.one_of((0, 1, 3, 4, 5, 6)) if page > 25 else dice.one_of((0, 1, 3, 5, 5, 8, 12))
+    rows = _rows(dice, page, full_pages, start, start + span)
+    return Case(
+        rows=tuple(rows),
+        manners=_manners(dice, order, page, rows),
+        start=start,
+        end=start + span,
+        newest_first=dice.happens(50),
+        seek=seek,
+        runs=tuple(_runs(dice, page, rows)),
+        trouble=dice.one_of((0, 0, 0, 3, 20)),
+        seed=dice.between(0, 10**6),
+    )
+
+
+def _page_size(dice: Dice) -> int:
+    return dice.one_of((dice.between(3, 10), dice.between(11, 25), dice.between(11, 25), dice.between(30, 120)))
+
+
+def _manners(dice: Dice, order: Order, page: int, rows: list[Row]) -> Manners:
+    counts_matches = dice.happens(40)
+    cap = _cap(dice, page, counts_matches=counts_matches)
+    # Where a second overflows a page, times that are written more coarsely than they are compared cost records: see `bounds`.
+    coarse = dice.happens(10) and not _crowded(rows, min(cap, page) // 4)
+    step = dice.one_of((1, 1000, 1000, 1000, 100_000, 250_000, SECOND, SECOND))
+    return Manners(
+        order=order,
+        then=dice.one_of(ORDERS + 3 * HONEST),
+        turn=dice.between(2, 40) if dice.happens(20) else 10**6,
+        from_included=dice.happens(50),
+        till_included=dice.happens(50),
+        step=step,
+        grain=dice.one_of((1, 1000, SECOND, SECOND, MINUTE)),
+        unstable=dice.happens(30),
+        counts_matches=counts_matches,
+        cap=cap,
+        written=SECOND if coarse else 1,
+        # Whole seconds, cut to be compared but rounded to be written, would be up to two seconds apart.
+        nearest=coarse and step < SECOND and dice.happens(50),
+        stragglers=dice.one_of((2, 10)) if dice.happens(10) else 0,
+        tidy=dice.happens(50),
+        betrays=dice.happens(10),
+        slips=20 if dice.happens(10) else 0,
+    )
+
+
+def _crowded(rows: list[Row], most: int) -> bool:
+    """Whether any few seconds hold more rows than that."""
+    ordered = sorted(row.at for row in rows)
+    return any(latter - former < 8 * SECOND for former, latter in zip(ordered, ordered[most:], strict=False))
+
+
+def _cap(dice: Dice, page: int, *, counts_matches: bool) -> int:
+    """Give a cap that shows: by a `count` above the rows, or by sizes that are round."""
+    if not dice.happens(20):
+        return 1000
+    if counts_matches:
+        return dice.between(max(3, page // 3), page)
+    return 50 if _COUNTERS else 1000
+
+
+def _runs(dice: Dice, page: int, rows: list[Row]) -> Iterator[Run]:
+    """Make runs of which all but the last end early, some of them between rows of one instant."""
+    for _ in range(dice.one_of((0, 0, 0, 1, 2, 4))):
+        size = _other_size(dice, page)
+        if dice.happens(40):
+            yield Run(size, dice.between(1, 5), answers=dice.between(0, 30))
+        else:
+            records = dice.one_of((*_within_ties(rows)[:50], dice.between(0, 100), dice.between(0, 100)))
+            yield Run(size, dice.between(1, 5), records=records)
+    yield Run(_other_size(dice, page), dice.one_of((1, 4, 4, dice.between(1, 6))))
+
+
+def _other_size(dice: Dice, page: int) -> int:
+    return dice.one_of((page, page, dice.between(max(3, page // 3), 2 * page)))
+
+
+def _within_ties(rows: list[Row]) -> list[int]:
+    """How many rows come before a place that lies between two of one instant."""
+    ordered = sorted(row.at for row in rows if not row.born)
+    return [count for count, (former, latter) in enumerate(pairwise(ordered), 1) if former == latter]
+
+
+def _rows(dice: Dice, page: int, full_pages: int, start: int, end: int) -> list[Row]:
+    """Make rows in a few clumps, so that Hypothesis has little to draw and much to leave out."""
+    rows: list[Row] = []
+    left = page * full_pages + dice.between(0, page)
+    finer = dice.happens(15)
+    slow = dice.one_of((0, 0, 5, 50))
+    while left > 0:
+        size = min(left, dice.one_of((left, left, page, page // 2, 3)))
+        left -= size
+        rows += _clump(dice, size, start, end, slow, len(rows), finer=finer)
+    for _ in range(dice.one_of((0, 0, 0, 1, 3, 6))):
+        born = dice.between(1, 3 * full_pages + 8)
+        size = dice.one_of((1, 1, 2, page))
+        more = _clump(dice, size, start, end, slow, len(rows) - dice.one_of((0, 2)), finer=finer)
+        beside = dice.one_of((None, *(row.at for row in rows[-20:])))
+        rows += [evolve(row, born=born, at=row.at if beside is None else beside) for row in more]
+    return rows
+
+
+def _clump(dice: Dice, size: int, start: int, end: int, slow: int, number: int, *, finer: bool) -> list[Row]:
+    """Make rows of one kind."""
+    kind = dice.one_of(("any", "any", "any", "steady", "steady", "burst", "second", "tie", "legs", "edges"))
+    if kind in {"second", "tie"} and dice.happens(80):
+        size = min(size, dice.between(2, 8))
+    chance = random.Random(dice.between(0, 10**6))
+    beyond = (end - start) // 20
+    base = dice.one_of((start, end, chance.randint(start - beyond, end + beyond)))
+    every = dice.one_of((200_000, SECOND, 5 * SECOND, (end - start) // (size + 1)))
+    edges = [start, end, *range(start, end, WIDEST * 1000), *range(start, end, (WIDEST - 4000) * 1000)]
+    ats: dict[str, Callable[[int], int]] = {
+        "any": lambda _: chance.randint(start - beyond, end + beyond),
+        "steady": lambda index: base + index * every,
+        "burst": lambda _: base + int(chance.expovariate(1) * 5 * SECOND),
+        "second": lambda _: base // SECOND * SECOND + chance.randrange(1000) * 1000,
+        "tie": lambda _: base,
+        "legs": lambda index: base + index // 3 * every,
+        "edges": lambda _: chance.choice(edges) + chance.choice((-SECOND, -1000, 0, 0, 1000, SECOND)),
+    }
+    unit = dice.one_of((1, 1000)) if finer else dice.one_of((1000, 1000, SECOND))
+    legs = {"legs": 3, "tie": dice.one_of((1, 2, 10**6))}.get(kind, 1)
+    return [
+        Row(
+            at=ats[kind](index) // unit * unit,
+            number=max(0, number) + index // legs,
+            leg=chance.randrange(2),
+            lasts=chance.randrange(7200) if chance.randrange(100) < slow else chance.randrange(3),
+        )
+        for index in range(size)
+    ]
+
+
+# What a server is like where nothing is special about it.
+_PLAIN: Final[tuple[dict[str, Any], ...]] = (
+    *({"turn": 10**6}, {"grain": 1}, {"unstable": False}, {"cap": 1000}, {"step": 1000}, {"slips": 0}),
+    *({"stragglers": 0}, {"betrays": False}, {"written": 1, "nearest": False}),
+)
+
+
+def smaller(case: Case) -> Iterator[Case]:
+    """Give cases that are smaller than this one."""
+    size = len(case.rows)
+    while size := size // 2:
+        for first in range(0, len(case.rows), size):
+            yield evolve(case, rows=case.rows[:first] + case.rows[first + size :])
+    for place, each in enumerate(case.runs):
+        before, behind = case.runs[:place], case.runs[place + 1 :]
+        if behind:
+            yield evolve(case, runs=before + behind)
+        yield evolve(case, runs=(*before, evolve(each, concurrency=1), *behind))
+    for plain in _PLAIN:
+        yield evolve(case, manners=evolve(case.manners, **plain))
+    yield evolve(case, trouble=0)
+    for place, row in enumerate(case.rows):
+        plain_row = evolve(row, lasts=0, leg=0, born=0)
+        yield evolve(case, rows=(*case.rows[:place], plain_row, *case.rows[place + 1 :]))
+
+
+def failure(case: Case) -> str:
+    """Run a case, and tell what is wrong: nothing, if all is well."""
+    try:
+        run(case)
+    except Exception as error:  # noqa: BLE001 # whatever the planner raises is a finding
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def shrink(case: Case, seconds: float = 20) -> Case:
+    """Make a case that fails smaller, as long as it fails and there is time."""
+    end = time.monotonic() + seconds
+    found: Case | None = case
+    while found is not None:
+        case, found = found, _smaller_failure(found, end)
+    return case
+
+
+def _smaller_failure(case: Case, end: float) -> Case | None:
+    for candidate in smaller(case):
+        if time.monotonic() > end:
+            return None
+        if candidate != case and failure(candidate):
+            return candidate
+    return None
+
+
+@define
+class Shares:
+    """How many cases had what in them."""
+
+    cases: int = 0
+    answers: int = 0
+    gave_up: int = 0
+    excused: int = 0
+    cut_silently: int = 0
+    had: dict[str, int] = field(factory=dict)
+    failed: list[int] = field(factory=list)
+
+    def note(self, story: Story) -> None:
+        """Count a case."""
+        self.answers += story.answers
+        counts = {
+            "three or more full pages": story.full_pages >= 3,
+            "a saturated instant": story.saturations,
+            "a resume inside a tie": story.tie_resumes,
+            "late rows": story.late,
+        }
+        told = {
+            "a proof": story.proofs,
+            "a withdrawn proof": story.withdrawn,
+            "a spoiled claim": story.spoiled,
+            "a cap found": story.caps,
+        }
+        self.cut_silently += bool(story.cut_silently)
+        self.gave_up += bool(story.gave_up)
+        self.excused += bool(story.excused)
+        for name, count in (counts | (told if _COUNTERS else {})).items():
+            self.had[name] = self.had.get(name, 0) + bool(count)
+
+    def add(self, other: Shares) -> None:
+        """Count the cases of another process too."""
+        self.cases += other.cases
+        self.answers += other.answers
+        self.gave_up += other.gave_up
+        self.excused += other.excused
+        self.cut_silently += other.cut_silently
+        self.failed += other.failed
+        for name, count in other.had.items():
+            self.had[name] = self.had.get(name, 0) + count
+
+
+def run_seeds(seeds: range) -> Shares:
+    """Run the cases of some seeds."""
+    shares = Shares()
+    for seed in seeds:
+        shares.cases += 1
+        try:
+            shares.note(run(make_case(random.Random(seed))))
+        except Exception:  # noqa: BLE001 # whatever the planner raises is a finding
+            shares.failed.append(seed)
+    return shares
+
+
+def _show(seed: int) -> bool:
+    """Run one case, and tell what is wrong with it."""
+    case = make_case(random.Random(seed))
+    wrong = failure(case)
+    if not wrong:
+        print(f"--only {seed}: fine")
+        return True
+    small = shrink(case)
+    print(f"--only {seed}: {wrong}\n  as small as it gets: {failure(small)}\n  {small}", flush=True)
+    return False
+
+
+def main() -> int:
+    """Run the cases, and tell what they had in them, and which failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", type=int)
+    options = parser.parse_args()
+    if options.only is not None:
+        return 0 if _show(options.only) else 1
+    began, total, first = time.monotonic(), Shares(), options.seed * 10**6
+    chunks = [range(seed, min(seed + 100, first + options.cases)) for seed in range(first, first + options.cases, 100)]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for shares in pool.map(run_seeds, chunks):
+            total.add(shares)
+    print(f"{total.cases} cases, {total.answers} answers, {time.monotonic() - began:.0f} s")
+    for name, count in total.had.items():
+        print(f"{count / total.cases:7.1%}  {name}")
+    print(f"{total.excused} servers lied behind the page that their order was proven on")
+    print(f"A cap that nothing but round sizes shows: {total.gave_up} gave up, {total.cut_silently} were not found out")
+    print(f"{len(total.failed)} failed: {total.failed[:20]}")
+    for seed in total.failed[:5]:
+        _show(seed)
+    return 1 if total.failed or not all(total.had.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""Each rule of the planner is disabled in turn: then the hostile cases must fail. A rule whose loss nobody notices guards nothing.
+
+    python -m tests.cdrs.rules                  all of them, a minute or two
+    python -m tests.cdrs.rules --only margins   one, and the case that caught it
+
+Exits with 1 if the cases fail with all rules in force, or if a rule was disabled and no case failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import Any, Final
+from unittest.mock import patch
+
+from attrs import frozen
+
+from tests.cdrs.cases import failure, make_case
+from tests.cdrs.hostile import BrokenError
+from unlimcall_async.cdrs import answer as answers
+from unlimcall_async.cdrs import caps, cutting, narrow, ordering, parts, planner, seams
+from unlimcall_async.cdrs.answer import Answer
+from unlimcall_async.cdrs.bounds import Knowledge
+from unlimcall_async.cdrs.caps import Caps
+from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
+from unlimcall_async.cdrs.narrow import Narrow
+from unlimcall_async.cdrs.ordering import Ordering
+from unlimcall_async.cdrs.parts import Part, Question, Seam, State
+from unlimcall_async.cdrs.planner import Planner
+
+MODULES: Final = (answers, caps, cutting, narrow, ordering, parts, planner, seams)
+
+
+@frozen
+class Rule:
+    """A rule: what it says, and how to do without it."""
+
+    name: str
+    says: str
+    without: Callable[[], AbstractContextManager[Any]]
+
+
+@contextmanager
+def everywhere(name: str, value: Any) -> Iterator[None]:
+    """Have a name mean something else in every module of the planner that has it."""
+    with ExitStack() as stack:
+        owners = [module for module in MODULES if hasattr(module, name)]
+        if not owners:
+            raise LookupError(f"{name} is no longer there")
+        for module in owners:
+            stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+def wrapped(owner: Any, name: str, change: Callable[..., Any]) -> AbstractContextManager[Any]:
+    """Have a function changed: it is called with the original, and then with what that is called with."""
+    original = getattr(owner, name)
+
+    def changed(*args: Any, **named: Any) -> Any:
+        return change(original, *args, **named)
+
+    return patch.object(owner, name, changed)
+
+
+def always(owner: Any, name: str, value: Any) -> AbstractContextManager[Any]:
+    """Have a function give one value, whatever it is asked."""
+    return patch.object(owner, name, lambda *_args, **_named: value)
+
+
+# --- windows and pages ----------------------------------------------------------------------------------------------------
+
+
+def no_margins(wanted: Range, seam: Seam | None = None) -> Window:
+    """Ask for a range as it is."""
+    start, till = wanted.start, wanted.end
+    if seam is not None:
+        start, till = (start, max(till, seam.reach)) if seam.newest_first else (min(start, seam.reach), till)
+    return Window(start, till)
+
+
+def whole_by_size(original: Callable[..., bool], caps: Caps, answer: Answer) -> bool:
+    """Look at the size, and not at `count`."""
+    size = len(answer.rows)
+    return original(caps, Answer(answer.rows, answer.instants, size, complete=size < caps._page_size))
+
+
+def in_one_order(_plan: Planner, pieces: list[Part]) -> list[Part]:
+    """Put the oldest first, whatever the output wants."""
+    return sorted(pieces, key=lambda part: part.range)
+
+
+def fail_without_the_claim(_plan: Planner, question: Question, error: Exception) -> None:
+    """Leave the claim of a window behind that has failed to wait for an answer that does not come."""
+    if question.part.question is question:
+        question.part.state, question.part.error, question.part.question = State.FAILED, error, None
+
+
+# --- orders and claims ----------------------------------------------------------------------------------------------------
+
+
+def sorted_at_its_ends(newest_first: bool) -> Any:  # it is the only thing to say
+    """Look at the first and the last row alone."""
+
+    def look(answer: Answer) -> bool:
+        if not answer.instants:
+            return True
+        first, last = answer.instants[0], answer.instants[-1]
+        return first >= last if newest_first else first <= last
+
+    return property(look)
+
+
+@contextmanager
+def pages_sorted_at_their_ends() -> Iterator[None]:
+    """Take a page for sorted by its ends."""
+    with (
+        patch.object(Answer, "seconds_fall", sorted_at_its_ends(newest_first=True)),
+        patch.object(Answer, "seconds_rise", sorted_at_its_ends(newest_first=False)),
+    ):
+        yield
+
+
+def believe(original: Callable[..., bool], order: Ordering, answer: Answer) -> bool:
+    """Take an order for proven as soon as it shows."""
+    withdrawn = original(order, answer)
+    if order.newest_first is None:
+        order.newest_first = order.direction
+    return withdrawn
+
+
+def prove_anything(
+    original: Callable[..., None], plan: Planner, part: Part, claim: Answer, answer: Answer, *, whole: bool
+) -> None:
+    """Take a claim for proven, whatever is there."""
+    original(plan, part, answer if whole else claim, answer, whole=whole)
+
+
+def claim_too_much(original: Callable[..., Any], question: Question, answer: Answer, **named: bool) -> Any:
+    """Claim the page's last second too."""
+    found = original(question, answer, **named)
+    if found is None:
+        return None
+    rest, seam = found
+    claimed = seam.claim.range
+    if named["newest_first"]:
+        claimed, rest = Range(claimed.start - SECOND, claimed.end), Range(rest.start, rest.end - SECOND)
+    else:
+        claimed, rest = Range(claimed.start, claimed.end + SECOND), Range(rest.start + SECOND, rest.end)
+    seam.claim.range, seam.claim.records = claimed, answer.rows_of(claimed)
+    return (rest, seam) if rest.start < rest.end else None
+
+
+# --- a second that is taken apart -----------------------------------------------------------------------------------------
+
+
+def first_hypothesis(knowledge: Knowledge, wanted: Range) -> Window:
+    """Make the window by one hypothesis."""
+    return knowledge.left[0].narrowest(*knowledge._ends(wanted))
+
+
+def learn_nothing(*_args: Any) -> None:
+    """Leave all hypotheses."""
+
+
+def whole_without_the_known(original: Callable[..., bool], self: Narrow, part: Part, *args: Any, **named: Any) -> bool:
+    """Do not insist on rows that are known."""
+    with patch.object(part, "seen", frozenset()):
+        return original(self, part, *args, **named)
+
+
+RULES: Final[Sequence[Rule]] = (
+    Rule("margins", "windows have margins of a second or more", lambda: everywhere("with_margins", no_margins)),
+    Rule("full page", "a full page is not its whole window", lambda: always(Caps, "whole", value=True)),
+    Rule("count", "nor is one whose `count` is above its rows", lambda: wrapped(Caps, "whole", whole_by_size)),
+    Rule(
+        "within",
+        "a part takes the rows within it, and no others",
+        lambda: patch.object(Answer, "rows_of", lambda answer, _wanted: [*answer.rows]),
+    ),
+    Rule("inside", "a row outside its window is an error", lambda: everywhere("check_inside", lambda *_: None)),
+    Rule(
+        "output order",
+        "parts stand in the order of the output",
+        lambda: patch.object(Planner, "_in_order", in_one_order),
+    ),
+    Rule("31 days", "no window is wider than the API answers", lambda: everywhere("WIDEST_PART", WIDEST)),
+    Rule(
+        "a failure's claim",
+        "a claim does not wait for an answer that has failed",
+        lambda: patch.object(Planner, "fail", fail_without_the_claim),
+    ),
+    Rule("inversion", "a page that goes back and forth refutes the order", pages_sorted_at_their_ends),
+    Rule("proof", "an order that shows is not proven yet", lambda: wrapped(Ordering, "see", believe)),
+    Rule("exactly", "a proof holds exactly what was claimed", lambda: wrapped(Planner, "_prove", prove_anything)),
+    Rule(
+        "seam",
+        "an answer must agree with the page before it",
+        lambda: everywhere("verdict", lambda *_, **__: seams.Verdict.AGREES),
+    ),
+    Rule(
+        "last second",
+        "a page does not claim its last second",
+        lambda: everywhere("claim_of", partial(claim_too_much, seams.claim_of)),
+    ),
+    Rule(
+        "withdrawing",
+        "without the order, all that rests on it is asked again",
+        lambda: always(Planner, "_ask_again", None),
+    ),
+    Rule(
+        "every hypothesis",
+        "a window without margins covers its range whatever the bounds are",
+        lambda: patch.object(Knowledge, "window_for", first_hypothesis),
+    ),
+    Rule(
+        "surely",
+        "an answer counts only if its window covers the part",
+        lambda: always(Knowledge, "surely_covers", value=True),
+    ),
+    Rule("learning", "answers refute hypotheses", lambda: patch.object(Knowledge, "learn", learn_nothing)),
+    Rule("telling", "windows are asked to tell hypotheses apart", lambda: always(Knowledge, "telling", [])),
+)
+
+
+@frozen
+class Caught:
+    """What came of doing without a rule: the case that a promise was broken in; and what went wrong otherwise."""
+
+    seed: int | None = None
+    wrong: str = ""
+    otherwise: str = ""
+
+
+def try_without(name: str | None, seeds: range) -> Caught:
+    """Find a case in which a promise is broken without a rule, or with all of them in force."""
+    rule = next((rule for rule in RULES if rule.name == name), None)
+    otherwise = ""
+    for seed in seeds:
+        case = make_case(random.Random(seed))
+        with rule.without() if rule else nullcontext():
+            wrong = failure(case)
+        # A planner that falls over without a rule is not caught yet: it may be that only what disables the rule is out of date.
+        if wrong.startswith(BrokenError.__name__) or (wrong and rule is None):
+            return Caught(seed, wrong)
+        otherwise = otherwise or wrong
+    return Caught(otherwise=otherwise)
+
+
+def _print(rule: str | None, caught: Caught) -> bool:
+    """Tell what came of it, and whether that is as it should be."""
+    fine = (caught.seed is None) == (rule is None)
+    what = f"case {caught.seed}: {caught.wrong}" if caught.wrong else f"no promise was broken {caught.otherwise}"
+    print(f"{'  ' if fine else '! '}{rule or 'all rules in force':20} {what[:100]}", flush=True)
+    return fine
+
+
+def main() -> int:
+    """Disable each rule, and tell what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=3000, help="how many to try for each rule")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", help="the name of a rule")
+    options = parser.parse_args()
+    names = [None, *(rule.name for rule in RULES)] if options.only is None else [options.only]
+    first = options.seed * 10**6
+    attempt = partial(try_without, seeds=range(first, first + options.cases))
+    with ProcessPoolExecutor(options.jobs) as pool:
+        results = zip(names, pool.map(attempt, names), strict=True)
+        fine = [_print(name, caught) for name, caught in results]
+    return 0 if all(fine) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

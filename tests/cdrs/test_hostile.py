@@ -1,0 +1,60 @@
+"""The planner against servers that are as hostile as its assumptions allow. `cases` runs many more, `rules` shows what for."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.cdrs.cases import make_case, run_seeds, shrink
+from tests.cdrs.hostile import HONEST, ORDERS, BrokenError, Case, Manners, Order, Row, Run, run
+from tests.cdrs.rules import RULES, Rule, try_without
+
+# Chance that Hypothesis draws, so that it can make a case that fails smaller.
+CASES = st.randoms(use_true_random=False).map(make_case)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(CASES)
+def test_no_record_is_lost_doubled_or_out_of_order(case: Case) -> None:
+    run(case)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("order", sorted(set(ORDERS) - set(HONEST)))
+def test_nothing_is_assumed_of_an_order_where_dividing_is_asked_for(order: Order, seed: int) -> None:
+    run(make_case(random.Random(seed), order=order, seek=False))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_order_is_found_out_or_given_up(order: Order, seed: int) -> None:
+    run(make_case(random.Random(seed), order=order, seek=True))
+
+
+def test_the_cases_are_hard() -> None:
+    shares = run_seeds(range(300))
+    assert not shares.failed
+    assert shares.had["three or more full pages"] > 150
+    assert all(shares.had.values()), shares.had
+
+
+def test_a_lost_record_is_noticed_and_the_case_made_smaller() -> None:
+    rule = next(rule for rule in RULES if rule.name == "full page")
+    caught = try_without(rule.name, range(20))
+    assert caught.seed is not None
+    with rule.without():
+        small = shrink(make_case(random.Random(caught.seed)))
+        with pytest.raises(BrokenError, match="lost"):
+            run(small)
+    assert len(small.rows) <= 10
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_each_rule_can_be_disabled(rule: Rule) -> None:
+    """Or else `rules` would have to be brought up to date."""
+    with rule.without():
+        pass
+    run(Case((Row(0, 1),), Manners(), 0, 10**6, newest_first=False, seek=True, runs=(Run(10, 1),)))

@@ -296,16 +296,9 @@ class CdrStream:
 
     async def _fetch(self, window: Window) -> CdrPage:
         limit = self._order.page_size
-        return await self._caller.fetch(
-            CDRS,
-            partial(decode_page, limit=limit),
-            params={
-                "from": timestamp(moment_of(window.start)),
-                "till": timestamp(moment_of(window.till)),
-                "limit": str(limit),
-            },
-            tally=self._tally,
-        )
+        first, last = (timestamp(moment_of(at)) for at in (window.start, window.till))
+        params = {"from": first, "till": last, "limit": str(limit)}
+        return await self._caller.fetch(CDRS, partial(decode_page, limit=limit), params=params, tally=self._tally)
 
     def _told(self, error: ResponseError, question: Question) -> ResponseError:
         error.window = moment_of(question.window.start), moment_of(question.window.till)

@@ -535,7 +535,9 @@ class Pull:
         page, part = self._page(asked, run), asked.question.part
         answer = page.as_answer()
         if proves(part, page):
-            self._proven_on = max(self._proven_on, next(n for n, each in enumerate(self._came) if each is part.claim))
+            self._proven_on = max(
+                self._proven_on, next((n for n, each in enumerate(self._came) if each is part.claim), -1)
+            )
         if page.seems_sorted:
             self._last_lie = len(self._came)
         self._came.append(answer)

@@ -34,7 +34,7 @@ class Density:
 
     _rows: float = 0.0
     _millis: float = 0.0
-    _local: bool = False
+    _local: bool = field(default=False, alias="local")
 
     @classmethod
     def near(cls, rows: int, millis: int) -> Self:

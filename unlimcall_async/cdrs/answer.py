@@ -25,7 +25,7 @@ class RowOutsideError(Exception):
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
-        self.index = index
+        self.index: int = index
 
 
 @frozen

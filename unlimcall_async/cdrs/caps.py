@@ -28,7 +28,7 @@ class AnswersCutError(Exception):
 
     def __init__(self, cap: int) -> None:
         super().__init__(cap)
-        self.cap = cap
+        self.cap: int = cap
 
 
 class Caps:
@@ -41,7 +41,7 @@ class Caps:
 
     def __init__(self, page_size: int) -> None:
         self.cap: int | None = None
-        self.found = 0
+        self.found: int = 0
         self._page_size = page_size
         self._sizes: set[int] = set()
         self._cleared: set[int] = set()

@@ -34,7 +34,9 @@ class Ordering:
 
     def __init__(self, *, seek: bool) -> None:
         self.newest_first: bool | None = None
-        self.proofs = self.spoiled = self.withdrawn = 0
+        self.proofs: int = 0
+        self.spoiled: int = 0
+        self.withdrawn: int = 0
         self._possible = {True, False} if seek else set[bool]()
         self._evidence = self._pages = self._in_a_row = 0
 

@@ -46,12 +46,18 @@ async def test_the_scripts_of_the_readme_run(script: str, tmp_path: Path, enviro
 
 
 def test_the_readme_has_scripts() -> None:
-    assert len(SCRIPTS) == 4
+    assert len(SCRIPTS) == 5
+
+
+# What an example needs so that it ends.
+ARGUMENTS = {"follow.py": ["calls.sqlite", "--seconds", "1"]}
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 async def test_the_examples_run(example: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    assert await run("-W", "error", str(example), cwd=tmp_path, environment=environment)
+    assert await run(
+        "-W", "error", str(example), *ARGUMENTS.get(example.name, []), cwd=tmp_path, environment=environment
+    )
 
 
 def test_the_readme_names_every_error() -> None:

@@ -2,6 +2,7 @@
 
 from unlimcall_async._version import __version__
 from unlimcall_async.cdrs.checkpoint import Checkpoint
+from unlimcall_async.cdrs.follow import CdrFollow, FollowStats
 from unlimcall_async.cdrs.stream import CdrStream, Progress, StreamStats
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.errors import (
@@ -15,6 +16,7 @@ from unlimcall_async.errors import (
     ConflictError,
     DialerRequiredError,
     EngineNotConfiguredError,
+    EventError,
     InvalidInputError,
     InvalidRequestError,
     InvalidTimestampError,
@@ -24,6 +26,7 @@ from unlimcall_async.errors import (
     RequestTimeoutError,
     ResponseError,
     ServerError,
+    SignatureError,
     SuspendedError,
     TransportError,
     UnlimCallError,
@@ -47,6 +50,7 @@ __all__ = [
     "AuthenticationError",
     "Balance",
     "CallRecord",
+    "CdrFollow",
     "CdrPage",
     "CdrStream",
     "Checkpoint",
@@ -55,6 +59,8 @@ __all__ = [
     "ConflictError",
     "DialerRequiredError",
     "EngineNotConfiguredError",
+    "EventError",
+    "FollowStats",
     "Hook",
     "Identity",
     "InvalidInputError",
@@ -72,6 +78,7 @@ __all__ = [
     "ResponseError",
     "RetryPolicy",
     "ServerError",
+    "SignatureError",
     "StreamStats",
     "SuspendedError",
     "TransportError",

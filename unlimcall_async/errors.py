@@ -234,5 +234,54 @@ class CheckpointError(UnlimCallError, ValueError):
     _category: ClassVar[Category] = "application"
 
 
+SignatureReason: TypeAlias = Literal["missing", "malformed", "too_old", "in_future", "mismatch"]
+
+_SIGNATURE_REASONS: dict[SignatureReason, str] = {
+    "missing": "the delivery has no signature",
+    "malformed": "the signature is not of the form t=<unix>,v1=<hex>",
+    "too_old": "the delivery was signed too long ago",
+    "in_future": "the delivery was signed in the future",
+    "mismatch": "no signature of the delivery was made with a secret that is known here",
+}
+
+
+@define(eq=False, slots=False)
+class SignatureError(UnlimCallError):
+    """A webhook delivery whose signature does not hold.
+
+    Attributes:
+        reason: `"missing"`, `"malformed"`, `"mismatch"`; or `"too_old"`, `"in_future"`, which are said only of a delivery that was
+            signed with one of the secrets.
+        age: For those two, how many seconds ago it was signed, below 0 for a time to come; otherwise `None`.
+    """
+
+    _category: ClassVar[Category] = "application"
+
+    reason: SignatureReason
+    age: float | None = None
+
+    def __str__(self) -> str:
+        age = "" if self.age is None else f" ({self.age:+.0f} s old)"
+        return f"{_SIGNATURE_REASONS[self.reason]}{age}"
+
+
+@define(eq=False, slots=False)
+class EventError(UnlimCallError):
+    """The body of a webhook delivery that is no event.
+
+    Attributes:
+        where: The place in it: `body`, or the name of a field.
+        reason: What was expected there. Never what was found: that may be a phone number.
+    """
+
+    _category: ClassVar[Category] = "application"
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"this is no event, at {self.where}: {self.reason}"
+
+
 def _doubt(error: UnlimCallError) -> str:
     return " (the request may have taken effect)" if error.outcome_unknown else ""

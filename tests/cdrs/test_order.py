@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord, Checkpoint, CheckpointError
-from unlimcall_async.cdrs.checkpoint import Place
-from unlimcall_async.cdrs.instants import moment_of
+from unlimcall_async.cdrs.checkpoint import Cell, FollowCheckpoint, Place, StreamCheckpoint, TailPlace
+from unlimcall_async.cdrs.instants import Range, moment_of
 from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
 
 legs = st.builds(
@@ -61,8 +61,8 @@ def test_a_field_that_the_api_adds_moves_no_place() -> None:
     assert count_behind(after, place_behind(before, 1), newest_first=False) == 1
 
 
-def checkpoint() -> Checkpoint:
-    return Checkpoint(moment_of(0), moment_of(1000), False, place_behind([record(5, 1, src="+14155550100")], 1))
+def checkpoint() -> StreamCheckpoint:
+    return StreamCheckpoint(moment_of(0), moment_of(1000), False, place_behind([record(5, 1, src="+14155550100")], 1))
 
 
 def test_a_checkpoint_is_small_and_holds_no_number() -> None:
@@ -72,18 +72,62 @@ def test_a_checkpoint_is_small_and_holds_no_number() -> None:
     assert "4155550100" not in f"{text} {checkpoint()!r}"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *["", "[]", "3", "null", "{}", "nonsense", '{"version": 1}', '{"version": 1, "kind": "cdrs.stream"}'],
-        checkpoint().to_json().replace('"version": 1', '"version": 2'),
-        checkpoint().to_json().replace("cdrs.stream", "cdrs.follow"),
-        checkpoint().to_json().replace("1970-01-01T00:00:00+00:00", "1970-01-01T00:00:00"),
-        checkpoint().to_json().replace("1970", "19,0"),
-        checkpoint().to_json().replace("5000", '"5000"'),
-        checkpoint().to_json().replace("false", "0"),
+def of_a_follow() -> FollowCheckpoint:
+    cells = Cell(9, None, bytes(24)), Cell(10, 12_000, b"")
+    return FollowCheckpoint(moment_of(0), TailPlace(1000, 9000, 11_000, cells, (Range(9500, 9600),)))
+
+
+def test_a_checkpoint_of_a_follow_is_read_as_it_was_written() -> None:
+    assert Checkpoint.from_json(of_a_follow().to_json()) == of_a_follow()
+    with pytest.raises(CheckpointError, match=r"of 'cdrs\.follow'"):
+        StreamCheckpoint.from_json(of_a_follow().to_json())
+
+
+def changed(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+STREAM, FOLLOW = checkpoint().to_json(), of_a_follow().to_json()
+DAMAGED = [
+    *[
+        "",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        "nonsense",
+        '{"version": 1}',
+        '{"version": 1, "kind": "cdrs.stream"}',
+        "[" * 100_000,
     ],
-)
+    changed(STREAM, '"version": 1', '"version": 2'),
+    changed(STREAM, "cdrs.stream", "cdrs.follow"),
+    changed(STREAM, '"cdrs.stream"', '["cdrs.stream"]'),
+    changed(STREAM, "1970-01-01T00:00:00+00:00", "1970-01-01T00:00:00"),
+    changed(STREAM, "1970", "19,0"),
+    changed(STREAM, "5000", '"5000"'),
+    changed(STREAM, "5000", "true"),
+    changed(STREAM, ", 1]", ", -1]"),
+    changed(STREAM, ", 1]", ", 1, 1]"),
+    changed(STREAM, '"1", ', "1, "),
+    changed(STREAM, "false", "0"),
+    changed(FOLLOW, "1970-01-01T00:00:00+00:00", "1970-01-01T00:00:00"),
+    changed(FOLLOW, '"width": 1000', '"width": 0'),
+    changed(FOLLOW, '"width": 1000', '"width": true'),
+    changed(FOLLOW, "9000", "9000.5"),
+    changed(FOLLOW, "11000", "null"),
+    changed(FOLLOW, "[9, null", "[9.5, null"),
+    changed(FOLLOW, "12000", '"12000"'),
+    changed(FOLLOW, "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAA"),
+    changed(FOLLOW, "AAAAAAAAAAAAAAAA", "*"),
+    changed(FOLLOW, "[9500, 9600]", "[9600, 9500]"),
+    changed(FOLLOW, "[9500, 9600]", "[9500]"),
+    changed(FOLLOW, "[[9500, 9600]]", "7"),
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=lambda text: text[:40])
 def test_what_is_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(CheckpointError) as caught:
         Checkpoint.from_json(text)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from unlimcall_async import CallRecord, Checkpoint, errors
-from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async import CallRecord, errors
+from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
 from unlimcall_async.errors import (
     AccountNotProvisionedError,
     AgentNotFoundError,
@@ -23,6 +23,7 @@ from unlimcall_async.errors import (
     ConflictError,
     DialerRequiredError,
     EngineNotConfiguredError,
+    EventError,
     InvalidInputError,
     InvalidRequestError,
     InvalidTimestampError,
@@ -32,6 +33,7 @@ from unlimcall_async.errors import (
     RequestTimeoutError,
     ResponseError,
     ServerError,
+    SignatureError,
     SuspendedError,
     TransportError,
     UnlimCallError,
@@ -67,6 +69,8 @@ OTHERS: list[tuple[type[UnlimCallError], type[Exception]]] = [
     (RequestTimeoutError, TransportError),
     (ClientClosedError, TransportError),
     (ResponseError, UnlimCallError),
+    (SignatureError, UnlimCallError),
+    (EventError, UnlimCallError),
 ]
 
 
@@ -76,7 +80,7 @@ def api_error(kind: type[APIError], status: int) -> APIError:
 
 
 MOMENT = datetime(2026, 5, 24, tzinfo=UTC)
-CHECKPOINT = Checkpoint(MOMENT, MOMENT, newest_first=False, place=Place(0, "1"))
+CHECKPOINT = StreamCheckpoint(MOMENT, MOMENT, newest_first=False, place=Place(0, "1"))
 EXAMPLES: list[UnlimCallError] = [
     *(api_error(kind, status) for kind, _, status in API_ERRORS),
     APIError(400),
@@ -89,6 +93,9 @@ EXAMPLES: list[UnlimCallError] = [
     ResponseError(200, "calls[0]", window=(MOMENT, MOMENT), resume_after=CHECKPOINT),
     WindowSaturatedError(MOMENT, MOMENT, [CallRecord("1", MOMENT, 1, 1)], CHECKPOINT),
     CheckpointError("this is no checkpoint"),
+    SignatureError("mismatch"),
+    SignatureError("too_old", 90001.0),
+    EventError("body", "expected a JSON object"),
 ]
 every_error = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 

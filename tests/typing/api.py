@@ -15,8 +15,10 @@ from unlimcall_async import (
     AsyncClient,
     Balance,
     CallRecord,
+    CdrFollow,
     CdrPage,
     Checkpoint,
+    FollowStats,
     Hook,
     Identity,
     Progress,
@@ -75,6 +77,16 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         assert_type(stream.checkpoint, Checkpoint)
         assert_type(Checkpoint.from_json(stream.checkpoint.to_json()), Checkpoint)
         client.cdrs.stream(start, settle=timedelta(hours=2), resume=stream.checkpoint)
+        follow = client.cdrs.follow(start, interval=timedelta(seconds=5), lookback=timedelta(hours=1), resume=None)
+        assert_type(follow, CdrFollow)
+        async with follow:
+            async for record in follow:
+                assert_type(record, CallRecord)
+            async for batch in follow.batches():
+                assert_type(batch, list[CallRecord])
+        assert_type(follow.checkpoint, Checkpoint)
+        assert_type(follow.stats, FollowStats)
+        assert_type(follow.stats.lag_s, float)
         raw = await client.request("GET", "/numbers", params={"n": 1}, headers={"X": "y"})
         assert_type(raw, RawResponse)
         assert_type(raw.json(), Any)

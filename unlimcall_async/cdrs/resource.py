@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal, TypeAlias, get_args
 
-from unlimcall_async import _arguments
+from unlimcall_async import _arguments, _clock
 from unlimcall_async._codec import decode_page
-from unlimcall_async.cdrs.checkpoint import Checkpoint
+from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint
+from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stream import CdrStream, Order
 from unlimcall_async.errors import CheckpointError
 from unlimcall_async.http.caller import Caller
@@ -87,8 +88,10 @@ class Cdrs:
             CheckpointError: The checkpoint is of another range or direction.
         """
         _check_options(newest_first, settle, strategy, resume)
+        if resume is not None and not isinstance(resume, StreamCheckpoint):
+            raise CheckpointError("resume is a checkpoint of a follow, not of a stream")
         if end is None:
-            end = datetime.now(UTC) - settle if resume is None else resume.end
+            end = _clock.utc_now() - settle if resume is None else resume.end
         first, last = _arguments.utc("start", start), _arguments.utc("end", end)
         _arguments.window(first, last)
         concurrency = _arguments.whole("concurrency", concurrency)
@@ -98,16 +101,67 @@ class Cdrs:
             raise CheckpointError("resume is a checkpoint of another range or direction")
         return CdrStream(self._caller, order, None if resume is None else resume.place)
 
+    def follow(
+        self,
+        start: datetime,
+        *,
+        interval: timedelta = timedelta(seconds=30),
+        lookback: timedelta = timedelta(hours=2),
+        resume: Checkpoint | None = None,
+    ) -> CdrFollow:
+        """Get all records from `start` on, each once, and wait for more: a stream that does not end.
+
+        First comes the history, in order. Then, at each `interval`, a poll asks for what has come since, and again for the
+        `lookback` before the last poll that succeeded, because a record is written when its call ends but dated by its start; so
+        an outage loses nothing, however long it lasts. Within a poll records are in order.
+
+        Polls take at most half of the rate limit of `/cdrs`; the history, and what an outage longer than `lookback` has left, take
+        all of it. Where `lookback` holds more records than that allows to ask for at each interval, each poll asks for the newest,
+        and for a part of the others in turn: `stats.lag_s` tells what that comes to.
+
+        Nothing is asked before it is iterated.
+
+        Args:
+            start: The start, timezone-aware.
+            interval: From the start of a poll to that of the next.
+            lookback: How long after its start a record may appear: no shorter than the longest call and the time by which this
+                machine's clock is ahead of the API's, together.
+            resume: A checkpoint of a follow from the same start: go on with exactly the rest.
+
+        Raises:
+            ValueError, TypeError: An argument is wrong.
+            CheckpointError: The checkpoint is of another start, or of no follow.
+        """
+        first = _arguments.utc("start", start)
+        _check_span("interval", interval)
+        _check_span("lookback", lookback)
+        if not interval:
+            raise ValueError("interval must be above zero")
+        _check_resume(resume)
+        if resume is not None and not isinstance(resume, FollowCheckpoint):
+            raise CheckpointError("resume is a checkpoint of a stream, not of a follow")
+        if resume is not None and resume.start != first:
+            raise CheckpointError("resume is a checkpoint of a follow from another start")
+        return CdrFollow(self._caller, first, interval, lookback, None if resume is None else resume.place)
+
 
 def _check_options(newest_first: object, settle: object, strategy: object, resume: object) -> None:
     if not isinstance(newest_first, bool):
         raise TypeError(f"newest_first must be a bool, not {type(newest_first).__name__}")
-    if not isinstance(settle, timedelta):
-        raise TypeError(f"settle must be a timedelta, not {type(settle).__name__}")
-    if settle < timedelta(0):
-        raise ValueError("settle must not be negative")
+    _check_span("settle", settle)
     if strategy not in get_args(Strategy):
         raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}")
+    _check_resume(resume)
+
+
+def _check_span(name: str, value: object) -> None:
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
+    if value < timedelta(0):
+        raise ValueError(f"{name} must not be negative")
+
+
+def _check_resume(resume: object) -> None:
     if resume is not None and not isinstance(resume, Checkpoint):
         raise TypeError(
             f"resume must be a Checkpoint, not {type(resume).__name__}; Checkpoint.from_json reads a stored one"

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from functools import partial
 from math import ceil
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from unlimcall_async._codec import decode_page
 from unlimcall_async.cdrs.answer import Answer, RowOutsideError
 from unlimcall_async.cdrs.caps import AnswersCutError
-from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
+from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
+from unlimcall_async.cdrs.iteration import OneAtATime, Turn
 from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
 from unlimcall_async.cdrs.parts import Part, Question, State
 from unlimcall_async.cdrs.planner import Planner
@@ -30,6 +29,7 @@ from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.exchange import Tally
+from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.models import CallRecord, CdrPage
 
@@ -94,13 +94,12 @@ class Order:
     seek: bool
 
 
-@define(eq=False)
-class _Turn:
-    """One iteration: its generator, as long as somebody holds it, and its requests."""
+class _Turn(Turn):
+    """One iteration, and its requests."""
 
-    generator: Callable[[], object | None] = lambda: None
-    tasks: dict[asyncio.Task[None], Question] = field(factory=dict)
-    stopped: bool = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: dict[asyncio.Task[None], Question] = {}
 
     async def stop(self) -> None:
         """End the requests, and wait until they have left."""
@@ -111,7 +110,7 @@ class _Turn:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class CdrStream:
+class CdrStream(OneAtATime[_Turn]):
     """The call records of a range: each once, in order, as an async iterator.
 
     `async for record in stream` gives records, `async for batch in stream.batches()` lists of them; both go on from one position.
@@ -124,10 +123,14 @@ class CdrStream:
         end: The end of the range, which is not part of it.
     """
 
-    def __init__(self, caller: Caller, order: Order, place: Place | None) -> None:
+    def __init__(
+        self, caller: Caller, order: Order, place: Place | None = None, limiter: Limiter | None = None
+    ) -> None:
+        super().__init__(_Turn)
         self.start: datetime = order.start
         self.end: datetime = order.end
         self._caller = caller
+        self._limiter = limiter or caller.limiters.of(CDRS.bucket)
         self._order = order
         self._planner = Planner(
             _left_of(order, place),
@@ -136,7 +139,6 @@ class CdrStream:
             concurrency=order.concurrency,
             seek=order.seek,
         )
-        self._turn: _Turn | None = None
         # The records of the part that is being handed out, in order; how many of them were, and had been when the stream resumed.
         self._block: list[CallRecord] = []
         self._index = self._skipped = 0
@@ -164,12 +166,6 @@ class CdrStream:
         """
         return self._watched(self._iterate_batches)
 
-    def _watched(self, iterate: Callable[[_Turn], AsyncGenerator[Any, None]]) -> AsyncGenerator[Any, None]:
-        turn = _Turn()
-        generator = iterate(turn)
-        turn.generator = weakref.ref(generator)
-        return generator
-
     async def _iterate_records(self, turn: _Turn) -> AsyncGenerator[CallRecord, None]:
         try:
             await self._begin(turn)
@@ -194,41 +190,8 @@ class CdrStream:
         finally:
             await self._finish(turn)
 
-    async def _begin(self, turn: _Turn) -> None:
-        old = self._turn
-        if old is not None and old.generator() is not None:
-            raise RuntimeError("this stream is being iterated already: one iteration at a time")
-        # Claimed before anything is awaited: another iteration may begin meanwhile.
-        self._turn = turn
-        if old is not None:
-            # Left by a bare `break` a moment ago: its generator is gone, and the loop has not got round to closing it.
-            await self._stop(old)
-
-    async def _finish(self, turn: _Turn) -> None:
-        if self._turn is turn:
-            self._turn = None
-            await self._stop(turn)
-
-    async def _stop(self, turn: _Turn) -> None:
-        try:
-            await turn.stop()
-        finally:
-            # Also where a second cancellation cuts this short: what still comes is then ignored.
-            self._planner.forget()
-
-    async def aclose(self) -> None:
-        """End what is under way. To iterate again goes on from the position."""
-        if self._turn is not None:
-            self._turn.stopped = True
-            await self._finish(self._turn)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    def _forget(self) -> None:
+        self._planner.forget()
 
     # --- fetching -----------------------------------------------------------------------------------------------------
 
@@ -259,7 +222,7 @@ class CdrStream:
         So where the rate limit is the bottleneck, the planner decides as late as it can, by all that is known.
         """
         busy = len(turn.tasks)
-        return busy == 0 or (busy < self._order.concurrency and not self._caller.limiters.of(CDRS.bucket).wait())
+        return busy == 0 or (busy < self._order.concurrency and not self._limiter.wait())
 
     def _clear_up(self, turn: _Turn) -> None:
         for task in [task for task in turn.tasks if task.done()]:
@@ -298,7 +261,8 @@ class CdrStream:
         limit = self._order.page_size
         first, last = (timestamp(moment_of(at)) for at in (window.start, window.till))
         params = {"from": first, "till": last, "limit": str(limit)}
-        return await self._caller.fetch(CDRS, partial(decode_page, limit=limit), params=params, tally=self._tally)
+        decode = partial(decode_page, limit=limit)
+        return await self._caller.fetch(CDRS, decode, params=params, tally=self._tally, limiter=self._limiter)
 
     def _told(self, error: ResponseError, question: Question) -> ResponseError:
         error.window = moment_of(question.window.start), moment_of(question.window.till)
@@ -327,7 +291,7 @@ class CdrStream:
     @property
     def checkpoint(self) -> Checkpoint:
         """Everything handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
-        return Checkpoint(self.start, self.end, self._order.newest_first, self._place())
+        return StreamCheckpoint(self.start, self.end, self._order.newest_first, self._place())
 
     def _place(self) -> Place:
         if self._index >= len(self._block):
@@ -339,7 +303,7 @@ class CdrStream:
         return Place(min(max(edge, micros_of(self.start)), micros_of(self.end)))
 
     def _checkpoint_behind(self, part: Part) -> Checkpoint:
-        return Checkpoint(self.start, self.end, self._order.newest_first, self._edge_of(part))
+        return StreamCheckpoint(self.start, self.end, self._order.newest_first, self._edge_of(part))
 
     @property
     def progress(self) -> Progress:

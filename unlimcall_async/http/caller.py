@@ -11,7 +11,7 @@ from yarl import URL
 from unlimcall_async._codec import DecodeError
 from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.exchange import Exchange, Tally
-from unlimcall_async.http.limiter import Limiters
+from unlimcall_async.http.limiter import Limiter, Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy
@@ -75,10 +75,14 @@ class Caller:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         tally: Tally | None = None,
+        limiter: Limiter | None = None,
     ) -> T:
-        """Make one call of a documented endpoint, and give what its answer holds; `tally` takes down what it cost."""
+        """Make one call of a documented endpoint, and give what its answer holds.
+
+        `tally` takes down what it cost; `limiter` is waited for in place of the endpoint's own.
+        """
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
-        answer = await self._send(request, tally or Tally())
+        answer = await self._send(request, tally or Tally(), limiter)
         try:
             return decode(answer.body)
         except DecodeError as error:
@@ -89,9 +93,9 @@ class Caller:
             # Else this frame and the error hold each other until the next collection of garbage.
             del failure
 
-    async def _send(self, request: Request, tally: Tally) -> RawResponse:
+    async def _send(self, request: Request, tally: Tally, limiter: Limiter | None = None) -> RawResponse:
         self.check_open()
-        limiter = self.limiters.of(request.endpoint.bucket)
+        limiter = limiter or self.limiters.of(request.endpoint.bucket)
         call = Exchange(request, self.authorization, self.timeout, self.policy, limiter, tally)
         return await self.pool.run(request, self, call.run)
 

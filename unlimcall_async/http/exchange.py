@@ -6,11 +6,11 @@ import asyncio
 import itertools
 import logging
 import random
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeGuard
 
 from attrs import define, field
 
+from unlimcall_async import _clock
 from unlimcall_async.errors import APIError, NotFoundError, RateLimitedError, UnlimCallError
 from unlimcall_async.http.answers import failure_of
 from unlimcall_async.http.endpoints import DELETE_HOOK
@@ -91,7 +91,7 @@ class Exchange:
             if attempt.unsent:
                 self.limiter.give_back(token_at)
         if isinstance(outcome, RawResponse):
-            return failure_of(self.request, outcome, self.authorization, datetime.now(UTC)) or outcome
+            return failure_of(self.request, outcome, self.authorization, _clock.utc_now()) or outcome
         return outcome
 
     def _log_wait(self) -> None:

@@ -39,9 +39,14 @@ class RateLimits:
 
 
 class Limiter:
-    """One bucket and its queue. Waiters are served in order; one that is cancelled takes no token."""
+    """One bucket and its queue. Waiters are served in order; one that is cancelled takes no token.
+
+    Attributes:
+        limit: What the bucket allows, `None` for anything.
+    """
 
     def __init__(self, limit: RateLimit | None = None) -> None:
+        self.limit: RateLimit | None = limit
         self._bucket = TokenBucket(limit)
         # Only the head of the queue looks at the bucket. The lock is the queue: fair, and safe to be cancelled in.
         self._queue = asyncio.Lock()
@@ -84,6 +89,47 @@ class Limiter:
     def pause(self, seconds: float) -> None:
         """Let nobody through for so many seconds."""
         self._bucket.pause(_now() + seconds)
+
+
+class ShareLimiter(Limiter):
+    """A part of another limiter's tokens, for work that must leave the rest to others.
+
+    Attributes:
+        limit: What the share allows: so much of the whole, and one request at least.
+    """
+
+    def __init__(self, whole: Limiter, share: float) -> None:
+        super().__init__(None if whole.limit is None else _part_of(whole.limit, share))
+        self._whole = whole
+
+    def wait(self) -> float:
+        """Tell how many seconds the head of the queue has to wait, as things stand."""
+        return max(super().wait(), self._whole.wait())
+
+    async def acquire(self, slots: asyncio.Semaphore) -> float:
+        """Wait for a token of the share, and then for one of the whole and a free slot: see `Limiter.acquire`."""
+        async with self._queue:
+            # Only the head of the queue takes tokens of the share, so one that is ready stays so while the whole is waited for.
+            await self._until_ready()
+            taken_at = await self._whole.acquire(slots)
+            self._bucket.take(taken_at)
+            return taken_at
+
+    def give_back(self, taken_at: float) -> None:
+        """Return the token of a request that was never sent."""
+        super().give_back(taken_at)
+        self._whole.give_back(taken_at)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for so many seconds, also not those with a token of the whole."""
+        self._whole.pause(seconds)
+
+
+def _part_of(limit: RateLimit, share: float) -> RateLimit:
+    def part(count: int | None) -> int | None:
+        return None if count is None else max(1, int(count * share))
+
+    return RateLimit(max(1, int(limit.per_minute * share)), part(limit.per_day), part(limit.burst))
 
 
 def _now() -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import accumulate
-from math import ceil, inf, sqrt
+from math import ceil, floor, inf, sqrt
 from random import Random
 from typing import Literal, TypeAlias
 
@@ -48,7 +48,7 @@ class Range:
 
     def within(self, ms: float, otherwise: float) -> int:
         """Return the moment, or one that lies `otherwise` into the range if it is outside."""
-        return int(ms) if self.first <= ms < self.end else self.at(otherwise)
+        return floor(ms) if self.first <= ms < self.end else self.at(otherwise)
 
 
 def picker(weights: Sequence[float], random: Random) -> Callable[[], int]:

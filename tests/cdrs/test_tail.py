@@ -1,0 +1,200 @@
+"""The ground that a follow goes over, without a server and without a clock."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC, datetime
+
+from attrs import define, evolve, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.simulated import record
+from unlimcall_async import CallRecord, Checkpoint
+from unlimcall_async.cdrs.checkpoint import FollowCheckpoint
+from unlimcall_async.cdrs.instants import Range, micros_of
+from unlimcall_async.cdrs.order import in_order
+from unlimcall_async.cdrs.tail import Tail
+
+MINUTE = 60_000
+LOOKBACK = 24 * MINUTE
+START = 1_000 * MINUTE
+
+
+def millis(each: CallRecord) -> int:
+    return micros_of(each.start_time) // 1000
+
+
+def told_again(tail: Tail, lookback: int = LOOKBACK) -> Tail:
+    """Go on in another process."""
+    checkpoint = Checkpoint.from_json(FollowCheckpoint(datetime(2026, 1, 1, tzinfo=UTC), tail.place()).to_json())
+    assert isinstance(checkpoint, FollowCheckpoint)
+    return Tail(checkpoint.place, lookback)
+
+
+@define
+class Ground:
+    """Records with the time at which each appears, and what a follower has of them."""
+
+    written: list[tuple[int, CallRecord]]
+    tail: Tail
+    got: list[CallRecord] = field(factory=list)
+
+    def rows(self, wanted: Range, now: int) -> list[CallRecord]:
+        held = [each for at, each in self.written if at <= now and wanted.start <= millis(each) < wanted.end]
+        return in_order(held, newest_first=False)
+
+    def poll(self, now: int, budget: int | None = None, *, most: int | None = None) -> list[CallRecord]:
+        """Ask what is due, and hand out all that is new, or stop after so many records."""
+        came: list[CallRecord] = []
+        for wanted in self.tail.plan(now, budget):
+            for piece in self.tail.begin(wanted, now):
+                for each in self.tail.fresh(self.rows(piece, now)):
+                    if most is not None and len(came) >= most:
+                        return came
+                    self.tail.take(each)
+                    self.got.append(each)
+                    came.append(each)
+                self.tail.reached(piece.end)
+            self.tail.reached(wanted.end)
+        return came
+
+
+def ground(*written: tuple[int, CallRecord]) -> Ground:
+    return Ground(list(written), Tail.from_start(START, LOOKBACK))
+
+
+late_records = st.lists(
+    st.tuples(
+        st.integers(0, 300 * MINUTE), st.integers(0, LOOKBACK) | st.sampled_from([0, LOOKBACK]), st.integers(1, 3)
+    ),
+    max_size=40,
+)
+polls = st.lists(
+    st.tuples(
+        st.integers(1, 20 * MINUTE) | st.integers(1, 200 * MINUTE), st.none() | st.integers(2, 5), st.integers(0, 6)
+    ),
+    max_size=40,
+)
+
+
+@given(late_records, polls, st.integers(1, 60))
+def test_every_record_comes_once_however_late_and_whenever_the_follower_dies(
+    records: list[tuple[int, int, int]], polls: list[tuple[int, int | None, int]], crowd: int
+) -> None:
+    written = [
+        (START + at + late, record(START + at, number=legs % 2, src=f"{number} {leg}"))
+        for number, (at, late, legs) in enumerate(records * crowd)
+        for leg in range(legs)
+    ]
+    world, now = ground(*written), START
+    for pause, budget, crash in polls:
+        now += pause
+        came = world.poll(now, budget, most=crash if crash < 6 else None)
+        if budget is None:
+            assert came == in_order(came, newest_first=False)
+        open_records = sum(millis(each) >= world.tail.frontier - LOOKBACK / 24 for each in world.got)
+        assert world.tail.held <= open_records
+        if crash < 6:
+            world.tail = told_again(world.tail)
+    end = max([now, *(at for at, _ in written)]) + LOOKBACK
+    world.poll(end)
+    assert Counter(each.src for each in world.got) == Counter(each.src for _, each in written)
+
+
+def test_every_cell_has_its_turn_in_a_crowd() -> None:
+    crowd = [(START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100)]
+    world = ground(*crowd)
+    now = START + 20 * MINUTE
+    world.poll(now)
+    late = record(START + 5 * MINUTE, number=-1)
+    world.written.append((now, late))
+    for number in range(1, 12):
+        came = world.poll(now + number, 6)
+        if late in came:
+            break
+        assert 1 <= len(world.tail.plan(now + number, 6)) <= 2
+    assert late in world.got
+    assert number > 1  # else nothing had to wait, and this test shows nothing
+    assert world.tail.known_until >= now
+
+
+def test_a_poll_takes_all_that_is_open_where_that_is_little() -> None:
+    world = ground((START, record(START)))
+    assert world.tail.plan(START, 2) == []
+    for minutes in (10, 100):
+        now = START + minutes * MINUTE
+        world.poll(now)
+        (wanted,) = world.tail.plan(now + MINUTE, 2)
+        # It reaches back a lookback from the last poll, and at most a cell more.
+        assert max(START, now - LOOKBACK - MINUTE) <= wanted.start <= max(START, now - LOOKBACK)
+        assert wanted.end == now + MINUTE
+    assert world.tail.held == 0
+
+
+def test_what_can_get_no_more_is_not_kept() -> None:
+    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 900 * MINUTE, 1000)))
+    world.poll(START + 1000 * MINUTE, most=30_000)
+    assert world.tail.held <= 60 + 1  # a cell
+    assert world.tail.frontier == START + 30_000 // 60 * MINUTE - MINUTE
+    assert len(told_again(world.tail).place().cells) == 1
+
+
+def test_a_leg_that_comes_later_is_told_from_the_one_that_came() -> None:
+    first, second = record(START, 7, src="first"), record(START, 7, src="second")
+    for legs in ([first, second], [second, first]):
+        world = ground((START, legs[0]), (START + 2, legs[1]))
+        assert world.poll(START + 1) == legs[:1]
+        assert world.poll(START + 3) == legs[1:]
+        assert world.poll(START + 4) == []
+
+
+def test_legs_that_are_alike_are_counted() -> None:
+    world = ground((START, record(START, 7)), (START + 2, record(START, 7)), (START + 2, record(START, 7)))
+    assert [len(world.poll(START + after)) for after in (1, 3, 5)] == [1, 2, 0]
+
+
+def test_a_record_that_is_changed_later_does_not_come_again() -> None:
+    world = ground((START, record(START, 7)))
+    world.poll(START + 1)
+    world.written = [(at, evolve(each, sell_price_cents=34)) for at, each in world.written]
+    assert world.poll(START + 2) == []
+    world.written.append((START + 3, record(START, 7, src="a second leg")))
+    assert len(world.poll(START + 4)) == 1
+
+
+def test_a_hole_is_not_asked_and_holds_nothing_up() -> None:
+    records = [(START + at, record(START + at, number=at)) for at in range(0, 60 * MINUTE, MINUTE)]
+    world = ground(*records)
+    world.poll(START + 5 * MINUTE + 1)
+    hole = Range(START + 2 * MINUTE, START + 10 * MINUTE)
+    world.tail = told_again(Tail(world.tail.without(hole), LOOKBACK))
+    now = START + 60 * MINUTE
+    (wanted,) = world.tail.plan(now, None)
+    assert world.tail.begin(wanted, now) == [Range(wanted.start, hole.start), Range(hole.end, now)]
+    world.poll(now)
+    assert len(world.got) == 60 - 4  # of the eight in the hole, four had come before
+    assert world.tail.holes == []
+    world.poll(now + 1)
+    assert world.tail.edge == now + 1
+
+
+def test_a_clock_that_is_set_back_loses_nothing() -> None:
+    world = ground((START + 50 * MINUTE, record(START + 40 * MINUTE)))
+    world.poll(START + 45 * MINUTE)
+    world.poll(START + 42 * MINUTE)
+    world.poll(START + 70 * MINUTE)
+    assert len(world.got) == 1
+
+
+@given(st.integers(0, 10**6), st.integers(0, 40))
+def test_another_lookback_goes_on_from_a_stored_place(seed: int, minutes: int) -> None:
+    chance = random.Random(seed)
+    starts = sorted(chance.randrange(START, START + 100 * MINUTE) for _ in range(50))
+    world = ground(*((at, record(at, number=number)) for number, at in enumerate(starts)))
+    for now in range(START, START + 100 * MINUTE, 9 * MINUTE):
+        world.poll(now)
+        world.tail = told_again(world.tail, minutes * MINUTE)
+    world.poll(START + 200 * MINUTE)
+    assert len(world.got) == 50

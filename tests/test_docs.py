@@ -46,7 +46,7 @@ async def test_the_scripts_of_the_readme_run(script: str, tmp_path: Path, enviro
 
 
 def test_the_readme_has_scripts() -> None:
-    assert len(SCRIPTS) == 5
+    assert len(SCRIPTS) == 6
 
 
 # What an example needs so that it ends.

@@ -13,7 +13,11 @@ import aiohttp
 import pytest
 
 import unlimcall_async.sandbox
+from unlimcall_async.sandbox import WebhookSettings
 from unlimcall_async.sandbox.__main__ import configured, main
+
+from .receiving import TARGET, Arrival, receiving
+from .support import A_CALL
 
 # The directory that holds the package, for interpreters that are started elsewhere.
 SOURCE = str(Path(unlimcall_async.sandbox.__file__).parents[2])
@@ -61,6 +65,30 @@ async def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> Non
     assert (process.returncode, out, errors) == (0, b"", b"")
 
 
+async def test_it_delivers_what_becomes_of_a_call() -> None:
+    told = asyncio.Event()
+
+    async def note(_: Arrival) -> None:
+        told.set()
+
+    async with receiving() as receiver:
+        receiver.before = note
+        options = ["--deliver-to", f"{TARGET}={receiver.url}", "--call-seconds", "3600", "--speed", "1e9"]
+        async with running("--port", "0", *options) as process:
+            url, token = [await line(process, label) for label in ("url", "token")]
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+                hook = {"event": "call.ended", "target_url": TARGET}
+                async with session.post(f"{url}/hooks", json=hook) as response:
+                    secret = (await response.json())["secret"]
+                async with session.post(f"{url}/calls", json=A_CALL) as response:
+                    call_id = (await response.json())["callId"]
+            await asyncio.wait_for(told.wait(), 30)
+
+    (arrival,) = receiver.arrivals
+    assert arrival.is_signed_with(secret)
+    assert (arrival.json()["callId"], arrival.json()["durationSec"]) == (call_id, 3600)
+
+
 async def test_a_port_that_is_taken_is_told_in_a_line() -> None:
     async with running("--port", "0") as first:
         port = (await line(first, "url")).split(":")[2].split("/")[0]
@@ -80,6 +108,10 @@ async def test_a_port_that_is_taken_is_told_in_a_line() -> None:
         (["--rate-limit", "cdrs"], "invalid literal"),
         (["--rate-limit", "cdrs=0"], "must be at least 1 request per minute"),
         (["--latency", "-1"], "'latency' must be >= 0"),
+        (["--deliver-to", "https://example.com/"], "'https://example.com/' is not HTTPS_URL=LOCAL_URL"),
+        (["--deliver-to", "https://e.com/=http://10.0.0.1/"], "must be an http URL on this machine"),
+        (["--call-seconds", "-1"], "'call_seconds' must be >= 0"),
+        (["--speed", "0"], "'speed' must be > 0"),
     ],
 )
 def test_a_wrong_argument_is_told_in_a_line(
@@ -96,12 +128,20 @@ def test_every_option_arrives() -> None:
     options = "--host ::1 --port 81 --token unl_test_x --order oldest_first --latency 0.5"
     limits = "--rate-limit cdrs=60 --rate-limit me=7"
 
-    sandbox = configured(f"{options} {limits}".split())
+    routes = "--deliver-to https://a.com/?x=1=http://127.0.0.1:1/?y=http: --deliver-to https://b.com=http://[::1]:1/"
+
+    sandbox = configured(f"{options} {limits} {routes} --call-seconds 3 --speed 60".split())
 
     assert sandbox.url == "http://[::1]:81/api/v1"
     assert sandbox.token == "unl_test_x"
     assert (sandbox.settings.order, sandbox.settings.latency) == ("oldest_first", 0.5)
     assert sandbox.settings.rate_limits == {"cdrs": 60, "me": 7}
+    assert sandbox.settings.deliver_to == {
+        "https://a.com/?x=1": "http://127.0.0.1:1/?y=http:",
+        "https://b.com": "http://[::1]:1/",
+    }
+    assert (sandbox.settings.webhooks.call_seconds, sandbox.settings.webhooks.speed) == (3, 60)
+    assert configured([]).settings.webhooks == WebhookSettings()
     assert configured([]).url == "http://127.0.0.1:8080/api/v1"
 
 
@@ -111,4 +151,5 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert all(f"--{option}" in text for option in ("host", "port", "token", "order", "rate-limit", "latency"))
+    options = ("host", "port", "token", "order", "rate-limit", "latency", "deliver-to", "call-seconds", "speed")
+    assert all(f"--{option} " in text for option in options)

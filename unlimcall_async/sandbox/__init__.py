@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlimcall_async.sandbox.account import SCOPES, Account, SandboxAgent
 from unlimcall_async.sandbox.calls import SandboxCall
+from unlimcall_async.sandbox.deliveries import DeliveryAttempt
+from unlimcall_async.sandbox.events import EventType, SandboxEvent, sample_payload
 from unlimcall_async.sandbox.faults import (
     Close,
     Delay,
@@ -25,6 +27,7 @@ from unlimcall_async.sandbox.faults import (
 from unlimcall_async.sandbox.settings import Settings
 from unlimcall_async.sandbox.state import OriginatedCall, ReceivedRequest, Subscription
 from unlimcall_async.sandbox.traffic import TrafficKind, generate_traffic
+from unlimcall_async.sandbox.webhook_settings import Envelope, WebhookSettings
 
 if TYPE_CHECKING:
     from unlimcall_async.sandbox.sandbox import Sandbox
@@ -45,6 +48,9 @@ __all__ = [
     "Account",
     "Close",
     "Delay",
+    "DeliveryAttempt",
+    "Envelope",
+    "EventType",
     "Fault",
     "Garbage",
     "Html",
@@ -58,11 +64,14 @@ __all__ = [
     "Sandbox",
     "SandboxAgent",
     "SandboxCall",
+    "SandboxEvent",
     "Settings",
     "Stall",
     "Status",
     "Subscription",
     "TrafficKind",
     "Truncate",
+    "WebhookSettings",
     "generate_traffic",
+    "sample_payload",
 ]

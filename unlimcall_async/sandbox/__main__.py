@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import cast, get_args
 
 from unlimcall_async.sandbox.sandbox import Sandbox
 from unlimcall_async.sandbox.settings import EndpointName, Order, check_endpoint
+from unlimcall_async.sandbox.webhook_settings import WebhookSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +39,8 @@ def configured(argv: Sequence[str] | None) -> Sandbox:
             order=options.order,
             rate_limits=dict(options.rate_limit),
             latency=options.latency,
+            deliver_to=dict(options.deliver_to),
+            webhooks=WebhookSettings(call_seconds=options.call_seconds, speed=options.speed),
         )
     except ValueError as error:
         parser.error(str(error))
@@ -61,7 +65,29 @@ def _parser() -> argparse.ArgumentParser:
         help="at most N requests per minute to an endpoint, as cdrs=60; may be repeated",
     )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer (default: %(default)s)")
+    _add_webhook_options(parser)
     return parser
+
+
+def _add_webhook_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--deliver-to",
+        type=_route,
+        action="append",
+        default=[],
+        metavar="HTTPS_URL=LOCAL_URL",
+        help="deliver what is subscribed for the one URL to the other, on this machine; may be repeated",
+    )
+    parser.add_argument(
+        "--call-seconds", type=float, metavar="N", help="end each call after N seconds (default: calls do not end)"
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="let calls and the waits between deliveries pass N times as fast (default: %(default)s)",
+    )
 
 
 def _rate_limit(text: str) -> tuple[EndpointName, int]:
@@ -71,6 +97,14 @@ def _rate_limit(text: str) -> tuple[EndpointName, int]:
         return cast("EndpointName", name), int(per_minute)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _route(text: str) -> tuple[str, str]:
+    # Either URL may have `=` in its query; the second begins behind the first one that could be meant.
+    match = re.fullmatch(r"(https:.*?)=(http:.*)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HTTPS_URL=LOCAL_URL")
+    return match[1], match[2]
 
 
 async def _serve(sandbox: Sandbox) -> None:

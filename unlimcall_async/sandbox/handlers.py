@@ -118,8 +118,11 @@ def _create_call(state: State, admitted: Admitted) -> Answer:
         from_number=wanted.from_number,
         metadata=wanted.metadata,
         received_at=admitted.now,
+        placed_at=admitted.utc,
     )
     state.originated.append(call)
+    state.ongoing[call.call_id] = call
+    state.placed(call)
     return json_answer({"callId": call.call_id, "status": "queued"})
 
 

@@ -1,13 +1,17 @@
 """The sandbox as a user holds it: a façade over the account, the server and the fault schedule."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from unlimcall_async.sandbox.account import DEFAULT_AGENTS, DEFAULT_TOKEN, SCOPES, Account, SandboxAgent
 from unlimcall_async.sandbox.api import Api
 from unlimcall_async.sandbox.calls import SandboxCall
+from unlimcall_async.sandbox.courier import Courier
+from unlimcall_async.sandbox.deliveries import DeliveryAttempt
+from unlimcall_async.sandbox.events import EventType, SandboxEvent
 from unlimcall_async.sandbox.faults import Fault, Injection
 from unlimcall_async.sandbox.routing import BASE_PATH
 from unlimcall_async.sandbox.server import Server
@@ -21,6 +25,8 @@ from unlimcall_async.sandbox.settings import (
     Settings,
 )
 from unlimcall_async.sandbox.state import OriginatedCall, ReceivedRequest, State, Subscription
+from unlimcall_async.sandbox.switchboard import Switchboard
+from unlimcall_async.sandbox.webhook_settings import WebhookSettings
 
 __all__ = ["Sandbox"]
 
@@ -34,10 +40,11 @@ class Sandbox:
 
     Attributes:
         account: The customer's data and states.
-        settings: What the reference leaves open, limits, latency.
+        settings: What the reference leaves open, limits, latency, webhooks.
         token: A token with every scope.
         requests: Everything that reached the server, in order of receipt.
         originated: Every call that `POST /calls` placed.
+        deliveries: Every attempt to deliver an event, in the order in which they were sent.
     """
 
     account: Account
@@ -45,6 +52,7 @@ class Sandbox:
     token: str
     requests: list[ReceivedRequest]
     originated: list[OriginatedCall]
+    deliveries: list[DeliveryAttempt]
 
     def __init__(
         self,
@@ -79,6 +87,8 @@ class Sandbox:
         retry_after: RetryAfter | None = "seconds",
         latency: float = 0.0,
         error_shape: ErrorShape = "flat",
+        deliver_to: Mapping[str, str] | None = None,
+        webhooks: WebhookSettings | None = None,
     ) -> None:
         self.account = Account(
             company_name=company_name,
@@ -110,12 +120,18 @@ class Sandbox:
             retry_after=retry_after,
             latency=latency,
             error_shape=error_shape,
+            deliver_to=deliver_to or {},
+            webhooks=webhooks or WebhookSettings(),
         )
         self._state = State(self.account, self.settings)
+        self._courier = Courier(self._state)
+        self._switchboard = Switchboard(self._state, self._courier)
+        self._state.placed = self._switchboard.placed
         self._server = Server(Api(self._state), host=host, port=port)
         self.token = self.add_token(SCOPES, token or DEFAULT_TOKEN)
         self.requests = self._server.requests
         self.originated = self._state.originated
+        self.deliveries = self._courier.attempts
 
     def __repr__(self) -> str:
         running = f"running on {self.url}" if self._server.running else "stopped"
@@ -135,8 +151,14 @@ class Sandbox:
         await self._server.start()
 
     async def stop(self) -> None:
-        """Close the port and cut the requests in flight; stopping twice is fine."""
-        await self._server.stop()
+        """Close the port, cut the requests in flight and give up the deliveries under way; stopping twice is fine.
+
+        A call that would have ended by itself goes on until `end_call`, also after another `start()`.
+        """
+        try:
+            await self._server.stop()
+        finally:
+            await self._courier.stop()
 
     @property
     def url(self) -> str:
@@ -167,6 +189,52 @@ class Sandbox:
     def hooks(self) -> Mapping[str, Subscription]:
         """The webhook subscriptions by id, with the disabled ones."""
         return MappingProxyType(self._state.hooks)
+
+    def deliver(
+        self,
+        event: EventType,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        event_id: str | None = None,
+        occurred_at: datetime | None = None,
+    ) -> SandboxEvent:
+        """Begin to deliver an event to every enabled subscription for it (reference, "Webhooks"); return the event.
+
+        Args:
+            event: One of the five types.
+            payload: All its fields; the default is `sample_payload(event)`.
+            event_id: Its id, where the event is one that was delivered before; the default is a new one.
+            occurred_at: Aware; the default is now.
+
+        Raises:
+            ValueError: An argument is not as above, or the payload is not JSON.
+            RuntimeError: The sandbox is stopped.
+        """
+        self._require_running()
+        return self._switchboard.announce(event, payload, event_id, occurred_at)
+
+    def end_call(self, call_id: str, *, duration: int = 81, **fields: Any) -> SandboxEvent:
+        """End a call that `POST /calls` placed: write its record, and begin to deliver `call.ended`; return the event.
+
+        Args:
+            call_id: The `callId` of the answer.
+            duration: Whole seconds that the call has lasted.
+            fields: Payload fields by the names of the reference, as `dispositionCode`, in place of made-up ones.
+
+        Raises:
+            ValueError: There is no such call, or it has ended; `duration` is negative; a field is not JSON.
+            RuntimeError: The sandbox is stopped.
+        """
+        self._require_running()
+        return self._switchboard.end(call_id, duration, fields)
+
+    async def delivered(self) -> None:
+        """Wait until nothing is under way: no delivery, no retry to come, no call that ends by itself."""
+        await self._courier.idle()
+
+    def _require_running(self) -> None:
+        if not self._server.running:
+            raise RuntimeError("the sandbox is stopped, so it delivers nothing")
 
     def inject(
         self, fault: Fault, endpoint: EndpointName | None = None, times: int | None = 1, skip: int = 0

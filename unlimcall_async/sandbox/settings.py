@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args
 from attrs import Attribute, define, field
 from attrs.validators import ge, gt, in_, instance_of
 
+from unlimcall_async.sandbox.targets import routes
+from unlimcall_async.sandbox.webhook_settings import WebhookSettings
+
 __all__ = ["Count", "EndpointName", "ErrorShape", "Order", "Resolution", "RetryAfter", "Settings", "check_endpoint"]
 
 EndpointName = Literal["me", "balance", "cdrs", "agents", "calls", "hooks"]
@@ -51,6 +54,9 @@ class Settings:
         retry_after: Form of the `Retry-After` header of a 429; `None` leaves it out.
         latency: Seconds between processing a request and answering it.
         error_shape: Shape of every error body.
+        deliver_to: For https URLs that are subscribed, an http URL on this machine that gets what is sent to them.
+            Nothing is ever sent elsewhere: what has no receiver here is logged with the error "no route".
+        webhooks: How calls end and how events are delivered.
     """
 
     order: Order = field(validator=in_(get_args(Order)))
@@ -64,3 +70,5 @@ class Settings:
     retry_after: RetryAfter | None = field(validator=in_((*get_args(RetryAfter), None)))
     latency: float = field(validator=ge(0))
     error_shape: ErrorShape = field(validator=in_(get_args(ErrorShape)))
+    deliver_to: Mapping[str, str] = field(converter=routes)
+    webhooks: WebhookSettings = field(validator=instance_of(WebhookSettings))

@@ -1,6 +1,7 @@
 """Everything the sandbox knows at one moment: the account, its data, and what was asked of it.  No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import define, field, frozen
@@ -48,6 +49,7 @@ class OriginatedCall:
         from_number: Caller-ID override, E.164.
         metadata: Annotations of the request.
         received_at: When it was placed, in seconds of the event loop's clock.
+        placed_at: The same moment by the calendar, aware.
     """
 
     call_id: str
@@ -56,18 +58,20 @@ class OriginatedCall:
     from_number: str | None
     metadata: Mapping[str, Any] | None
     received_at: float
+    placed_at: datetime
 
 
 @frozen
 class Subscription:
-    """A webhook subscription.  Deleting disables it (reference: "Soft-delete").
+    """A webhook subscription.  Deleting disables it (reference: "Soft-delete"), and so do 10 failures in a row.
 
     Attributes:
         id: UUID v4.
         event: The event type subscribed to.
         target_url: Where deliveries go.
         secret: Signing secret, with its `whsec_` prefix.
-        enabled: False once it has been deleted.
+        enabled: False once it has been deleted or has failed too often; it then gets nothing more.
+        failures: How many attempts have failed since the last that was answered with a 2xx.
     """
 
     id: str
@@ -75,6 +79,11 @@ class Subscription:
     target_url: str
     secret: str = field(repr=False)
     enabled: bool = True
+    failures: int = 0
+
+
+def _nobody(_: OriginatedCall) -> None:
+    """Take no note of a call."""
 
 
 @define(eq=False)
@@ -87,6 +96,8 @@ class State:
         tokens: Who may ask.
         calls: The call detail records.
         originated: Every call placed, in order.
+        ongoing: Those of them that have not ended, by id.
+        placed: Who is told of each call when it is placed.
         hooks: Every subscription by id, disabled ones included.
     """
 
@@ -95,4 +106,6 @@ class State:
     tokens: Tokens = field(factory=Tokens)
     calls: CallStore = field(factory=CallStore)
     originated: list[OriginatedCall] = field(factory=list)
+    ongoing: dict[str, OriginatedCall] = field(factory=dict)
+    placed: Callable[[OriginatedCall], None] = _nobody
     hooks: dict[str, Subscription] = field(factory=dict)

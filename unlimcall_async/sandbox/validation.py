@@ -8,16 +8,16 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from unlimcall_async.sandbox.answers import RefusedError
 from unlimcall_async.sandbox.calls import epoch_ms
+from unlimcall_async.sandbox.events import EVENTS
+from unlimcall_async.sandbox.targets import is_target
 
 __all__ = ["CallRequest", "CdrQuery", "HookRequest", "call_request", "cdr_query", "hook_id", "hook_request"]
 
-EVENTS = ("call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed")
 MAX_LIMIT = 1000
 
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -31,7 +31,6 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMERIC = re.compile(r"[0-9]+")
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 
 
 @frozen
@@ -127,7 +126,7 @@ def hook_request(body: bytes) -> HookRequest:
     event, target_url = fields.get("event"), fields.get("target_url")
     if event not in EVENTS:
         _invalid(f"`event` must be one of {', '.join(EVENTS)}.")
-    if not isinstance(target_url, str) or not _is_https(target_url):
+    if not isinstance(target_url, str) or not is_target(target_url):
         _invalid("`target_url` must be an https URL of at most 512 characters.")
     return HookRequest(str(event), target_url)
 
@@ -137,17 +136,6 @@ def hook_id(text: str) -> str:
     if not _UUID.fullmatch(text):
         _invalid("`id` is not a UUID.")
     return text.lower()
-
-
-def _is_https(url: str) -> bool:
-    # urlsplit drops some control characters silently, so they are looked for first.
-    if len(url) > 512 or _CONTROL_OR_SPACE.search(url):
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme == "https" and bool(parts.hostname)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

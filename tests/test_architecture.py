@@ -38,6 +38,12 @@ LAYERS: list[set[str]] = [
     {"webhooks.tracker"},
     {"webhooks"},
     {""},
+    {"operations._arguments", "operations.numbering", "operations.reading", "operations.shares"},
+    {"operations.caller_ids", "operations.failures", "operations.spending"},
+    {"operations.carrier", "operations.health", "operations.pool_state"},
+    {"operations.credit", "operations.pool"},
+    {"operations.credit_watch"},
+    {"operations"},
 ]
 PURE = {
     "_arguments",
@@ -65,6 +71,18 @@ PURE = {
     "cdrs.planner",
     "cdrs.seams",
     "cdrs.tail",
+    "operations._arguments",
+    "operations.caller_ids",
+    "operations.carrier",
+    "operations.credit",
+    "operations.failures",
+    "operations.health",
+    "operations.numbering",
+    "operations.pool",
+    "operations.pool_state",
+    "operations.reading",
+    "operations.shares",
+    "operations.spending",
     "webhooks.answers",
     "webhooks.events",
     "webhooks.signature",
@@ -113,7 +131,9 @@ def own_imports(path: Path) -> set[str]:
         if name.startswith("unlimcall")
     }
     known = {name for name, _ in modules()}
-    return names & known - {"", "http", "cdrs"}
+    # Its modules name their package to import from it what is named after a module.
+    packages = {"", "http", "cdrs"} | ({"operations"} if path.parent.name == "operations" else set())
+    return names & known - packages
 
 
 CLIENT_MODULES = [(name, path) for name, path in modules() if name.split(".")[0] not in {"sandbox", "cli", "__main__"}]
@@ -164,6 +184,12 @@ def test_the_command_uses_the_public_package_only() -> None:
     for name, path in modules():
         if name.split(".")[0] == "cli":
             assert {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}} == set(), name
+
+
+def test_operations_use_the_public_package_only() -> None:
+    for name, path in modules():
+        if name.split(".")[0] == "operations":
+            assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} == set(), name
 
 
 def test_modules_stay_small() -> None:

@@ -16,7 +16,12 @@ from unlimcall_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SCRIPTS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+SCRIPTS = [
+    pytest.param(script, id=f"{name} {number}")
+    for name, page in PAGES.items()
+    for number, script in enumerate(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL), 1)
+]
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ async def run(*command: str, cwd: Path, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-async def test_the_scripts_of_the_readme_run(script: str, tmp_path: Path, environment: dict[str, str]) -> None:
+async def test_the_scripts_of_the_pages_run(script: str, tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "test_it.py").write_text(script)
     if "def test_" in script:  # not with -W error: pytest-asyncio warns where it is not configured
         printed = await run("-m", "pytest", "-q", "test_it.py", cwd=tmp_path, environment=environment)
@@ -45,8 +50,8 @@ async def test_the_scripts_of_the_readme_run(script: str, tmp_path: Path, enviro
         await run("-W", "error", "test_it.py", cwd=tmp_path, environment=environment)
 
 
-def test_the_readme_has_scripts() -> None:
-    assert len(SCRIPTS) == 6
+def test_the_pages_have_scripts() -> None:
+    assert len(SCRIPTS) >= 7
 
 
 # What an example needs so that it ends.

@@ -1,0 +1,82 @@
+"""The operations, used as users use them, for the type checkers: this file is checked, not run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import assert_type
+
+from unlimcall_async import AsyncClient, Balance, CallRecord
+from unlimcall_async.operations import (
+    AlertState,
+    CallerId,
+    CallerIdHealth,
+    CallerIdPool,
+    CarrierAlert,
+    CarrierMonitor,
+    CreditAlert,
+    CreditKind,
+    CreditMonitor,
+    CreditWatch,
+    NoCallerIdError,
+    NumberHealth,
+    Place,
+    Share,
+    Spend,
+    SpendTally,
+    Step,
+    Verdict,
+    available_credit,
+    place_of,
+)
+
+
+async def caller_ids(source: AsyncIterator[CallerId], now: datetime) -> None:
+    pool = CallerIdPool([CallerId("+12", "US", campaign=None)], fallback=("country", "any"))
+    assert_type(pool.fallback, tuple[Step, ...])
+    await pool.fill(source)
+    pool.burn("+12")
+    pool.burn("+12", until=now)
+    try:
+        assert_type(pool.select("+12", campaign="spring", now=now), CallerId)
+    except NoCallerIdError as error:
+        assert_type(error.free_at, datetime | None)
+    assert_type(pool.numbers[0].country, str | None)
+    assert_type(pool.burned(now=now), dict[str, datetime | None])
+    assert_type(CallerIdPool.from_json(pool.to_json(), fallback=["region"]), CallerIdPool)
+    assert_type(place_of("+12"), Place)
+
+
+async def health(client: AsyncClient, numbers: list[CallerId], now: datetime) -> None:
+    watched = CallerIdHealth(numbers, minimum=50, short_seconds=3, margin=0.5)
+    await watched.read(client.cdrs.stream(now))
+    for number in watched.report():
+        assert_type(number, NumberHealth)
+        assert_type(number.answered, Share)
+        assert_type(number.answered.rate, float | None)
+        assert_type(number.verdict, Verdict)
+
+
+async def carrier(client: AsyncClient, now: datetime, record: CallRecord) -> None:
+    monitor = CarrierMonitor(span=timedelta(hours=2), failed={"FAILED"})
+    CarrierMonitor(failed=lambda each: each.billsec == 0)
+    assert_type(monitor.add(record), list[CarrierAlert])
+    async for alert in monitor.watch(client.cdrs.follow(now)):
+        assert_type(alert, CarrierAlert)
+        assert_type(alert.state, AlertState)
+        assert_type(alert.country, str | None)
+    assert_type(monitor.countries, dict[str, Share])
+
+
+async def credit(client: AsyncClient, balance: Balance, now: datetime, record: CallRecord) -> None:
+    monitor = CreditMonitor(Decimal(25), "USD", ahead=None)
+    tally = SpendTally(timedelta(hours=1))
+    tally.add(record)
+    assert_type(monitor.note(balance, at=now, spend=tally.spend), list[CreditAlert])
+    assert_type(tally.spend.per_hour("USD"), Decimal)
+    assert_type(available_credit(balance), Decimal)
+    async for alert in CreditWatch(client, monitor, interval=timedelta(minutes=5)):
+        assert_type(alert, CreditAlert)
+        assert_type(alert.kind, CreditKind)
+        assert_type(alert.spend, Spend | None)

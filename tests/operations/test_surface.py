@@ -1,0 +1,36 @@
+"""The public names of the operations."""
+
+from __future__ import annotations
+
+import inspect
+
+import attrs
+import pytest
+
+from unlimcall_async import operations
+
+SUBMODULES = {
+    *("caller_ids", "carrier", "credit", "credit_watch", "failures", "health", "numbering", "pool", "pool_state"),
+    *("reading", "shares", "spending"),
+}
+FROZEN = ("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend")
+
+
+def test_nothing_public_is_left_out_of_all() -> None:
+    assert {name for name in vars(operations) if name[0] not in "_@"} - SUBMODULES == set(operations.__all__)
+
+
+def test_everything_that_can_be_documented_is() -> None:
+    for name in operations.__all__:
+        value = getattr(operations, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__doc__, name
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_values_are_frozen_and_slotted(name: str) -> None:
+    model = getattr(operations, name)
+    assert "__slots__" in vars(model)
+    sample = object.__new__(model)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(sample, attrs.fields(model)[0].name, 1)

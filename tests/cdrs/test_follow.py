@@ -201,6 +201,25 @@ async def test_closing_it_between_two_records_ends_the_iteration(sandbox: Sandbo
     assert await some(follow, 3) == ["2", "3", "4"]
 
 
+@pytest.mark.parametrize("view", ["records", "batches"])
+async def test_what_closing_left_behind_disturbs_no_later_iteration(
+    sandbox: Sandbox, client: AsyncClient, view: str
+) -> None:
+    sandbox.add_calls([a_call(START + timedelta(seconds=number), number) for number in range(10)])
+    follow = client.cdrs.follow(START, lookback=MINUTE)
+    closed = aiter(follow) if view == "records" else follow.batches()
+    for _ in range(10 if view == "records" else 1):
+        await anext(closed)
+    await follow.aclose()
+    tomorrow(a_call(now() - 30 * timedelta(seconds=1), "late"), 1, sandbox)
+    sandbox.settings.latency = 5
+    task = asyncio.create_task(some(follow, 1))
+    await asyncio.sleep(1)
+    with pytest.raises(StopAsyncIteration):  # it ends, while the other one waits for an answer
+        await anext(closed)
+    assert await task == ["late"]
+
+
 async def test_leaving_it_leaves_nothing_behind(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(history())
     before = asyncio.all_tasks()
@@ -258,6 +277,16 @@ async def test_a_daily_limit_is_spread_over_the_day(sandbox: Sandbox) -> None:
         tomorrow(a_call(now(), "x"), 3600, sandbox)
         await some(follow, 1)
     assert follow.stats.requests == pytest.approx(3600 / 86_400 * 500, abs=2)
+
+
+async def test_a_limit_below_a_poll_an_interval_is_shared_too(sandbox: Sandbox) -> None:
+    limits = RateLimits(cdrs=RateLimit(60, per_day=1000))
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=limits) as client:
+        # Between polls the share leaves 173 s: more than this lookback and two intervals.
+        follow = client.cdrs.follow(now(), lookback=MINUTE)
+        tomorrow(a_call(now() + 6 * HOUR, "x"), 6 * 3600 + 1, sandbox)
+        await some(follow, 1)
+    assert follow.stats.requests == pytest.approx(6 / 24 * 500, abs=2)
 
 
 async def test_a_saturated_instant_can_be_left_out(sandbox: Sandbox, client: AsyncClient) -> None:
@@ -350,3 +379,17 @@ async def test_two_busy_days_with_crashes_an_outage_faults_and_late_records() ->
     await week.run()
     assert week.faults() == []
     assert week.failed > 0
+
+
+async def test_several_follows_of_a_client_share_the_share(sandbox: Sandbox) -> None:
+    limits = RateLimits(cdrs=RateLimit(20))
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=limits) as client:
+        follows = [client.cdrs.follow(now(), interval=timedelta(seconds=1)) for _ in range(3)]
+        tasks = [asyncio.create_task(some(follow, 1)) for follow in follows]
+        await asyncio.sleep(600)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    times = [request.received_at for request in sandbox.requests]
+    assert max(sum(at <= other < at + 60 for other in times) for at in times) == 10
+    assert len(times) == pytest.approx(100, abs=5)

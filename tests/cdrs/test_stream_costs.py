@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -89,3 +90,15 @@ async def test_an_empty_range_takes_a_request_for_31_days(
     assert [record async for record in stream] == []
     assert stream.stats.min_requests == least
     assert least <= stream.stats.requests == len(sandbox.requests) <= least + 1
+
+
+async def test_no_batch_is_empty_or_large_or_cuts_an_instant(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.add_calls(generate_traffic(20_000, start=START, end=START + timedelta(days=2), kind="ties"))
+    batches = [batch async for batch in client.cdrs.stream(START, END).batches()]
+    assert sum(map(len, batches)) == 20_000
+    assert all(batches)
+    assert max(map(len, batches)) < 2000
+    for before, after in pairwise(batches):
+        assert before[-1].start_time < after[0].start_time
+    ties = sum(one.start_time == other.start_time for batch in batches for one, other in pairwise(batch))
+    assert ties > 1000  # else there is nothing to cut

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord, Checkpoint
-from unlimcall_async.cdrs.checkpoint import FollowCheckpoint
+from unlimcall_async.cdrs.checkpoint import FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.instants import Range, micros_of
 from unlimcall_async.cdrs.order import in_order
 from unlimcall_async.cdrs.tail import Tail
@@ -120,6 +120,16 @@ def test_every_cell_has_its_turn_in_a_crowd() -> None:
     assert world.tail.known_until >= now
 
 
+def test_a_poll_in_a_crowd_keeps_to_its_budget_and_half_of_it_for_the_newest() -> None:
+    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100)))
+    now, budget = START + 20 * MINUTE, 12
+    world.poll(now)
+    older, newest = world.tail.plan(now + 1, budget)
+    pages = budget / 2  # each page that is expected costs two requests, where the server does not sort
+    assert 0 < len(world.rows(newest, now)) <= pages / 2 * 900
+    assert 0 < len(world.rows(older, now)) + len(world.rows(newest, now)) <= pages * 900
+
+
 def test_a_poll_takes_all_that_is_open_where_that_is_little() -> None:
     world = ground((START, record(START)))
     assert world.tail.plan(START, 2) == []
@@ -178,6 +188,23 @@ def test_a_hole_is_not_asked_and_holds_nothing_up() -> None:
     assert world.tail.holes == []
     world.poll(now + 1)
     assert world.tail.edge == now + 1
+
+
+def test_a_hole_hides_nothing_that_lies_beside_it() -> None:
+    holes = Range(START + 50 * MINUTE, START + 60 * MINUTE), Range(START + 5 * MINUTE, START + 10 * MINUTE)
+    tail, now = Tail(TailPlace(MINUTE, START, START, holes=holes), LOOKBACK), START + 70 * MINUTE
+    later, sooner = holes
+    # A poll may ask for an older slice alone: the hole behind it must not swallow the slice.
+    assert tail.begin(Range(START, sooner.start), now) == [Range(START, sooner.start)]
+    assert tail.begin(Range(sooner.end, later.start), now) == [Range(sooner.end, later.start)]
+    assert tail.begin(Range(START, now), now) == [
+        Range(START, sooner.start),
+        Range(sooner.end, later.start),
+        Range(later.end, now),
+    ]
+    within = Range(later.start + MINUTE, later.start + 2 * MINUTE)
+    tail = Tail(TailPlace(MINUTE, START, START, holes=(later, within)), LOOKBACK)
+    assert tail.begin(Range(later.start, now), now) == [Range(later.end, now)]
 
 
 def test_a_clock_that_is_set_back_loses_nothing() -> None:

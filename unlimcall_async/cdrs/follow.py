@@ -24,7 +24,7 @@ from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
-from unlimcall_async.http.limiter import Limiter, ShareLimiter
+from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.models import CallRecord
 
 # The share of the rate limit that polls may take; the rest is left to others that use the client.
@@ -102,7 +102,9 @@ class CdrFollow(OneAtATime[_Turn]):
         first = micros_of(start) // 1000
         self._tail = Tail.from_start(first, self._lookback) if place is None else Tail(place, self._lookback)
         self._whole = caller.limiters.of(CDRS.bucket)
-        self._share = ShareLimiter(self._whole, SHARE)
+        self._share = caller.limiters.share_of("cdrs", SHARE)
+        # From the start of the last poll to that of the next, as planned: the share may not allow for one at each interval.
+        self._pause = max(self._interval, _pace(self._share))
         self._polls = self._records = self._new = 0
         # Of the streams that are done with, and the one that is not.
         self._requests = self._rows = self._full_pages = self._retries = 0
@@ -174,11 +176,12 @@ class CdrFollow(OneAtATime[_Turn]):
                     return
             self._polls += 1
             spent = self._requests - asked if limiter is self._share else 0
-            await turn.wait_until(began + max(self._interval, spent * pace))
+            self._pause = max(self._interval, spent * pace)
+            await turn.wait_until(began + self._pause)
 
     def _limiter(self, now: int) -> Limiter:
         """Give all of the limit to the history, and to what an outage has left; polls have their share of it."""
-        late = now - self._tail.edge > self._lookback + 2000 * self._interval
+        late = now - self._tail.edge > self._lookback + 2000 * self._pause
         return self._whole if late else self._share
 
     async def _ask(
@@ -207,6 +210,8 @@ class CdrFollow(OneAtATime[_Turn]):
                     self._new += len(fresh)
                     if fresh:
                         yield fresh
+                    if turn.stopped:  # and the tail may be in another iteration's hands
+                        return
                     self._tail.reached(_reached_by(stream))
         except (WindowSaturatedError, ResponseError) as error:
             self._offer_the_rest(error, _reached_by(stream))

@@ -115,9 +115,10 @@ class Cdrs:
         `lookback` before the last poll that succeeded, because a record is written when its call ends but dated by its start; so
         an outage loses nothing, however long it lasts. Within a poll records are in order.
 
-        Polls take at most half of the rate limit of `/cdrs`; the history, and what an outage longer than `lookback` has left, take
-        all of it. Where `lookback` holds more records than that allows to ask for at each interval, each poll asks for the newest,
-        and for a part of the others in turn: `stats.lag_s` tells what that comes to.
+        The polls of a client take at most half of its rate limit of `/cdrs`, and one request a minute at least; the history, and
+        what an outage longer than `lookback` has left, take all of it. Where `lookback` holds more records than half of the limit
+        allows to ask for at each interval, each poll asks for the newest, and for a part of the others in turn: `stats.lag_s`
+        tells what that comes to.
 
         Nothing is asked before it is iterated.
 

@@ -167,8 +167,8 @@ class Tail:
         self._taken = None
         pieces = []
         at = wanted.start
-        for hole in sorted(self.holes):
-            if at < hole.start < wanted.end:
+        for hole in sorted(hole for hole in self.holes if hole.start < wanted.end):
+            if at < hole.start:
                 pieces.append(Range(at, hole.start))
             at = max(at, hole.end)
         return [*pieces, Range(at, wanted.end)] if at < wanted.end else pieces

@@ -141,7 +141,14 @@ class Limiters:
 
     def __init__(self, limits: RateLimits) -> None:
         self._by_name = {attribute.name: Limiter(getattr(limits, attribute.name)) for attribute in fields(RateLimits)}
+        self._shares: dict[tuple[BucketName, float], ShareLimiter] = {}
 
     def of(self, bucket: BucketName | None) -> Limiter:
         """Give the queue of an endpoint. For a path that is no endpoint's, an open one that serves a single call."""
         return Limiter() if bucket is None else self._by_name[bucket]
+
+    def share_of(self, bucket: BucketName, share: float) -> Limiter:
+        """Give the queue of all that keeps to a share of an endpoint's limit, together."""
+        if (bucket, share) not in self._shares:
+            self._shares[bucket, share] = ShareLimiter(self._by_name[bucket], share)
+        return self._shares[bucket, share]

@@ -20,3 +20,9 @@ def test_requests_are_counted_and_every_pull_is_compared() -> None:
     assert done.returncode == 0, done.stderr
     assert "Every pull gave exactly the records." in done.stdout
     assert "sparse" in done.stdout
+
+
+def test_the_price_of_a_verification_is_told() -> None:
+    done = run("benchmarks/webhooks.py", "--rounds", "3")
+    assert done.returncode == 0, done.stderr
+    assert "verify" in done.stdout

@@ -32,6 +32,17 @@ from unlimcall_async import (
     UnlimCallError,
     WindowSaturatedError,
 )
+from unlimcall_async.webhooks import (
+    CallEnded,
+    CallTracker,
+    Event,
+    SQLiteStore,
+    WebhookReceiver,
+    parse_event,
+    receive,
+    sign,
+    verify,
+)
 
 
 def alert(error: UnlimCallError) -> None:
@@ -101,3 +112,25 @@ def errors(error: UnlimCallError) -> None:
         assert_type(error.resume_after, Checkpoint | None)
     if isinstance(error, WindowSaturatedError):
         assert_type(error.seen, Sequence[CallRecord])
+
+
+async def webhooks(body: bytes, header: str | None) -> None:
+    assert_type(verify(body, header, ["whsec_a", "whsec_b"], tolerance=300, now=1.0), None)
+    assert_type(sign(body, "whsec_a", 1), str)
+    assert_type(parse_event(body), Event)
+    assert_type(receive(body, header, "whsec_a"), Event)
+    async with SQLiteStore("seen.db") as store:
+        receiver = WebhookReceiver("whsec_a", store=store)
+
+        @receiver.on(CallEnded)
+        async def ended(event: CallEnded) -> None:
+            assert_type(event.call_id, str | None)
+            assert_type(event.duration_sec, float | None)
+
+        @receiver.on(Event)
+        def anything(event: Event) -> None:
+            assert_type(event.occurred_at, datetime | None)
+
+        assert_type(await receiver.handle(body, {"X-Unlimcall-Signature": "t=1"}), tuple[int, bytes])
+        tracker = CallTracker(receiver)
+        assert_type(await tracker.ended("id", timeout=3), CallEnded)

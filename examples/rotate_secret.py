@@ -1,0 +1,75 @@
+"""Replace a signing secret while events keep coming, without losing one.
+
+    python examples/rotate_secret.py
+
+A secret belongs to a hook and cannot be changed, so a second hook for the same event and target takes the place of the first. For
+a while both deliver each event, and the receiver handles it once. It runs against the sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from aiohttp import web
+
+from unlimcall_async import AsyncClient, Hook
+from unlimcall_async.sandbox import Sandbox, WebhookSettings
+from unlimcall_async.webhooks import DispositionSet, WebhookReceiver
+
+TARGET = "https://app.example/hooks/unlimcall"
+
+
+async def replace(old: Hook, client: AsyncClient, receiver: WebhookReceiver, overlap: float) -> Hook:
+    """Put a new hook in the place of the old one."""
+    # A first delivery may be here before the answer that holds its secret. It is asked to come again, instead of being refused.
+    with receiver.rotating():
+        new = await client.hooks.create(event=old.event, target_url=TARGET)
+        receiver.add_secret(new.secret)
+    # From now on every event comes by both hooks. What happened before may still be on its way by the old one, for 24 hours.
+    await asyncio.sleep(overlap)
+    await client.hooks.delete(old.id)
+    receiver.remove_secret(old.secret)
+    return new
+
+
+async def report(sandbox: Sandbox, done: asyncio.Event) -> int:
+    """Have events happen until the work is done, and give their number."""
+    count = 0
+    while not done.is_set():
+        sandbox.deliver("disposition.set")
+        count += 1
+        await asyncio.sleep(0.01)
+    return count
+
+
+async def main() -> None:
+    """Serve a receiver, and replace its secret meanwhile."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    local = f"http://127.0.0.1:{listener.getsockname()[1]}/hooks/unlimcall"
+    async with (
+        Sandbox(deliver_to={TARGET: local}, webhooks=WebhookSettings(speed=3600)) as sandbox,
+        AsyncClient(sandbox.token, base_url=sandbox.url) as client,
+    ):
+        hook = await client.hooks.create(event="disposition.set", target_url=TARGET)
+        receiver = WebhookReceiver(hook.secret)
+        handled: list[DispositionSet] = []
+        receiver.on(DispositionSet)(handled.append)
+        runner = web.AppRunner(receiver.aiohttp_app())
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+
+        done = asyncio.Event()
+        happening = asyncio.create_task(report(sandbox, done))
+        await asyncio.sleep(0.1)
+        await replace(hook, client, receiver, overlap=0.2)  # 24 hours
+        await asyncio.sleep(0.1)
+        done.set()
+        events = await happening
+        await sandbox.delivered()
+        await runner.cleanup()
+    print(f"{len(sandbox.deliveries)} deliveries, {len(handled)} of {events} events handled, {receiver}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,219 @@
+"""The receiver under real servers: aiohttp, and uvicorn with and without Starlette and FastAPI."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+import aiohttp
+import fastapi
+import pytest
+from aiohttp import web
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from tests.webhooks.oracle import OTHER_SECRET, event_body, headers
+from tests.webhooks.servers import aiohttp_server, uvicorn_server
+from unlimcall_async.webhooks import CallEnded, Event, WebhookReceiver
+
+Serving: TypeAlias = AbstractAsyncContextManager[str]
+MAX_BODY = 100_000
+BODY = event_body()
+
+
+def aiohttp_app(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    return aiohttp_server(receiver.aiohttp_app()), "/any/path"
+
+
+def aiohttp_route(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    app = web.Application(client_max_size=10)  # the limit of the others' routes
+    app.add_routes([receiver.aiohttp_route("/hooks")])
+    return aiohttp_server(app), "/hooks"
+
+
+def aiohttp_subapp(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    app = web.Application()
+    app.add_subapp("/hooks", receiver.aiohttp_app())
+    return aiohttp_server(app), "/hooks/unlimcall"
+
+
+def asgi(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    return uvicorn_server(receiver.asgi_app()), "/any/path"
+
+
+def starlette_route(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    return uvicorn_server(Starlette(routes=[Route("/hooks", receiver.asgi_app())])), "/hooks"
+
+
+def starlette_mount(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    return uvicorn_server(Starlette(routes=[Mount("/hooks", receiver.asgi_app())])), "/hooks/"
+
+
+def fastapi_route(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    app = fastapi.FastAPI(routes=[Route("/hooks", receiver.asgi_app())])
+    return uvicorn_server(app), "/hooks"
+
+
+def fastapi_mount(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    app = fastapi.FastAPI()
+    app.mount("/hooks", receiver.asgi_app())
+    return uvicorn_server(app), "/hooks/"
+
+
+MOUNTINGS = [
+    aiohttp_app,
+    aiohttp_route,
+    aiohttp_subapp,
+    asgi,
+    starlette_route,
+    starlette_mount,
+    fastapi_route,
+    fastapi_mount,
+]
+
+
+class Endpoint:
+    """A receiver that is served, and the other end of the wire."""
+
+    def __init__(self, receiver: WebhookReceiver, url: str, session: aiohttp.ClientSession) -> None:
+        self.receiver, self.url, self._session = receiver, url, session
+        self.events: list[Event] = []
+        receiver.on(Event)(self.events.append)
+
+    async def post(self, body: Any = BODY, sent: Any = None, method: str = "POST") -> tuple[int, bytes]:
+        sent = headers(body) if sent is None else sent
+        async with self._session.request(method, self.url, data=body, headers=sent, allow_redirects=False) as answer:
+            return answer.status, await answer.read()
+
+
+@pytest.fixture(params=MOUNTINGS, ids=lambda mounting: mounting.__name__)
+async def endpoint(
+    request: pytest.FixtureRequest, make_receiver: Callable[..., WebhookReceiver]
+) -> AsyncIterator[Endpoint]:
+    receiver = make_receiver(max_body=MAX_BODY)
+    serving, path = request.param(receiver)
+    async with serving as url, aiohttp.ClientSession() as session:
+        yield Endpoint(receiver, url + path, session)
+
+
+async def test_deliveries_are_handled_once(endpoint: Endpoint) -> None:
+    assert await endpoint.post() == (200, b"handled")
+    assert await endpoint.post() == (200, b"seen before")
+    assert await endpoint.post(sent=headers(BODY, OTHER_SECRET)) == (401, b"signature refused")
+    assert await endpoint.post(sent={}) == (401, b"signature refused")
+    assert [event.id for event in endpoint.events] == ["evt_1"]
+
+
+async def test_the_body_is_taken_byte_for_byte(endpoint: Endpoint) -> None:
+    for body in (b'{"event" : "x",\r\n"y":"\xc3\xa9"}\n', b"\0\xff", b"", event_body("big", note="x" * 90_000)):
+        assert (await endpoint.post(body))[0] in {200, 400}  # 401, were it changed
+
+
+async def test_a_body_in_pieces_is_put_together(endpoint: Endpoint) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for place in range(len(BODY)):
+            yield BODY[place : place + 1]
+
+    assert await endpoint.post(pieces(), headers(BODY)) == (200, b"handled")
+
+
+async def test_a_body_over_the_cap_is_refused(endpoint: Endpoint) -> None:
+    exact = b"x" * MAX_BODY
+    assert await endpoint.post(exact) == (400, b"no event")
+    assert await endpoint.post(exact + b"x") == (413, b"too large")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY // 1000 + 1):
+            yield b"x" * 1000
+
+    assert await endpoint.post(pieces(), headers(b"")) == (413, b"too large")
+
+
+async def test_a_body_over_the_cap_is_not_read_to_its_end(endpoint: Endpoint) -> None:
+    chunk = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
+    # The chunk that would end the body never comes.
+    async with asyncio.timeout(5):
+        assert await raw_answer(endpoint, b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 11) == 413
+
+
+async def test_a_handler_that_fails_is_a_500(endpoint: Endpoint) -> None:
+    fails = [KeyError("+14155551234")]
+
+    @endpoint.receiver.on(CallEnded)
+    async def fail_once(_event: CallEnded) -> None:
+        if fails:
+            raise fails.pop()
+
+    assert await endpoint.post() == (500, b"failed, try again")
+    assert await endpoint.post() == (200, b"handled")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_only_post_delivers(endpoint: Endpoint, method: str) -> None:
+    assert (await endpoint.post(method=method))[0] == 405
+    assert endpoint.events == []
+
+
+async def raw_answer(endpoint: Endpoint, rest: bytes) -> int:
+    """Send the rest of a request as it is, and give the answer's status."""
+    host, path = endpoint.url.removeprefix("http://").split("/", 1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(host.split(":")[1]))
+    writer.write(f"POST /{path} HTTP/1.1\r\nHost: {host}\r\n".encode() + rest)
+    answer = await reader.readline()
+    writer.write(b"0\r\n\r\n")  # after its answer aiohttp waits for the end of a body
+    writer.close()
+    await writer.wait_closed()
+    return int(answer.split()[1])
+
+
+async def test_a_header_of_raw_bytes_is_refused(endpoint: Endpoint) -> None:
+    header = b"X-Unlimcall-Signature: t=\xe9\xff,v1=\xc2\xb2\r\n"
+    assert await raw_answer(endpoint, b"Content-Length: 2\r\n" + header + b"\r\n{}") == 401
+
+
+async def asgi_messages(receiver: WebhookReceiver, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
+    incoming, sent = iter(messages), list[Any]()
+
+    async def receive() -> dict[str, Any]:
+        return next(incoming)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await receiver.asgi_app()(scope, receive, send)
+    return sent
+
+
+async def test_a_client_that_leaves_amid_the_body_gets_no_answer(receiver: WebhookReceiver) -> None:
+    piece = {"type": "http.request", "body": b"{", "more_body": True}
+    scope = {"type": "http", "method": "POST", "headers": []}
+    assert await asgi_messages(receiver, scope, piece, {"type": "http.disconnect"}) == []
+
+
+async def test_a_header_that_comes_twice_is_judged_as_a_whole(receiver: WebhookReceiver) -> None:
+    values = headers(BODY)["X-Unlimcall-Signature"].encode().split(b",")
+    sent = [(b"X-Unlimcall-Signature", value) for value in values]
+    for pairs, status in ((sent, 200), (sent * 2, 401)):
+        scope = {"type": "http", "method": "POST", "headers": pairs}
+        start, _ = await asgi_messages(receiver, scope, {"type": "http.request", "body": BODY})
+        assert start["status"] == status
+
+
+async def test_another_protocol_is_refused(receiver: WebhookReceiver) -> None:
+    with pytest.raises(RuntimeError, match="not by websocket"):
+        await asgi_messages(receiver, {"type": "websocket"})
+
+
+def test_no_framework_is_imported_before_it_is_needed() -> None:
+    script = """
+import sys
+from unlimcall_async.webhooks import WebhookReceiver
+WebhookReceiver("whsec_x").asgi_app()
+assert not {"aiohttp", "starlette", "fastapi", "uvicorn"} & sys.modules.keys()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 # ours
+    assert done.returncode == 0, done.stderr

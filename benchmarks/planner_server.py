@@ -27,11 +27,13 @@ PAGE: Final = 1000
 class Row:
     """As much of a call record as the planner looks at, and its rank among all records by start and id."""
 
-    __slots__ = ("id", "millis", "rank")
+    __slots__ = ("duration", "id", "millis", "rank")
 
-    def __init__(self, call_id: str, millis: int) -> None:
+    def __init__(self, call_id: str, millis: int, lasts: int) -> None:
         self.id = call_id
         self.millis = millis
+        # In whole seconds, as the API writes it; the calls end when they do.
+        self.duration = lasts // SECOND
         self.rank = 0
 
 
@@ -47,8 +49,11 @@ class Calls:
 
     def __init__(self, kind: str, records: int, seed: int) -> None:
         # Ids as Asterisk makes them: the second, and a counter. As text they do not sort as numbers do.
-        found = [Row(f"{at // SECOND}.{count}", at) for count, at in enumerate(start_times(kind, records, seed))]
-        ends = [row.millis + lasts for row, lasts in zip(found, durations(records, seed), strict=True)]
+        calls = zip(start_times(kind, records, seed), durations(records, seed), strict=True)
+        found, ends = list[Row](), list[int]()
+        for count, (at, lasts) in enumerate(calls):
+            found.append(Row(f"{at // SECOND}.{count}", at, lasts))
+            ends.append(at + lasts)
         self.numbered = [found[place] for place in sorted(range(records), key=ends.__getitem__)]
         self.instants = [row.millis * 1000 for row in self.numbered]
         self.index = CallIndex()
@@ -96,7 +101,7 @@ class Server:
     def answer(self, window: Window) -> Answer:
         """Answer a window, as the planner is told of it."""
         rows, instants, count = self.page(window)
-        # It takes whole records for granted but looks at their ids alone, and a million of them would only cost time.
+        # It takes whole records for granted but looks at their ids and durations alone, and a million of them would only cost time.
         return Answer(cast("list[CallRecord]", rows), instants, count, len(rows) < PAGE and count <= len(rows))
 
     def page(self, window: Window) -> tuple[list[Row], list[int], int]:

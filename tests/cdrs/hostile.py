@@ -48,7 +48,7 @@ ORDERS: Final[tuple[Order, ...]] = (*FIXED, "shuffled", "sorted_after_limit")
 HOUR: Final = 3600 * 1_000_000
 
 # Nothing sane comes near it.
-PATIENCE: Final = 3_000
+PATIENCE: Final = 10_000
 
 
 @frozen(repr=False)

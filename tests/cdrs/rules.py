@@ -28,6 +28,7 @@ from unlimcall_async.cdrs.answer import Answer
 from unlimcall_async.cdrs.bounds import Knowledge
 from unlimcall_async.cdrs.caps import Caps
 from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
+from unlimcall_async.cdrs.line import Line
 from unlimcall_async.cdrs.narrow import Narrow
 from unlimcall_async.cdrs.ordering import Ordering
 from unlimcall_async.cdrs.parts import Part, Question, Seam, State
@@ -89,7 +90,7 @@ def whole_by_size(original: Callable[..., bool], caps: Caps, answer: Answer) -> 
     return original(caps, Answer(answer.rows, answer.instants, size, complete=size < caps._page_size))
 
 
-def in_one_order(_plan: Planner, pieces: list[Part]) -> list[Part]:
+def in_one_order(_line: Line, pieces: list[Part]) -> list[Part]:
     """Put the oldest first, whatever the output wants."""
     return sorted(pieces, key=lambda part: part.range)
 
@@ -186,7 +187,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "output order",
         "parts stand in the order of the output",
-        lambda: patch.object(Planner, "_in_order", in_one_order),
+        lambda: patch.object(Line, "_in_order", in_one_order),
     ),
     Rule("31 days", "no window is wider than the API answers", lambda: everywhere("WIDEST_PART", WIDEST)),
     Rule(

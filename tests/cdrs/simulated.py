@@ -89,11 +89,16 @@ class Pull:
     concurrency: int = 4
     chance: random.Random = field(factory=lambda: random.Random(1))
     most_held: int = 0
+    seek: bool = True
 
     def run(self) -> list[CallRecord] | Saturated:
         """Pull everything, or up to where an instant is saturated."""
         planner = Planner(
-            self.wanted, newest_first=self.newest_first, page_size=self.limit, concurrency=self.concurrency
+            self.wanted,
+            newest_first=self.newest_first,
+            page_size=self.limit,
+            concurrency=self.concurrency,
+            seek=self.seek,
         )
         under_way: list[Question] = []
         output: list[CallRecord] = []

@@ -22,6 +22,12 @@ def test_no_record_is_lost_doubled_or_out_of_order(case: Case) -> None:
     run(case)
 
 
+# Claims of pages that came before the one that proved the order, and were accepted with it.
+@pytest.mark.parametrize("seed", [5_005_294, 5_008_554])
+def test_what_came_before_the_proof_does_not_rest_on_it(seed: int) -> None:
+    run(make_case(random.Random(seed)))
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("order", sorted(set(ORDERS) - set(HONEST)))
 def test_nothing_is_assumed_of_an_order_where_dividing_is_asked_for(order: Order, seed: int) -> None:

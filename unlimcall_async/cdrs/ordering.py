@@ -5,7 +5,8 @@ Pure: no I/O.
 Rules. An order is proven by claims that were asked and held exactly what was claimed; it is proven anew once in so many pages. One
 answer whose rows go back and forth refutes it for good, or one that lacks a row that it must hold: a server that sorts never gives
 one. A claim that turns out to hold more is no proof, but may be due to a record that was written meanwhile: the next claim is asked
-too, and only several of them in a row withdraw the proof. It may be proven again.
+too, and only several of them in a row withdraw the proof. It may be proven again; but a server whose pages are sorted and whose
+claims are never right, because it takes any rows and then sorts them, is given up.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from unlimcall_async.cdrs.answer import Answer
 _EVIDENCE: Final = 40
 # After so many pages that rest on the order, one is proven again.
 _PAGES_TO_A_PROOF: Final = 64
-# Claims in a row that held more than was claimed.
-_PATIENCE: Final = 3
+# Claims in a row that held more than was claimed: so many withdraw a proof, and so many end all hope of one.
+_PATIENCE, _LAST_PATIENCE = 3, 9
 
 
 class Ordering:
@@ -30,6 +31,7 @@ class Ordering:
         proofs: How many claims were proven.
         spoiled: How many held more, or less, than was claimed.
         withdrawn: How often a proof was withdrawn.
+        proven_on: The number of the latest answer whose claim was proven.
     """
 
     def __init__(self, *, seek: bool) -> None:
@@ -37,6 +39,7 @@ class Ordering:
         self.proofs: int = 0
         self.spoiled: int = 0
         self.withdrawn: int = 0
+        self.proven_on: int = 0
         self._possible = {True, False} if seek else set[bool]()
         self._evidence = self._pages = self._in_a_row = 0
 
@@ -67,8 +70,9 @@ class Ordering:
         """Say that a page was claimed."""
         self._pages = 0 if self.due else self._pages + 1
 
-    def prove(self, rows: int, *, newest_first: bool) -> None:
-        """Say that a claim of so many rows held exactly those."""
+    def prove(self, rows: int, came: int, *, newest_first: bool) -> None:
+        """Say that a claim of so many rows, of the answer with that number, held exactly those."""
+        self.proven_on = max(self.proven_on, came)
         self.proofs += 1
         self._in_a_row = self._pages = 0
         self._evidence += rows
@@ -80,6 +84,8 @@ class Ordering:
         self.spoiled += 1
         self._evidence = 0
         self._in_a_row += 1
+        if self._in_a_row >= _LAST_PATIENCE:
+            self._possible.clear()
         return self._in_a_row >= _PATIENCE and self.newest_first is not None and self.withdraw()
 
     def refute(self, *, newest_first: bool) -> None:

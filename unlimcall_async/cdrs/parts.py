@@ -44,12 +44,14 @@ class Part:
         question: What was asked for it last.
         size: The rows of the answer that it was taken from.
         claim: The full page that claims to show all of it, as long as that is neither accepted nor proven.
+        came: The number of the answer that claims it.
         agreed: Whether the answer behind them agrees.
         rests: Whether its records rest on a proven order, not on an answer that is complete for it.
         seam: What its answer must agree with.
         check: What is held while it is asked whether its answer was cut short.
         sample: Rows of an answer that was not whole, which tell how its records lie.
         density: What its neighbours held, where that says more than what was covered lately.
+        expected: How many records it should hold, where it was cut to fill a page; else 0.
         depth: How many pages are held behind it, in the chain that it goes on with.
         gaps: How many gaps were left behind it, because there were too many.
         window: The window to ask, where a second is taken apart; `None` for the one with margins.
@@ -64,12 +66,14 @@ class Part:
     question: Question | None = None
     size: int = 0
     claim: Answer | None = None
+    came: int = 0
     agreed: bool = False
     rests: bool = False
     seam: Seam | None = None
     check: Check | None = None
     sample: Sample | None = None
     density: Density | None = None
+    expected: float = 0.0
     depth: int = 0
     gaps: int = 0
     window: Window | None = None
@@ -80,7 +84,7 @@ class Part:
     def untouched(self) -> bool:
         """Whether nothing is known of it alone, so that its edges may be moved."""
         known = self.seam, self.claim, self.check, self.sample, self.window
-        return self.state is State.WAITING and known == (None,) * len(known)
+        return self.state is State.WAITING and known == (None,) * len(known) and not self.expected
 
     @property
     def held(self) -> int:

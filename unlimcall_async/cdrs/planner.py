@@ -18,11 +18,12 @@ a row lies within a second of its window; bounds are compared at one second or f
 and an order that was proven on a page holds on later pages that arrive sorted and agree at the seam. The last is not used where
 `seek` is false.
 
-Rules. Parts stand in the order of the output, and what is asked next is always the first that can be; so the output waits for
-as little as possible. What is held for the order is bounded: behind a part that waits for the reader nothing is asked once the
-buffer is full. Chains against the output's order hold all their pages until they reach the near end, so they are kept short,
-and cut where they turn out to be longer than was expected. Nothing is asked behind a part that has failed: nobody could use it.
-When a proof is withdrawn, whatever rests on it and was not yet handed out is asked again.
+Rules. Parts stand in the order of the output (`line`), and what is asked next is the first that can be, so that the output waits
+for as little as possible; but a claim that is to prove the order, or a part that is to show how long calls last, goes before, and
+a part that is better cut by an answer under way waits for it. What is held for the order is bounded: behind a part that waits for
+the reader nothing is asked once the buffer is full. Chains against the output's order hold all their pages until they reach the
+near end, so they are kept short, and cut where they turn out to be longer than was expected. Nothing is asked behind a part that
+has failed: nobody could use it. When a proof is withdrawn, whatever rests on it and was not yet handed out is asked again.
 
 Doubts. A server that sorts but for a few rows is taken for one that sorts until one of those rows shows, in a proof, at a seam, or
 as a page that goes back and forth. `seek=False` is for such a server. See also `bounds`.
@@ -30,14 +31,13 @@ as a page that goes back and forth. `seek=False` is for such a server. See also 
 
 from __future__ import annotations
 
-from collections import deque
-
 from attrs import frozen
 
 from unlimcall_async.cdrs.answer import Answer, check_inside
 from unlimcall_async.cdrs.caps import AnswersCutError, Caps
 from unlimcall_async.cdrs.cutting import BUFFER, Cutter, Sizes
 from unlimcall_async.cdrs.instants import Range, Window
+from unlimcall_async.cdrs.line import Line
 from unlimcall_async.cdrs.narrow import Narrow, is_narrow
 from unlimcall_async.cdrs.ordering import Ordering
 from unlimcall_async.cdrs.parts import Check, Part, Question, Seam, State, widest_of
@@ -70,32 +70,29 @@ class Planner:
     ) -> None:
         self._newest_first = newest_first
         self._sizes = Sizes.of(page_size, concurrency, buffer)
-        self._parts: deque[Part] = deque([Part(wanted)] if len(wanted) else [])
-        self._end = wanted.start if newest_first else wanted.end
+        self._line = Line(wanted, self._sizes, newest_first=newest_first)
         self._ordering = Ordering(seek=seek)
         self._caps = Caps(page_size)
         self._narrow = Narrow()
         self._cutter = Cutter(self._sizes, self._ordering, newest_first=newest_first)
-        self._largest_taken = 0
+        self._largest_taken = self._answers = 0
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
         """Whether all parts were taken."""
-        return not self._parts
+        return self._line.first is None
 
     @property
     def edge(self) -> int:
         """The millisecond up to which (from which on, with the newest first) all parts were taken."""
-        if not self._parts:
-            return self._end
-        return self._parts[0].range.end if self._newest_first else self._parts[0].range.start
+        return self._line.edge
 
     @property
     def held(self) -> int:
         """How many records wait for their turn."""
-        return sum(part.held for part in self._parts)
+        return self._line.held
 
     @property
     def seeks(self) -> bool:
@@ -110,11 +107,11 @@ class Planner:
 
     def take_first(self) -> Part | None:
         """Give the first part, if it is done or can go no further. A part that is done is taken off the plan."""
-        if not self._parts or self._parts[0].state in {State.WAITING, State.ASKED, State.CLAIMED}:
+        part = self._line.first
+        if part is None or part.state in {State.WAITING, State.ASKED, State.CLAIMED}:
             return None
-        part = self._parts[0]
         if part.state is State.DONE:
-            self._parts.popleft()
+            self._line.take_first()
             self._largest_taken = max(self._largest_taken, part.size)
         return part
 
@@ -125,7 +122,7 @@ class Planner:
 
         What all others wait for may always be asked.
         """
-        part = self._to_prove() or self._first_waiting()
+        part = self._to_prove() or self._to_learn() or self._first_waiting()
         if part is None:
             return None
         part.state, part.question = State.ASKED, Question(part, *part.to_ask(newest_first=self._newest_first))
@@ -133,60 +130,51 @@ class Planner:
 
     def _to_prove(self) -> Part | None:
         """Give the claim to prove, if no order is proven, one at a time."""
-        if self.seeks or any(part.state is State.ASKED and part.claim is not None for part in self._parts):
+        if self.seeks or any(part.state is State.ASKED and part.claim is not None for part in self._line):
             return None
-        return next((part for part in self._parts if part.state is State.CLAIMED), None)
+        return next((part for part in self._line if part.state is State.CLAIMED), None)
+
+    def _to_learn(self) -> Part | None:
+        """Give the first part that will show how long calls last, if that is not known: others are cut by it."""
+        if not self._cutter.curious:
+            return None
+        ends = {State.FAILED, State.SATURATED}
+        first = next((part for part in self._line if part.expected or part.state in ends), None)
+        return first if first is not None and first.state is State.WAITING else None
 
     def _first_waiting(self) -> Part | None:
+        asked = [part for part in self._line if part.state is State.ASKED]
         first = True
-        for place, part in enumerate(self._parts):
+        for part in self._line:
             if part.state in {State.FAILED, State.SATURATED}:
                 return None
-            if part.state is State.WAITING and not self._better_later(part):
-                if not first and self._room < self._sizes.page + self._sizes.kept:
+            if part.state is State.WAITING and not self._cutter.better_later(part, asked):
+                if not first and self._line.room < self._sizes.page + self._sizes.kept:
                     return None
-                self._cut(place, first=first)
-                return self._parts[place]
+                return self._cut(part, first=first)
             first = first and part.state is State.CLAIMED
         return None
 
-    def _better_later(self, part: Part) -> bool:
-        """Whether an answer that is under way will tell how much a sample stands for."""
-        sample = part.sample
-        if sample is None or sample.learned:
-            return False
-        return any(other.sample is sample and other.state is State.ASKED for other in self._parts)
-
-    def _cut(self, place: int, *, first: bool) -> None:
-        """Cut a part so that what is asked next stands at its place."""
-        part = self._parts[place]
+    def _cut(self, part: Part, *, first: bool) -> Part:
+        """Cut a part, and give the piece to ask: the one that stands in its place."""
         if part.window is not None or part.claim is not None or part.check is not None:
-            return
+            return part
         if first and part.seam is not None and part.seam.newest_first == self._newest_first:
-            self._extend(place)
-        at = self._cutter.before_asking(part, self._room, first=first)
-        if at is not None:
-            self._replace(part, part.cut(at))
+            self._extend(part, part.seam)
+        while self._cutter.falls_short(part):
+            if not self._line.extend(part):
+                break
+        at = self._cutter.before_asking(part, self._line.room, first=first)
+        if at is None:
+            return part
+        pieces = part.cut(at)
+        self._line.replace(part, pieces)
+        return pieces[self._newest_first]
 
-    @property
-    def _room(self) -> int:
-        """How many more records may be held."""
-        asked = sum(part.state is State.ASKED for part in self._parts)
-        return self._sizes.most - self.held - asked * self._sizes.page
-
-    def _extend(self, place: int) -> None:
-        """Let the rest of a window that was full reach further, as far as nobody else has begun."""
-        part, beyond = self._parts[place], place + 1
-        if beyond == len(self._parts) or not (other := self._parts[beyond]).untouched:
-            return
-        part.sample = part.density = None  # they say nothing of what comes to it
-        more = min(len(other.range), max(0, widest_of(part.range, part.seam) - len(part.range)))
-        at = other.range.end - more if self._newest_first else other.range.start + more
-        earlier, later = Range(other.range.start, at), Range(at, other.range.end)
-        taken, other.range = (later, earlier) if self._newest_first else (earlier, later)
-        part.take_in(taken)
-        if not len(other.range):
-            del self._parts[beyond]
+    def _extend(self, part: Part, seam: Seam) -> None:
+        """Let the rest of a window that was full reach as far as a window can."""
+        if self._line.extend(part, widest_of(part.range, seam) - len(part.range)):
+            part.sample = part.density = None  # they say nothing of what has come to it
 
     def put_back(self, question: Question) -> None:
         """Say that a question was not asked after all."""
@@ -209,10 +197,7 @@ class Planner:
 
     def forget(self) -> None:
         """Say that no question is under way any more, and that failures may be tried again."""
-        for part in self._parts:
-            part.question = None
-            if part.state in {State.ASKED, State.FAILED, State.SATURATED}:
-                part.state, part.error = State.WAITING, None
+        self._line.forget()
 
     # --- what came ------------------------------------------------------------------------------------------------------
 
@@ -227,6 +212,7 @@ class Planner:
         if part.question is not question:
             return  # it came too late: the part was given back
         check_inside(window, answer)
+        self._answers += 1
         if self._ordering.see(answer):
             self._ask_again()
         self._narrow.see(answer)
@@ -247,16 +233,9 @@ class Planner:
             self._whole(question, answer)
         part.question = None
 
-    def _keep_to_window(self, part: Part, asked: Range) -> None:
-        """Leave what the window of a long part did not reach."""
-        if asked != part.range:
-            near = Range(asked.end, part.range.end) if self._newest_first else Range(part.range.start, asked.start)
-            part.range = asked
-            self._replace(part, [Part(near, density=part.density), part])
-
     def _whole(self, question: Question, answer: Answer) -> None:
         part, size = question.part, len(answer.rows)
-        self._keep_to_window(part, question.range)
+        self._line.keep_to(part, question.range)
         if self._caps.stands_out(size):
             part.check = self._caps.check_of(question, answer, newest_first=self._ordering.direction)
             if part.check is not None:
@@ -265,7 +244,7 @@ class Planner:
         self._finish(part, answer.rows_of(part.range), size)
 
     def _finish(self, part: Part, records: list[CallRecord], size: int) -> None:
-        self._cutter.learn(part, len(records))
+        self._cutter.learn(part, records)
         part.finish(records, size)
 
     def _check(self, check: Check, question: Question, answer: Answer, *, whole: bool) -> None:
@@ -287,7 +266,7 @@ class Planner:
 
     def _heed_cap(self, cap: int) -> None:
         """Ask again what may have been cut short, now that the cap is known."""
-        for part in self._parts:
+        for part in self._line:
             if part.state is State.DONE and not part.rests and part.size >= cap:
                 part.ask_again()
         if self._largest_taken >= cap:
@@ -299,7 +278,7 @@ class Planner:
             part.finish(records, len(answer.rows))
             return
         part.records = max(part.records, records, key=len)
-        self._replace(part, self._narrow.next(part, window, answer))
+        self._line.replace(part, self._narrow.next(part, window, answer))
 
     def _full(self, question: Question, answer: Answer) -> None:
         """Claim one end of a part and go on with the rest, or cut it."""
@@ -310,35 +289,24 @@ class Planner:
         if found is not None:
             self._claim(part, *found)
             return
-        self._keep_to_window(part, question.range)
+        self._line.keep_to(part, question.range)
         if is_narrow(part.range):
             part.records = max(part.records, answer.rows_of(part.range), key=len)
-            self._replace(part, self._narrow.next(part, question.window, answer))
+            self._line.replace(part, self._narrow.next(part, question.window, answer))
         else:
             part.state = State.WAITING
-            self._replace(part, self._cutter.divide(part, answer))
+            self._line.replace(part, self._cutter.divide(part, answer))
 
     def _claim(self, part: Part, rest: Range, seam: Seam) -> None:
         claim, left = seam.claim, Part(rest, seam=seam, depth=part.depth + 1)
+        claim.came = self._answers
         claim.state = State.WAITING if self._ordering.due and self.seeks else State.CLAIMED
         self._ordering.claimed()
-        self._cutter.learn(claim, claim.held)
-        self._replace(part, [claim, left])
+        self._cutter.learn(claim, claim.records)
+        self._line.replace(part, [claim, left])
         if seam.newest_first != self._newest_first:
-            self._make_room(claim)
-            self._replace(left, self._cutter.chain(left, claim, self._room))
-
-    def _make_room(self, kept: Part) -> None:
-        """Give up what is held behind a part, from the far end, if there is too much of it: it is asked again in its turn."""
-        while self._room < self._sizes.page:
-            last = next(part for part in reversed(self._parts) if part is kept or (part.held and not part.question))
-            if last is kept:
-                return
-            last.ask_again()
-            place = self._parts.index(last)
-            if place + 1 < len(self._parts) and self._parts[place + 1].untouched:
-                last.take_in(self._parts[place + 1].range)
-                del self._parts[place + 1]
+            self._line.make_room(claim)
+            self._line.replace(left, self._cutter.chain(left, claim, self._line.room))
 
     # --- claims ---------------------------------------------------------------------------------------------------------
 
@@ -374,25 +342,22 @@ class Planner:
             if self._ordering.spoil():
                 self._ask_again()
             return
-        self._ordering.prove(len(part.records), newest_first=direction)
-        for other in self._parts if self.seeks else ():
-            if other.state is State.CLAIMED and other.agreed:
-                other.accept()
+        sought = self.seeks
+        self._ordering.prove(len(part.records), part.came, newest_first=direction)
+        if self.seeks and not sought:
+            self._rely_on_order()
+
+    def _rely_on_order(self) -> None:
+        """Accept the claims that agree; but the order holds from the page on that proved it, so what came earlier is asked."""
+        for part in self._line:
+            if part.state is State.CLAIMED and part.came < self._ordering.proven_on:
+                part.state = State.WAITING
+            elif part.state is State.CLAIMED and part.agreed:
+                part.accept()
 
     def _ask_again(self) -> None:
         """Drop all that rests on an order."""
-        for part in self._parts:
+        for part in self._line:
             if part.state is State.CLAIMED or part.rests:
                 part.ask_again()
             part.claim = None
-
-    # --- the list -------------------------------------------------------------------------------------------------------
-
-    def _in_order(self, parts: list[Part]) -> list[Part]:
-        return sorted(parts, key=lambda part: part.range, reverse=self._newest_first)
-
-    def _replace(self, part: Part, parts: list[Part]) -> None:
-        place = self._parts.index(part)
-        del self._parts[place]
-        for offset, new in enumerate(self._in_order(parts)):
-            self._parts.insert(place + offset, new)

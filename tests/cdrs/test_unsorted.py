@@ -1,0 +1,172 @@
+"""How few requests the planner takes where the server does not sort by time: it has to guess, and bad guesses cost requests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from math import ceil
+
+import attrs
+import pytest
+
+from benchmarks.planner_pulls import pull as pull_a_year
+from benchmarks.planner_server import Bounds, Calls, Order
+from benchmarks.planner_server import Server as YearServer
+from tests.cdrs.simulated import Habits, Pull, Server, answer_of, expected, record
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.cutting import BUFFER
+from unlimcall_async.cdrs.durations import Durations
+from unlimcall_async.cdrs.estimates import Guesses, Sample
+from unlimcall_async.cdrs.instants import Range, Window, micros_of
+
+PAGE = 200
+MINUTE, DAY = 60_000, 86_400_000
+MONTHS = Range(0, 120 * DAY)
+
+
+def lasting(chance: random.Random) -> int:
+    """How long a call lasts, in seconds: a third is not answered."""
+    return chance.randrange(30) if chance.random() < 0.35 else int(chance.expovariate(1 / 300))
+
+
+def bursts(calls: int) -> list[CallRecord]:
+    """Calls in a dozen bursts, in most of which a page is full before a call has ended that is no longer than others."""
+    chance = random.Random(5)
+    begins = [chance.randrange(MONTHS.end - DAY) for _ in range(12)]
+    lengths = [chance.choice((20, 60, 240)) * MINUTE for _ in begins]
+    starts = sorted(
+        begins[burst] + chance.randrange(lengths[burst]) for burst in (chance.randrange(12) for _ in range(calls))
+    )
+    return [record(at, number, duration=lasting(chance)) for number, at in enumerate(starts)]
+
+
+def ended(call: CallRecord) -> float:
+    return micros_of(call.start_time) / 1e6 + call.duration
+
+
+def written_late(calls: Sequence[CallRecord]) -> list[CallRecord]:
+    chance = random.Random(6)
+    return sorted(calls, key=lambda call: ended(call) + chance.randrange(60) + 3600 * (chance.random() < 0.02))
+
+
+def without_durations(calls: Sequence[CallRecord]) -> list[CallRecord]:
+    return [attrs.evolve(call, duration=0) for call in sorted(calls, key=ended)]
+
+
+def shuffled(calls: Sequence[CallRecord]) -> list[CallRecord]:
+    return random.Random(7).sample(calls, len(calls))
+
+
+CALLS = bursts(12_000)
+ORDERS: dict[str, Callable[[Sequence[CallRecord]], list[CallRecord]]] = {
+    "as they ended": lambda calls: sorted(calls, key=ended),
+    "the last that ended first": lambda calls: sorted(calls, key=ended, reverse=True),
+    "as they were written": written_late,
+    "durations lost": without_durations,
+    "any": shuffled,
+}
+# Pages of 200 are smaller samples than pages of 1,000, and months are many for so few of them.
+MOST = {"durations lost": 3.6}
+
+
+@pytest.mark.parametrize(("newest_first", "concurrency"), [(False, 4), (True, 1)], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_bursts_take_few_requests(order: str, newest_first: bool, concurrency: int) -> None:
+    calls = ORDERS[order](CALLS)
+    server = Server(calls, Habits("insertion"))
+    pull = Pull(server, MONTHS, PAGE, newest_first, concurrency)
+    assert pull.run() == expected(calls, MONTHS, newest_first=newest_first)
+    assert len(server.asked) <= MOST.get(order, 2.7) * ceil(len(calls) / PAGE)
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+def test_where_calls_come_evenly_a_page_is_guessed_from_the_one_before(newest_first: bool) -> None:
+    chance = random.Random(8)
+    calls = [record(at * 12 * MINUTE, at, duration=lasting(chance)) for at in range(120 * 120)]
+    server = Server(sorted(calls, key=ended), Habits("insertion"))
+    assert Pull(server, MONTHS, PAGE, newest_first).run() == expected(calls, MONTHS, newest_first=newest_first)
+    assert len(server.asked) <= 1.7 * len(calls) / PAGE
+
+
+class SortsAfterwards(Server):
+    """Gives any rows of a window, and then the newest of them first."""
+
+    def answer(self, window: Window, limit: int) -> tuple[list[CallRecord], bool]:
+        rows, complete = super().answer(window, limit)
+        return sorted(rows, key=lambda row: row.start_time, reverse=True), complete
+
+
+@pytest.mark.parametrize("seek", [True, False])
+def test_rows_that_are_sorted_but_not_chosen_by_time_are_found_to_be_a_sample(seek: bool) -> None:
+    server = SortsAfterwards(shuffled(CALLS), Habits("insertion"))
+    assert Pull(server, MONTHS, PAGE, seek=seek).run() == expected(CALLS, MONTHS, newest_first=False)
+    assert len(server.asked) <= 4 * len(CALLS) / PAGE
+
+
+@pytest.mark.parametrize("oldest", [True, False])
+def test_rows_stand_for_the_calls_that_a_page_hides(oldest: bool) -> None:
+    """A page that is full after five minutes, of calls that mostly last as long."""
+    chance, every = random.Random(9), 300
+    calls = [record(number * every, number, duration=lasting(chance)) for number in range(20_000)]
+    durations, whole = Durations(), Range(0, 20_000 * every)
+    durations.learn(calls)
+    page = sorted(calls, key=ended, reverse=not oldest)[:1000]
+    shown = durations.shown(answer_of(page, complete=False), whole)
+    assert shown is not None
+    assert shown.oldest is oldest
+    assert sum(shown.weights) == pytest.approx(len(shown.range) / every, rel=0.1)
+    cuts = [0 if oldest else whole.end, *(at for at, _ in shown.pages(1000))]
+    for (one, other), (_, records) in zip(pairwise(cuts), shown.pages(1000), strict=True):
+        assert 500 < abs(other - one) / every <= 1000
+        assert 500 < records < 1000
+
+
+def test_a_page_in_no_order_shows_no_end() -> None:
+    page = shuffled(CALLS)[:1000]
+    assert Durations().shown(answer_of(page, complete=False), MONTHS) is None
+
+
+def test_guesses_that_are_right_ask_for_little_less_than_a_page_and_wild_ones_for_more() -> None:
+    right, wild = Guesses(), Guesses()
+    for number in range(100):
+        right.learn(1000, 1000)
+        wild.learn(1000, (10, 100, 800, 9000)[number % 4])
+    assert 0.85 < right.best <= 1
+    assert wild.best > 1
+
+
+@cache
+def calls_of_a_year(traffic: str) -> Calls:
+    """A hundred pages: in 300 bursts, or on six days."""
+    return Calls(traffic, 100_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "order", "newest_first", "concurrency", "most"),
+    [
+        pytest.param("sparse", "arbitrary", False, 1, 2.2, id="how large bursts are is not found out for each anew"),
+        pytest.param("bursts", "insertion", False, 4, 2.4, id="what may be over is not asked on side by side"),
+        pytest.param("sparse", "insertion", False, 1, 2.0, id="what falls short is asked with what comes next"),
+        pytest.param("sparse", "insertion", True, 1, 2.4, id="how long calls last is learned first"),
+    ],
+)
+def test_a_year_takes_few_requests(
+    traffic: str, order: Order, newest_first: bool, concurrency: int, most: float
+) -> None:
+    server = YearServer(calls_of_a_year(traffic), order, Bounds(from_included=True, till_included=False, step=1))
+    pull_a_year(server, newest_first=newest_first, concurrency=concurrency, seek=True, buffer=BUFFER, enough=1000)
+    assert server.requests <= most * 100
+
+
+def test_what_comes_of_a_part_tells_the_sample_that_its_window_was_cut_by() -> None:
+    outer = Sample(list(range(0, 1000, 10)), 2.0, 0.0)
+    inner = Sample(list(range(0, 100, 2)), 1.5, 0.0, outer)
+    assert not outer.learned
+    inner.learn(Range(0, 50), 500)
+    assert inner.learned
+    assert outer.learned
+    assert outer.tells(inner)
+    assert not inner.tells(outer)
+    assert outer.expect(Range(100, 200)) > 20

@@ -14,7 +14,7 @@ __all__ = ["call_record", "ended_payload"]
 def ended_payload(call: OriginatedCall, duration: int, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the payload of `call.ended`, with these fields changed or added."""
     own = {"callId": call.call_id, "contactId": None, "phone": call.to_number, "durationSec": duration}
-    return sample_payload("call.ended", **{**own, **fields})
+    return {**sample_payload("call.ended"), **own, **fields}
 
 
 def call_record(call: OriginatedCall, *, duration: int, number: int, sip_username: str | None) -> SandboxCall:

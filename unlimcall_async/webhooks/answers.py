@@ -30,6 +30,8 @@ NOT_NOW: Final[Answer] = (503, b"not now, try again")
 
 # Lengths of a run of failures at which the alarm is raised; the sender disables the endpoint at 10.
 ALARMS: Final = frozenset({3, 5, 7, 9})
+# What can be had without a secret, but for the 503 while one is being replaced.
+_ALSO_FOR_STRANGERS: Final = frozenset({REFUSED[0], TOO_LARGE[0]})
 
 
 def refusal(error: SignatureError, *, rotating: bool) -> Answer:
@@ -40,15 +42,24 @@ def refusal(error: SignatureError, *, rotating: bool) -> Answer:
 
 
 class FailureRun:
-    """Counts failures in a row, as the sender does."""
+    """Counts failures in a row, as the sender does, and apart from them those that no stranger can bring about.
+
+    A stranger who knocks often takes the first count past its alarms. Failures of the sender's own deliveries have to be told all
+    the same.
+    """
 
     def __init__(self) -> None:
-        self.length: int = 0
+        self._all = 0
+        self._own = 0
 
-    def note(self, status: int) -> bool:
-        """Count an answer; say whether the run has reached a length that calls for an alarm."""
+    def note(self, status: int) -> int | None:
+        """Count an answer; give the length of the run if it calls for an alarm."""
         if status < 300:
-            self.length = 0
-            return False
-        self.length += 1
-        return self.length in ALARMS
+            self._all = self._own = 0
+            return None
+        self._all += 1
+        counts = [self._all]
+        if status not in _ALSO_FOR_STRANGERS:
+            self._own += 1
+            counts.append(self._own)
+        return next((count for count in counts if count in ALARMS), None)

@@ -47,11 +47,13 @@ class WebhookReceiver:
     Args:
         secrets: What `POST /hooks` returned, whole; one, or several.
         store: Remembers the events that were handled. Without one they are remembered in memory, until the process ends. A store
-            that is handed in is not closed.
+            that is handed in is not closed. Receivers that share one share its events, each of which one of them handles: they
+            must have the same handlers.
         max_body: The largest body to accept, in bytes. A larger one is answered 413, and is lost.
         on_failing: Called with the length of a run of failed answers when it reaches 3, 5, 7 and 9. At 10 in a row the sender
             disables the endpoint. All answers of this receiver count as one run: give each hook its own, to have them counted
-            apart. Requests of strangers count too, as they cannot be told from the sender's own under a secret that is missing.
+            apart. Requests of strangers count too, as they cannot be told from the sender's own under a secret that is missing;
+            failures that cannot be theirs are counted once more without them.
         clock: Gives the Unix time in seconds.
 
     Raises:
@@ -85,6 +87,7 @@ class WebhookReceiver:
         _check_kind(kind)
 
         def register(handler: Callable[[E], R]) -> Callable[[E], R]:
+            _check_handler(handler)
             self._handling.handlers.append((kind, handler))
             return handler
 
@@ -130,14 +133,15 @@ class WebhookReceiver:
             headers: The request's headers, their names in any case.
 
         Raises:
-            TypeError: The body is not bytes, or the headers are no mapping.
+            TypeError: The body is not bytes, or the headers are no mapping of text to text.
         """
         content = raw("body", body)
         if not isinstance(headers, Mapping):
             raise TypeError(f"headers must be a mapping, not {type(headers).__name__}")
         answer = await self._answer(content, _signature(headers))
-        if self._run.note(answer[0]):
-            self._raise_alarm(self._run.length)
+        length = self._run.note(answer[0])
+        if length is not None:
+            self._raise_alarm(length)
         return answer
 
     def aiohttp_app(self) -> web.Application:
@@ -200,11 +204,24 @@ def _check_kind(value: object) -> None:
         raise TypeError("on takes a class of events, as in @receiver.on(CallEnded)")
 
 
+def _check_handler(value: object) -> None:
+    # Called, a generator function does nothing, and the event would count as handled.
+    if not callable(value) or inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
+        raise TypeError("a handler must be a plain function or a coroutine function")
+
+
 def _signature(headers: Mapping[str, str]) -> str | None:
     """Find the signature's header. One that comes twice is joined, by HTTP's own rule, and then judged as a whole."""
     wanted = HEADER.lower()
-    found = [value for name, value in headers.items() if str(name).lower() == wanted]
-    return ",".join(map(str, found)) if found else None
+    found = [value for name, value in headers.items() if _text(name).lower() == wanted]
+    return ",".join(map(_text, found)) if found else None
+
+
+def _text(value: object) -> str:
+    """Require what a server's headers are made of. Bytes or lists, not understood, would be a refusal for good."""
+    if not isinstance(value, str):
+        raise TypeError(f"headers must map str to str, not {type(value).__name__}")
+    return value
 
 
 def _key(event: Event, body: bytes) -> str:

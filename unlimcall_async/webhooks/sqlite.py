@@ -7,8 +7,9 @@ order in which they were given, the release of a claim whose making was cancelle
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from os import PathLike, fspath
@@ -64,12 +65,14 @@ class SQLiteStore:
         """Have an effect of the event that is being handled written in the transaction that remembers the event.
 
         To be called in a handler. When all handlers of the event have succeeded, `effect(connection)` is called in the store's
-        thread; it should be short, and must not commit. If it raises, or any handler does, nothing is written and the event comes
-        again.
+        thread; it should be short, a plain function, and must not commit, as `with connection:` and `executescript` do too: SQLite
+        refuses that. If it raises, or any handler does, nothing is written and the event comes again.
 
         Raises:
             RuntimeError: No handler of an event that this store remembers is running here.
+            TypeError: `effect` is not callable, or a coroutine function.
         """
+        _check_effect(effect)
         claim = current_claim.get()
         if claim is None or claim.store is not self or claim.closed:
             raise RuntimeError("at_commit belongs into a handler, while it runs, of a receiver that has this store")
@@ -118,8 +121,9 @@ class SQLiteStore:
             # isolation_level: transactions begin and end where this module says so.
             connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             try:
-                # What was answered 200 never comes again: it must be on the disk by then, also if the power fails.
-                connection.execute("PRAGMA synchronous = FULL")
+                # What was answered 200 never comes again: it must be on the disk by then, also if the power fails. FULL, without a
+                # WAL, may not have made the end of the journal last by then, and a journal that comes back undoes the commit.
+                connection.execute("PRAGMA synchronous = EXTRA")
                 connection.executescript(_SCHEMA)
             except BaseException:
                 connection.close()
@@ -140,9 +144,16 @@ class SQLiteStore:
             yield connection
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back(connection)
             raise
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.rollback()
+        except sqlite3.Error:
+            # As if an effect has closed it. The next transaction opens the file anew.
+            self._connection = None
+            connection.close()
 
     def _claim(self, claim: Claim, now: float) -> Standing:
         with self._transaction() as connection:
@@ -161,11 +172,34 @@ class SQLiteStore:
             values = {"key": claim.key, "token": claim.token, "until": now + KEEP_SECONDS}
             if connection.execute(_CONFIRM, values).rowcount != 1:
                 raise ClaimLostError
-            for effect in claim.effects:
-                effect(connection)
-            if not connection.in_transaction:
-                raise RuntimeError("an effect given to at_commit ended the transaction")
+            if claim.effects:
+                _carry_out(claim.effects, connection)
 
     def _release(self, claim: Claim) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM unlimcall_seen WHERE key = ? AND token = ?", (claim.key, claim.token))
+
+
+def _check_effect(value: object) -> None:
+    if not callable(value) or inspect.iscoroutinefunction(value):
+        raise TypeError("effect must be a plain function of the connection")
+
+
+def _carry_out(effects: Iterable[Callable[[sqlite3.Connection], object]], connection: sqlite3.Connection) -> None:
+    """Carry out effects, none of which may end the transaction: the confirmation would be there without those that follow."""
+    connection.set_authorizer(_refuse_to_end)
+    try:
+        for effect in effects:
+            if inspect.isawaitable(effect(connection)):
+                raise TypeError("an effect given to at_commit must be a plain function")
+            # SQLite itself ends it on INSERT OR ROLLBACK, whose error an effect may have caught.
+            if not connection.in_transaction:
+                raise RuntimeError("an effect given to at_commit ended the transaction")
+    finally:
+        connection.set_authorizer(None)
+        # The store reads by this connection too.
+        connection.row_factory, connection.text_factory = None, str
+
+
+def _refuse_to_end(action: int, *_what: str | None) -> int:
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK

@@ -1,0 +1,89 @@
+"""What is not understood is no refusal for good, what does nothing is no handler, and strangers hide no failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from tests.webhooks.oracle import OTHER_SECRET, event_body, headers, signature
+from unlimcall_async.webhooks import Event, WebhookReceiver
+
+MakeReceiver = Callable[..., WebhookReceiver]
+BODY = event_body()
+NAME = "X-Unlimcall-Signature"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {NAME.encode(): signature(BODY).encode()},
+        {NAME: signature(BODY).encode()},
+        {NAME: [signature(BODY)]},
+        {NAME: None},
+        {"Host": "example.com", b"Host": "example.com", NAME: signature(BODY)},
+    ],
+)
+async def test_headers_that_are_no_text_are_a_mistake_and_not_a_refusal(receiver: WebhookReceiver, given: Any) -> None:
+    with pytest.raises(TypeError, match="headers must map str to str, not"):
+        await receiver.handle(BODY, given)
+
+
+async def test_other_headers_may_hold_what_they_like(receiver: WebhookReceiver) -> None:
+    given: Any = {"Content-Length": len(BODY), NAME: signature(BODY)}
+    assert await receiver.handle(BODY, given) == (200, b"handled")
+
+
+def generator(_event: Event) -> Generator[None, None, None]:
+    yield
+
+
+async def async_generator(_event: Event) -> Any:
+    yield
+
+
+@pytest.mark.parametrize("handler", [generator, async_generator, None, "record"])
+def test_what_cannot_handle_an_event_is_no_handler(receiver: WebhookReceiver, handler: Any) -> None:
+    with pytest.raises(TypeError, match="a handler must be a plain function or a coroutine function"):
+        receiver.on(Event)(handler)
+
+
+@pytest.mark.parametrize("knock", [{}, {NAME: "t=1"}, headers(BODY, OTHER_SECRET)])
+async def test_a_stranger_who_knocks_does_not_hide_failures(make_receiver: MakeReceiver, knock: dict[str, str]) -> None:
+    told: list[int] = []
+    receiver, failing = make_receiver(on_failing=told.append), True
+
+    @receiver.on(Event)
+    def handler(_event: Event) -> None:
+        if failing:
+            raise KeyError
+
+    for _ in range(20):
+        assert (await receiver.handle(BODY, knock))[0] == 401
+    assert told == [3, 5, 7, 9]
+    for _ in range(9):
+        assert (await receiver.handle(BODY, headers(BODY)))[0] == 500
+        await receiver.handle(BODY, knock)
+    assert told == [3, 5, 7, 9] * 2
+    failing = False
+    assert (await receiver.handle(BODY, headers(BODY)))[0] == 200
+    told.clear()
+    for _ in range(10):
+        await receiver.handle(BODY, knock)
+    failing = True
+    for number in range(3):  # a run of its own, after the success
+        body = event_body(f"other_{number}")
+        assert (await receiver.handle(body, headers(body)))[0] == 500
+    assert told == [3, 5, 7, 9, 3]
+
+
+async def test_a_body_that_is_too_large_may_be_a_strangers(make_receiver: MakeReceiver) -> None:
+    told: list[int] = []
+    receiver = make_receiver(on_failing=told.append, max_body=len(BODY))
+    for _ in range(20):
+        assert (await receiver.handle(BODY + b" ", {}))[0] == 413
+    for number in range(3):
+        body = b"{}" + b" " * number
+        assert (await receiver.handle(body, headers(body)))[0] == 400
+    assert told == [3, 5, 7, 9, 3]

@@ -1,131 +1,72 @@
-"""What `unlimcall` can do. A user's mistake, or the API's refusal, is one line on standard error and never a traceback."""
+"""`unlimcall`: all its commands, and the simple ones."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final, TypeVar
-
-import attrs
 import click
+from click.shell_completion import get_completion_class
 
-from unlimcall_async import AsyncClient, UnlimCallError, __version__
-
-T = TypeVar("T")
-
-# By who is to blame, from 3 on: 1 is Python's, and 2 click's for wrong usage.
-EXIT_STATUS: Final = {"application": 3, "provider": 4, "network": 5}
-
-# As a shell reports a process that Ctrl-C has ended.
-INTERRUPTED: Final = 130
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, one object a line.")
+from unlimcall_async import AsyncClient, __version__
+from unlimcall_async.cli.cdrs import cdrs
+from unlimcall_async.cli.changes import calls, hooks
+from unlimcall_async.cli.checks import demo, doctor, health
+from unlimcall_async.cli.output import show, write
+from unlimcall_async.cli.running import Clients, Commands, as_json, ask, with_client
+from unlimcall_async.cli.serving import sandbox, webhooks
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def unlimcall() -> None:
-    """Use the UnlimCall API. The token is taken from $UNLIMCALL_TOKEN, the URL from $UNLIMCALL_BASE_URL."""
+    """Use the UnlimCall API.
 
+    The token is taken from $UNLIMCALL_TOKEN, from a file or from standard input, and the URL from $UNLIMCALL_BASE_URL. Data goes to
+    standard output, all else to standard error.
 
-@unlimcall.command()
-@_as_json
-def me(as_json: bool) -> None:
-    """Tell whose token it is."""
-    _show(_ask(AsyncClient.me), as_json=as_json)
-
-
-@unlimcall.command()
-@_as_json
-def balance(as_json: bool) -> None:
-    """Read the account's balance."""
-    _show(_ask(AsyncClient.balance), as_json=as_json)
-
-
-@unlimcall.command()
-@_as_json
-def agents(as_json: bool) -> None:
-    """List the SIP lines of the account."""
-    for agent in _ask(AsyncClient.agents):
-        _show(agent, as_json=as_json)
-
-
-@unlimcall.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def sandbox(arguments: tuple[str, ...]) -> None:
-    """Serve the sandbox, an API to test against, until Ctrl-C."""
-    from unlimcall_async.sandbox.__main__ import main  # noqa: PLC0415 # `unlimcall --help` need not import a server
-
-    raise SystemExit(main(arguments))
-
-
-def _check_suffix(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
-    if out.suffix not in {".ndjson", ".csv"}:
-        raise click.BadParameter("the name must end in .ndjson or .csv")
-    return out
-
-
-@unlimcall.command()
-@click.option(
-    "--calls", type=click.IntRange(min=1), default=200_000, show_default=True, help="How many calls to make up."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other calls.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="unlimcall-demo.ndjson",
-    show_default=True,
-    callback=_check_suffix,
-    help="The file to write: .ndjson or .csv.",
-)
-@click.option("--newest-first", is_flag=True, help="Pull the newest calls first.")
-def demo(calls: int, seed: int, out: Path, newest_first: bool) -> None:
-    """Pull a year of made-up calls from the sandbox, through faults, and check every one.
-
-    It needs no account. The exit status is 1 where a record is missing, double or out of order.
+    The exit status is 0 where all went well, 1 where a check has failed, 2 for wrong usage or a file that cannot be used, 3 where
+    the API refuses, 4 where it fails, 5 where no answer comes, and 6 where it is unknown whether a call was placed or a hook
+    created. Ctrl-C gives 130, a pipe that was closed 141, and SIGTERM 143.
     """
-    try:
-        from unlimcall_async.cli.demo import run  # noqa: PLC0415 # `unlimcall --help` need not import a server
-
-        with _refusals_in_a_line():
-            complete = run(calls, seed, out, newest_first=newest_first)
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        raise SystemExit(INTERRUPTED) from None
-    raise SystemExit(0 if complete else 1)
 
 
-def _ask(question: Callable[[AsyncClient], Awaitable[T]]) -> T:
-    async def ask() -> T:
-        async with AsyncClient() as client:
-            return await question(client)
-
-    with _refusals_in_a_line():
-        try:
-            return asyncio.run(ask())
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+@unlimcall.command()
+@as_json
+@with_client
+def me(client: Clients, as_json: bool) -> None:
+    """Tell whose token it is."""
+    show(ask(client, AsyncClient.me), as_json=as_json)
 
 
-@contextmanager
-def _refusals_in_a_line() -> Iterator[None]:
-    try:
-        yield
-    except UnlimCallError as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(EXIT_STATUS[error.category]) from None
+@unlimcall.command()
+@as_json
+@with_client
+def balance(client: Clients, as_json: bool) -> None:
+    """Read the account's balance."""
+    show(ask(client, AsyncClient.balance), as_json=as_json)
 
 
-def _show(answer: Any, *, as_json: bool) -> None:
-    fields = attrs.asdict(answer)
-    fields |= fields.pop("extra")
-    if as_json:
-        # Money and times as text: a number in JSON would be read as a float.
-        click.echo(json.dumps(fields, default=str))
-        return
-    width = max(map(len, fields))
-    for name, value in fields.items():
-        click.echo(f"{name:<{width}}  {'-' if value is None else value}")
+@unlimcall.command()
+@as_json
+@with_client
+def agents(client: Clients, as_json: bool) -> None:
+    """List the SIP lines of the account."""
+    for number, agent in enumerate(ask(client, AsyncClient.agents)):
+        if number and not as_json:
+            write("\n")
+        show(agent, as_json=as_json)
+
+
+@unlimcall.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script for completion in a shell.
+
+    It completes commands and options. For bash: eval "$(unlimcall completion bash)" in ~/.bashrc.
+    """
+    kind = get_completion_class(shell)
+    if kind is None:  # click has all three
+        raise click.UsageError(f"there is no completion for {shell}")
+    write(kind(unlimcall, {}, "unlimcall", "_UNLIMCALL_COMPLETE").source())
+
+
+for _command in (cdrs, calls, hooks, webhooks, health, doctor, sandbox, demo):
+    unlimcall.add_command(_command)

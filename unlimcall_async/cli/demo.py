@@ -8,7 +8,6 @@ it is told as many requests per real minute as make a little less than 60 in two
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
 from collections import Counter
@@ -17,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import click
-
 from unlimcall_async import AsyncClient, CdrStream, RateLimit, RateLimits, RetryPolicy
 from unlimcall_async.cli.comparison import Check
+from unlimcall_async.cli.output import tell, write_json, write_styled
 from unlimcall_async.cli.progress import shown_progress
-from unlimcall_async.cli.report import Pull, RateScale, Totals, many, size, summary
+from unlimcall_async.cli.report import Pull, RateScale, Totals, facts, many, size, summary
+from unlimcall_async.cli.running import run as run_to_end
 from unlimcall_async.cli.writers import RecordFile, writing
 from unlimcall_async.sandbox import (
     Fault,
@@ -70,7 +69,7 @@ _FAULTS: Final[tuple[tuple[str, Fault], ...]] = (
 _APART: Final = 7
 
 
-def run(calls: int, seed: int, out: Path, *, newest_first: bool) -> bool:
+def run(calls: int, seed: int, out: Path, *, newest_first: bool, as_json: bool) -> bool:
     """Show what the client can do; tell whether it did.
 
     Raises:
@@ -78,16 +77,16 @@ def run(calls: int, seed: int, out: Path, *, newest_first: bool) -> bool:
         UnlimCallError: The pull failed.
     """
     with writing(out) as file:
-        click.echo(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...", err=True)
+        tell(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...")
         store = generate_traffic(calls, start=START, end=END, seed=seed)
         check = Check(store, newest_first=newest_first)
         gc.freeze()  # they stay to the end, and need not be looked through again and again meanwhile
-        with (
-            asyncio.Runner() as runner
-        ):  # not `run`: a Ctrl-C while it makes its loop would leave a coroutine that nobody awaits
-            pull = runner.run(_pull(store, file, check, newest_first=newest_first))
+        pull = run_to_end(lambda: _pull(store, file, check, newest_first=newest_first))
     comparison = check.result()
-    click.echo(summary(pull, comparison, scale=SCALE, file=f"{out}, {size(out.stat().st_size)}"))
+    if as_json:
+        write_json(facts(pull, comparison, file=str(out)))
+    else:
+        write_styled(summary(pull, comparison, scale=SCALE, file=f"{out}, {size(out.stat().st_size)}") + "\n")
     return comparison.same
 
 
@@ -97,7 +96,7 @@ async def _pull(store: Sequence[SandboxCall], file: RecordFile, check: Check, *,
         sandbox.add_calls(store)
         faults = _inject(sandbox, len(store))
         async with AsyncClient(sandbox.token, base_url=sandbox.url, retry=_RETRY, rate_limits=limits) as client:
-            click.echo("Pulling them from the sandbox ...", err=True)
+            tell("Pulling them from the sandbox ...")
             started = time.perf_counter()
             stream = client.cdrs.stream(START, END, newest_first=newest_first)
             totals = await _drain(stream, file, check)

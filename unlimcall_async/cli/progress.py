@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unlimcall_async import CdrStream
@@ -21,21 +22,33 @@ Show: TypeAlias = Callable[[CdrStream], None]
 PAUSE: Final = 5.0
 
 
+class _Bar(Progress):
+    """A bar that leaves room at its right for the `^C` that a terminal writes: on a line of its own it would double the bar."""
+
+    def __init__(self, console: Console) -> None:
+        self._terminal = console
+        super().__init__(
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=console,
+            expand=True,
+        )
+
+    def get_renderable(self) -> RenderableType:
+        return Constrain(super().get_renderable(), self._terminal.width - len("^C") - 1)
+
+
 @contextmanager
 def shown_progress() -> Iterator[Show]:
     """Show how far a stream is, as often as it is called with it."""
     if sys.stderr is None or not sys.stderr.isatty():  # it is none where it was closed
         yield plain_lines(time.monotonic)
         return
-    columns = (
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-    )
-    # Wide enough for all numbers in 80 columns: the bar takes what is left.
-    with Progress(*columns, console=Console(stderr=True, highlight=False), expand=True) as bar:
+    # All numbers have room in 80 columns: the bar takes what is left.
+    with _Bar(Console(stderr=True, highlight=False)) as bar:
         task = bar.add_task("", total=1.0, counts="")
         yield lambda stream: bar.update(task, completed=stream.progress.fraction, counts=counts(stream))
 

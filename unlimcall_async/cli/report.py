@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import click
@@ -104,6 +104,19 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str) 
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
+def facts(pull: Pull, comparison: Comparison, *, file: str) -> dict[str, Any]:
+    """Give the same for a program, but for the tables, which the file holds."""
+    return {
+        "file": file,
+        "records": pull.totals.records,
+        "seconds": round(pull.seconds, 3),
+        **{name: getattr(pull.stats, name) for name in ("requests", "min_requests", "retries", "strategy")},
+        "beyond_limit": pull.refused,
+        "faults": dict(pull.faults),
+        "same": comparison.same,
+    }
+
+
 def _heading(text: str) -> str:
     return click.style(text, bold=True)
 
@@ -130,8 +143,8 @@ def wait_of_each(stats: StreamStats) -> float:
 
 
 def _waits(pull: Pull) -> str:
-    refused = f"{pull.refused:,}" if pull.refused else "none"
-    return f"{wait_of_each(pull.stats):.2f} s each, on average, for the rate limit; the server refused {refused}"
+    beyond = many(pull.refused, "request", "requests") if pull.refused else "no request"
+    return f"{wait_of_each(pull.stats):.2f} s each, on average, for the rate limit; {beyond} went beyond it"
 
 
 def _faults(pull: Pull) -> str:

@@ -1,85 +1,18 @@
-"""Call records as a file: newline-delimited JSON, or CSV. It has its name when it is whole, and not before."""
+"""Call records as a file. It has its name when it is whole, and not before."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TextIO
 
 import attrs
-import click
 
 from unlimcall_async import CallRecord
-
-# Without `extra`: in JSON, what it holds are further members; CSV has one column for all of it.
-FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
-
-
-class UnwritableError(click.ClickException):
-    """The file cannot be written; click shows why in one line."""
-
-    exit_code = 2
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot write {path}: {reason}")
-
-
-@attrs.frozen
-class Format:
-    """How records become text.
-
-    Attributes:
-        head: What the file begins with.
-        encode: The text of some records.
-    """
-
-    head: str
-    encode: Callable[[Iterable[CallRecord]], str]
-
-
-def ndjson(records: Iterable[CallRecord]) -> str:
-    """Give one JSON object a line, with the names of `CallRecord`."""
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_text).encode
-    return "".join(encode(_members(record)) + "\n" for record in records)
-
-
-def csv_lines(records: Iterable[CallRecord]) -> str:
-    """Give one line a record. `None` is an empty field."""
-    return _csv(_cells(record) for record in records)
-
-
-def _csv(rows: Iterable[Iterable[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-FORMATS: Final = {".ndjson": Format("", ndjson), ".csv": Format(_csv([(*FIELDS, "extra")]), csv_lines)}
-
-
-def _members(record: CallRecord) -> dict[str, Any]:
-    return {**record.extra, **{name: getattr(record, name) for name in FIELDS}}
-
-
-def _cells(record: CallRecord) -> list[object]:
-    values = (getattr(record, name) for name in FIELDS)
-    extra = json.dumps(dict(record.extra), ensure_ascii=False, default=_text) if record.extra else ""
-    return [*(_text(value) if isinstance(value, (datetime, Decimal)) else value for value in values), extra]
-
-
-def _text(value: Any) -> str:
-    """Give a time as the API writes it, and anything else, as a `Decimal`, digit for digit: a float would round it."""
-    if not isinstance(value, datetime):
-        return str(value)
-    precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
-    return value.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+from unlimcall_async.cli.formats import FORMATS, Format
+from unlimcall_async.cli.output import UnwritableError, unwritable
 
 
 @attrs.frozen
@@ -93,7 +26,7 @@ class RecordFile:
     def write(self, records: Iterable[CallRecord]) -> None:
         """Write some records."""
         text = self._format.encode(records)
-        with _told(self.path):
+        with unwritable(self.path):
             self._file.write(text)
 
 
@@ -108,14 +41,14 @@ def writing(path: Path) -> Iterator[RecordFile]:
     if target.exists() and not target.is_file():
         raise UnwritableError(path, "it is no ordinary file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    with _told(path):
-        file = part.open("w", encoding="utf-8", newline="")
+    with unwritable(path):
+        file = part.open("w", encoding="utf-8", errors="backslashreplace", newline="")
     try:
-        form = FORMATS[path.suffix]
-        with _told(path):
+        form = FORMATS[path.suffix[1:]]
+        with unwritable(path):
             file.write(form.head)
         yield RecordFile(path, file, form)
-        with _told(path):
+        with unwritable(path):
             file.close()
             part.replace(target)
     finally:
@@ -123,11 +56,3 @@ def writing(path: Path) -> Iterator[RecordFile]:
             file.close()
         with suppress(OSError):
             part.unlink()
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableError(path, error.strerror or str(error)) from error

@@ -1,0 +1,98 @@
+"""A `cdrs pull` that is killed again and again, and resumed, must leave the file of one that was not.
+
+    python -m tests.cli.kill              50 kills
+    python -m tests.cli.kill --kills 5
+
+It kills (SIGKILL, and now and then SIGINT or SIGTERM) at random points of its work, counted in requests that the sandbox has
+seen and turns of the event loop, not in seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.cli.support import names_in, running
+from unlimcall_async.sandbox import Sandbox, generate_traffic
+
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+RECORDS = 12_000
+SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
+
+
+async def one_pull(sandbox: Sandbox, out: Path, number: signal.Signals | None, chance: random.Random) -> int:
+    """Pull, or go on; give the status, which is below 0 where a signal ended it without a word."""
+    arguments = ["--from", START.isoformat(), "--till", END.isoformat(), "--out", str(out), "--resume"]
+    async with running(sandbox, "cdrs", "pull", *arguments) as process:
+        ended = asyncio.create_task(process.communicate())
+        if number is not None:
+            # A resumed pull asks some 40 times; most kills fall into its first part, so that there is something left to kill.
+            last = len(sandbox.requests) + chance.randrange(1, 9)
+            while len(sandbox.requests) < last and not ended.done():  # noqa: ASYNC110 # a request sets no event
+                await asyncio.sleep(0)
+            for _ in range(chance.randrange(3000)):
+                await asyncio.sleep(0)
+            if not ended.done():
+                process.send_signal(number)
+        _, err = await ended
+    if process.returncode not in {0, -9, 130, 143}:
+        raise RuntimeError(err.decode())
+    return process.returncode or 0
+
+
+async def killed_pull(sandbox: Sandbox, out: Path, kills: int, chance: random.Random) -> bytes:
+    """Pull into a file, killed so many times, and give what it holds."""
+    done = 0
+    while done < kills:
+        if await one_pull(sandbox, out, chance.choice(SIGNALS), chance):
+            done += 1
+        else:  # it came to its end before its kills did: once more, from the start
+            clear(out.parent)
+    if await one_pull(sandbox, out, None, chance):
+        raise RuntimeError("a pull that was left in peace ended otherwise")
+    return content_of(out)
+
+
+def clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def run(kills: int, seed: int, suffix: str) -> bool:
+    """Compare a killed pull with one that is left in peace."""
+    chance = random.Random(seed)
+    async with Sandbox(order="arbitrary", latency=0.005) as sandbox:
+        sandbox.add_calls(generate_traffic(RECORDS // 2, start=START, end=END, kind="legs", seed=seed))
+        sandbox.add_calls(generate_traffic(RECORDS // 2, start=START, end=END, kind="ties", seed=seed))
+        with tempfile.TemporaryDirectory() as peace, tempfile.TemporaryDirectory() as war:
+            whole = await killed_pull(sandbox, Path(peace) / f"calls.{suffix}", 0, chance)
+            survived = await killed_pull(sandbox, Path(war) / f"calls.{suffix}", kills, chance)
+            left = [name for name in names_in(Path(war)) if not name.endswith(".new")]
+    complete = whole.count(b"\n") == RECORDS + (suffix == "csv")
+    return whole == survived and complete and left == [f"calls.{suffix}", f"calls.{suffix}.checkpoint"]
+
+
+def main() -> int:
+    """Run it, and tell how it went."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--suffix", choices=["ndjson", "csv"], default="ndjson")
+    options = parser.parse_args()
+    same = asyncio.run(run(options.kills, options.seed, options.suffix))
+    print(f"{options.kills} kills: the files are {'identical' if same else 'DIFFERENT'}")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

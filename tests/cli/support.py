@@ -1,0 +1,97 @@
+"""The command, run as users run it: as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from click.testing import CliRunner
+
+from unlimcall_async.cli.commands import unlimcall
+from unlimcall_async.sandbox import Sandbox, SandboxCall
+
+# The directory that holds the package, for processes that run elsewhere.
+SOURCE = str(Path(__file__).parents[2])
+START = datetime(2026, 5, 1, tzinfo=UTC)
+
+# A terminal that is claimed is no terminal: what is piped stays plain. And what is buffered must be written all the same.
+PLAIN = {"PYTHONPATH": SOURCE, "FORCE_COLOR": "1", "TERM": "xterm", "PYTHONUNBUFFERED": ""}
+
+# Status, standard output, standard error.
+Ended: TypeAlias = tuple[int | None, str, str]
+
+
+def made(count: int, *, apart: timedelta = timedelta(minutes=1), start: datetime = START) -> list[SandboxCall]:
+    return [SandboxCall(id=f"17.{number}", start_time=start + number * apart) for number in range(count)]
+
+
+@asynccontextmanager
+async def running(
+    sandbox: Sandbox | None,
+    *arguments: str,
+    cwd: Path | None = None,
+    stdin: int | None = None,
+    stdout: int = asyncio.subprocess.PIPE,
+    environment: dict[str, str] | None = None,
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    own = {} if sandbox is None else {"UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "unlimcall_async", *arguments),
+        cwd=cwd,
+        env={**os.environ, **PLAIN, **own, **(environment or {})},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def run(
+    sandbox: Sandbox | None,
+    *arguments: str,
+    cwd: Path | None = None,
+    given: str | None = None,
+    stdout: int = asyncio.subprocess.PIPE,
+    **environment: str,
+) -> Ended:
+    stdin = None if given is None else asyncio.subprocess.PIPE
+    async with running(sandbox, *arguments, cwd=cwd, stdin=stdin, stdout=stdout, environment=environment) as process:
+        out, err = await process.communicate(None if given is None else given.encode())
+    assert b"Traceback" not in err, err.decode()
+    return process.returncode, (out or b"").decode(), err.decode()
+
+
+def in_this_process(*arguments: str) -> tuple[int, str, str]:
+    """Run a command that ends before it asks a server, of which there is none: a process each would take too long."""
+    environment = {"UNLIMCALL_TOKEN": "unl_test_token", "UNLIMCALL_BASE_URL": "http://127.0.0.1:9"}
+    result = CliRunner().invoke(unlimcall, arguments, env=environment)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that sets no event, in another process or in the sandbox; fail where it never comes."""
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 # see above
+            await asyncio.sleep(0)
+
+
+async def line_of(stream: asyncio.StreamReader | None) -> str:
+    assert stream is not None
+    async with asyncio.timeout(60):  # else a line that never comes would stop the tests
+        return (await stream.readline()).decode().rstrip("\n")

@@ -1,0 +1,136 @@
+"""`unlimcall cdrs follow`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
+
+from .support import in_this_process, line_of, run, running, until
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+FOLLOW = ["cdrs", "follow", "--interval", "1s"]
+
+
+def recent(*ids: str, ago: timedelta = timedelta(minutes=10)) -> list[SandboxCall]:
+    return [SandboxCall(id=name, start_time=NOW - ago + timedelta(seconds=place)) for place, name in enumerate(ids)]
+
+
+async def ids_of(process: asyncio.subprocess.Process, count: int) -> list[str]:
+    return [json.loads(await line_of(process.stdout))["id"] for _ in range(count)]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_records_come_as_they_appear(number: signal.Signals, status: int) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a", "b"))
+        async with running(sandbox, *FOLLOW, "--from", "1h", "--json") as process:
+            history = await ids_of(process, 2)
+            sandbox.add_calls(recent("c"))  # written late, before those that came
+            late = await ids_of(process, 1)
+            process.send_signal(number)
+            out, err = await process.communicate()
+    assert (history, late, out) == (["a", "b"], ["c"], b"")
+    assert process.returncode == status
+    assert err.decode().startswith("3 records, ")
+    assert b"Traceback" not in err
+
+
+async def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    follow = [*FOLLOW, "--checkpoint", str(tmp_path / "follow.checkpoint")]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a", "b"))
+        async with running(sandbox, *follow, "--from", "1h") as process:
+            first = await ids_of(process, 2)
+            process.send_signal(signal.SIGTERM)
+            await process.communicate()
+        sandbox.add_calls(recent("c", "d", ago=timedelta(minutes=20)))
+        async with running(sandbox, *follow) as process:
+            second = await ids_of(process, 2)
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+    assert (first, second) == (["a", "b"], ["c", "d"])
+
+
+async def test_now_is_settled_once(tmp_path: Path) -> None:
+    path = tmp_path / "follow.checkpoint"
+    async with Sandbox() as sandbox:
+        async with running(sandbox, *FOLLOW, "--checkpoint", str(path)) as process:
+            await until(lambda: bool(sandbox.requests))
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+        start = json.loads(path.read_text())["start"]
+        async with running(sandbox, *FOLLOW, "--checkpoint", str(path), "--from", start) as process:
+            asked = len(sandbox.requests)
+            await until(lambda: len(sandbox.requests) > asked)
+            process.send_signal(signal.SIGTERM)
+            await process.communicate()
+    assert process.returncode == 0
+    assert json.loads(path.read_text())["start"] == start
+
+
+async def test_what_was_not_written_comes_again(tmp_path: Path) -> None:
+    path = tmp_path / "follow.checkpoint"
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a", "b"))
+        status, _, err = await run(sandbox, *FOLLOW, "--from", "1h", "--checkpoint", str(path), stdout=full)
+        async with running(sandbox, *FOLLOW, "--checkpoint", str(path)) as process:
+            again = await ids_of(process, 2)
+    os.close(full)
+    assert (status, "No space left on device" in err) == (2, True)
+    assert again == ["a", "b"]
+
+
+async def test_an_error_ends_it_with_a_good_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "follow.checkpoint"
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(409), endpoint="cdrs", skip=1, times=None)
+        status, _, err = await run(sandbox, *FOLLOW, "--checkpoint", str(path))
+        sandbox.clear_faults()
+        asked = len(sandbox.requests)
+        async with running(sandbox, *FOLLOW, "--checkpoint", str(path)):
+            await until(lambda: len(sandbox.requests) > asked)
+    assert (status, "GET /cdrs answered 409" in err) == (3, True)
+
+
+async def test_another_start_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "follow.checkpoint"
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(409), endpoint="cdrs", times=None)
+        await run(sandbox, *FOLLOW, "--from", "2026-05-01", "--checkpoint", str(path))
+        other, _, err = await run(sandbox, *FOLLOW, "--from", "2026-05-02", "--checkpoint", str(path))
+    assert (other, "is of a follow from 2026-05-01T00:00:00+00:00" in err) == (2, True)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"start": "2026-05-01", "checkpoint": {}}', "\ud800"])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "follow.checkpoint"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    status, _, err = in_this_process(*FOLLOW, "--checkpoint", str(path))
+    assert (status, "is no checkpoint of a follow" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--interval", "0s"], "interval must be above zero"),
+        (["--interval", "often"], "'often' is no span of time"),
+        (["--lookback", "-1h"], "'-1h' is no span of time"),
+        (["--checkpoint", "missing/x"], "cannot write missing/x"),
+        (["--checkpoint", "/dev/full"], "/dev/full is no ordinary file"),
+    ],
+)
+def test_wrong_usage_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, err = in_this_process("cdrs", "follow", *options)
+    assert (status, complaint in err) == (2, True), err

@@ -1,0 +1,252 @@
+"""`unlimcall cdrs pull`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from unlimcall_async.sandbox import Sandbox, SandboxCall, Stall, Status
+
+from .kill import run as run_killed
+from .support import START, in_this_process, made, names_in, run, running, until
+
+MAY = ["--from", "2026-05-01", "--till", "2026-05-02"]
+
+
+def ids(text: str) -> list[str]:
+    return [json.loads(line)["id"] for line in text.splitlines()]
+
+
+async def test_records_go_to_standard_output() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(30))
+        status, out, err = await run(sandbox, "cdrs", "pull", *MAY)
+        _, same, _ = await run(sandbox, "cdrs", "pull", *MAY, "--json")
+    assert (status, ids(out)) == (0, [call.id for call in made(30)])
+    assert err == "30 records. 1 request, 1.00 times the fewest possible.\n"
+    assert same == out
+
+
+async def test_csv_goes_to_standard_output() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(3))
+        _, out, _ = await run(sandbox, "cdrs", "pull", *MAY, "--format", "csv")
+        clash, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--format", "csv", "--json")
+    assert [row["id"] for row in csv.DictReader(io.StringIO(out, newline=""))] == ["17.0", "17.1", "17.2"]
+    assert (clash, "exclude each other" in err) == (2, True)
+
+
+async def test_standard_output_gets_what_a_file_gets(tmp_path: Path) -> None:
+    strange = SandboxCall(id="7", start_time=START, src="\x1b[31mred", dst="=1+1", country="Öster,\r\nreich")
+    async with Sandbox() as sandbox:
+        sandbox.add_calls([strange])
+        for form in ("csv", "ndjson"):
+            out = tmp_path / f"calls.{form}"
+            await run(sandbox, "cdrs", "pull", *MAY, "--out", str(out))
+            with (tmp_path / "stdout").open("wb") as file:
+                await run(sandbox, "cdrs", "pull", *MAY, "--format", form, stdout=file.fileno())
+            assert out.read_bytes() == (tmp_path / "stdout").read_bytes()
+            assert "Öster,\\r\\nreich" in out.read_text() or "Öster,\r\nreich" in out.read_bytes().decode()
+
+
+@pytest.mark.parametrize(("name", "lines"), [("calls.ndjson", 30), ("calls.csv", 31), ("calls", 30)])
+async def test_a_file_is_written(tmp_path: Path, name: str, lines: int) -> None:
+    form = [] if "." in name else ["--format", "ndjson"]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(30))
+        status, out, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", name, *form, cwd=tmp_path)
+    assert (status, out) == (0, "")
+    assert err.startswith(f"30 records in {name}, ")
+    assert len((tmp_path / name).read_text().splitlines()) == lines
+    assert names_in(tmp_path) == [name, f"{name}.checkpoint"]
+
+
+async def test_what_it_has_come_to_is_there_for_a_program(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(30))
+        _, out, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", "--json", cwd=tmp_path)
+    assert err == ""
+    assert json.loads(out) == {
+        "file": "c.csv",
+        "records": 30,
+        "bytes": (tmp_path / "c.csv").stat().st_size,
+        "start": "2026-05-01T00:00:00.000Z",
+        "end": "2026-05-02T00:00:00.000Z",
+        "requests": 1,
+        "retries": 0,
+    }
+
+
+async def test_a_file_without_calls_is_whole_too(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        for name in ("none.csv", "none.ndjson"):
+            assert (await run(sandbox, "cdrs", "pull", *MAY, "--out", name, cwd=tmp_path))[0] == 0
+    assert (tmp_path / "none.csv").read_text().startswith("id,start_time,")
+    assert (tmp_path / "none.ndjson").read_bytes() == b""
+
+
+async def test_times_are_as_people_write_them() -> None:
+    now = datetime.now(UTC)
+    ages = {"new": timedelta(minutes=30), "older": timedelta(hours=30), "oldest": timedelta(days=20)}
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(
+            SandboxCall(id=name, start_time=(now - age).replace(microsecond=0)) for name, age in ages.items()
+        )
+        outs = [
+            ids((await run(sandbox, "cdrs", "pull", *times.split()))[1])
+            for times in ("--from 2h", "--from 2d", "--from 4w", "--from 4w --till 1d")
+        ]
+    assert outs == [["new"], ["older", "new"], ["oldest", "older", "new"], ["oldest", "older"]]
+
+
+async def test_a_zone_moves_the_day() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(24, apart=timedelta(hours=1)))
+        _, out, _ = await run(sandbox, "cdrs", "pull", *MAY, "--tz", "Asia/Kathmandu")
+    # 2026-05-02 begins there at 18:15 of the day before in UTC.
+    assert ids(out) == [call.id for call in made(19, apart=timedelta(hours=1))]
+
+
+# --- a file that is there already -----------------------------------------------------------------------------------------
+
+
+async def test_a_file_that_exists_is_not_replaced_unless_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "calls.ndjson"
+    path.write_text("mine\n")
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        refused, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path))
+        unknown, _, doubt = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path), "--resume")
+        assert path.read_text() == "mine\n"
+        forced, _, _ = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path), "--force")
+    assert (refused, "--resume goes on with it, --force replaces it" in err) == (2, True)
+    assert (unknown, "no checkpoint tells what it is" in doubt) == (2, True)
+    assert (forced, ids(path.read_text())) == (0, ["17.0", "17.1"])
+
+
+async def test_a_pull_that_has_ended_has_nothing_to_go_on_with(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", "calls.ndjson", cwd=tmp_path)
+        before, asked = (tmp_path / "calls.ndjson").read_bytes(), len(sandbox.requests)
+        sandbox.add_calls(made(1, start=START + timedelta(hours=3)))
+        status, _, err = await run(sandbox, "cdrs", "pull", "--out", "calls.ndjson", "--resume", cwd=tmp_path)
+        assert len(sandbox.requests) == asked
+    assert (status, "It was whole already." in err) == (0, True)
+    assert (tmp_path / "calls.ndjson").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--from", "2026-05-03"], "and --from 2026-05-03 is another range; to go on with it leave --from out"),
+        (["--till", "2026-06-01"], "and --till 2026-06-01 is another range; to go on with it leave --till out"),
+        (["--format", "csv"], "was begun as ndjson, not as csv"),
+    ],
+)
+async def test_another_range_is_not_gone_on_with(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    async with Sandbox() as sandbox:
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", "calls.ndjson", cwd=tmp_path)
+        status, _, err = await run(
+            sandbox, "cdrs", "pull", "--out", "calls.ndjson", "--resume", *arguments, cwd=tmp_path
+        )
+    assert (status, complaint in err) == (2, True)
+
+
+async def test_the_same_range_in_other_words_is_gone_on_with(tmp_path: Path) -> None:
+    same = ["--from", "2026-05-01T02:00", "--till", "2026-05-02T00:00Z", "--tz", "Europe/Berlin"]
+    async with Sandbox() as sandbox:
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", "calls.ndjson", cwd=tmp_path)
+        status, _, _ = await run(sandbox, "cdrs", "pull", "--out", "calls.ndjson", "--resume", *same, cwd=tmp_path)
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "--from is missing"),
+        (["--from", "soon"], "Invalid value for --from: 'soon' is no time"),
+        (["--from", "1d", "--till", "2d"], "--from is after --till"),
+        (["--from", "1d", "--tz", "Mars/Base"], "'Mars/Base' is no time zone"),
+        (["--from", "1d", "--tz", "../../etc/passwd"], "is no time zone"),
+        (["--from", "1d", "--out", "calls.xlsx"], "must end in .ndjson or .csv"),
+        (["--from", "1d", "--resume"], "--resume needs --out"),
+        (["--from", "1d", "--force"], "--force needs --out"),
+        (["--from", "1d", "--out", "c.csv", "--force", "--resume"], "exclude each other"),
+        (["--from", "1d", "--out", "missing/c.csv"], "cannot write missing/c.csv"),
+        (["--from", "1d", "--out", "/dev/full", "--format", "csv"], "it is no ordinary file"),
+        (["--out", "c.csv", "--resume"], "--from is missing"),
+    ],
+)
+def test_wrong_usage_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = in_this_process("cdrs", "pull", *arguments)
+    assert (status, out, complaint in err) == (2, "", True), err
+    assert names_in(tmp_path) == []
+
+
+# --- a pull that is stopped -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    async with Sandbox(cap=10, count="matches") as sandbox:
+        sandbox.add_calls(made(100))
+        sandbox.inject(Stall(), endpoint="cdrs", skip=10, times=None)
+        async with running(sandbox, "cdrs", "pull", *MAY, "--out", "my calls.csv", cwd=tmp_path) as process:
+            await until(lambda: sum(request.endpoint == "cdrs" for request in sandbox.requests) > 10)
+            await until(lambda: (tmp_path / "my calls.csv.part").stat().st_size > 1000)
+            process.send_signal(number)
+            _, err = await process.communicate()
+        sandbox.clear_faults()
+        assert process.returncode == status
+        assert "To go on: unlimcall cdrs pull --out 'my calls.csv' --resume\n" in err.decode()
+        assert b"Traceback" not in err
+        assert names_in(tmp_path) == ["my calls.csv.checkpoint", "my calls.csv.part"]
+        again, _, _ = await run(sandbox, "cdrs", "pull", "--out", "my calls.csv", "--resume", cwd=tmp_path)
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", "whole.csv", cwd=tmp_path)
+    assert again == 0
+    assert (tmp_path / "my calls.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+async def test_an_error_leaves_what_can_be_gone_on_with(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(5))
+        sandbox.inject(Status(409), endpoint="cdrs")
+        status, _, err = await run(sandbox, "cdrs", "pull", "--from", "2026-05-01", "--out", "c.ndjson", cwd=tmp_path)
+        assert (status, "To go on: unlimcall cdrs pull --out c.ndjson --resume" in err) == (3, True)
+        journal = json.loads((tmp_path / "c.ndjson.checkpoint").read_text())
+        # Till now: settled by the pull that began, and not again by the one that goes on.
+        again, _, _ = await run(sandbox, "cdrs", "pull", "--out", "c.ndjson", "--resume", cwd=tmp_path)
+        assert json.loads((tmp_path / "c.ndjson.checkpoint").read_text())["end"] == journal["end"]
+    assert (again, len(ids((tmp_path / "c.ndjson").read_text()))) == (0, 5)
+
+
+async def test_without_a_checkpoint_resume_begins(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(5))
+        status, _, _ = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.ndjson", "--resume", cwd=tmp_path)
+    assert (status, len(ids((tmp_path / "c.ndjson").read_text()))) == (0, 5)
+
+
+async def test_a_full_disk_is_told_in_a_line() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(5))
+        status, _, err = await run(sandbox, "cdrs", "pull", *MAY, stdout=full)
+    os.close(full)
+    assert (status, err) == (2, "Error: cannot write standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("suffix", ["ndjson", "csv"])
+async def test_a_killed_pull_leaves_the_same_file(suffix: str) -> None:
+    assert await run_killed(kills=3, seed=7, suffix=suffix)

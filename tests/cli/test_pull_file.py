@@ -1,0 +1,278 @@
+"""The file of a pull, stopped at every step that it takes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unlimcall_async.cli.journal import Journal, JournalError
+from unlimcall_async.cli.output import UnusableError, UnwritableError
+from unlimcall_async.cli.pull_file import PullFile
+
+from .support import names_in
+
+START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
+BATCHES = [b"one\n", b"two, longer\n", b"three\n"]
+WHOLE = b"".join(BATCHES)
+
+
+class KilledError(BaseException):
+    pass
+
+
+def pull(path: Path, *, force: bool = False) -> None:
+    """Pull what is left, as the command does; the number of records says which batch is next."""
+    with PullFile(path) as file:
+        journal = None if force else file.stored()
+        if journal is None:
+            journal = Journal(START, END, "ndjson")
+            file.begin(journal)
+        elif not journal.complete:
+            file.go_on(journal)
+        if not journal.complete:
+            for batch in BATCHES[journal.records :]:
+                journal = file.append(batch, journal.further(len(batch), 1, None))
+        file.finish(journal)
+
+
+@contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, *, done: bool = False) -> Iterator[list[str]]:
+    """Let the process die before the `step`th of the calls that change something on the disk, or when it is `done`."""
+    steps: list[str] = []
+
+    def deadly(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **options: Any) -> Any:
+            steps.append(name)
+            last = len(steps) == step
+            if last and not done:
+                raise KilledError
+            result = call(*arguments, **options)
+            if last:
+                if name == "open":
+                    result.close()
+                raise KilledError
+            return result
+
+        return called
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", deadly("fsync", os.fsync))
+        patch.setattr(Path, "replace", deadly("replace", Path.replace))
+        patch.setattr(Path, "open", deadly("open", Path.open))
+        yield steps
+
+
+def steps_of(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    folder.mkdir()
+    with killed_at(monkeypatch, 0) as steps:
+        pull(folder / "calls.ndjson")
+    return len(steps)
+
+
+def in_steps(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step: int, *, done: bool = False, force: bool = False
+) -> None:
+    with killed_at(monkeypatch, step, done=done):
+        try:
+            pull(path, force=force)
+        except KilledError:
+            return
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_kill_at_any_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+    count = steps_of(monkeypatch, tmp_path / "count")
+    assert count > 15
+    for first in range(1, count + 2):
+        for second in (1, 2, 3, 5, 8, count):
+            path = tmp_path / f"{first}.{second}" / "calls.ndjson"
+            path.parent.mkdir()
+            in_steps(path, monkeypatch, first, done=done)
+            in_steps(path, monkeypatch, second, done=done)
+            pull(path)
+            assert path.read_bytes() == WHOLE
+            left = [name for name in names_in(path.parent) if not name.endswith(".new")]
+            assert left == ["calls.ndjson", "calls.ndjson.checkpoint"]
+
+
+def test_a_pull_that_replaces_another_survives_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of the same length, so that nothing but the order of the steps tells the two files apart.
+    old = b"x" * len(WHOLE)
+    for step in range(1, steps_of(monkeypatch, tmp_path / "count") + 2):
+        path = tmp_path / f"{step}" / "calls.ndjson"
+        path.parent.mkdir()
+        pull(path)
+        path.write_bytes(old)
+        in_steps(path, monkeypatch, step, force=True)
+        assert path.read_bytes() in {old, WHOLE}
+        # Killed before its checkpoint was in place, the fourth step, there was no such pull.
+        pull(path, force=step <= 4)
+        assert path.read_bytes() == WHOLE
+
+
+def test_a_part_is_there_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in range(1, steps_of(monkeypatch, tmp_path / "count") + 2):
+        path = tmp_path / f"{step}" / "calls.ndjson"
+        path.parent.mkdir()
+        begun(path)
+        in_steps(path, monkeypatch, step, force=True)
+        pull(path)
+        assert path.read_bytes() == WHOLE
+
+
+def begun(path: Path) -> None:
+    """Leave a pull that was stopped after its first batch."""
+    with PullFile(path) as file:
+        journal = Journal(START, END, "ndjson")
+        file.begin(journal)
+        file.append(BATCHES[0], journal.further(len(BATCHES[0]), 1, None))
+
+
+def test_what_was_written_behind_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
+    path, part = tmp_path / "calls.ndjson", tmp_path / "calls.ndjson.part"
+    begun(path)
+    with part.open("ab") as torn:
+        torn.write(b"half of a li")
+    pull(path)
+    assert path.read_bytes() == WHOLE
+
+
+def test_a_part_that_is_shorter_than_it_was_is_not_filled_up(tmp_path: Path) -> None:
+    path, part = tmp_path / "calls.ndjson", tmp_path / "calls.ndjson.part"
+    begun(path)
+    part.write_bytes(b"on")
+    with pytest.raises(UnusableError, match="is shorter than"):
+        pull(path)
+    assert part.read_bytes() == b"on"
+
+
+def test_a_whole_file_that_was_changed_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "calls.ndjson"
+    pull(path)
+    path.write_bytes(b"other")
+    with pytest.raises(UnusableError, match=r"is not as .* says; --force pulls it anew"):
+        pull(path)
+    assert path.read_bytes() == b"other"
+
+
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "calls.ndjson"
+    with PullFile(path) as file:
+        file.begin(Journal(START, END, "ndjson"))
+        with pytest.raises(UnusableError, match="another process is writing"):
+            PullFile(path)
+        assert (tmp_path / "calls.ndjson.part").exists()
+    pull(path)
+    assert path.read_bytes() == WHOLE
+
+
+def test_a_file_that_another_process_has_just_ended_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "calls.ndjson"
+
+    def ended_meanwhile(*arguments: Any) -> None:
+        monkeypatch.undo()
+        (tmp_path / "calls.ndjson.part").replace(path)
+        fcntl.flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", ended_meanwhile)
+    with pytest.raises(UnusableError, match="another process is writing"):
+        PullFile(path)
+    assert names_in(tmp_path) == ["calls.ndjson"]
+
+
+def test_nothing_is_left_of_a_pull_that_never_began(tmp_path: Path) -> None:
+    with PullFile(tmp_path / "calls.ndjson") as file:
+        assert not file.exists
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.ndjson").symlink_to(tmp_path / "real" / "calls.ndjson")
+    pull(tmp_path / "link.ndjson")
+    assert (tmp_path / "link.ndjson").is_symlink()
+    assert (tmp_path / "real" / "calls.ndjson").read_bytes() == WHOLE
+
+
+@pytest.mark.parametrize("name", ["folder", "missing/calls.ndjson"])
+def test_what_cannot_be_written_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UnwritableError, match="cannot write"):
+        PullFile(tmp_path / name)
+
+
+def test_a_disk_that_is_full_leaves_what_can_be_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "calls.ndjson"
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UnwritableError, match="No space left on device"):
+            pull(path)
+    pull(path)
+    assert path.read_bytes() == WHOLE
+
+
+# --- the journal ----------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.builds(
+        Journal,
+        start=st.datetimes(timezones=st.just(UTC)),
+        end=st.datetimes(timezones=st.just(UTC)),
+        form=st.sampled_from(["csv", "ndjson"]),
+        length=st.integers(min_value=0),
+        records=st.integers(min_value=0),
+        complete=st.booleans(),
+    )
+)
+def test_a_journal_comes_back_as_it_was(journal: Journal) -> None:
+    assert Journal.from_json(journal.to_json()) == journal
+
+
+SOUND = Journal(START, END, "csv").to_json()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        SOUND.replace('"version": 1', '"version": 2'),
+        SOUND.replace('"csv"', '"xlsx"'),
+        SOUND.replace('"length": 0', '"length": -1'),
+        SOUND.replace('"length": 0', '"length": true'),
+        SOUND.replace('"records": 0', '"records": "0"'),
+        SOUND.replace('"complete": false', '"complete": 0'),
+        SOUND.replace('"checkpoint": null', '"checkpoint": {}'),
+        SOUND.replace("000Z", "000"),
+        SOUND.replace('"start"', '"begin"'),
+    ],
+)
+def test_what_is_no_journal_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(JournalError):
+        Journal.from_json(text)
+    (tmp_path / "calls.ndjson.checkpoint").write_text(text)
+    with pytest.raises(UnusableError, match="is not what a pull of this release leaves"):
+        pull(tmp_path / "calls.ndjson")
+
+
+def test_a_complete_journal_says_so() -> None:
+    journal = attrs.evolve(Journal(START, END, "csv"), complete=True)
+    assert Journal.from_json(journal.to_json()).complete

@@ -1,0 +1,182 @@
+"""`unlimcall sandbox` and `unlimcall webhooks listen`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from unlimcall_async import AsyncClient
+from unlimcall_async.cli import sandboxing
+from unlimcall_async.cli.commands import unlimcall
+from unlimcall_async.sandbox import Sandbox, WebhookSettings
+from unlimcall_async.webhooks import sign
+
+from .support import in_this_process, line_of, run, running
+
+SECRET = "whsec_of_a_test"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_sandbox_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    async with running(None, "sandbox", "--port", "0", "--calls", "50", "--rate-limit", "cdrs=1") as process:
+        url, token, curl = [(await line_of(process.stdout)).split(":", 1)[1].strip() for _ in range(3)]
+        async with AsyncClient(token, base_url=url) as client:
+            await client.me()
+            page = await client.request("GET", "/cdrs")
+        process.send_signal(number)
+        out, err = await process.communicate()
+    assert shlex.split(curl) == ["curl", "-H", f"Authorization: Bearer {token}", f"{url}/me"]
+    assert page.status == 200
+    assert (process.returncode, out, err) == (0, b"", b"Generating 50 calls of the last 90 days ...\n")
+
+
+async def test_the_sandbox_has_made_up_calls() -> None:
+    async with running(None, "sandbox", "--port", "0", "--calls", "50", "--seed", "3", "--json") as process:
+        place = json.loads(await line_of(process.stdout))
+        environment = {"UNLIMCALL_TOKEN": place["token"], "UNLIMCALL_BASE_URL": place["url"]}
+        _, out, _ = await run(None, "cdrs", "pull", "--from", "91d", **environment)
+    assert len(out.splitlines()) == 50
+
+
+def test_every_option_of_the_sandbox_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Sandbox] = []
+
+    def note(**settings: object) -> Sandbox:
+        made.append(Sandbox(**settings))  # type: ignore[arg-type] # as they come
+        return made[-1]
+
+    async def served(_sandbox: Sandbox, *, as_json: bool) -> None:
+        assert not as_json
+
+    monkeypatch.setattr(sandboxing, "Sandbox", note)
+    monkeypatch.setattr(sandboxing, "_served", served)
+    options = "--host ::1 --port 81 --token unl_test_x --order oldest_first --latency 0.5 --rate-limit cdrs=60 --rate-limit me=7"
+    routes = "--deliver-to https://a.com/?x=1=http://127.0.0.1:1/?y=http: --call-seconds 3 --speed 60"
+    unlimcall(["sandbox", *options.split(), *routes.split()], standalone_mode=False)
+    unlimcall(["sandbox"], standalone_mode=False)
+    first, second = made
+    assert (first.url, first.token) == ("http://[::1]:81/api/v1", "unl_test_x")
+    assert (first.settings.order, first.settings.latency) == ("oldest_first", 0.5)
+    assert first.settings.rate_limits == {"cdrs": 60, "me": 7}
+    assert first.settings.deliver_to == {"https://a.com/?x=1": "http://127.0.0.1:1/?y=http:"}
+    assert (first.settings.webhooks.call_seconds, first.settings.webhooks.speed) == (3, 60)
+    assert (second.url, second.settings.webhooks) == ("http://127.0.0.1:8080/api/v1", WebhookSettings())
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--order", "random"], "'random' is not one of"),
+        (["--rate-limit", "cdr=60"], "endpoint must be one of me, balance, cdrs"),
+        (["--rate-limit", "cdrs"], "'cdrs' is not ENDPOINT=N"),
+        (["--latency", "-1"], "'latency' must be >= 0"),
+        (["--deliver-to", "https://example.com/"], "is not HTTPS_URL=LOCAL_URL"),
+        (["--deliver-to", "https://e.com/=http://10.0.0.1/"], "must be an http URL on this machine"),
+        (["--speed", "0"], "'speed' must be > 0"),
+    ],
+)
+def test_a_wrong_option_of_the_sandbox_is_told(options: list[str], complaint: str) -> None:
+    status, _, err = in_this_process("sandbox", *options)
+    assert (status, complaint in err) == (2, True), err
+
+
+async def test_a_port_that_is_taken_is_told_in_a_line() -> None:
+    async with Sandbox() as sandbox:
+        port = sandbox.url.split(":")[2].split("/")[0]
+        ends = [
+            await run(None, "sandbox", "--port", port),
+            await run(None, "webhooks", "listen", "--port", port, UNLIMCALL_WEBHOOK_SECRET=SECRET),
+        ]
+    for status, out, err in ends:
+        assert (status, out, err.count("\n"), "cannot listen" in err) == (2, "", 1, True)
+
+
+# --- webhooks listen ------------------------------------------------------------------------------------------------------
+
+
+def event(number: int, **fields: object) -> bytes:
+    common = {"event": "call.ended", "eventId": f"e{number}", "timestamp": "2026-05-24T12:00:00Z"}
+    return json.dumps({**common, "callId": "c1", "durationSec": 81, **fields}).encode()
+
+
+@asynccontextmanager
+async def listening(*options: str, **environment: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    arguments = ["webhooks", "listen", "--port", "0", *options]
+    async with running(None, *arguments, environment=environment) as process:
+        line = await line_of(process.stderr)
+        assert line.startswith("Listening on http://127.0.0.1:")
+        yield process, line.removeprefix("Listening on ")
+
+
+async def deliver(url: str, body: bytes, secret: str = SECRET) -> int:
+    headers = {"X-Unlimcall-Signature": sign(body, secret, time.time())}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}any/path", data=body, headers=headers) as response,
+    ):
+        return response.status
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
+    async with listening(UNLIMCALL_WEBHOOK_SECRET=SECRET) as (process, url):
+        statuses = [
+            await deliver(url, event(1, note="\x1b[2J")),
+            await deliver(url, event(1)),
+            await deliver(url, event(2), "whsec_other"),
+            await deliver(url, b"[]"),
+        ]
+        process.send_signal(number)
+        out, err = await process.communicate()
+    assert statuses[:2] == [200, 200]
+    assert all(400 <= status < 500 for status in statuses[2:])
+    assert out.decode() == ("2026-05-24T12:00:00.000Z  call.ended  e1  call_id=c1  duration_sec=81  note=\ufffd[2J\n")
+    assert [line[:16] for line in err.decode().splitlines()] == ["webhook refused:", "webhook refused:"]
+    assert process.returncode == 0
+
+
+async def test_events_are_shown_as_json(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("old", "new")]
+    for path in paths:
+        path.touch(0o600)
+        path.write_text(f"whsec_{path.name}\n")
+    files = [option for path in paths for option in ("--secret-file", str(path))]
+    async with listening("--json", *files) as (process, url):
+        for number, path in enumerate(paths):
+            assert await deliver(url, event(number), f"whsec_{path.name}") == 200
+        shown = [json.loads(await line_of(process.stdout)) for _ in paths]
+    assert [(one["id"], one["type"], one["call_id"], one["duration_sec"]) for one in shown] == [
+        *(("e0", "call.ended", "c1", 81), ("e1", "call.ended", "c1", 81))
+    ]
+
+
+async def test_a_reader_that_leaves_ends_it() -> None:
+    ours, theirs = os.pipe()
+    arguments = ["webhooks", "listen", "--port", "0"]
+    async with running(None, *arguments, stdout=theirs, environment={"UNLIMCALL_WEBHOOK_SECRET": SECRET}) as process:
+        os.close(theirs)
+        url = (await line_of(process.stderr)).removeprefix("Listening on ")
+        os.close(ours)
+        assert await deliver(url, event(1)) == 200
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (141, b"")
+
+
+async def test_a_secret_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    path.chmod(0o644)
+    none, _, missing = await run(None, "webhooks", "listen", UNLIMCALL_WEBHOOK_SECRET="")
+    public, _, shared = await run(None, "webhooks", "listen", "--secret-file", str(path))
+    assert (none, "the secret is missing" in missing) == (2, True)
+    assert (public, "is open to others" in shared) == (2, True)

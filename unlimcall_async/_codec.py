@@ -4,10 +4,8 @@ Pure: no I/O. One private cattrs converter holds a strict hook for each type of 
 cattrs comes with coerce (`None` to `'None'`, `'7'` to `7`). JSON is read without a float in between, so money stays
 exact.
 
-Pages of call records, the bulk of all bytes, have a fast way: msgspec decodes them into private structs that allow no
-unknown field, and converts those into the frozen records, without Python code per record. Whatever the fast way
-refuses, be it a field that the API has added or a real error, goes through the converter, which decides. So the fast
-way may refuse more than the converter, never less, and a test holds the two together.
+Pages of call records, the bulk of all bytes, have a fast way (`_rows`). Whatever that refuses, be it a field that the
+API has added or a real error, goes through the converter, which decides.
 
 An error says where it is (`calls[17].startTime`) and what was expected, never what was found: that may be a phone
 number.
@@ -15,22 +13,23 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 import cattrs
 import msgspec
 
+from unlimcall_async._rows import REFUSALS, AwareDatetime, CallRow, Reader, Rows, records_of, row_of
 from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
 
 T = TypeVar("T")
 
-_AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
 _untyped = msgspec.json.Decoder(float_hook=Decimal)
+_reader = Reader()
 
 
 class DecodeError(Exception):
@@ -58,8 +57,19 @@ def decode(body: bytes, model: type[T]) -> T:
 
 def decode_page(body: bytes, limit: int) -> CdrPage:
     """Read an answer of `GET /cdrs` to a request for at most `limit` rows, or raise `DecodeError`."""
-    count, calls, extra = _decode_rows(body)
-    return CdrPage(count, calls, complete=len(calls) < limit and count <= len(calls), extra=extra)
+    rows = decode_rows(body)
+    calls: tuple[CallRecord, ...] = _converter.structure(rows.calls, tuple[CallRecord, ...])
+    return CdrPage(rows.count, calls, complete=rows.is_whole(limit), extra=rows.extra)
+
+
+def decode_rows(body: bytes, reader: Reader = _reader) -> Rows:
+    """Read an answer of `GET /cdrs` without making records yet, or raise `DecodeError`."""
+    rows = reader.read(body)
+    if rows is None:
+        listing = decode(body, _CdrListing)
+        reader.learn(listing.extra, [name for record in listing.calls for name in record.extra])
+        rows = Rows(listing.count, [row_of(record) for record in listing.calls], listing.extra)
+    return rows
 
 
 def decode_agents(body: bytes) -> list[Agent]:
@@ -80,8 +90,7 @@ def parse(body: bytes) -> Any:
     """Read JSON into plain values, its fractions as `Decimal`, or raise `DecodeError`."""
     try:
         return _untyped.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
-        # The last is what Decimal says of an exponent beyond its own.
+    except REFUSALS:
         raise DecodeError("body", "expected JSON") from None
 
 
@@ -106,56 +115,6 @@ class _CdrListing:
     extra: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-# --- the fast way -------------------------------------------------------------------------------------------------
-
-
-class _NotInJson:
-    """A type that no JSON value has. It lets a struct hold a field that a body can never fill."""
-
-
-class _WireCall(msgspec.Struct, rename="camel", gc=False, forbid_unknown_fields=True):
-    """A row as `GET /cdrs` documents it, attribute for attribute a `CallRecord`."""
-
-    id: str
-    start_time: _AwareDatetime
-    duration: int
-    billsec: int
-    src: str | None = None
-    dst: str | None = None
-    disposition: str | None = None
-    sip_username: str | None = None
-    sell_price_cents: int | None = None
-    currency: str | None = None
-    country: str | None = None
-    did: str | None = None
-    # Here for the conversion to copy: a default that the target has to make costs half a microsecond a record.
-    extra: _NotInJson = msgspec.field(default_factory=cast(Any, dict), name="")
-
-
-class _WirePage(msgspec.Struct, rename="camel", gc=False, forbid_unknown_fields=True):
-    count: int
-    calls: list[_WireCall]
-
-
-_wire_page = msgspec.json.Decoder(_WirePage)
-
-
-def _decode_rows(body: bytes) -> tuple[int, tuple[CallRecord, ...], Mapping[str, Any]]:
-    try:
-        page = _wire_page.decode(body)
-        return page.count, _converter.structure(page.calls, tuple[CallRecord, ...]), {}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
-        listing = decode(body, _CdrListing)
-        return listing.count, tuple(listing.calls), listing.extra
-
-
-def _records_of_rows(rows: list[_WireCall], _type: Any) -> tuple[CallRecord, ...]:
-    for row in rows:
-        if row.start_time.tzinfo is not UTC:
-            row.start_time = row.start_time.astimezone(UTC)
-    return msgspec.convert(rows, tuple[CallRecord, ...], from_attributes=True)
-
-
 # --- the converter --------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +126,10 @@ def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
         return value
 
     return structure
+
+
+def _records_hook(rows: Sequence[CallRow], _type: Any) -> tuple[CallRecord, ...]:
+    return tuple(records_of(rows))
 
 
 def _decimal(value: Any, _type: Any) -> Decimal:
@@ -181,7 +144,7 @@ def _utc(value: Any, _type: Any) -> datetime:
     if type(value) is not str:
         raise DecodeError("", "expected a time as text")
     try:
-        return msgspec.convert(value, _AwareDatetime).astimezone(UTC)
+        return msgspec.convert(value, AwareDatetime).astimezone(UTC)
     except (msgspec.ValidationError, OverflowError):
         raise DecodeError("", "expected an ISO 8601 time with its offset from UTC") from None
 
@@ -257,7 +220,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(bool, _exactly(bool, "true or false"))
     converter.register_structure_hook(Decimal, _decimal)
     converter.register_structure_hook(datetime, _utc)
-    converter.register_structure_hook_func(lambda kind: kind == tuple[CallRecord, ...], _records_of_rows)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[CallRecord, ...], _records_hook)
     converter.register_structure_hook_factory(_is_optional, _optional_hook)
     converter.register_structure_hook_factory(_is_list, _list_hook)
     converter.register_structure_hook_factory(attrs.has, _payload_hook)

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, localcontext
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import attrs
@@ -17,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlimcall_async import _codec
-from unlimcall_async._codec import DecodeError, decode, decode_agents, decode_hook, decode_page
+from unlimcall_async._codec import DecodeError, decode, decode_agents, decode_hook, decode_page, decode_rows
+from unlimcall_async._rows import Reader, records_of
 from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall
 
 Json = dict[str, Any]
@@ -464,12 +466,20 @@ def bodies(draw: st.DrawFn) -> bytes:
     return f"{{{','.join(parts)}}}".encode()
 
 
-def outcome(read: Callable[[bytes], object], body: bytes) -> str:
-    """Tell what came out, in words: `True == 1`, and only the repr tells them apart."""
+def outcome(read: Callable[[bytes], CdrPage], body: bytes) -> str:
+    """Tell what came out, in words: `True == 1`, and only the repr tells them apart. New fields come in any order."""
     try:
-        return repr(read(body))
+        page = read(body)
     except DecodeError as error:
         return f"{error.where}: {error.reason}"
+    calls = [attrs.evolve(call, extra=dict(sorted(call.extra.items()))) for call in page.calls]
+    return repr(attrs.evolve(page, calls=tuple(calls), extra=dict(sorted(page.extra.items()))))
+
+
+def read_learned(reader: Reader, body: bytes) -> CdrPage:
+    """Read a page by a reader that has learned from others."""
+    rows = decode_rows(body, reader)
+    return CdrPage(rows.count, tuple(records_of(rows.calls)), rows.is_whole(1000), extra=rows.extra)
 
 
 def read_slowly(body: bytes) -> CdrPage:
@@ -483,6 +493,14 @@ def read_slowly(body: bytes) -> CdrPage:
 @given(bodies())
 def test_the_fast_way_and_the_converter_agree(body: bytes) -> None:
     assert outcome(read_page, body) == outcome(read_slowly, body)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(bodies(), min_size=1, max_size=4))
+def test_what_was_learned_changes_nothing_that_is_read(some: list[bytes]) -> None:
+    reader = Reader()
+    for body in [*some, *some]:
+        assert outcome(partial(read_learned, reader), body) == outcome(read_slowly, body)
 
 
 def test_a_documented_page_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
-from operator import neg
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final, overload
 
 from attrs import frozen
 
-from unlimcall_async.cdrs.instants import SECOND, Range, Window
+from unlimcall_async.cdrs.instants import LAST, SECOND, Range, Window, micros_of, moment_of_micros
 from unlimcall_async.models import CallRecord
 
 _SECOND: Final = SECOND * 1000
+_micros = attrgetter("microsecond")
 
 
 class RowOutsideError(Exception):
@@ -26,6 +28,32 @@ class RowOutsideError(Exception):
     def __init__(self, index: int) -> None:
         super().__init__(index)
         self.index: int = index
+
+
+class Instants(Sequence[int]):
+    """When rows start, in microseconds, worked out for those that are looked at: with a sorted page those are few.
+
+    Attributes:
+        moments: The same as datetimes, which compare as well as numbers.
+    """
+
+    def __init__(self, moments: list[datetime]) -> None:
+        self.moments: list[datetime] = moments
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(micros_of, self.moments)
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, slice):
+            return [micros_of(moment) for moment in self.moments[place]]
+        return micros_of(self.moments[place])
 
 
 @frozen
@@ -47,30 +75,61 @@ class Answer:
     @cached_property
     def ascending(self) -> bool:
         """Whether the rows came the oldest first."""
-        return self._instants == self._ordered
+        return self._times == self._sorted
 
     @cached_property
     def descending(self) -> bool:
         """Whether the rows came the newest first."""
-        return self._instants == self._ordered[::-1]
+        return self._times == self._sorted[::-1]
 
     @cached_property
     def seconds_fall(self) -> bool:
         """Whether the rows came the newest first, by whole seconds."""
-        return self.descending or _never_falls([-(at // _SECOND) for at in self.instants])
+        if self.ascending or self.descending:
+            return self.descending or self._within_a_second
+        return _never_falls([-(at // _SECOND) for at in self._all])
 
     @cached_property
     def seconds_rise(self) -> bool:
         """Whether the rows came the oldest first, by whole seconds."""
-        return self.ascending or _never_falls([at // _SECOND for at in self.instants])
+        if self.ascending or self.descending:
+            return self.ascending or self._within_a_second
+        return _never_falls([at // _SECOND for at in self._all])
+
+    @property
+    def _within_a_second(self) -> bool:
+        return len({at // _SECOND for at in self.ends}) <= 1
 
     @cached_property
-    def _instants(self) -> list[int]:
+    def ends(self) -> tuple[int, int] | tuple[()]:
+        """The first and the last of the instants; none if there are no rows."""
+        if not self.instants:
+            return ()
+        if self.ascending:
+            return self.instants[0], self.instants[-1]
+        if self.descending:
+            return self.instants[-1], self.instants[0]
+        return min(self._all), max(self._all)
+
+    @cached_property
+    def finer_than_millis(self) -> bool:
+        """Whether an instant is no whole millisecond."""
+        if isinstance(self.instants, Instants):
+            return any(micros % 1000 for micros in set(map(_micros, self.instants.moments)))
+        return any(at % 1000 for at in self.instants)
+
+    @cached_property
+    def _times(self) -> list[Any]:
+        """What compares as the instants do, and is there already: either them, or datetimes."""
+        return self.instants.moments if isinstance(self.instants, Instants) else list(self.instants)
+
+    @cached_property
+    def _sorted(self) -> list[Any]:
+        return sorted(self._times)
+
+    @cached_property
+    def _all(self) -> list[int]:
         return list(self.instants)
-
-    @cached_property
-    def _ordered(self) -> list[int]:
-        return sorted(self.instants)
 
     @property
     def total(self) -> int | None:
@@ -87,16 +146,21 @@ class Answer:
     def keys_of(self, wanted: Range) -> Counter[tuple[int, str]]:
         """The instants and ids of the rows that start within a range, and how often each of them comes."""
         places = self._places(wanted)
-        each = range(*places.indices(len(self.rows))) if isinstance(places, slice) else places
-        return Counter((self.instants[place], self.rows[place].id) for place in each)
+        if isinstance(places, slice):
+            return Counter(zip(self.instants[places], (row.id for row in self.rows[places]), strict=True))
+        return Counter((self._all[place], self.rows[place].id) for place in places)
 
     def _places(self, wanted: Range) -> slice | list[int]:
         first, last = wanted.start * 1000, wanted.end * 1000
-        if self.ascending:
-            return slice(bisect_left(self._instants, first), bisect_left(self._instants, last))
-        if self.descending:
-            return slice(*(bisect_left(self._instants, 1 - end, key=neg) for end in (last, first)))
-        return [place for place, at in enumerate(self.instants) if first <= at < last]
+        if not self.ascending and not self.descending:
+            return [place for place, at in enumerate(self._all) if first <= at < last]
+        before, till = self._number_before(first), self._number_before(last)
+        return slice(before, till) if self.ascending else slice(len(self.rows) - till, len(self.rows) - before)
+
+    def _number_before(self, at: int) -> int:
+        if not isinstance(self.instants, Instants):
+            return bisect_left(self._sorted, at)
+        return bisect_left(self._sorted, moment_of_micros(at)) if at <= LAST else len(self.rows)
 
 
 def _never_falls(values: list[int]) -> bool:
@@ -106,5 +170,5 @@ def _never_falls(values: list[int]) -> bool:
 def check_inside(window: Window, answer: Answer) -> None:
     """Raise `RowOutsideError` if a row lies outside the window by more than a second."""
     first, last = (window.start - SECOND) * 1000, (window.till + SECOND) * 1000
-    if answer.instants and not (first <= min(answer.instants) and max(answer.instants) <= last):
+    if not all(first <= at <= last for at in answer.ends):
         raise RowOutsideError(next(place for place, at in enumerate(answer.instants) if not first <= at <= last))

@@ -15,7 +15,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
-_LAST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+LAST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 SECOND: Final = 1000
 # The widest window that the API answers (reference: `GET /cdrs`, till).
@@ -29,7 +29,7 @@ def micros_of(moment: datetime) -> int:
 
 def moment_of_micros(micros: int) -> datetime:
     """Give the UTC datetime of so many microseconds since 1970, or the nearest that a datetime can hold."""
-    return EPOCH + min(max(micros, _FIRST), _LAST) * _MICROSECOND
+    return EPOCH + min(max(micros, _FIRST), LAST) * _MICROSECOND
 
 
 def moment_of(millis: int) -> datetime:

@@ -27,7 +27,7 @@ class Narrow:
     def see(self, answer: Answer) -> None:
         """Take note of how finely times are written."""
         if not self._knowledge.finer:
-            self._knowledge.finer = any(at % 1000 for at in answer.instants)
+            self._knowledge.finer = answer.finer_than_millis
 
     def is_whole(self, part: Part, window: Window, answer: Answer, *, whole: bool) -> bool:
         """Tell whether the answer to a window without margins holds all of a part."""

@@ -45,14 +45,14 @@ def claim_of(question: Question, answer: Answer, *, newest_first: bool, proving:
         cut = edge + _ROOM * proving
         reach = max(cut + SECOND, inner + 2 * SECOND)
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
-        gained = sum(at >= (reach + SECOND) * 1000 for at in answer.instants)
+        gained = answer.rows_of(Range(reach + SECOND, _EVER))
     else:
         edge = last
         cut = edge - _ROOM * proving
         reach = min(cut - SECOND, inner - SECOND)
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
-        gained = sum(at < (reach - SECOND) * 1000 for at in answer.instants)
-    if not wanted.start < cut < wanted.end or gained * _GAIN < rows:
+        gained = answer.rows_of(Range(-_EVER, reach - SECOND))
+    if not wanted.start < cut < wanted.end or len(gained) * _GAIN < rows:
         return None
     part = Part(claimed, records=answer.rows_of(claimed), claim=answer)
     near = answer.keys_of(Range(-_EVER, reach + SECOND) if newest_first else Range(reach - SECOND, _EVER))
@@ -74,7 +74,9 @@ def verdict(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Verdi
     It refutes the order if it lacks what the page has, or if their totals leave a row that neither has: a server that sorts does
     not do that. It is unsure if it overlaps too little, or has a row that the page has not, which may have been written since.
     """
-    theirs = answer.keys_of(Range(-_EVER, _EVER))
+    # No row of the page that matters lies beyond the second of its last one.
+    around = Range(seam.edge - SECOND, _EVER) if seam.newest_first else Range(-_EVER, seam.edge + SECOND)
+    theirs = answer.keys_of(around)
     both = _compared(seam, window, answer, whole=whole)
     must = _within(seam.near, both)
     if must - theirs or not _adds_up(seam, window, answer, (seam.near - theirs).total()):

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from functools import partial
 from math import ceil
-from typing import Final
+from operator import length_hint
+from typing import Final, cast
 
 from attrs import frozen
 
-from unlimcall_async._codec import decode_page
-from unlimcall_async.cdrs.answer import Answer, RowOutsideError
+from unlimcall_async._codec import decode_rows
+from unlimcall_async._rows import CallRow, Reader, Rows, records_of
+from unlimcall_async.cdrs.answer import Answer, Instants, RowOutsideError
 from unlimcall_async.cdrs.caps import AnswersCutError
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
@@ -31,12 +33,15 @@ from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.exchange import Tally
 from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.messages import timestamp
-from unlimcall_async.models import CallRecord, CdrPage
+from unlimcall_async.models import CallRecord
 
 _logger = logging.getLogger("unlimcall_async")
 
 # Rows that an answer can hold (reference: `GET /cdrs`, limit).
 _PAGE: Final = 1000
+# So many records are made at once. A reader that lets go of them has at most twice as many, with as many dicts in `extra`: fewer
+# than the 700 new objects that make Python look for garbage, first among the records, now and then among all that a program holds.
+_FEW: Final = 150
 
 
 @frozen
@@ -132,6 +137,7 @@ class CdrStream(OneAtATime[_Turn]):
         self._caller = caller
         self._limiter = limiter or caller.limiters.of(CDRS.bucket)
         self._order = order
+        self._reader = Reader()
         self._planner = Planner(
             _left_of(order, place),
             newest_first=order.newest_first,
@@ -139,16 +145,18 @@ class CdrStream(OneAtATime[_Turn]):
             concurrency=order.concurrency,
             seek=order.seek,
         )
-        # The records of the part that is being handed out, in order; how many of them were, and had been when the stream resumed.
-        self._block: list[CallRecord] = []
-        self._index = self._skipped = 0
+        # The rows of the part that is being handed out, in order; how many of them were made into records, or had been handed out
+        # when the stream resumed; and the records that are left of these, whose number is all that is kept of how far it is.
+        self._block: list[CallRow] = []
+        self._made = self._skipped = 0
+        self._rest = iter(list[CallRecord]())
         # The places before and behind that part.
         self._before = self._behind = place or _start_of(order)
         self._first_edge = self._planner.edge
         self._fraction = 0.0
         self._strategy = "divide"
         self._tally = Tally()
-        self._requests = self._full_pages = self._records = self._received = self._taken = 0
+        self._requests = self._full_pages = self._earlier = self._received = self._taken = 0
 
     # --- iteration ----------------------------------------------------------------------------------------------------
 
@@ -156,7 +164,7 @@ class CdrStream(OneAtATime[_Turn]):
         return self._watched(self._iterate_records)
 
     def batches(self) -> AsyncGenerator[list[CallRecord], None]:
-        """Iterate over lists of records, as ranges become final; none is empty.
+        """Iterate over lists of some 150 records, as ranges become final; none is empty, and none cuts an instant in two.
 
         Raises:
             RuntimeError: Two iterations at once, or the stream was closed meanwhile.
@@ -170,11 +178,7 @@ class CdrStream(OneAtATime[_Turn]):
         try:
             await self._begin(turn)
             while await self._load(turn):
-                block = self._block
-                while self._index < len(block):
-                    record = block[self._index]
-                    self._index += 1
-                    self._records += 1
+                for record in self._rest:
                     yield record
         finally:
             await self._finish(turn)
@@ -183,10 +187,7 @@ class CdrStream(OneAtATime[_Turn]):
         try:
             await self._begin(turn)
             while await self._load(turn):
-                batch = self._block[self._index :]
-                self._index = len(self._block)
-                self._records += len(batch)
-                yield batch
+                yield list(self._rest)
         finally:
             await self._finish(turn)
 
@@ -196,8 +197,11 @@ class CdrStream(OneAtATime[_Turn]):
     # --- fetching -----------------------------------------------------------------------------------------------------
 
     async def _load(self, turn: _Turn) -> bool:
-        """Have records in the block, or tell that there are no more."""
-        while self._index >= len(self._block):
+        """Have records made, if none are left, or tell that there are no more."""
+        if self._made >= len(self._block):
+            # Many parts may be ready one after the other; others on the event loop get their turn between them.
+            await asyncio.sleep(0)
+        while not self._make_records():
             if turn.stopped:
                 raise RuntimeError("this stream was closed while it was iterated")
             part = self._planner.take_first()
@@ -233,11 +237,14 @@ class CdrStream(OneAtATime[_Turn]):
     async def _answer(self, question: Question) -> None:
         try:
             page = await self._fetch(question.window)
+            # Several pages may have come at once: others on the event loop get their turn before what they mean is worked out.
+            await asyncio.sleep(0)
+            complete = page.is_whole(self._order.page_size)
             self._requests += 1
             self._received += len(page.calls)
-            self._full_pages += not page.complete
-            instants = [micros_of(row.start_time) for row in page.calls]
-            self._planner.answer(question, Answer(page.calls, instants, page.count, page.complete))
+            self._full_pages += not complete
+            instants = Instants([row.start_time for row in page.calls])
+            self._planner.answer(question, Answer(_for_planner(page.calls), instants, page.count, complete))
             self._note_strategy()
         except RowOutsideError as outside:
             where = f"calls[{outside.index}].startTime"
@@ -257,11 +264,10 @@ class CdrStream(OneAtATime[_Turn]):
             self._strategy = now
             _logger.info("GET /cdrs: the strategy is now %s", now)
 
-    async def _fetch(self, window: Window) -> CdrPage:
-        limit = self._order.page_size
+    async def _fetch(self, window: Window) -> Rows:
         first, last = (timestamp(moment_of(at)) for at in (window.start, window.till))
-        params = {"from": first, "till": last, "limit": str(limit)}
-        decode = partial(decode_page, limit=limit)
+        params = {"from": first, "till": last, "limit": str(self._order.page_size)}
+        decode = partial(decode_rows, reader=self._reader)
         return await self._caller.fetch(CDRS, decode, params=params, tally=self._tally, limiter=self._limiter)
 
     def _told(self, error: ResponseError, question: Question) -> ResponseError:
@@ -273,20 +279,50 @@ class CdrStream(OneAtATime[_Turn]):
         """Make the records of the first part the block, or raise what has become of it."""
         if part.state is State.SATURATED:
             start, end = moment_of(part.range.start), moment_of(part.range.end)
-            raise WindowSaturatedError(start, end, self._ordered(part), self._checkpoint_behind(part))
+            raise WindowSaturatedError(start, end, records_of(self._ordered(part)), self._checkpoint_behind(part))
         if part.error is not None:
             raise part.error
+        self._earlier += self._index - self._skipped
         self._block = self._ordered(part)
         self._before, self._behind = self._behind, self._edge_of(part)
         self._taken += len(part.records)
         # Only in the very first part of a stream that resumes is there anything before the place.
-        self._index = self._skipped = count_behind(self._block, self._before, newest_first=self._order.newest_first)
+        self._made = self._skipped = count_behind(self._block, self._before, newest_first=self._order.newest_first)
 
-    def _ordered(self, part: Part) -> list[CallRecord]:
-        within = [record for record in part.records if self.start <= record.start_time < self.end]
-        return in_order(within, newest_first=self._order.newest_first)
+    def _make_records(self) -> bool:
+        """Make the next records, if none are left, and tell whether there are any; no instant is cut in two."""
+        if not self._left and self._made < len(self._block):
+            end = min(self._made + _FEW, len(self._block))
+            while end < len(self._block) and self._block[end].start_time == self._block[end - 1].start_time:
+                end += 1
+            rows = self._block[self._made : end]
+            self._made = end
+            self._rest = iter(records_of(rows))
+        return self._left > 0
+
+    def _ordered(self, part: Part) -> list[CallRow]:
+        rows = cast("list[CallRow]", part.records)
+        if part.range.start * 1000 < micros_of(self.start) or micros_of(self.end) < part.range.end * 1000:
+            # The ends of the range may cut a millisecond in two.
+            rows = [row for row in rows if self.start <= row.start_time < self.end]
+        return in_order(rows, newest_first=self._order.newest_first)
 
     # --- how far it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def _left(self) -> int:
+        """How many records were made and not handed out yet."""
+        return length_hint(self._rest)
+
+    @property
+    def _index(self) -> int:
+        """How many rows of the block were handed out, or skipped."""
+        return self._made - self._left
+
+    @property
+    def _records(self) -> int:
+        """How many records were handed out."""
+        return self._earlier + self._index - self._skipped
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -335,6 +371,11 @@ class CdrStream(OneAtATime[_Turn]):
     def __repr__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
         return f"<{type(self).__name__} {span}, {self._records} records so far>"
+
+
+def _for_planner(rows: Sequence[CallRow]) -> Sequence[CallRecord]:
+    """Give rows as what the planner takes: it looks at nothing that a row does not have, and gives them back as they are."""
+    return cast("Sequence[CallRecord]", rows)
 
 
 def _start_of(order: Order) -> Place:

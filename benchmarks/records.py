@@ -1,0 +1,191 @@
+"""What a call record costs the client: typed, checked and in order, beside plain dicts, and beside the SDKs that users know.
+
+    python -m pip install -r benchmarks/requirements.txt
+    python benchmarks/records.py
+    python benchmarks/records.py --ways dicts,batches,each --rounds 9
+    python benchmarks/records.py --profile
+    python benchmarks/records.py --picture records.png
+
+Each way pulls the same records from the same server on this machine, in pages of 1000, in a process of its own; the server is
+another. CPU is that of the client's process alone. The ways take turns, and the medians count. 1.00 is aiohttp with orjson, which
+gives dicts that nobody has checked. What is not installed is left out, and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from attrs import frozen
+
+# So that a script finds its neighbours under the names that a type checker gives them.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.pictures import CostBar, check_matplotlib, draw_costs
+from benchmarks.records_server import served
+from benchmarks.records_ways import WAYS, Cost, missing
+
+_WAYS_FILE: Final = Path(__file__).with_name("records_ways.py")
+# What is imported to begin with.
+_IMPORTS: Final = {
+    "floor": "aiohttp", "batches": "unlimcall_async", "each": "unlimcall_async", "twilio": "twilio.rest",
+    "githubkit": "githubkit", "telnyx": "telnyx", "openai": "openai", "stripe": "stripe",
+}  # fmt: skip
+_TIME_IMPORT: Final = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+# The slow ones need a minute a round, and are far from each other.
+_ROUNDS_OF_OTHERS: Final = 3
+
+
+def run(*arguments: str) -> str:
+    """Run Python, and give what it prints."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 # ours
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+@frozen
+class Result:
+    """The medians of a way, by record in microseconds, and in bytes.
+
+    Attributes:
+        ratio: CPU, as a multiple of that of the dicts of the same rounds.
+        least: The least of these multiples by round.
+        most: The most of them.
+    """
+
+    ratio: float
+    least: float
+    most: float
+    cpu: float
+    wall: float
+    peak: float
+
+
+def measured(ways: Sequence[str], url: str, records: int, rounds: int) -> dict[str, list[Cost]]:
+    """Run the ways, taking turns."""
+    costs: dict[str, list[Cost]] = {way: [] for way in ways}
+    for number in range(rounds):
+        for way in ways:
+            if WAYS[way].group == "other" and number >= _ROUNDS_OF_OTHERS:
+                continue
+            print(f"\rround {number + 1} of {rounds}: {way:12}", end="", file=sys.stderr, flush=True)
+            costs[way].append(Cost(*json.loads(run(str(_WAYS_FILE), way, url, str(records)))))
+    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    return costs
+
+
+def results(costs: Mapping[str, Sequence[Cost]], records: int) -> dict[str, Result]:
+    """Work out the medians."""
+    found = {}
+    for way, own in costs.items():
+        base = costs[WAYS[way].base]
+        ratios = [mine.cpu / theirs.cpu for mine, theirs in zip(own, base, strict=False)]
+        cpu, wall = (median(cost.cpu for cost in own), median(cost.wall for cost in own))
+        ratio = cpu / median(cost.cpu for cost in base)
+        peak = median(cost.peak for cost in own)
+        found[way] = Result(ratio, min(ratios), max(ratios), cpu / records * 1e6, wall / records * 1e6, peak)
+    return found
+
+
+def import_times(ways: Sequence[str], rounds: int) -> dict[str, float]:
+    """Give the median seconds of the imports."""
+    modules = dict.fromkeys(["aiohttp", *(_IMPORTS[way] for way in ways if way in _IMPORTS)])
+    times: dict[str, list[float]] = {module: [] for module in modules}
+    for _ in range(rounds):
+        for module, taken in times.items():
+            taken.append(float(run("-c", _TIME_IMPORT.format(module))))
+    return {module: median(taken) for module, taken in times.items()}
+
+
+def table(found: Mapping[str, Result]) -> Iterator[str]:
+    """Yield a line for each way: ratios first."""
+    yield f"{'':38}{'CPU':>7}  {'by round':13}{'CPU us':>8}{'wall us':>9}{'peak MB':>9}"
+    for way, each in found.items():
+        spread = f"{each.least:.2f}-{each.most:.2f}"
+        costs = f"{each.cpu:>8.2f}{each.wall:>9.2f}{each.peak / 1e6:>9.0f}"
+        yield f"{WAYS[way].name:38}{each.ratio:>7.2f}  {spread:13}{costs}"
+
+
+def verdicts(found: Mapping[str, Result]) -> Iterator[str]:
+    """Yield the targets, and whether they are met."""
+    for way, most in (("batches", 1.20), ("each", 1.30), ("novel", 2.0)):
+        if way in found:
+            verdict = "ok" if found[way].ratio <= most else "MISSED"
+            yield f"{WAYS[way].name:38}{found[way].ratio:>7.2f}  at most {most:.2f}  {verdict}"
+    others = [each.ratio for way, each in found.items() if WAYS[way].group == "other"]
+    if others and "each" in found:
+        times = min(others) / found["each"].ratio
+        yield f"{'the cheapest other SDK, by our async for':38}{times:>6.1f}x  at least 4x   {'ok' if times >= 4 else 'MISSED'}"
+
+
+def bars(found: Mapping[str, Result]) -> list[CostBar]:
+    """Give what the picture shows."""
+    shown = [way for way in found if WAYS[way].base == "dicts"]
+    return [CostBar(WAYS[way].name, found[way].ratio, WAYS[way].group) for way in shown]
+
+
+def _profile(url: str, records: int) -> Iterator[str]:
+    """Yield where the time goes in `batches()`, in the form of `cProfile`, which adds to what it measures."""
+    text = run("-m", "cProfile", "-s", "tottime", str(_WAYS_FILE), "batches", url, str(records))
+    root = str(Path(sys.path[0]))
+    for line in text.splitlines()[1:36]:
+        yield line.replace(root + "/", "").replace(sys.prefix, "...").replace(sys.base_prefix, "...")
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200_000, help="shorter runs mislead")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ways", default=",".join(WAYS), metavar="A,B", help="some of: %(default)s")
+    parser.add_argument("--profile", action="store_true", help="show where the time goes, in place of all else")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw it, too")
+    return parser.parse_args()
+
+
+def _chosen(text: str) -> list[str]:
+    lacking = missing()
+    asked = [way for way in WAYS if way in text.split(",")]
+    left_out = [WAYS[way].needs for way in asked if way in lacking]
+    if left_out:
+        print(f"Left out, because it is not installed: {', '.join(dict.fromkeys(left_out))}")
+    ways = [way for way in asked if way not in lacking]
+    bases = {WAYS[way].base for way in ways} - set(ways)
+    if bases & set(lacking):
+        raise SystemExit("All is measured against orjson: pip install orjson")
+    return [way for way in WAYS if way in {*ways, *bases}]
+
+
+def main() -> None:
+    """Measure, and tell."""
+    given = _parsed()
+    if given.picture:
+        check_matplotlib()
+    ways = ["batches"] if given.profile else _chosen(given.ways)
+    with served(given.records, others=not given.profile) as url:
+        if given.profile:
+            print(*_profile(url, given.records), sep="\n")
+            return
+        found = results(measured(ways, url, given.records, given.rounds), given.records)
+    print(f"{given.records:,} records, {given.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(*table(found), "", *verdicts(found), sep="\n")
+    print(
+        "\nimport, ms:",
+        *(f"{name} {took * 1e3:.0f}" for name, took in import_times(ways, given.rounds).items()),
+        sep="  ",
+    )
+    if given.picture:
+        draw_costs(
+            given.picture, bars(found), f"{given.records:,} records in pages of 1000, median of {given.rounds} runs"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""How late the event loop is for others while pages of 1000 rows are decoded and handed out.
+
+    python benchmarks/records_lag.py
+
+Something else on the loop asks to be called each millisecond, and notes how late it is, and how much CPU the process has used since
+it was called last: that tells how long the loop was busy, whatever else runs on the machine. Beside it run the stream and, to tell
+what the machine itself makes late, nothing at all, and plain dicts. The server is another process. The ways take turns; all ticks
+of a way count together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import quantiles
+from typing import Final
+
+# So that a script finds its neighbours under the names that a type checker gives them.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.records_server import served
+from benchmarks.records_ways import WAYS
+
+_TICK: Final = 0.001
+TARGET: Final = 0.005
+_WAYS: Final = ("nothing", "dicts", "batches", "each", "newest", "novel")
+_JUDGED: Final = {"batches", "each", "newest"}
+
+
+class Ticks:
+    """Calls itself on a loop, again and again, and notes how late each time, and the CPU used meanwhile. All in seconds."""
+
+    def __init__(self) -> None:
+        self.late: list[float] = []
+        self.busy: list[float] = []
+        self._cpu = time.process_time()
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + _TICK
+        self._handle = self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        self.late.append(now - self._due)
+        cpu, self._cpu = self._cpu, time.process_time()
+        self.busy.append(self._cpu - cpu)
+        self._due = now + _TICK
+        self._handle = self._loop.call_at(self._due, self._tick)
+
+    def stop(self) -> None:
+        """Call no more."""
+        self._handle.cancel()
+
+
+async def ticks_beside(way: str, url: str, records: int) -> Ticks:
+    """Run a way, and give the ticks beside it."""
+    ticks = Ticks()
+    if way == "nothing":
+        await asyncio.sleep(1)
+    else:
+        await WAYS[way].run(url, records)
+    ticks.stop()
+    return ticks
+
+
+def _figures(seconds: list[float]) -> tuple[float, str]:
+    parts = quantiles(seconds, n=100)
+    return parts[98], f"{parts[98] * 1000:>9.2f}{parts[49] * 1000:>9.2f}{max(seconds) * 1000:>9.2f}"
+
+
+def table(seen: dict[str, list[Ticks]]) -> Iterator[str]:
+    """Yield a line for each way."""
+    yield f"{'':34}{'milliseconds late':>27}{'CPU milliseconds between':>27}"
+    yield f"{'':34}{'99 %':>9}{'median':>9}{'worst':>9}{'99 %':>9}{'median':>9}{'worst':>9}{'ticks':>9}"
+    for way, runs in seen.items():
+        late, busy = ([at for run in runs for at in series(run)] for series in (_late, _busy))
+        (_, lateness), (high, business) = _figures(late), _figures(busy)
+        verdict = "ok" if high <= TARGET else "MISSED"
+        name = WAYS[way].name if way in WAYS else way
+        yield f"{name:34}{lateness}{business}{len(late):>9,}   {verdict if way in _JUDGED else ''}"
+
+
+def _late(ticks: Ticks) -> list[float]:
+    return ticks.late
+
+
+def _busy(ticks: Ticks) -> list[float]:
+    return ticks.busy
+
+
+def main() -> None:
+    """Measure, and tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    seen: dict[str, list[Ticks]] = {way: [] for way in _WAYS}
+    with served(given.records, others=True) as url:
+        for _ in range(given.rounds):
+            for way, runs in seen.items():
+                runs.append(asyncio.run(ticks_beside(way, url, given.records)))
+    print(f"{given.records:,} records, concurrency 4, {given.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(*table(seen), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

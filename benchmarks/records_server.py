@@ -1,0 +1,316 @@
+"""The server of the benchmarks: the same call records for each client, in the shape that it knows, rendered beforehand.
+
+    python benchmarks/records_server.py --records 200000
+
+A process of its own, so that the client's CPU time is the client's alone. It prints its port, and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from aiohttp import web
+
+# So that a script finds its neighbours under the names that a type checker gives them.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.planner_traffic import KINDS, start_times
+
+START: Final = datetime(2025, 1, 1, tzinfo=UTC)
+END: Final = datetime(2026, 1, 1, tzinfo=UTC)
+# The most that a page holds (reference: `GET /cdrs`, limit).
+PAGE: Final = 1000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_OUTCOMES: Final = ("ANSWERED", "ANSWERED", "NO ANSWER", "BUSY", "FAILED")
+_PLACES: Final = (("+4420", "United Kingdom"), ("+1415", "United States"), ("+4930", "Germany"), ("+3312", "France"))
+
+
+def rows_of(records: int, traffic: str = "uniform") -> list[dict[str, Any]]:
+    """Make the rows of a year, the oldest first: the same on every run."""
+    chance = Random(2025)  # noqa: S311 # made-up calls guard no secret
+    return [_row(at, number, chance) for number, at in enumerate(start_times(traffic, records, seed=1))]
+
+
+def _row(at: int, number: int, chance: Random) -> dict[str, Any]:
+    # In whole seconds, as in the reference.
+    start = _EPOCH + at // 1000 * timedelta(seconds=1)
+    duration = chance.randrange(600)
+    prefix, country = chance.choice(_PLACES)
+    return {
+        "id": f"{start.timestamp():.0f}.{number}",
+        "startTime": start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "duration": duration,
+        "billsec": max(0, duration - 5),
+        "src": f"+1415555{chance.randrange(10_000):04}",
+        "dst": f"{prefix}{chance.randrange(10_000_000):07}",
+        "disposition": chance.choice(_OUTCOMES),
+        "sipUsername": f"unl_{chance.randrange(40):03}",
+        "sellPriceCents": duration // 3,
+        "currency": "USD",
+        "country": country,
+        "did": None,
+    }
+
+
+# --- as other APIs write them ---------------------------------------------------------------------------------------------
+
+# Twelve fields each, as in ours, or as many as the SDK's smallest class of records has: what is filled in is what it reads.
+
+
+def as_twilio(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row as a `Call` of Twilio."""
+    return {
+        "sid": row["id"],
+        "start_time": "Sat, 24 May 2025 18:14:02 +0000",
+        "duration": str(row["duration"]),
+        "queue_time": str(row["billsec"]),
+        "from": row["src"],
+        "to": row["dst"],
+        "status": "completed",
+        "caller_name": row["sipUsername"],
+        "price": str(row["sellPriceCents"]),
+        "price_unit": row["currency"],
+        "direction": row["country"],
+        "forwarded_from": row["did"],
+    }
+
+
+def as_telnyx(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row as a `MessageDetailRecord` of Telnyx."""
+    return {
+        "record_type": "message_detail_record",
+        "uuid": row["id"],
+        "created_at": row["startTime"],
+        "parts": row["duration"],
+        "mcc": str(row["billsec"]),
+        "cli": row["src"],
+        "cld": row["dst"],
+        "status": row["disposition"],
+        "profile_name": row["sipUsername"],
+        "cost": str(row["sellPriceCents"]),
+        "currency": row["currency"],
+        "country_code": row["country"],
+    }
+
+
+def as_github(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row as an `Artifact` of GitHub."""
+    return {
+        "id": row["duration"],
+        "node_id": row["id"],
+        "name": row["disposition"],
+        "size_in_bytes": row["billsec"],
+        "url": row["src"],
+        "archive_download_url": row["dst"],
+        "expired": False,
+        "created_at": row["startTime"],
+        "expires_at": None,
+        "updated_at": None,
+        "digest": row["country"],
+        "workflow_run": None,
+    }
+
+
+def as_openai(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row as a `FileObject` of OpenAI."""
+    return {
+        "id": row["id"],
+        "object": "file",
+        "bytes": row["duration"],
+        "created_at": row["billsec"],
+        "filename": row["dst"],
+        "purpose": "batch",
+        "status": "processed",
+        "expires_at": None,
+        "status_details": row["country"],
+    }
+
+
+def as_stripe(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row as a `BalanceTransaction` of Stripe."""
+    return {
+        "id": row["id"],
+        "object": "balance_transaction",
+        "created": row["duration"],
+        "amount": row["billsec"],
+        "source": row["src"],
+        "description": row["dst"],
+        "status": row["disposition"],
+        "reporting_category": row["sipUsername"],
+        "fee": row["sellPriceCents"],
+        "currency": row["currency"],
+        "type": row["country"],
+        "exchange_rate": None,
+    }
+
+
+# --- the server -----------------------------------------------------------------------------------------------------------
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _millis(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+class Rows:
+    """Rows in the shape of `GET /cdrs`, by time."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], latency: float) -> None:
+        self._latency = latency
+        self._starts = [_millis(row["startTime"]) for row in rows]
+        self._texts = [_dump(row) for row in rows]
+
+    async def window(self, request: web.Request) -> web.Response:
+        """Answer `from`, `till` and `limit`: both bounds included, the newest first, and `count` that of the rows."""
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        first, end = _millis(request.query["from"]), _millis(request.query["till"]) + 1
+        places = bisect_left(self._starts, first), bisect_left(self._starts, end)
+        return self._answer(max(places[0], places[1] - int(request.query["limit"])), places[1])
+
+    async def numbered(self, request: web.Request) -> web.Response:
+        """Answer a page by its number: what needs no windows asks this."""
+        first = int(request.match_info["number"]) * PAGE
+        return self._answer(first, min(first + PAGE, len(self._texts)))
+
+    def _answer(self, first: int, end: int) -> web.Response:
+        return _json(b'{"count":%d,"calls":[%s]}' % (end - first, b",".join(self._texts[first:end][::-1])))
+
+
+class Pages:
+    """Pages as another API would give them, one after the other."""
+
+    def __init__(self, rows: Sequence[bytes]) -> None:
+        chunks = [rows[first : first + PAGE] for first in range(0, len(rows), PAGE)]
+        self._pages = [b",".join(chunk) for chunk in chunks]
+        # Whoever goes on by the last id that it has seen finds the page behind it.
+        self._behind = {
+            json.loads(chunk[-1])["id"]: number for number, chunk in enumerate(chunks, 1) if b'"id"' in chunk[-1]
+        }
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._pages)
+
+    def after(self, cursor: str | None) -> tuple[bytes, bool]:
+        """Give the page behind an id, and whether others follow."""
+        number = 0 if cursor is None else self._behind[cursor]
+        return self._pages[number], number + 1 < self.count
+
+    def numbered(self, number: int) -> bytes:
+        """Give a page by its number; nothing behind the last."""
+        return self._pages[number] if number < self.count else b""
+
+
+def _add_others(app: web.Application, rows: Sequence[dict[str, Any]]) -> None:
+    twilio, telnyx, github, openai, stripe = (
+        Pages([_dump(write(row)) for row in rows]) for write in (as_twilio, as_telnyx, as_github, as_openai, as_stripe)
+    )
+
+    async def twilio_calls(request: web.Request) -> web.Response:
+        number = int(request.query.get("Page", "0"))
+        uri = f'"{request.path}?PageSize={PAGE}&Page={number + 1}"' if number + 1 < twilio.count else "null"
+        return _json(b'{"calls":[%s],"page":%d,"next_page_uri":%s}' % (twilio.numbered(number), number, uri.encode()))
+
+    async def telnyx_records(request: web.Request) -> web.Response:
+        number = int(request.query.get("page[number]", "1"))
+        meta = b'{"page_number":%d,"total_pages":%d,"page_size":%d,"total_results":%d}'
+        meta %= number, telnyx.count, PAGE, len(rows)
+        return _json(b'{"data":[%s],"meta":%s}' % (telnyx.numbered(number - 1), meta))
+
+    async def github_artifacts(request: web.Request) -> web.Response:
+        number = int(request.query.get("page", "1"))
+        answer = _json(b'{"total_count":%d,"artifacts":[%s]}' % (len(rows), github.numbered(number - 1)))
+        if number < github.count:
+            answer.headers["Link"] = f'<{request.url.update_query(page=number + 1)}>; rel="next"'
+        return answer
+
+    async def openai_files(request: web.Request) -> web.Response:
+        page, more = openai.after(request.query.get("after"))
+        return _json(b'{"object":"list","data":[%s],"has_more":%s}' % (page, b"true" if more else b"false"))
+
+    async def stripe_transactions(request: web.Request) -> web.Response:
+        page, more = stripe.after(request.query.get("starting_after"))
+        head = b'{"object":"list","url":"/v1/balance_transactions","data":[%s],"has_more":%s}'
+        return _json(head % (page, b"true" if more else b"false"))
+
+    app.router.add_get("/2010-04-01/Accounts/{account}/Calls.json", twilio_calls)
+    app.router.add_get("/telnyx/detail_records", telnyx_records)
+    app.router.add_get("/github/repos/{owner}/{repo}/actions/artifacts", github_artifacts)
+    app.router.add_get("/openai/files", openai_files)
+    app.router.add_get("/v1/balance_transactions", stripe_transactions)
+
+
+def application(records: int, traffic: str, latency: float, *, others: bool) -> web.Application:
+    """Make the server. `others` tells whether it also speaks as other APIs do; `latency` is in seconds."""
+    rows = rows_of(records, traffic)
+    served = {"": Rows(rows, latency)}
+    if others:
+        served["/novel"] = Rows([{**row, "queue": "sales", "hangupCause": 16} for row in rows], latency)
+    app = web.Application()
+    for prefix, held in served.items():
+        app.router.add_get(f"{prefix}/cdrs", held.window)
+        app.router.add_get(f"{prefix}/pages/{{number}}", held.numbered)
+    if others:
+        _add_others(app, rows)
+    return app
+
+
+async def _serve(app: web.Application) -> None:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await runner.cleanup()
+
+
+@contextmanager
+def served(records: int, *, traffic: str = "uniform", latency: float = 0.0, others: bool = False) -> Iterator[str]:
+    """Run the server in a process of its own, and give its URL."""
+    options = ["--records", str(records), "--traffic", traffic, "--latency", str(latency)]
+    command = [sys.executable, __file__, *options, *["--others"] * others]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("the server has no pipes")
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+
+
+def main() -> None:
+    """Serve until the standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--traffic", choices=KINDS, default="uniform")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument(
+        "--others", action="store_true", help="also speak as other APIs do, and with fields that are new"
+    )
+    given = parser.parse_args()
+    asyncio.run(_serve(application(given.records, given.traffic, given.latency, others=given.others)))
+
+
+if __name__ == "__main__":
+    main()

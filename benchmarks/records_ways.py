@@ -1,0 +1,356 @@
+"""The ways that `records.py` compares: each pulls all records from the server, and gives how many came.
+
+    python benchmarks/records_ways.py dicts http://127.0.0.1:8080 200000
+
+That runs one of them, and prints what it took as JSON: CPU seconds of this process, seconds by the clock, and the most memory that
+the process had, in bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import cattrs
+import msgspec
+from attrs import frozen
+
+# So that a script finds its neighbours under the names that a type checker gives them.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.records_server import END, PAGE, START
+from unlimcall_async import AsyncClient, CallRecord, RateLimits
+
+_TOKEN: Final = "unl_live_benchmark"
+# So much less than a page is asked for in a window of `single pages` that none is full: uniform traffic varies.
+_ROOM: Final = 0.85
+
+Run = Callable[[str, int], Awaitable[int]]
+
+
+# --- floors: aiohttp, and one way to read a page ---------------------------------------------------------------------------
+
+
+def _floor(make: Callable[[], Callable[[bytes], int]], prefix: str = "") -> Run:
+    async def run(url: str, records: int) -> int:
+        read, got = make(), 0
+        async with aiohttp.ClientSession() as session:
+            for number in range(-(-records // PAGE)):
+                async with session.get(f"{url}{prefix}/pages/{number}") as response:
+                    got += read(await response.read())
+        return got
+
+    return run
+
+
+def _count_bytes() -> Callable[[bytes], int]:
+    """Nothing is read of a page; its records are counted by a word that each of them has once."""
+    return lambda body: body.count(b'"startTime"')
+
+
+def _dicts() -> Callable[[bytes], int]:
+    loads = importlib.import_module("orjson").loads
+    return lambda body: len(loads(body)["calls"])
+
+
+class _Row(msgspec.Struct, rename="camel"):
+    id: str
+    start_time: datetime
+    duration: int
+    billsec: int
+    src: str | None = None
+    dst: str | None = None
+    disposition: str | None = None
+    sip_username: str | None = None
+    sell_price_cents: int | None = None
+    currency: str | None = None
+    country: str | None = None
+    did: str | None = None
+
+
+class _Page(msgspec.Struct):
+    count: int
+    calls: list[_Row]
+
+
+def _structs() -> Callable[[bytes], int]:
+    decode = msgspec.json.Decoder(_Page).decode
+    return lambda body: len(decode(body).calls)
+
+
+def _attrs_by_hand() -> Callable[[bytes], int]:
+    loads = importlib.import_module("orjson").loads
+    at = datetime.fromisoformat
+
+    def record(row: Mapping[str, Any]) -> CallRecord:
+        return CallRecord(
+            row["id"], at(row["startTime"]), row["duration"], row["billsec"], row["src"], row["dst"], row["disposition"],
+            row["sipUsername"], row["sellPriceCents"], row["currency"], row["country"], row["did"],
+        )  # fmt: skip
+
+    return lambda body: len([record(row) for row in loads(body)["calls"]])
+
+
+@frozen
+class _Plain:
+    """A record with the names of the API, so that cattrs does what it does without being told more."""
+
+    id: str
+    startTime: datetime  # noqa: N815 # see above
+    duration: int
+    billsec: int
+    src: str | None = None
+    dst: str | None = None
+    disposition: str | None = None
+    sipUsername: str | None = None  # noqa: N815
+    sellPriceCents: int | None = None  # noqa: N815
+    currency: str | None = None
+    country: str | None = None
+    did: str | None = None
+
+
+@frozen
+class _PlainPage:
+    count: int
+    calls: list[_Plain]
+
+
+def _cattrs() -> Callable[[bytes], int]:
+    loads = importlib.import_module("orjson").loads
+    converter = cattrs.Converter()
+    converter.register_structure_hook(datetime, lambda value, _type: datetime.fromisoformat(value))
+    return lambda body: len(converter.structure(loads(body), _PlainPage).calls)
+
+
+# --- ours -----------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(_TOKEN, base_url=url, rate_limits=RateLimits.unlimited()) as client:
+        yield client
+
+
+async def _batches(url: str, _records: int) -> int:
+    got = 0
+    async with _client(url) as client:
+        async for batch in client.cdrs.stream(START, END).batches():
+            got += len(batch)
+    return got
+
+
+async def _each(url: str, _records: int) -> int:
+    got = 0
+    async with _client(url) as client:
+        async for _record in client.cdrs.stream(START, END):
+            got += 1
+    return got
+
+
+async def _newest_first(url: str, _records: int) -> int:
+    got = 0
+    async with _client(url) as client:
+        async for batch in client.cdrs.stream(START, END, newest_first=True).batches():
+            got += len(batch)
+    return got
+
+
+async def _single_pages(url: str, records: int) -> int:
+    got, start, width = 0, START, (END - START) * (PAGE * _ROOM / records)
+    width -= width % timedelta(seconds=1)
+    async with _client(url) as client:
+        while start < END:
+            # The server has whole seconds, and includes both bounds.
+            page = await client.cdrs.list(start, start + width - timedelta(seconds=1), limit=PAGE)
+            if not page.complete:
+                raise RuntimeError("a window held more than a page")
+            got += len(page.calls)
+            start += width
+    return got
+
+
+async def _novel(url: str, _records: int) -> int:
+    got = 0
+    async with _client(f"{url}/novel") as client:
+        async for batch in client.cdrs.stream(START, END).batches():
+            if batch[0].extra != {"queue": "sales", "hangupCause": 16}:
+                raise RuntimeError("the fields that the API has added are not in `extra`")
+            got += len(batch)
+    return got
+
+
+# --- others, each through its own public API -------------------------------------------------------------------------------
+
+
+async def _twilio(url: str, _records: int) -> int:
+    base = importlib.import_module("twilio.http.async_http_client").AsyncTwilioHttpClient
+
+    class Local(base):  # type: ignore[misc, valid-type] # of a package that need not be there
+        async def request(self, method: str, uri: str, *rest: Any, **more: Any) -> Any:
+            return await super().request(method, uri.replace("https://api.twilio.com", url), *rest, **more)
+
+    # It uses what aiohttp has deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    http, got = Local(), 0
+    client = importlib.import_module("twilio.rest").Client("AC1", "secret", http_client=http)
+    async for _call in await client.calls.stream_async(page_size=PAGE):
+        got += 1
+    await http.close()
+    return got
+
+
+async def _telnyx(url: str, _records: int) -> int:
+    got = 0
+    async with importlib.import_module("telnyx").AsyncTelnyx(api_key="secret", base_url=f"{url}/telnyx") as client:
+        async for _record in client.detail_records.list(page_size=PAGE):
+            got += 1
+    return got
+
+
+async def _githubkit(url: str, _records: int) -> int:
+    package, got = importlib.import_module("githubkit"), 0
+    async with package.GitHub("secret", base_url=f"{url}/github", http_cache=False, auto_retry=False) as github:
+        pages = github.rest.paginate(
+            github.rest.actions.async_list_artifacts_for_repo,
+            map_func=lambda response: response.parsed_data.artifacts,
+            owner="acme",
+            repo="calls",
+            per_page=PAGE,
+        )
+        async for _artifact in pages:
+            got += 1
+    return got
+
+
+async def _openai(url: str, _records: int) -> int:
+    got = 0
+    async with importlib.import_module("openai").AsyncOpenAI(api_key="secret", base_url=f"{url}/openai") as client:
+        async for _file in client.files.list(limit=PAGE):
+            got += 1
+    return got
+
+
+async def _stripe(url: str, _records: int) -> int:
+    stripe, got = importlib.import_module("stripe"), 0
+    http = stripe.AIOHTTPClient()
+    client = stripe.StripeClient("sk_test_1", base_addresses={"api": url}, http_client=http)
+    page = await client.v1.balance_transactions.list_async({"limit": PAGE})
+    async for _transaction in page.auto_paging_iter():
+        got += 1
+    await http.close_async()
+    return got
+
+
+# --- all of them ----------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Way:
+    """A way to pull all records.
+
+    Attributes:
+        name: As the table has it.
+        run: Pulls them from a URL, which holds so many.
+        needs: The module that it needs; where that is missing it is left out.
+        group: `floor`, `ours` or `other`.
+        base: The way that stands for 1.00.
+    """
+
+    name: str
+    run: Run
+    needs: str
+    group: str
+    base: str = "dicts"
+
+
+WAYS: Final[Mapping[str, Way]] = {
+    "read": Way("aiohttp, nothing read of the body", _floor(_count_bytes), "aiohttp", "floor"),
+    "dicts": Way("aiohttp + orjson, untyped dicts", _floor(_dicts), "orjson", "floor"),
+    "structs": Way("aiohttp + msgspec Structs", _floor(_structs), "msgspec", "floor"),
+    "attrs": Way("aiohttp + orjson + attrs by hand", _floor(_attrs_by_hand), "orjson", "floor"),
+    "cattrs": Way("aiohttp + orjson + plain cattrs", _floor(_cattrs), "orjson", "floor"),
+    "batches": Way("stream.batches()", _batches, "unlimcall_async", "ours"),
+    "each": Way("async for record in stream", _each, "unlimcall_async", "ours"),
+    "newest": Way("stream.batches(), newest first", _newest_first, "unlimcall_async", "ours"),
+    "single": Way("cdrs.list, window by window", _single_pages, "unlimcall_async", "ours"),
+    "novel_dicts": Way("two unknown fields: untyped dicts", _floor(_dicts, "/novel"), "orjson", "floor", "novel_dicts"),
+    "novel": Way("two unknown fields: batches()", _novel, "unlimcall_async", "ours", "novel_dicts"),
+    "twilio": Way("twilio, calls", _twilio, "twilio", "other"),
+    "githubkit": Way("githubkit, artifacts", _githubkit, "githubkit", "other"),
+    "telnyx": Way("telnyx, detail records", _telnyx, "telnyx", "other"),
+    "openai": Way("openai, files (9 fields)", _openai, "openai", "other"),
+    "stripe": Way("stripe, balance transactions", _stripe, "stripe", "other"),
+}
+
+
+def missing() -> list[str]:
+    """Name the ways whose package is not there."""
+    return [key for key, way in WAYS.items() if find_spec(way.needs) is None]
+
+
+@frozen
+class Cost:
+    """What a way took: seconds of CPU, seconds by the clock, and bytes of memory at its peak."""
+
+    cpu: float
+    wall: float
+    peak: int
+
+
+async def _warm_up(url: str) -> None:
+    """Ask for one page, so that what is imported at the first request is no cost of the records."""
+    async with _client(url) as client:
+        await client.cdrs.list(START, START + timedelta(days=1))
+
+
+def cost_of(key: str, url: str, records: int) -> Cost:
+    """Run a way, once, in this process."""
+    asyncio.run(_warm_up(url))
+    began, began_at = time.process_time(), time.perf_counter()
+    got = asyncio.run(_awaited(WAYS[key].run(url, records)))
+    cpu, wall = time.process_time() - began, time.perf_counter() - began_at
+    if got != records:
+        raise RuntimeError(f"{key}: {got} of {records} records came")
+    return Cost(cpu, wall, peak_memory())
+
+
+def peak_memory() -> int:
+    """Give the most memory that this process has had, in bytes."""
+    # Not `getrusage`, which begins with what the process had that has started this one.
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+
+async def _awaited(run: Awaitable[int]) -> int:
+    return await run
+
+
+def main() -> None:
+    """Run one, and print its cost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("url")
+    parser.add_argument("records", type=int)
+    given = parser.parse_args()
+    # One of its neighbours has the name of a package that others need.
+    sys.path.remove(str(Path(__file__).resolve().parent))
+    # An import is no cost of the records; it is timed apart.
+    importlib.import_module(WAYS[given.way].needs)
+    cost = cost_of(given.way, given.url, given.records)
+    print(json.dumps([cost.cpu, cost.wall, cost.peak]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Pages of call records: the fast way, and what it learns. That it reads what the converter reads is tested beside that one."""
+
+from __future__ import annotations
+
+import gc
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from unlimcall_async import _codec
+from unlimcall_async._codec import decode_page, decode_rows
+from unlimcall_async._rows import Reader, records_of, row_of
+from unlimcall_async.models import CallRecord, CdrPage
+
+Json = dict[str, Any]
+
+CALL: Json = {
+    "id": "1747852442.42",
+    "startTime": "2026-05-24T18:14:02.000Z",
+    "duration": 81,
+    "billsec": 80,
+    "src": "+14155550100",
+}
+RECORD = CallRecord("1747852442.42", datetime(2026, 5, 24, 18, 14, 2, tzinfo=UTC), 81, 80, "+14155550100")
+PAGE: Json = {"count": 2, "calls": [CALL] * 2}
+
+
+def written(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def read(reader: Reader, body: bytes) -> CdrPage:
+    rows = decode_rows(body, reader)
+    return CdrPage(rows.count, tuple(records_of(rows.calls)), rows.is_whole(1000), extra=rows.extra)
+
+
+NEW_IN_ROWS: Json = {"queue": "sales", "rating": 4.50, "tags": ["a", {"b": None}]}
+
+
+def test_new_fields_take_the_fast_way_once_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    rows = [{**CALL, **NEW_IN_ROWS}, CALL, {**CALL, "queue": None}]
+    body = written({"count": 3, "calls": rows, "next": "abc"})
+    slowly = decode_page(body, 1000)
+    assert read(reader, body) == slowly
+    monkeypatch.setattr(_codec, "parse", None)
+    quickly = read(reader, body)
+    assert quickly == slowly
+    assert repr(quickly.calls[0].extra["rating"]) == "Decimal('4.5')"
+    assert [call.extra for call in quickly.calls[1:]] == [{}, {"queue": None}]
+    assert read(reader, written(PAGE)).calls == (RECORD,) * 2
+
+
+def test_a_server_that_thinks_up_names_is_not_followed_for_ever() -> None:
+    reader = Reader()
+    for number in range(40):
+        page = read(reader, written({"count": 1, "calls": [{**CALL, f"new {number}": number}]}))
+        assert page.calls[0].extra == {f"new {number}": number}
+    assert reader.read(written({"count": 1, "calls": [{**CALL, "new 39": 39}]})) is None
+
+
+@pytest.mark.parametrize("name", ["", 'a "quoted" one', "back\\slash", "line\nbreak"])
+def test_a_name_that_cannot_be_learned_is_read_all_the_same(name: str) -> None:
+    reader = Reader()
+    for _ in range(2):
+        page = read(reader, written({"count": 1, "calls": [{**CALL, name: 1}], name: 2}))
+        assert (page.calls[0].extra, page.extra) == ({name: 1}, {name: 2})
+
+
+def test_rows_hold_what_records_hold_and_no_garbage_collector_looks_at_them() -> None:
+    (row,) = decode_rows(written({"count": 1, "calls": [CALL]})).calls
+    (record,) = records_of([row])
+    assert record == RECORD
+    assert type(record) is CallRecord
+    assert records_of([row_of(record)]) == [record]
+    assert not gc.is_tracked(row)

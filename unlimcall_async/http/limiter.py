@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, fields, frozen
 
@@ -16,6 +16,9 @@ def _check_limit(_limits: RateLimits, attribute: Any, value: object) -> None:
     if value is not None and not isinstance(value, RateLimit):
         raise TypeError(f"{attribute.name} must be a RateLimit or None, not {type(value).__name__}")
 
+
+# The shortest wait, in seconds. What is left of a wait by rounding may be less than the loop's clock can tell.
+_TICK: Final = 0.001
 
 # The operations guide expects 60 to 120 requests a minute on `/cdrs` and names no other figure. The low end is right for all.
 _DOCUMENTED = RateLimit(per_minute=60)
@@ -78,7 +81,7 @@ class Limiter:
         while (wait := self.wait()) > 0:
             self._given_back.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(max(wait, _TICK)):
                     await self._given_back.wait()
 
     def give_back(self, taken_at: float) -> None:

@@ -13,7 +13,7 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import UnionType
@@ -23,8 +23,8 @@ import attrs
 import cattrs
 import msgspec
 
-from unlimcall_async._rows import REFUSALS, AwareDatetime, CallRow, Reader, Rows, records_of, row_of
-from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
+from unlimcall_async._rows import REFUSALS, Reader, Rows
+from unlimcall_async.models import Agent, AwareDatetime, CallRecord, CdrPage, Hook
 
 T = TypeVar("T")
 
@@ -58,17 +58,17 @@ def decode(body: bytes, model: type[T]) -> T:
 def decode_page(body: bytes, limit: int) -> CdrPage:
     """Read an answer of `GET /cdrs` to a request for at most `limit` rows, or raise `DecodeError`."""
     rows = decode_rows(body)
-    calls: tuple[CallRecord, ...] = _converter.structure(rows.calls, tuple[CallRecord, ...])
-    return CdrPage(rows.count, calls, complete=rows.is_whole(limit), extra=rows.extra)
+    return CdrPage(rows.count, tuple(rows.calls), complete=rows.is_whole(limit), extra=rows.extra)
 
 
 def decode_rows(body: bytes, reader: Reader = _reader) -> Rows:
-    """Read an answer of `GET /cdrs` without making records yet, or raise `DecodeError`."""
+    """Read an answer of `GET /cdrs` as it came, or raise `DecodeError`."""
     rows = reader.read(body)
     if rows is None:
         listing = decode(body, _CdrListing)
         reader.learn(listing.extra, [name for record in listing.calls for name in record.extra])
-        rows = Rows(listing.count, [row_of(record) for record in listing.calls], listing.extra)
+        moments = [record.start_time for record in listing.calls]
+        rows = Rows(listing.count, listing.calls, moments, listing.extra)
     return rows
 
 
@@ -126,10 +126,6 @@ def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
         return value
 
     return structure
-
-
-def _records_hook(rows: Sequence[CallRow], _type: Any) -> tuple[CallRecord, ...]:
-    return tuple(records_of(rows))
 
 
 def _decimal(value: Any, _type: Any) -> Decimal:
@@ -220,7 +216,6 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(bool, _exactly(bool, "true or false"))
     converter.register_structure_hook(Decimal, _decimal)
     converter.register_structure_hook(datetime, _utc)
-    converter.register_structure_hook_func(lambda kind: kind == tuple[CallRecord, ...], _records_hook)
     converter.register_structure_hook_factory(_is_optional, _optional_hook)
     converter.register_structure_hook_factory(_is_list, _list_hook)
     converter.register_structure_hook_factory(attrs.has, _payload_hook)

@@ -1,12 +1,9 @@
-"""Pages of call records, the bulk of all bytes: decoded without Python code per row, and made into records when their turn comes.
+"""Pages of call records, the bulk of all bytes: decoded straight into records, without Python code per row.
 
-Pure: no I/O. msgspec decodes a page into rows, structs that have what a record has under the same names, and allow no other field.
-A row takes half the room of a record, and the garbage collector does not look at it. So whoever holds many pages holds rows.
-
-What is refused here, be it a field that the API has added or a real error, `_codec` reads by its converter, which decides. So the
-reader may refuse more than the converter, never less, and a test holds the two together. The names of the fields that turn out to
-be new are learned: rows that allow them too are tried on what the documented ones refuse. That changes how fast a page is read,
-and nothing else.
+Pure: no I/O. What is refused here, be it a field that the API has added or a real error, `_codec` reads by its converter, which
+decides. So the reader may refuse more than the converter, never less, and a test holds the two together. The names of the fields
+that turn out to be new are learned: rows that allow them too are tried on what the documented ones refuse. That changes how fast a
+page is read, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from itertools import repeat
 from operator import attrgetter
-from typing import Annotated, Any, Final, TypeAlias, cast
+from typing import Any, Final
 
 import msgspec
-from attrs import fields, frozen
-from msgspec.structs import astuple
+from attrs import frozen
+from msgspec.structs import force_setattr
 
 from unlimcall_async.models import CallRecord
-
-AwareDatetime: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 # All that msgspec says of a body that it does not take. The last is what Decimal says of an exponent beyond its own.
 REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
@@ -33,35 +27,8 @@ REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Inva
 _MOST_NAMES: Final = 16
 
 
-class _NotInJson:
-    """A type that no JSON value has. It lets a struct hold a field that a body can never fill."""
-
-
-class CallRow(msgspec.Struct, rename="camel", gc=False, forbid_unknown_fields=True):
-    """A row as `GET /cdrs` documents it, attribute for attribute a `CallRecord`; `extra` may be `None`."""
-
-    id: str
-    start_time: AwareDatetime
-    duration: int
-    billsec: int
-    src: str | None = None
-    dst: str | None = None
-    disposition: str | None = None
-    sip_username: str | None = None
-    sell_price_cents: int | None = None
-    currency: str | None = None
-    country: str | None = None
-    did: str | None = None
-    # `None` for nothing: a thousand empty dicts are a thousand objects for the garbage collector to count.
-    extra: _NotInJson = msgspec.field(default=cast("Any", None), name="")
-
-
 class _Page(msgspec.Struct, rename="camel", gc=False, forbid_unknown_fields=True):
     count: int
-
-
-_FIELDS: Final = tuple(field.name for field in fields(CallRecord))
-_fields_of = attrgetter(*_FIELDS)
 
 
 @frozen
@@ -70,12 +37,14 @@ class Rows:
 
     Attributes:
         count: What it says of the number of records.
-        calls: Its rows, in the server's order.
-        extra: What stands beside these two.
+        calls: Its records, in the server's order.
+        moments: When each of them starts, in UTC.
+        extra: What stands beside `count` and `calls`.
     """
 
     count: int
-    calls: Sequence[CallRow]
+    calls: Sequence[CallRecord]
+    moments: list[datetime]
     extra: Mapping[str, Any]
 
     def is_whole(self, limit: int) -> bool:
@@ -115,7 +84,7 @@ class _Decoder:
     def __init__(self, of_page: tuple[str, ...], of_rows: tuple[str, ...]) -> None:
         self.of_page = of_page
         self.of_rows = of_rows
-        row = _struct_with("NovelRow", CallRow, of_rows) if of_rows else CallRow
+        row = _struct_with("NovelRow", CallRecord, of_rows) if of_rows else CallRecord
         # The collector does not look into a tuple either, once it has seen that there is nothing in it to look at.
         page = _struct_with("Page", _Page, of_page, calls=tuple[row, ...])  # type: ignore[valid-type] # made a line above
         self._decode = msgspec.json.Decoder(page, float_hook=Decimal).decode
@@ -123,62 +92,56 @@ class _Decoder:
     def decode(self, body: bytes) -> Rows | None:
         try:
             page = self._decode(body)
-            for row in page.calls:
-                if row.start_time.tzinfo is not UTC:
-                    row.start_time = row.start_time.astimezone(UTC)
+            moments = _in_utc(page.calls)
         except (*REFUSALS, OverflowError):  # the last is what a time says that no other zone can write
             return None
-        if self.of_rows:
-            for row in page.calls:
-                row.extra = cast("Any", _named(self.of_rows, astuple(row)[len(_FIELDS) :]))
-        return Rows(page.count, page.calls, _named(self.of_page, astuple(page)[2:]))
+        calls = _records_of(page.calls, self.of_rows) if self.of_rows else page.calls
+        return Rows(page.count, calls, moments, _extras([page], self.of_page)[0])
+
+
+def _in_utc(rows: Sequence[CallRecord]) -> list[datetime]:
+    """Make the starts of records that nobody has seen yet UTC, if they are not, and give them."""
+    moments = [row.start_time for row in rows]
+    if [moment.tzinfo for moment in moments].count(UTC) == len(rows):
+        return moments
+    moments = [moment.astimezone(UTC) for moment in moments]
+    for row, moment in zip(rows, moments, strict=True):
+        force_setattr(row, "start_time", moment)
+    return moments
 
 
 def _struct_with(name: str, base: type[msgspec.Struct], names: Iterable[str], **kinds: Any) -> Any:
     """Make a struct with the fields of another, some that are required, and some of any type under the names that JSON has."""
     novel = [
-        (f"novel_{number}", Any, msgspec.field(default=msgspec.UNSET, name=each)) for number, each in enumerate(names)
+        (_novel(number), Any, msgspec.field(default=msgspec.UNSET, name=each)) for number, each in enumerate(names)
     ]
     return msgspec.defstruct(name, [*kinds.items(), *novel], bases=(base,), gc=False, forbid_unknown_fields=True)
 
 
-def _named(names: Sequence[str], values: tuple[Any, ...]) -> dict[str, Any]:
-    named = dict(zip(names, values, strict=True))
-    if msgspec.UNSET in values:
-        return {name: value for name, value in named.items() if value is not msgspec.UNSET}
-    return named
+def _records_of(rows: Sequence[CallRecord], names: Sequence[str]) -> Sequence[CallRecord]:
+    """Make records of rows with novel fields, which they have in `extra`."""
+    return [
+        CallRecord(
+            row.id, row.start_time, row.duration, row.billsec, row.src, row.dst, row.disposition,
+            row.sip_username, row.sell_price_cents, row.currency, row.country, row.did, extra,
+        )
+        for row, extra in zip(rows, _extras(rows, names), strict=True)
+    ]  # fmt: skip
+
+
+def _extras(structs: Sequence[msgspec.Struct], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Give what structs have in their novel fields, which JSON has under these names."""
+    extras: list[dict[str, Any]] = [{} for _ in structs]
+    for number, name in enumerate(names):  # field by field: that is half the work of row by row
+        for extra, value in zip(extras, map(attrgetter(_novel(number)), structs), strict=True):
+            if value is not msgspec.UNSET:
+                extra[name] = value
+    return extras
+
+
+def _novel(number: int) -> str:
+    """Name a novel field as it is called in a struct: the name that it has in JSON may be none for an attribute."""
+    return f"novel_{number}"
 
 
 _documented: Final = _Decoder((), ())
-
-
-def row_of(record: CallRecord) -> CallRow:
-    """Give a row that has what a record has."""
-    return CallRow(*_fields_of(record))
-
-
-# A record that can still be written. To fill a frozen one costs twice what it costs to decode it.
-_Draft: Any = type(
-    "_Draft", (CallRecord,), {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
-)
-
-
-def records_of(rows: Sequence[CallRow]) -> list[CallRecord]:
-    """Make the records of rows, which take over what these have in `extra`."""
-    records: list[Any] = list(map(object.__new__, repeat(_Draft, len(rows))))
-    for row, record in zip(rows, records, strict=True):
-        record.id = row.id
-        record.start_time = row.start_time
-        record.duration = row.duration
-        record.billsec = row.billsec
-        record.src = row.src
-        record.dst = row.dst
-        record.disposition = row.disposition
-        record.sip_username = row.sip_username
-        record.sell_price_cents = row.sell_price_cents
-        record.currency = row.currency
-        record.country = row.country
-        record.did = row.did
-        record.extra = row.extra or {}  # type: ignore[truthy-bool] # `None` or a dict, whatever its type says
-        record.__class__ = CallRecord
-    return records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import operator
 import pickle
 import traceback
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from unlimcall_async import _codec
 from unlimcall_async._codec import DecodeError, decode, decode_agents, decode_hook, decode_page, decode_rows
-from unlimcall_async._rows import Reader, records_of
+from unlimcall_async._rows import Reader
 from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall
 
 Json = dict[str, Any]
@@ -479,7 +480,7 @@ def outcome(read: Callable[[bytes], CdrPage], body: bytes) -> str:
 def read_learned(reader: Reader, body: bytes) -> CdrPage:
     """Read a page by a reader that has learned from others."""
     rows = decode_rows(body, reader)
-    return CdrPage(rows.count, tuple(records_of(rows.calls)), rows.is_whole(1000), extra=rows.extra)
+    return CdrPage(rows.count, tuple(rows.calls), rows.is_whole(1000), extra=rows.extra)
 
 
 def read_slowly(body: bytes) -> CdrPage:
@@ -540,9 +541,42 @@ def test_any_record_survives_the_wire(some: list[CallRecord], zone: timezone) ->
     assert [record.extra for record in page.calls] == [record.extra for record in some]
 
 
-def test_records_do_not_share_their_extra() -> None:
+WRITING: list[Callable[[Any], object]] = [
+    lambda extra: operator.setitem(extra, "new", 1),
+    lambda extra: operator.delitem(extra, "new"),
+    lambda extra: operator.ior(extra, {"new": 1}),  # type: ignore[no-untyped-call] # as the stubs have it
+    lambda extra: extra.update(new=1),
+    lambda extra: extra.setdefault("new", 1),
+    lambda extra: extra.pop("new", None),
+    lambda extra: extra.popitem(),
+    lambda extra: extra.clear(),
+]
+
+
+@pytest.mark.parametrize("write", WRITING)
+def test_nothing_can_be_written_into_an_extra_that_records_share(write: Callable[[Any], object]) -> None:
     first, second = read_page(written({"count": 2, "calls": [CALL, CALL]})).calls
-    assert first.extra is not second.extra
+    with pytest.raises(TypeError, match="extra"):
+        write(first.extra)
+    assert first.extra == second.extra == CallRecord(*attrs.astuple(RECORD)[:4]).extra == {}
+
+
+def test_an_empty_extra_is_a_dict_to_all_that_reads_it() -> None:
+    (record,) = read_page(written({"count": 1, "calls": [CALL]})).calls
+    assert json.dumps(attrs.asdict(record)["extra"]) == json.dumps(record.extra) == "{}"
+    for twin in (record.extra | {}, record.extra.copy(), copy.copy(record.extra), copy.deepcopy(record).extra):  # type: ignore[operator, attr-defined]
+        assert type(twin) is dict
+        twin["new"] = 1
+    assert record.extra == {}
+
+
+def test_a_record_is_a_struct_with_the_fields_that_attrs_names() -> None:
+    assert [field.name for field in attrs.fields(CallRecord)] == list(CallRecord.__struct_fields__)
+    defaults = {field.name: field.default for field in attrs.fields(CallRecord) if field.default is not attrs.NOTHING}
+    assert defaults == {name: getattr(CallRecord("1", RECORD.start_time, 1, 0), name) for name in defaults}
+    assert attrs.evolve(RECORD, duration=82).duration == 82
+    assert CallRecord(**attrs.asdict(RECORD)) == RECORD
+    assert "extra={}" in repr(RECORD)
 
 
 # --- the models -----------------------------------------------------------------------------------------------------

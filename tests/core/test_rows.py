@@ -7,11 +7,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from unlimcall_async import _codec
 from unlimcall_async._codec import decode_page, decode_rows
-from unlimcall_async._rows import Reader, records_of, row_of
+from unlimcall_async._rows import Reader
 from unlimcall_async.models import CallRecord, CdrPage
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ def written(value: object) -> bytes:
 
 def read(reader: Reader, body: bytes) -> CdrPage:
     rows = decode_rows(body, reader)
-    return CdrPage(rows.count, tuple(records_of(rows.calls)), rows.is_whole(1000), extra=rows.extra)
+    return CdrPage(rows.count, tuple(rows.calls), rows.is_whole(1000), extra=rows.extra)
 
 
 NEW_IN_ROWS: Json = {"queue": "sales", "rating": 4.50, "tags": ["a", {"b": None}]}
@@ -69,10 +70,23 @@ def test_a_name_that_cannot_be_learned_is_read_all_the_same(name: str) -> None:
         assert (page.calls[0].extra, page.extra) == ({name: 1}, {name: 2})
 
 
-def test_rows_hold_what_records_hold_and_no_garbage_collector_looks_at_them() -> None:
-    (row,) = decode_rows(written({"count": 1, "calls": [CALL]})).calls
-    (record,) = records_of([row])
-    assert record == RECORD
+@pytest.mark.parametrize("more", [{}, {"queue": "sales"}])
+def test_no_garbage_collector_looks_at_records(more: Json) -> None:
+    reader, body = Reader(), written({"count": 1, "calls": [{**CALL, **more}]})
+    decode_rows(body, reader)  # from here on it knows of the field
+    (record,) = decode_rows(body, reader).calls
     assert type(record) is CallRecord
-    assert records_of([row_of(record)]) == [record]
-    assert not gc.is_tracked(row)
+    assert record == attrs.evolve(RECORD, extra=more)
+    assert not gc.is_tracked(record)
+
+
+def test_an_empty_name_is_no_way_into_extra() -> None:
+    (record,) = decode_rows(written({"count": 1, "calls": [{**CALL, "": {"a": 1}}]})).calls
+    assert record.extra == {"": {"a": 1}}
+
+
+def test_starts_are_made_utc() -> None:
+    rows = [{**CALL, "startTime": each} for each in ("2026-05-24T20:14:02+02:00", "2026-05-24T18:14:02Z")]
+    page = decode_rows(written({"count": 2, "calls": rows}))
+    assert [record.start_time.tzinfo for record in page.calls] == [UTC, UTC]
+    assert page.moments == [record.start_time for record in page.calls] == [RECORD.start_time] * 2

@@ -16,6 +16,7 @@ from typing import Any, Final, overload
 from attrs import frozen
 
 from unlimcall_async.cdrs.instants import LAST, SECOND, Range, Window, micros_of, moment_of_micros
+from unlimcall_async.cdrs.order import with_ties_in_order
 from unlimcall_async.models import CallRecord
 
 _SECOND: Final = SECOND * 1000
@@ -136,26 +137,33 @@ class Answer:
         """How many rows the window holds, if the answer tells."""
         return self.count if self.complete or self.count > len(self.rows) else None
 
+    @cached_property
+    def _ordered(self) -> list[CallRecord]:
+        """The rows in the order of the output, with the oldest first: whoever needs some of them needs them like that."""
+        rows = list(self.rows)
+        if self.descending:
+            rows.reverse()
+        elif not self.ascending:
+            rows = [rows[place] for place in sorted(range(len(rows)), key=self._times.__getitem__)]
+        return with_ties_in_order(rows, self._sorted)
+
+    def number_of(self, wanted: Range) -> int:
+        """How many rows start within a range."""
+        return len(range(len(self.rows))[self._places(wanted)])
+
     def rows_of(self, wanted: Range) -> list[CallRecord]:
-        """The rows that start within a range."""
-        places = self._places(wanted)
-        if isinstance(places, slice):
-            return list(self.rows[places])
-        return [self.rows[place] for place in places]
+        """The rows that start within a range, in the order of the output, with the oldest first."""
+        return self._ordered[self._places(wanted)]
 
     def keys_of(self, wanted: Range) -> Counter[tuple[int, str]]:
         """The instants and ids of the rows that start within a range, and how often each of them comes."""
         places = self._places(wanted)
-        if isinstance(places, slice):
-            return Counter(zip(self.instants[places], (row.id for row in self.rows[places]), strict=True))
-        return Counter((self._all[place], self.rows[place].id) for place in places)
+        instants = Instants(self._sorted) if isinstance(self.instants, Instants) else self._sorted
+        return Counter(zip(instants[places], (row.id for row in self._ordered[places]), strict=True))
 
-    def _places(self, wanted: Range) -> slice | list[int]:
-        first, last = wanted.start * 1000, wanted.end * 1000
-        if not self.ascending and not self.descending:
-            return [place for place, at in enumerate(self._all) if first <= at < last]
-        before, till = self._number_before(first), self._number_before(last)
-        return slice(before, till) if self.ascending else slice(len(self.rows) - till, len(self.rows) - before)
+    def _places(self, wanted: Range) -> slice:
+        first = self._number_before(wanted.start * 1000)
+        return slice(first, max(first, self._number_before(wanted.end * 1000)))
 
     def _number_before(self, at: int) -> int:
         if not isinstance(self.instants, Instants):

@@ -49,8 +49,10 @@ class Line:
     @property
     def room(self) -> int:
         """How many more records may be held."""
-        asked = sum(part.state is State.ASKED for part in self._parts)
-        return self._sizes.most - self.held - asked * self._sizes.page
+        taken, page, asked = 0, self._sizes.page, State.ASKED
+        for part in self._parts:  # there may be a hundred, and this is looked at with every question
+            taken += part.held + page if part.state is asked else part.held
+        return self._sizes.most - taken
 
     def replace(self, part: Part, parts: list[Part]) -> None:
         """Put others in the place of a part: together they are its range."""

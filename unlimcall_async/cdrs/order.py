@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from hashlib import blake2b
-from itertools import compress, count, groupby, islice
+from itertools import groupby
 from operator import attrgetter, eq, itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
-from unlimcall_async._rows import CallRow
 from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.cdrs.instants import micros_of
 from unlimcall_async.models import CallRecord
-
-# Rows are put in order before they are made into records.
-Row = TypeVar("Row", CallRecord, CallRow)
 
 _start = attrgetter("start_time")
 _id = attrgetter("id")
@@ -28,33 +23,32 @@ _name = itemgetter(0)
 _start_and_id = attrgetter("start_time", "id")
 
 
-def in_order(records: Iterable[Row], *, newest_first: bool) -> list[Row]:
+def in_order(records: Iterable[CallRecord], *, newest_first: bool) -> list[CallRecord]:
     """Sort records; `newest_first` gives exactly the reverse."""
-    ordered = list(records)
-    if ordered and ordered[0].start_time > ordered[-1].start_time:
-        ordered.reverse()  # so that there is nothing to sort if the server gives the newest first
-    starts = [record.start_time for record in ordered]
-    if starts != sorted(starts):
-        ordered.sort(key=_start)
-        starts.sort()
-    for same in _ties(starts):
-        legs = sorted(ordered[same], key=_id)
-        ordered[same] = [leg for _, group in groupby(legs, key=_id) for leg in _one_or_sorted(list(group))]
+    ordered = sorted(records, key=_start)
+    with_ties_in_order(ordered, [record.start_time for record in ordered])
     if newest_first:
         ordered.reverse()
     return ordered
 
 
-def _ties(starts: Sequence[datetime]) -> Iterator[slice]:
+def with_ties_in_order(records: list[CallRecord], starts: Sequence[Any]) -> list[CallRecord]:
+    """Sort those of one start, in place, where records are sorted by their starts; these may be given in any form."""
+    for same in _ties(starts):
+        legs = sorted(records[same], key=_id)
+        records[same] = [leg for _, group in groupby(legs, key=_id) for leg in _one_or_sorted(list(group))]
+    return records
+
+
+def _ties(starts: Sequence[Any]) -> Iterator[slice]:
     """Yield where several that are equal stand side by side; few do, and so nothing is done here for each of the others."""
-    end = 0
-    for place in compress(count(), map(eq, starts, islice(starts, 1, None))):
-        if place >= end:
-            end = bisect_right(starts, starts[place], place)
-            yield slice(place, end)
+    equal_to_next, end = [*map(eq, starts, starts[1:]), True], 1
+    while (place := equal_to_next.index(True, end - 1)) < len(starts) - 1:
+        end = bisect_right(starts, starts[place], place)
+        yield slice(place, end)
 
 
-def _one_or_sorted(legs: list[Row]) -> list[Row]:
+def _one_or_sorted(legs: list[CallRecord]) -> list[CallRecord]:
     return legs if len(legs) == 1 else sorted(legs, key=_by_digest)
 
 
@@ -65,18 +59,17 @@ _digested = attrgetter(
 )
 
 
-def digest(record: CallRecord | CallRow) -> str:
+def digest(record: CallRecord) -> str:
     """Give a short digest of the documented fields of a record."""
     return blake2b(repr(_digested(record)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _by_digest(record: CallRecord | CallRow) -> tuple[str, str]:
-    extra: Any = record.extra or {}
+def _by_digest(record: CallRecord) -> tuple[str, str]:
     # The order of the fields depends on what the page was decoded by.
-    return digest(record), repr(sorted(extra.items(), key=_name))
+    return digest(record), repr(sorted(record.extra.items(), key=_name))
 
 
-def place_behind(records: Sequence[Row], count: int) -> Place:
+def place_behind(records: Sequence[CallRecord], count: int) -> Place:
     """Give the place behind the first `count`, at least one, of ordered records.
 
     All records of one instant must be among `records`, which they are where those are all of a part.
@@ -91,7 +84,7 @@ def place_behind(records: Sequence[Row], count: int) -> Place:
     return Place(micros_of(last.start_time), last.id, mark, repeats)
 
 
-def count_behind(records: Sequence[Row], place: Place, *, newest_first: bool) -> int:
+def count_behind(records: Sequence[CallRecord], place: Place, *, newest_first: bool) -> int:
     """Count the ordered records that a place has behind it: so many at the start of them were handed out."""
     count = repeats = 0
     for record in records:
@@ -103,7 +96,7 @@ def count_behind(records: Sequence[Row], place: Place, *, newest_first: bool) ->
     return count
 
 
-def _compare(record: CallRecord | CallRow, place: Place, *, newest_first: bool) -> int:
+def _compare(record: CallRecord, place: Place, *, newest_first: bool) -> int:
     """Tell whether a record comes after the place (1), is of the kind that it names (0), or came before (-1)."""
     at = micros_of(record.start_time)
     if place.id is None:

@@ -38,8 +38,8 @@ class Part:
     Attributes:
         range: The milliseconds that it stands for.
         state: How far it is.
-        records: Its records, unsorted: once it is done, or as they are claimed. Where there is no end of them, the most of them
-            that came in one answer.
+        records: Its records, in the order of the output with the oldest first: once it is done, or as they are claimed. Where there
+            is no end of them, the most of them that came in one answer.
         error: What became of it, once it has failed.
         question: What was asked for it last.
         size: The rows of the answer that it was taken from.

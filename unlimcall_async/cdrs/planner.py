@@ -335,10 +335,11 @@ class Planner:
         if direction is None:
             return
         claimed, came = claim.keys_of(part.range), answer.keys_of(part.range)
-        if whole and claimed - came:
+        same = dict(claimed) == dict(came)  # a whole page: Counters compare, and subtract, key by key in Python
+        if whole and not same and claimed - came:
             self._refute(newest_first=direction)
             return
-        if not whole or came != claimed:
+        if not whole or not same:
             if self._ordering.spoil():
                 self._ask_again()
             return

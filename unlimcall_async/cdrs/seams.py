@@ -45,14 +45,14 @@ def claim_of(question: Question, answer: Answer, *, newest_first: bool, proving:
         cut = edge + _ROOM * proving
         reach = max(cut + SECOND, inner + 2 * SECOND)
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
-        gained = answer.rows_of(Range(reach + SECOND, _EVER))
+        gained = answer.number_of(Range(reach + SECOND, _EVER))
     else:
         edge = last
         cut = edge - _ROOM * proving
         reach = min(cut - SECOND, inner - SECOND)
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
-        gained = answer.rows_of(Range(-_EVER, reach - SECOND))
-    if not wanted.start < cut < wanted.end or len(gained) * _GAIN < rows:
+        gained = answer.number_of(Range(-_EVER, reach - SECOND))
+    if not wanted.start < cut < wanted.end or gained * _GAIN < rows:
         return None
     part = Part(claimed, records=answer.rows_of(claimed), claim=answer)
     near = answer.keys_of(Range(-_EVER, reach + SECOND) if newest_first else Range(reach - SECOND, _EVER))

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from functools import partial
 from math import ceil
 from operator import length_hint
-from typing import Final, cast
+from typing import Final
 
 from attrs import frozen
 
 from unlimcall_async._codec import decode_rows
-from unlimcall_async._rows import CallRow, Reader, Rows, records_of
+from unlimcall_async._rows import Reader, Rows
 from unlimcall_async.cdrs.answer import Answer, Instants, RowOutsideError
 from unlimcall_async.cdrs.caps import AnswersCutError
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.instants import WIDEST, Range, Window, micros_of, moment_of, moment_of_micros
 from unlimcall_async.cdrs.iteration import OneAtATime, Turn
-from unlimcall_async.cdrs.order import count_behind, in_order, place_behind
+from unlimcall_async.cdrs.order import count_behind, place_behind
 from unlimcall_async.cdrs.parts import Part, Question, State
 from unlimcall_async.cdrs.planner import Planner
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
@@ -39,9 +39,6 @@ _logger = logging.getLogger("unlimcall_async")
 
 # Rows that an answer can hold (reference: `GET /cdrs`, limit).
 _PAGE: Final = 1000
-# So many records are made at once. A reader that lets go of them has at most twice as many, with as many dicts in `extra`: fewer
-# than the 700 new objects that make Python look for garbage, first among the records, now and then among all that a program holds.
-_FEW: Final = 150
 
 
 @frozen
@@ -145,11 +142,11 @@ class CdrStream(OneAtATime[_Turn]):
             concurrency=order.concurrency,
             seek=order.seek,
         )
-        # The rows of the part that is being handed out, in order; how many of them were made into records, or had been handed out
-        # when the stream resumed; and the records that are left of these, whose number is all that is kept of how far it is.
-        self._block: list[CallRow] = []
-        self._made = self._skipped = 0
-        self._rest = iter(list[CallRecord]())
+        # The records of the part that is being handed out, in order; how many of them had been handed out when the stream resumed;
+        # and those that are left, whose number is all that is kept of how far it is.
+        self._block: list[CallRecord] = []
+        self._skipped = 0
+        self._rest = iter(self._block)
         # The places before and behind that part.
         self._before = self._behind = place or _start_of(order)
         self._first_edge = self._planner.edge
@@ -164,7 +161,7 @@ class CdrStream(OneAtATime[_Turn]):
         return self._watched(self._iterate_records)
 
     def batches(self) -> AsyncGenerator[list[CallRecord], None]:
-        """Iterate over lists of some 150 records, as ranges become final; none is empty, and none cuts an instant in two.
+        """Iterate over lists of records, at most a page each, as ranges become final; none is empty.
 
         Raises:
             RuntimeError: Two iterations at once, or the stream was closed meanwhile.
@@ -197,11 +194,10 @@ class CdrStream(OneAtATime[_Turn]):
     # --- fetching -----------------------------------------------------------------------------------------------------
 
     async def _load(self, turn: _Turn) -> bool:
-        """Have records made, if none are left, or tell that there are no more."""
-        if self._made >= len(self._block):
-            # Many parts may be ready one after the other; others on the event loop get their turn between them.
-            await asyncio.sleep(0)
-        while not self._make_records():
+        """See to it that there are records to hand out, or tell that there are no more."""
+        # Many parts may be ready one after the other; others on the event loop get their turn between them.
+        await asyncio.sleep(0)
+        while not self._left:
             if turn.stopped:
                 raise RuntimeError("this stream was closed while it was iterated")
             part = self._planner.take_first()
@@ -243,8 +239,8 @@ class CdrStream(OneAtATime[_Turn]):
             self._requests += 1
             self._received += len(page.calls)
             self._full_pages += not complete
-            instants = Instants([row.start_time for row in page.calls])
-            self._planner.answer(question, Answer(_for_planner(page.calls), instants, page.count, complete))
+            answer = Answer(page.calls, Instants(page.moments), page.count, complete)
+            self._planner.answer(question, answer)
             self._note_strategy()
         except RowOutsideError as outside:
             where = f"calls[{outside.index}].startTime"
@@ -279,7 +275,7 @@ class CdrStream(OneAtATime[_Turn]):
         """Make the records of the first part the block, or raise what has become of it."""
         if part.state is State.SATURATED:
             start, end = moment_of(part.range.start), moment_of(part.range.end)
-            raise WindowSaturatedError(start, end, records_of(self._ordered(part)), self._checkpoint_behind(part))
+            raise WindowSaturatedError(start, end, self._ordered(part), self._checkpoint_behind(part))
         if part.error is not None:
             raise part.error
         self._earlier += self._index - self._skipped
@@ -287,37 +283,29 @@ class CdrStream(OneAtATime[_Turn]):
         self._before, self._behind = self._behind, self._edge_of(part)
         self._taken += len(part.records)
         # Only in the very first part of a stream that resumes is there anything before the place.
-        self._made = self._skipped = count_behind(self._block, self._before, newest_first=self._order.newest_first)
+        self._skipped = count_behind(self._block, self._before, newest_first=self._order.newest_first)
+        self._rest = iter(self._block)
+        for _ in range(self._skipped):
+            next(self._rest)
 
-    def _make_records(self) -> bool:
-        """Make the next records, if none are left, and tell whether there are any; no instant is cut in two."""
-        if not self._left and self._made < len(self._block):
-            end = min(self._made + _FEW, len(self._block))
-            while end < len(self._block) and self._block[end].start_time == self._block[end - 1].start_time:
-                end += 1
-            rows = self._block[self._made : end]
-            self._made = end
-            self._rest = iter(records_of(rows))
-        return self._left > 0
-
-    def _ordered(self, part: Part) -> list[CallRow]:
-        rows = cast("list[CallRow]", part.records)
+    def _ordered(self, part: Part) -> list[CallRecord]:
+        rows = part.records
         if part.range.start * 1000 < micros_of(self.start) or micros_of(self.end) < part.range.end * 1000:
             # The ends of the range may cut a millisecond in two.
             rows = [row for row in rows if self.start <= row.start_time < self.end]
-        return in_order(rows, newest_first=self._order.newest_first)
+        return rows[::-1] if self._order.newest_first else rows
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
     @property
     def _left(self) -> int:
-        """How many records were made and not handed out yet."""
+        """How many records of the block were not handed out yet."""
         return length_hint(self._rest)
 
     @property
     def _index(self) -> int:
-        """How many rows of the block were handed out, or skipped."""
-        return self._made - self._left
+        """How many records of the block were handed out, or skipped."""
+        return len(self._block) - self._left
 
     @property
     def _records(self) -> int:
@@ -371,11 +359,6 @@ class CdrStream(OneAtATime[_Turn]):
     def __repr__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
         return f"<{type(self).__name__} {span}, {self._records} records so far>"
-
-
-def _for_planner(rows: Sequence[CallRow]) -> Sequence[CallRecord]:
-    """Give rows as what the planner takes: it looks at nothing that a row does not have, and gives them back as they are."""
-    return cast("Sequence[CallRecord]", rows)
 
 
 def _start_of(order: Order) -> Place:

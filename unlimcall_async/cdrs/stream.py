@@ -102,6 +102,7 @@ class _Turn(Turn):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[asyncio.Task[None], Question] = {}
+        self.news = asyncio.Event()
 
     async def stop(self) -> None:
         """End the requests, and wait until they have left."""
@@ -208,13 +209,15 @@ class CdrStream(OneAtATime[_Turn]):
             elif self._planner.finished:
                 return False
             else:
-                await asyncio.wait(turn.tasks, return_when=asyncio.FIRST_COMPLETED)
-                self._clear_up(turn)
+                turn.news.clear()
+                await turn.news.wait()
         return True
 
     def _ask(self, turn: _Turn) -> None:
         while self._may_ask(turn) and (question := self._planner.next_question()):
-            turn.tasks[asyncio.create_task(self._answer(question))] = question
+            task = asyncio.create_task(self._answer(question))
+            turn.tasks[task] = question
+            task.add_done_callback(partial(self._clear_up, turn))
 
     def _may_ask(self, turn: _Turn) -> bool:
         """Tell whether another request makes sense: behind others only if it can go out at once.
@@ -224,11 +227,11 @@ class CdrStream(OneAtATime[_Turn]):
         busy = len(turn.tasks)
         return busy == 0 or (busy < self._order.concurrency and not self._limiter.wait())
 
-    def _clear_up(self, turn: _Turn) -> None:
-        for task in [task for task in turn.tasks if task.done()]:
-            question = turn.tasks.pop(task)
-            if task.cancelled():  # by somebody else
-                self._planner.put_back(question)
+    def _clear_up(self, turn: _Turn, task: asyncio.Task[None]) -> None:
+        question = turn.tasks.pop(task, None)
+        if question is not None and task.cancelled():  # by somebody else: what the turn itself ends is not among its tasks
+            self._planner.put_back(question)
+        turn.news.set()
 
     async def _answer(self, question: Question) -> None:
         try:

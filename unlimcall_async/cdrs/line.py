@@ -85,14 +85,18 @@ class Line:
             del self._parts[place]
         return True
 
-    def make_room(self, kept: Part) -> None:
-        """Give up what is held behind a part, from the far end, if there is too much of it: it is asked again in its turn."""
-        while self.room < self._sizes.page:
+    def make_room(self, kept: Part) -> int:
+        """Give up what is held behind a part, from the far end, if there is too much of it: it is asked again in its turn.
+
+        Gives the room that there is then.
+        """
+        while (room := self.room) < self._sizes.page:
             last = next(part for part in reversed(self._parts) if part is kept or (part.held and not part.question))
             if last is kept:
-                return
+                break
             last.ask_again()
             self.extend(last)
+        return room
 
     def forget(self) -> None:
         """Say that no question is under way any more, and that failures may be tried again."""

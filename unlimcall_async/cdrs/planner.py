@@ -31,6 +31,9 @@ as a page that goes back and forth. `seek=False` is for such a server. See also 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from attrs import frozen
 
 from unlimcall_async.cdrs.answer import Answer, check_inside
@@ -43,6 +46,10 @@ from unlimcall_async.cdrs.ordering import Ordering
 from unlimcall_async.cdrs.parts import Check, Part, Question, Seam, State, widest_of
 from unlimcall_async.cdrs.seams import Verdict, claim_of, verdict
 from unlimcall_async.models import CallRecord
+
+# Compared one by one: a set would have to work out a hash.
+_UNDER_WAY: Final = (State.WAITING, State.ASKED, State.CLAIMED)
+_ENDS: Final = (State.FAILED, State.SATURATED)
 
 
 @frozen
@@ -108,7 +115,7 @@ class Planner:
     def take_first(self) -> Part | None:
         """Give the first part, if it is done or can go no further. A part that is done is taken off the plan."""
         part = self._line.first
-        if part is None or part.state in {State.WAITING, State.ASKED, State.CLAIMED}:
+        if part is None or part.state in _UNDER_WAY:
             return None
         if part.state is State.DONE:
             self._line.take_first()
@@ -130,7 +137,7 @@ class Planner:
 
     def _to_prove(self) -> Part | None:
         """Give the claim to prove, if no order is proven, one at a time."""
-        if self.seeks or any(part.state is State.ASKED and part.claim is not None for part in self._line):
+        if self.seeks or any(part.claim is not None for part in self._asked()):
             return None
         return next((part for part in self._line if part.state is State.CLAIMED), None)
 
@@ -138,24 +145,30 @@ class Planner:
         """Give the first part that will show how long calls last, if that is not known: others are cut by it."""
         if not self._cutter.curious:
             return None
-        ends = {State.FAILED, State.SATURATED}
-        first = next((part for part in self._line if part.expected or part.state in ends), None)
+        first = next((part for part in self._line if part.expected or part.state in _ENDS), None)
         return first if first is not None and first.state is State.WAITING else None
 
     def _first_waiting(self) -> Part | None:
-        asked = [part for part in self._line if part.state is State.ASKED]
+        # There may be a hundred parts, most of them claimed or done, and this is done before each question.
+        claimed, done = State.CLAIMED, State.DONE
         first = True
         for part in self._line:
-            if part.state in {State.FAILED, State.SATURATED}:
-                return None
-            if part.state is State.WAITING and not self._cutter.better_later(part, asked):
-                if not first and self._line.room < self._sizes.page + self._sizes.kept:
+            if part.state is claimed:
+                continue
+            if part.state is not done:
+                if part.state in _ENDS:
                     return None
-                return self._cut(part, first=first)
-            first = first and part.state is State.CLAIMED
+                if part.state is State.WAITING and not self._cutter.better_later(part, self._asked()):
+                    room = self._line.room
+                    enough = first or room >= self._sizes.page + self._sizes.kept
+                    return self._cut(part, room, first=first) if enough else None
+            first = False
         return None
 
-    def _cut(self, part: Part, *, first: bool) -> Part:
+    def _asked(self) -> Iterator[Part]:
+        return (part for part in self._line if part.state is State.ASKED)
+
+    def _cut(self, part: Part, room: int, *, first: bool) -> Part:
         """Cut a part, and give the piece to ask: the one that stands in its place."""
         if part.window is not None or part.claim is not None or part.check is not None:
             return part
@@ -164,7 +177,7 @@ class Planner:
         while self._cutter.falls_short(part):
             if not self._line.extend(part):
                 break
-        at = self._cutter.before_asking(part, self._line.room, first=first)
+        at = self._cutter.before_asking(part, room, first=first)
         if at is None:
             return part
         pieces = part.cut(at)
@@ -305,8 +318,7 @@ class Planner:
         self._cutter.learn(claim, claim.records)
         self._line.replace(part, [claim, left])
         if seam.newest_first != self._newest_first:
-            self._line.make_room(claim)
-            self._line.replace(left, self._cutter.chain(left, claim, self._line.room))
+            self._line.replace(left, self._cutter.chain(left, claim, self._line.make_room(claim)))
 
     # --- claims ---------------------------------------------------------------------------------------------------------
 

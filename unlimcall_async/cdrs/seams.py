@@ -79,16 +79,18 @@ def verdict(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Verdi
     theirs = answer.keys_of(around)
     both = _compared(seam, window, answer, whole=whole)
     must = _within(seam.near, both)
-    if must - theirs or not _adds_up(seam, window, answer, (seam.near - theirs).total()):
+    if any(times > theirs[key] for key, times in must) or not _adds_up(seam, window, answer, theirs):
         return Verdict.REFUTED
     start, end = (max(both.start, seam.edge), both.end) if seam.newest_first else (both.start, min(both.end, seam.edge))
-    if must.total() < OVERLAP or _within(theirs, Range(start, end)) - seam.near:
+    more = any(times > seam.near[key] for key, times in _within(theirs, Range(start, end)))
+    if more or sum(times for _, times in must) < OVERLAP:
         return Verdict.UNSURE
     return Verdict.AGREES
 
 
-def _within(keys: Counter[tuple[int, str]], wanted: Range) -> Counter[tuple[int, str]]:
-    return Counter({key: times for key, times in keys.items() if wanted.start <= key[0] // 1000 < wanted.end})
+def _within(keys: Counter[tuple[int, str]], wanted: Range) -> list[tuple[tuple[int, str], int]]:
+    first, end = wanted.start * 1000, wanted.end * 1000
+    return [(key, times) for key, times in keys.items() if first <= key[0] < end]
 
 
 def _compared(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Range:
@@ -101,9 +103,9 @@ def _compared(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Ran
     return Range(seam.reach + SECOND, end if whole else min(end, last))
 
 
-def _adds_up(seam: Seam, window: Window, answer: Answer, only_page: int) -> bool:
+def _adds_up(seam: Seam, window: Window, answer: Answer, theirs: Counter[tuple[int, str]]) -> bool:
     """Tell whether the totals leave room for a row that both skip, where the answers tell totals."""
     same_end = seam.far_end == (window.start if seam.newest_first else window.till)
     if seam.total is None or answer.total is None or not same_end:
         return True
-    return seam.total - answer.total <= only_page + seam.others
+    return seam.total - answer.total <= (seam.near - theirs).total() + seam.others

@@ -229,7 +229,9 @@ class CdrStream(OneAtATime[_Turn]):
 
     def _clear_up(self, turn: _Turn, task: asyncio.Task[None]) -> None:
         question = turn.tasks.pop(task, None)
-        if question is not None and task.cancelled():  # by somebody else: what the turn itself ends is not among its tasks
+        if (
+            question is not None and task.cancelled()
+        ):  # by somebody else: what the turn itself ends is not among its tasks
             self._planner.put_back(question)
         turn.news.set()
 

@@ -114,13 +114,13 @@ class Transport:
             middlewares=(_last_word(authorization),),
             trace_request_ctx=attempt if self._owned else None,
         ) as response:
-            head = RawResponse(response.status, response.headers.copy(), b"")
-            if response.status >= 300:
-                return await _read_refusal(head, response, attempt)
+            status, headers = response.status, response.headers.copy()
+            if status >= 300:
+                return await _read_refusal(RawResponse(status, headers, b""), response, attempt)
             body = await _read(response)
             if body is None:
-                return request.unreadable(response.status, "body", f"the body has more than {MAX_BODY} bytes")
-            return evolve(head, body=body)
+                return request.unreadable(status, "body", f"the body has more than {MAX_BODY} bytes")
+            return RawResponse(status, headers, body)
 
     def _headers(self, request: Request, authorization: Authorization) -> dict[str, str]:
         headers = dict(request.headers)

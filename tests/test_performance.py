@@ -7,6 +7,7 @@ Python or aiohttp, and none for one more step of Python for each record.
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import subprocess
 import sys
@@ -92,7 +93,11 @@ class Steps:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        before = sys.gettrace()
+        before, frame = sys.gettrace(), inspect.currentframe()
+        assert frame is not None
+        frame.f_trace_opcodes = (
+            True  # Python 3.12 looks whether any frame wants them when the tracing begins, and only then
+        )
         sys.settrace(self._enter)
         try:
             yield
@@ -111,11 +116,11 @@ class Steps:
         return self._step
 
 
-# The count is the same on every run of one Python: 100 in batches and 107 one by one. With two new fields it is 244 and 251: each
-# stream learns of them from its first page, which the converter reads. To fill a record takes 70, to look at its zone 12; the
-# planner and the request share the rest among a page. The bounds leave 8 more, for what is done once for each page. To work out one
-# number for each row, in the leanest loop, takes 15.
-MOST = {("batches", False): 108, ("records", False): 116, ("batches", True): 253, ("records", True): 261}
+# The count is the same on every run of one Python: 28 in batches and 35 one by one. With two new fields it is 195 and 202: each
+# stream learns of them from its first page, which the converter reads, and they take 55 of the others. To look at a record's start,
+# and at its zone, takes 12; the planner and the request share the rest among a page. The bounds leave 8 more, for what is done once
+# for each page. To work out one number for each row, in the leanest loop, takes 15.
+MOST = {("batches", False): 36, ("records", False): 43, ("batches", True): 203, ("records", True): 210}
 
 
 @pytest.mark.parametrize("view", ["batches", "records"])
@@ -125,10 +130,10 @@ async def test_a_record_takes_few_steps_of_python(client: AsyncClient, view: str
         steps = Steps()
         with steps.counted():
             assert await pull(client, view) == RECORDS
-    assert steps.count / RECORDS <= MOST[view, bool(more)]
+    assert 5 < steps.count / RECORDS <= MOST[view, bool(more)]
 
 
-# Three, which the requests make. With a thousand records at once it is fifteen, and each looks at all of them.
+# Three, which the requests make: records are nothing that the collector looks at.
 @pytest.mark.parametrize("more", [{}], indirect=True)
 @pytest.mark.parametrize("view", ["batches", "records"])
 async def test_a_reader_that_lets_go_of_records_makes_no_garbage(client: AsyncClient, view: str) -> None:

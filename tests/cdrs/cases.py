@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 
-from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Manners, Order, Row, Run, Story, run
+from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Manners, Order, Row, Run, Story
+from tests.cdrs.hostile_pull import run
 from unlimcall_async.cdrs.instants import WIDEST
 from unlimcall_async.cdrs.planner import Planner
 

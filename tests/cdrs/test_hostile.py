@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.cases import make_case, run_seeds, shrink
-from tests.cdrs.hostile import HONEST, ORDERS, BrokenError, Case, Manners, Order, Row, Run, run
+from tests.cdrs.hostile import HONEST, ORDERS, BrokenError, Case, Manners, Order, Row, Run
+from tests.cdrs.hostile_pull import run
 from tests.cdrs.rules import RULES, Rule, try_without
 
 # Chance that Hypothesis draws, so that it can make a case that fails smaller.

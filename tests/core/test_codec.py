@@ -1,91 +1,45 @@
-"""Bytes to models: the documented payloads, and every way in which they can be wrong."""
+"""Bytes to models, field by field: the documented payloads, wrong types, missing and unknown fields, times and money."""
 
 from __future__ import annotations
 
 import copy
 import json
-import operator
 import pickle
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from unlimcall_async import _codec
-from unlimcall_async._codec import DecodeError, decode, decode_agents, decode_hook, decode_page, decode_rows
-from unlimcall_async._rows import Reader
-from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall
-
-Json = dict[str, Any]
-Read = Callable[[bytes], object]
-
-PHONE = "+14155550100"
-EVENT, TARGET = "call.ended", "https://example.com/hooks/unlimcall"
-
-# The reference's own examples.
-ME: Json = {"customerId": "1042", "companyName": "Acme Calling Co.", "primaryContactEmail": "ops@example.com"}
-BALANCE: Json = {
-    "balance": 42.7831, "currency": "USD", "accountType": "prepaid", "creditLimit": None, "blocked": False, "stale": False,
-}  # fmt: skip
-CALL: Json = {
-    "id": "1747852442.42", "startTime": "2026-05-24T18:14:02.000Z", "duration": 81, "billsec": 80, "src": PHONE,
-    "dst": "+442071838750", "disposition": "ANSWERED", "sipUsername": "unl_001", "sellPriceCents": 34, "currency": "USD",
-    "country": "United Kingdom", "did": None,
-}  # fmt: skip
-AGENT: Json = {"id": "27", "sipUsername": "unl_001", "label": "SDR seat — Berlin", "createdAt": "2026-04-30T09:14:00Z"}
-QUEUED: Json = {"callId": "f3c1e8a2-9d7f-4c5b-bd91-6e9f0a3b1c7d", "status": "queued"}
-HOOK: Json = {"id": "8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31", "secret": "whsec_2VR9aBcDeFgHiJkLmNoPqRsTuVwXyZ01"}
-PAGE: Json = {"count": 18, "calls": [CALL] * 18}
-AGENTS: Json = {"count": 1, "agents": [AGENT]}
-
-RECORD = CallRecord(
-    id="1747852442.42",
-    start_time=datetime(2026, 5, 24, 18, 14, 2, tzinfo=UTC),
-    duration=81,
-    billsec=80,
-    src=PHONE,
-    dst="+442071838750",
-    disposition="ANSWERED",
-    sip_username="unl_001",
-    sell_price_cents=34,
-    currency="USD",
-    country="United Kingdom",
-    did=None,
+from tests.core.payloads import (
+    AGENT,
+    AGENTS,
+    BALANCE,
+    CALL,
+    CALL_KINDS,
+    EVENT,
+    HOOK,
+    ME,
+    PAGE,
+    PHONE,
+    QUEUED,
+    RECORD,
+    TARGET,
+    Json,
+    Read,
+    read_balance,
+    read_hook,
+    read_me,
+    read_page,
+    read_queued,
+    refusal,
+    written,
 )
-
-
-def read_me(body: bytes) -> Identity:
-    return decode(body, Identity)
-
-
-def read_balance(body: bytes) -> Balance:
-    return decode(body, Balance)
-
-
-def read_queued(body: bytes) -> QueuedCall:
-    return decode(body, QueuedCall)
-
-
-def read_page(body: bytes) -> CdrPage:
-    return decode_page(body, 1000)
-
-
-def read_hook(body: bytes) -> Hook:
-    return decode_hook(body, EVENT, TARGET)
-
-
-READERS: list[Read] = [read_me, read_balance, read_page, decode_agents, read_queued, read_hook]
-
-
-def written(value: object) -> bytes:
-    return json.dumps(value).encode()
+from unlimcall_async._codec import decode_agents
+from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall
 
 
 @pytest.mark.parametrize(
@@ -127,11 +81,6 @@ class Place(NamedTuple):
         return written(answer)
 
 
-CALL_KINDS = {
-    "id": "text", "startTime": "time", "duration": "whole", "billsec": "whole", "src": "text?", "dst": "text?",
-    "disposition": "text?", "sipUsername": "text?", "sellPriceCents": "whole?", "currency": "text?", "country": "text?",
-    "did": "text?",
-}  # fmt: skip
 AGENT_KINDS = {"id": "text", "sipUsername": "text", "label": "text", "createdAt": "time"}
 PLACES = [
     Place(read_me, ME, "", {"customerId": "text", "companyName": "text", "primaryContactEmail": "text"}),
@@ -183,12 +132,6 @@ for spot in PLACES:
         for label in ODD:
             fits = label in ACCEPTED[kind.rstrip("?")] or (label == "null" and kind.endswith("?"))
             (RIGHT if fits else WRONG).append(pytest.param(spot, name, label, id=f"{spot.where}.{name} {label}"))
-
-
-def refusal(read: Read, body: bytes) -> DecodeError:
-    with pytest.raises(DecodeError) as caught:
-        read(body)
-    return caught.value
 
 
 def path_of(place: Place, field: str) -> str:
@@ -337,279 +280,3 @@ def test_money_is_exact_to_the_last_digit(number: str, field: str) -> None:
     money = cast(Decimal, balance.balance if field == "balance" else balance.credit_limit)
     assert type(money) is Decimal
     assert money.as_tuple() == Decimal(number).as_tuple()
-
-
-# --- bodies that are not what they should be ------------------------------------------------------------------------
-
-NOT_JSON = {
-    "empty": b"",
-    "blank": b" \n",
-    "html": b"<html>Bad gateway</html>",
-    "truncated": written(PAGE)[:-20],
-    "two values": b"{}{}",
-    "byte order mark": b"\xef\xbb\xbf{}",
-    "utf-16": "{}".encode("utf-16"),
-    "nan": b'{"count": NaN, "calls": []}',
-    "infinity": b'{"count": 0, "calls": [], "new": Infinity}',
-    "single quotes": b"{'count': 0, 'calls': []}",
-    "trailing comma": b'{"count": 0, "calls": [],}',
-    "nesting": b'{"new": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "open nesting": b'{"count": ' * 100_000,
-    "not utf-8": b'{"count": 0, "calls": [], "new": "\xff"}',
-    "half a surrogate pair": b'{"count": 0, "calls": [], "new": "\\ud800"}',
-    "not utf-8 in a row": written(PAGE).replace(b"Kingdom", b"K\xffngdom"),
-}
-NO_OBJECT = [b"[]", b"null", b"7", b"1.5", b"true", b'"+14155550100"', b"[{}]"]
-
-
-@pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("body", [*NOT_JSON.values(), *NO_OBJECT], ids=[*NOT_JSON, *map(bytes.decode, NO_OBJECT)])
-def test_a_body_that_is_no_object_is_an_error_at_body(read: Read, body: bytes) -> None:
-    error = refusal(read, body)
-    assert error.where == "body"
-    assert PHONE not in "".join(traceback.format_exception(error))
-
-
-@pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("number", ["1e99999999999999999999", "-1e-99999999999999999999", "9" * 5000])
-def test_a_number_beyond_all_bounds_is_a_decode_error(read: Read, number: str) -> None:
-    places = "customerId", "balance", "count", "callId", "id"
-    refusal(read, ("{" + ",".join(f'"{place}": {number}' for place in places) + "}").encode())
-    refusal(read, f'{{"new": {number}}}'.encode())
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.binary() | st.text().map(str.encode), st.sampled_from(READERS))
-def test_arbitrary_bytes_are_a_decode_error(body: bytes, read: Read) -> None:
-    refusal(read, body)
-
-
-@pytest.mark.parametrize(
-    ("count", "held", "good"), [(0, 0, True), (0, 1, True), (1, 1, True), (2, 1, False), (1, 0, False)]
-)
-def test_fewer_agents_than_the_count_are_an_error(count: int, held: int, good: bool) -> None:
-    body = written({"count": count, "agents": [AGENT] * held})
-    if good:
-        assert len(decode_agents(body)) == held
-    else:
-        assert refusal(decode_agents, body).where == "count"
-
-
-@pytest.mark.parametrize("more", [{}, {"new": 1}])
-@pytest.mark.parametrize(
-    ("rows", "count", "limit", "complete"),
-    [
-        (0, 0, 1, True),
-        (0, 1, 1, False),
-        (1, 1, 1, False),
-        (1, 0, 1, False),
-        (2, 2, 3, True),
-        (2, 1, 3, True),
-        (2, 3, 3, False),
-        (2, 0, 3, True),
-        (3, 3, 3, False),
-        (3, 2, 3, False),
-        (3, 9, 3, False),
-        (4, 4, 3, False),
-    ],
-)
-def test_a_page_is_complete_if_below_the_limit_and_the_count_not_above_its_rows(
-    rows: int, count: int, limit: int, complete: bool, more: Json
-) -> None:
-    page = decode_page(written({"count": count, "calls": [CALL] * rows, **more}), limit)
-    assert (len(page.calls), page.count, page.complete) == (rows, count, complete)
-
-
-# --- the fast way and the converter ---------------------------------------------------------------------------------
-
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-wholes = st.integers(-3, 9) | st.integers(-(2**70), 2**70)
-moments = st.datetimes(timezones=st.just(UTC))
-offsets = st.sampled_from(["", "Z", "z", "+00:00", "-00:00", "+05:30", "-23:59", "+2400", "+01", "+0100", " Z"])
-fractions = st.sampled_from(["", ".5", ".1234567"])
-times = st.builds("{:%Y-%m-%dT%H:%M:%S}{}{}".format, st.datetimes(), fractions, offsets)
-plain = st.none() | st.booleans() | wholes | st.floats(allow_nan=False, allow_infinity=False) | texts | times
-values = st.recursive(
-    plain, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2), max_leaves=3
-)
-keys = st.sampled_from([*CALL_KINDS, "", "extra", "start_time", "StartTime", "sip_username", "count", "calls"]) | texts
-Pairs = list[tuple[str, Any]]
-
-
-def mutated(pairs: Pairs) -> st.SearchStrategy[Pairs]:
-    """Change some fields, drop some, and add some, which may be there already."""
-    changes = st.lists(st.tuples(st.integers(0, len(pairs) - 1), st.none() | values.map(lambda v: (v,))), max_size=2)
-
-    def changed(some: list[tuple[int, tuple[Any] | None]], more: Pairs, at: int) -> Pairs:
-        fate = dict(some)
-        kept = [(key, fate.get(i, (value,))) for i, (key, value) in enumerate(pairs)]
-        left = [(key, item[0]) for key, item in kept if item is not None]
-        return [*left[:at], *more, *left[at:]]
-
-    return st.builds(changed, changes, st.lists(st.tuples(keys, values), max_size=2), st.integers(0, len(pairs)))
-
-
-def text_of(pairs: Pairs) -> str:
-    return "{" + ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in pairs) + "}"
-
-
-good_rows = st.just(list(CALL.items()))
-rows = st.one_of(good_rows, mutated(list(CALL.items()))).map(text_of)
-row_lists = st.lists(rows, max_size=3).map(lambda texts: f"[{','.join(texts)}]") | values.map(json.dumps)
-heads = st.one_of(st.just([("count", 1)]), mutated([("count", 1)]))
-
-
-@st.composite
-def bodies(draw: st.DrawFn) -> bytes:
-    head = text_of(draw(heads))[1:-1]
-    calls = f'"calls":{draw(row_lists)}'
-    parts = draw(st.permutations([part for part in (head, calls) if part]))
-    return f"{{{','.join(parts)}}}".encode()
-
-
-def outcome(read: Callable[[bytes], CdrPage], body: bytes) -> str:
-    """Tell what came out, in words: `True == 1`, and only the repr tells them apart. New fields come in any order."""
-    try:
-        page = read(body)
-    except DecodeError as error:
-        return f"{error.where}: {error.reason}"
-    calls = [attrs.evolve(call, extra=dict(sorted(call.extra.items()))) for call in page.calls]
-    return repr(attrs.evolve(page, calls=tuple(calls), extra=dict(sorted(page.extra.items()))))
-
-
-def read_learned(reader: Reader, body: bytes) -> CdrPage:
-    """Read a page by a reader that has learned from others."""
-    rows = decode_rows(body, reader)
-    return CdrPage(rows.count, tuple(rows.calls), rows.is_whole(1000), extra=rows.extra)
-
-
-def read_slowly(body: bytes) -> CdrPage:
-    """Read a page by the converter alone."""
-    listing = decode(body, _codec._CdrListing)
-    complete = len(listing.calls) < 1000 and listing.count <= len(listing.calls)
-    return CdrPage(listing.count, tuple(listing.calls), complete, extra=listing.extra)
-
-
-@settings(deadline=None, max_examples=400)
-@given(bodies())
-def test_the_fast_way_and_the_converter_agree(body: bytes) -> None:
-    assert outcome(read_page, body) == outcome(read_slowly, body)
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.lists(bodies(), min_size=1, max_size=4))
-def test_what_was_learned_changes_nothing_that_is_read(some: list[bytes]) -> None:
-    reader = Reader()
-    for body in [*some, *some]:
-        assert outcome(partial(read_learned, reader), body) == outcome(read_slowly, body)
-
-
-def test_a_documented_page_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_codec, "parse", None)
-    assert read_page(written(PAGE)).calls == (RECORD,) * 18
-
-
-records = st.builds(
-    CallRecord,
-    texts,
-    moments,
-    wholes,
-    wholes,
-    **dict.fromkeys(["src", "dst", "disposition", "sip_username", "currency", "country", "did"], st.none() | texts),
-    sell_price_cents=st.none() | wholes,
-    extra=st.just({})
-    | st.dictionaries(texts.map("new ".__add__), st.none() | st.booleans() | wholes | texts, max_size=2),
-)
-zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-
-
-def row_of(record: CallRecord, zone: timezone) -> Json:
-    try:
-        moment = record.start_time.astimezone(zone)
-    except OverflowError:  # at the edge of the calendar
-        moment = record.start_time
-    names = dict(zip((a.name for a in attrs.fields(CallRecord)), CALL_KINDS, strict=False))
-    row = {wire: getattr(record, name) for name, wire in names.items()}
-    return {**row, "startTime": moment.isoformat(), **record.extra}
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.lists(records, max_size=4), zones)
-def test_any_record_survives_the_wire(some: list[CallRecord], zone: timezone) -> None:
-    page = read_page(written({"count": len(some), "calls": [row_of(record, zone) for record in some]}))
-    assert page == CdrPage(len(some), tuple(some), complete=True)
-    assert [record.extra for record in page.calls] == [record.extra for record in some]
-
-
-WRITING: list[Callable[[Any], object]] = [
-    lambda extra: operator.setitem(extra, "new", 1),
-    lambda extra: operator.delitem(extra, "new"),
-    lambda extra: operator.ior(extra, {"new": 1}),  # type: ignore[no-untyped-call] # as the stubs have it
-    lambda extra: extra.update(new=1),
-    lambda extra: extra.setdefault("new", 1),
-    lambda extra: extra.pop("new", None),
-    lambda extra: extra.popitem(),
-    lambda extra: extra.clear(),
-]
-
-
-@pytest.mark.parametrize("write", WRITING)
-def test_nothing_can_be_written_into_an_extra_that_records_share(write: Callable[[Any], object]) -> None:
-    first, second = read_page(written({"count": 2, "calls": [CALL, CALL]})).calls
-    with pytest.raises(TypeError, match="extra"):
-        write(first.extra)
-    assert first.extra == second.extra == CallRecord(*attrs.astuple(RECORD)[:4]).extra == {}
-
-
-def test_an_empty_extra_is_a_dict_to_all_that_reads_it() -> None:
-    (record,) = read_page(written({"count": 1, "calls": [CALL]})).calls
-    assert json.dumps(attrs.asdict(record)["extra"]) == json.dumps(record.extra) == "{}"
-    for twin in (record.extra | {}, record.extra.copy(), copy.copy(record.extra), copy.deepcopy(record).extra):  # type: ignore[operator, attr-defined]
-        assert type(twin) is dict
-        twin["new"] = 1
-    assert record.extra == {}
-
-
-def test_a_record_is_a_struct_with_the_fields_that_attrs_names() -> None:
-    assert [field.name for field in attrs.fields(CallRecord)] == list(CallRecord.__struct_fields__)
-    defaults = {field.name: field.default for field in attrs.fields(CallRecord) if field.default is not attrs.NOTHING}
-    assert defaults == {name: getattr(CallRecord("1", RECORD.start_time, 1, 0), name) for name in defaults}
-    assert attrs.evolve(RECORD, duration=82).duration == 82
-    assert CallRecord(**attrs.asdict(RECORD)) == RECORD
-    assert "extra={}" in repr(RECORD)
-
-
-# --- the models -----------------------------------------------------------------------------------------------------
-
-NOVEL: Json = {"new": {"a": [1]}}
-MODELS: dict[str, Callable[[], Any]] = {
-    "Identity": lambda: read_me(written({**ME, **NOVEL})),
-    "Balance": lambda: read_balance(written({**BALANCE, **NOVEL})),
-    "Agent": lambda: decode_agents(written({"count": 1, "agents": [{**AGENT, **NOVEL}]}))[0],
-    "CallRecord": lambda: read_page(written({"count": 1, "calls": [{**CALL, **NOVEL}]})).calls[0],
-    "CdrPage": lambda: read_page(written({**PAGE, **NOVEL})),
-    "QueuedCall": lambda: read_queued(written({**QUEUED, **NOVEL})),
-    "Hook": lambda: read_hook(written({**HOOK, **NOVEL})),
-}
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_models_are_frozen_slotted_hashable_and_survive_pickle_and_copy(name: str) -> None:
-    model = MODELS[name]()
-    assert type(model).__name__ == name
-    for field in (*(a.name for a in attrs.fields(type(model))), "novel"):
-        with pytest.raises(attrs.exceptions.FrozenInstanceError):
-            setattr(model, field, None)
-    assert not hasattr(model, "__dict__")
-    protocols = range(pickle.HIGHEST_PROTOCOL + 1)
-    copies = [pickle.loads(pickle.dumps(model, protocol)) for protocol in protocols]  # noqa: S301 # made right here
-    for twin in (*copies, copy.copy(model), copy.deepcopy(model)):
-        assert twin == model
-        assert twin.extra == NOVEL
-        assert {twin, model} == {model}
-
-
-def test_the_secret_of_a_hook_is_not_in_its_repr() -> None:
-    hook = read_hook(written(HOOK))
-    assert hook.secret == HOOK["secret"]
-    assert "whsec" not in f"{hook!r} {hook} {[hook]}"

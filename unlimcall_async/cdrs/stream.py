@@ -185,9 +185,17 @@ class CdrStream(OneAtATime[_Turn]):
         try:
             await self._begin(turn)
             while await self._load(turn):
-                yield list(self._rest)
+                yield self._hand_over()
         finally:
             await self._finish(turn)
+
+    def _hand_over(self) -> list[CallRecord]:
+        """Give the rest of the block, and keep nothing of it: the list is the reader's, to change or to let go of."""
+        rest = list(self._rest) if self._index else self._block
+        self._earlier += len(self._block) - self._skipped
+        self._block, self._skipped = [], 0
+        self._rest = iter(self._block)
+        return rest
 
     def _forget(self) -> None:
         self._planner.forget()

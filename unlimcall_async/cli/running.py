@@ -155,7 +155,8 @@ async def _terminable(work: Callable[[], Awaitable[T]]) -> T:
         if task is not None:
             task.cancel()
 
-    with suppress(NotImplementedError):  # Windows
+    # Event loops on Windows take no signal handlers; there SIGTERM ends a process at once, and nothing is left to be tidied up by.
+    with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
         return await work()

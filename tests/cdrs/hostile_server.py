@@ -1,0 +1,217 @@
+"""A server for the planner alone that is as adversarial as the contract's assumptions allow.
+
+Doubt. An order that is proven may be relied on, says the contract, on later pages that arrive sorted. So from its first proof on
+a server that only seems to sort gives itself away: see `Page.as_proven`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from attrs import define, evolve, frozen
+
+from tests.cdrs.hostile import HONEST, PATIENCE, Case, Manners, Order, Row, check
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.answer import Answer
+from unlimcall_async.cdrs.instants import WIDEST, Range, Window
+from unlimcall_async.cdrs.parts import Seam
+
+HOUR: Final = 3600 * 1_000_000
+
+
+@define(eq=False)
+class Held:
+    """A row as the server keeps it: in a place of its own, and as a record with the time as it is written."""
+
+    at: int
+    born: int
+    ended: int
+    rank: float
+    written: int
+    record: CallRecord
+
+    @classmethod
+    def of(cls, row: Row, rank: float, manners: Manners) -> Held:
+        """Take a row in."""
+        written = manners.write(row)
+        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record())
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What the planner tells it by."""
+        return self.written, self.record.id
+
+    @property
+    def second(self) -> int:
+        """The second that it is said to start in."""
+        return self.written // 1_000_000
+
+
+@frozen
+class Page:
+    """The rows of an answer, the other rows of its window, and the limit that it was asked with."""
+
+    rows: list[Held]
+    left: list[Held]
+    limit: int
+    counts_matches: bool
+
+    def as_answer(self) -> Answer:
+        """Write the page as the planner is told of it."""
+        records = [held.record for held in self.rows]
+        count = len(records) + (len(self.left) if self.counts_matches else 0)
+        complete = len(records) < self.limit and count <= len(records)
+        return Answer(records, [held.written for held in self.rows], count, complete)
+
+    def _seems(self, *, newest_first: bool) -> bool:
+        """Whether the page looks like the first of its window in that direction, but is not."""
+        sign = -1 if newest_first else 1
+        seconds = [sign * held.second for held in self.rows]
+        return (
+            bool(seconds)
+            and all(a <= b for a, b in pairwise(seconds))
+            and any(sign * held.second < seconds[-1] for held in self.left)
+        )
+
+    def slipped(self, seam: Seam, chance: random.Random) -> Page:
+        """Skip rows, one of them surely where the page before it has it too: whoever compares the two sees it."""
+        sign = -1 if seam.newest_first else 1
+        rows = sorted(self.rows + self.left, key=lambda held: sign * held.at)
+        first = seam.reach * 1000 + sign * 2_000_000
+        times = Counter(held.key for held in rows)
+        repeated = {key for key, count in seam.near.items() if count == times[key]}
+        seen = [held for held in rows if held.key in repeated and sign * held.written > sign * first][:8]
+        if not self.left or not seen:
+            return self
+        others = chance.sample(rows, min(3, len(self.left) - 1))
+        skipped = {id(held) for held in (chance.choice(seen), *others)}
+        rows = [held for held in rows if id(held) not in skipped][: len(self.rows)]
+        shown = {id(held) for held in rows}
+        left = [held for held in self.rows + self.left if id(held) not in shown]
+        return evolve(self, rows=rows, left=left)
+
+    def skipping(self, chance: random.Random) -> Page:
+        """Skip rows far from the ends of the page, where no other page shows it."""
+        newest_first = self.rows[0].at > self.rows[-1].at
+        rows = sorted(self.rows + self.left, key=lambda held: held.at, reverse=newest_first)
+        size = len(self.rows)
+        middle = rows[size // 4 : size // 2]
+        skipped = {id(held) for held in chance.sample(middle, min(3, len(middle), len(self.left)))}
+        rows = [held for held in rows if id(held) not in skipped][:size]
+        shown = {id(held) for held in rows}
+        return evolve(self, rows=rows, left=[held for held in self.rows + self.left if id(held) not in shown])
+
+    def as_proven(self) -> Page:
+        """Turn the page so that it does not arrive sorted, if it is not what a sorted page would be.
+
+        Rows of a single second cannot be turned: they show no order, and nothing may be concluded from them.
+        """
+        return self.turned() if self.seems_sorted else self
+
+    @property
+    def seems_sorted(self) -> bool:
+        """Whether the page arrives sorted, and is not what it seems to be."""
+        return self._seems(newest_first=True) or self._seems(newest_first=False)
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the rows go back and forth."""
+        seconds = [held.second for held in self.rows]
+        return sorted(seconds) != seconds != sorted(seconds, reverse=True)
+
+    def turned(self) -> Page:
+        """Have the rows go back and forth."""
+        if len(self.rows) < 3:
+            return self
+        low, *others, high = sorted(self.rows, key=lambda held: held.second)
+        ups_and_downs = [low, high, *others] if others and others[0].second < high.second else [high, low, *others]
+        return evolve(self, rows=ups_and_downs)
+
+
+class Server:
+    """Answers windows as its manners are, and keeps what it answered."""
+
+    def __init__(self, case: Case) -> None:
+        self.manners = case.manners
+        self._chance = random.Random(case.seed)
+        ranks = [self._chance.random() for _ in case.rows]
+        self._all = [Held.of(row, rank, case.manners) for row, rank in zip(case.rows, ranks, strict=True)]
+        self._finer = any(row.at % 1000 for row in case.rows)
+        self.answered: list[Window] = []
+        self.full_pages = 0
+
+    def span(self, window: Window) -> tuple[int, int]:
+        """Give the microseconds that the window holds: from the first up to, but not including, the second."""
+        step = self.manners.step
+        low = window.start * 1000 // step + (not self.manners.from_included)
+        high = window.till * 1000 // step + self.manners.till_included
+        return low * step, high * step
+
+    def page(self, window: Window, limit: int) -> Page:
+        """Answer a window."""
+        check(0 < len(window) <= WIDEST, "the API would refuse the window")
+        now, size = len(self.answered), min(limit, self.manners.cap)
+        self.answered.append(window)
+        check(now < PATIENCE, "it asks without end")
+        low, high = self.span(window)
+        there = [held for held in self._all if low <= held.at < high and held.born <= now]
+        order = self.manners.order if now < self.manners.turn else self.manners.then
+        there.sort(key=self._key(order))
+        rows, left = there[:size], there[size:]
+        if order == "sorted_after_limit":
+            rows.sort(key=self._key("newest_first"))
+        if self.manners.tidy and not left and order in HONEST:
+            rows.sort(key=lambda held: held.at, reverse=order == "newest_first")
+        self.full_pages += bool(left) or len(rows) >= limit
+        return Page(rows, left, limit, self.manners.counts_matches)
+
+    def _key(self, order: Order) -> Callable[[Held], Any]:
+        grain, chance = self.manners.grain, self._chance.random
+
+        def rank(held: Held) -> float:
+            return chance() if self.manners.unstable else held.rank
+
+        def straggles(held: Held) -> bool:
+            return held.rank * 100 < self.manners.stragglers
+
+        keys: dict[Order, Callable[[Held], Any]] = {
+            "newest_first": lambda held: (straggles(held), -(held.at // grain), rank(held)),
+            "oldest_first": lambda held: (straggles(held), held.at // grain, rank(held)),
+            "insertion": lambda held: (held.born, held.ended, held.rank),
+            "insertion_backwards": lambda held: (-held.born, -held.ended, held.rank),
+            "arbitrary": lambda held: held.rank,
+            "by_blocks": lambda held: (-(held.at // HOUR), held.at // grain, rank(held)),
+            "shuffled": lambda _: chance(),
+            "sorted_after_limit": rank,
+        }
+        return keys[order]
+
+    def never_seen(self, row: Row) -> bool:
+        """Whether no window around the row was answered before it was there."""
+        spans = (self.span(window) for window in self.answered[: row.born])
+        return not any(low <= row.at < high for low, high in spans)
+
+    def saturates(self, where: Range, limit: int) -> bool:
+        """Whether around some instant in, or beside, a range every window holds as many rows as a page."""
+        size = min(limit, self.manners.cap)
+        near = [held.at for held in self._all if where.start - 1000 <= held.at // 1000 <= where.end + 1000]
+        return any(self._fewest(at, near) >= size for at in set(near))
+
+    def _fewest(self, at: int, near: Sequence[int]) -> int:
+        """The rows of the window around an instant that has the fewest.
+
+        Where times are finer than milliseconds, of that around its second, because what is known may lie at whole seconds alone:
+        then nothing tells how finely times are compared, and a window must hold a second's last microsecond too.
+        """
+        millis, step = at // 1000, max(1, self.manners.step // 1000)
+        if self._finer:
+            first = at // 1_000_000 * 1_000_000
+            return sum(first - 1000 <= each <= first + 1_001_000 for each in near)
+        cut = millis // step * step
+        edges = sorted({edge for base in (millis, cut, cut + step) for edge in (base - 1, base, base + 1)})
+        spans = {self.span(Window(start, till)) for start in edges for till in edges if start < till}
+        return min(sum(low <= each < high for each in near) for low, high in spans if low <= at < high)

@@ -1,0 +1,104 @@
+"""The models: frozen, slotted and hashable, with an `extra` that records may share."""
+
+from __future__ import annotations
+
+import copy
+import json
+import operator
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.core.payloads import (
+    AGENT,
+    BALANCE,
+    CALL,
+    HOOK,
+    ME,
+    PAGE,
+    QUEUED,
+    RECORD,
+    Json,
+    read_balance,
+    read_hook,
+    read_me,
+    read_page,
+    read_queued,
+    written,
+)
+from unlimcall_async._codec import decode_agents
+from unlimcall_async.models import CallRecord
+
+NOVEL: Json = {"new": {"a": [1]}}
+MODELS: dict[str, Callable[[], Any]] = {
+    "Identity": lambda: read_me(written({**ME, **NOVEL})),
+    "Balance": lambda: read_balance(written({**BALANCE, **NOVEL})),
+    "Agent": lambda: decode_agents(written({"count": 1, "agents": [{**AGENT, **NOVEL}]}))[0],
+    "CallRecord": lambda: read_page(written({"count": 1, "calls": [{**CALL, **NOVEL}]})).calls[0],
+    "CdrPage": lambda: read_page(written({**PAGE, **NOVEL})),
+    "QueuedCall": lambda: read_queued(written({**QUEUED, **NOVEL})),
+    "Hook": lambda: read_hook(written({**HOOK, **NOVEL})),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_frozen_slotted_hashable_and_survive_pickle_and_copy(name: str) -> None:
+    model = MODELS[name]()
+    assert type(model).__name__ == name
+    for field in (*(a.name for a in attrs.fields(type(model))), "novel"):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(model, field, None)
+    assert not hasattr(model, "__dict__")
+    protocols = range(pickle.HIGHEST_PROTOCOL + 1)
+    copies = [pickle.loads(pickle.dumps(model, protocol)) for protocol in protocols]  # noqa: S301 # made right here
+    for twin in (*copies, copy.copy(model), copy.deepcopy(model)):
+        assert twin == model
+        assert twin.extra == NOVEL
+        assert {twin, model} == {model}
+
+
+def test_the_secret_of_a_hook_is_not_in_its_repr() -> None:
+    hook = read_hook(written(HOOK))
+    assert hook.secret == HOOK["secret"]
+    assert "whsec" not in f"{hook!r} {hook} {[hook]}"
+
+
+WRITING: list[Callable[[Any], object]] = [
+    lambda extra: operator.setitem(extra, "new", 1),
+    lambda extra: operator.delitem(extra, "new"),
+    lambda extra: operator.ior(extra, {"new": 1}),  # type: ignore[no-untyped-call] # as the stubs have it
+    lambda extra: extra.update(new=1),
+    lambda extra: extra.setdefault("new", 1),
+    lambda extra: extra.pop("new", None),
+    lambda extra: extra.popitem(),
+    lambda extra: extra.clear(),
+]
+
+
+@pytest.mark.parametrize("write", WRITING)
+def test_nothing_can_be_written_into_an_extra_that_records_share(write: Callable[[Any], object]) -> None:
+    first, second = read_page(written({"count": 2, "calls": [CALL, CALL]})).calls
+    with pytest.raises(TypeError, match="extra"):
+        write(first.extra)
+    assert first.extra == second.extra == CallRecord(*attrs.astuple(RECORD)[:4]).extra == {}
+
+
+def test_an_empty_extra_is_a_dict_to_all_that_reads_it() -> None:
+    (record,) = read_page(written({"count": 1, "calls": [CALL]})).calls
+    assert json.dumps(attrs.asdict(record)["extra"]) == json.dumps(record.extra) == "{}"
+    for twin in (record.extra | {}, record.extra.copy(), copy.copy(record.extra), copy.deepcopy(record).extra):  # type: ignore[operator, attr-defined]
+        assert type(twin) is dict
+        twin["new"] = 1
+    assert record.extra == {}
+
+
+def test_a_record_is_a_struct_with_the_fields_that_attrs_names() -> None:
+    assert [field.name for field in attrs.fields(CallRecord)] == list(CallRecord.__struct_fields__)
+    defaults = {field.name: field.default for field in attrs.fields(CallRecord) if field.default is not attrs.NOTHING}
+    assert defaults == {name: getattr(CallRecord("1", RECORD.start_time, 1, 0), name) for name in defaults}
+    assert attrs.evolve(RECORD, duration=82).duration == 82
+    assert CallRecord(**attrs.asdict(RECORD)) == RECORD
+    assert "extra={}" in repr(RECORD)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from unlimcall_async.sandbox import Sandbox
+
 
 def pytest_collection_finish() -> None:
     # Each test collects garbage, to see what it left; what was imported need not be gone through every time.
@@ -45,3 +47,9 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> None:
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNLIMCALL_TOKEN", raising=False)
     monkeypatch.delenv("UNLIMCALL_BASE_URL", raising=False)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox

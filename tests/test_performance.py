@@ -95,9 +95,8 @@ class Steps:
     def counted(self) -> Iterator[None]:
         before, frame = sys.gettrace(), inspect.currentframe()
         assert frame is not None
-        frame.f_trace_opcodes = (
-            True  # Python 3.12 looks whether any frame wants them when the tracing begins, and only then
-        )
+        # Python 3.12 looks when the tracing begins whether any frame wants steps, and only then.
+        frame.f_trace_opcodes = True
         sys.settrace(self._enter)
         try:
             yield

@@ -11,12 +11,6 @@ from unlimcall_async.sandbox import Sandbox
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
     retry, limits = RetryPolicy(delays=(0, 0, 0)), RateLimits.unlimited()
     async with AsyncClient(sandbox.token, base_url=sandbox.url, retry=retry, rate_limits=limits) as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import random
@@ -13,24 +12,14 @@ from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.examples import EXAMPLES, load
 from unlimcall_async import AsyncClient
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 MIDNIGHT = datetime(2026, 6, 2, tzinfo=UTC)
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def written(folder: Path) -> list[str]:

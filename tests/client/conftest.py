@@ -14,12 +14,6 @@ AT_ONCE = RetryPolicy(delays=(0, 0, 0), jitter=0)
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(
         sandbox.token, base_url=sandbox.url, retry=AT_ONCE, rate_limits=RateLimits.unlimited(), timeout=10

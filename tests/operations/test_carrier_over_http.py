@@ -30,12 +30,6 @@ def _wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
         yield client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,19 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.examples import load
 from tests.webhooks.servers import aiohttp_server
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def example(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ def call(minutes_ago: int, disposition: str, **fields: Any) -> SandboxCall:
 
 @pytest.fixture
 async def service(sandbox: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp_server(example("service").make_app()) as url, aiohttp.ClientSession(url) as session:
+    async with aiohttp_server(load("service").make_app()) as url, aiohttp.ClientSession(url) as session:
         assert sandbox.requests == []
         yield session
 
@@ -85,7 +74,7 @@ async def test_numbers_that_go_bad_are_burned_and_stay_so(
         call(index, "NO ANSWER" if index % 2 or index % 10 == 0 else "ANSWERED", src=bad if index % 2 else good)
         for index in range(400)
     )
-    caller_ids, path = example("caller_ids"), tmp_path / "caller_ids.json"
+    caller_ids, path = load("caller_ids"), tmp_path / "caller_ids.json"
     await caller_ids.main(path)
     assert f"{bad} suspect: 0 of 200 answered, 160 of 200 by the others" in capsys.readouterr().out
     pool = caller_ids.stored(path)
@@ -100,7 +89,7 @@ async def test_numbers_that_go_bad_are_burned_and_stay_so(
 async def test_alerts_are_told(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     sandbox.add_calls(call(index // 10, "FAILED" if index % 50 == 0 else "ANSWERED") for index in range(300))
     arguments = argparse.Namespace(follow=False, threshold=Decimal(25), currency="USD")
-    await example("alerts").main(arguments)
+    await load("alerts").main(arguments)
     printed = capsys.readouterr().out
     assert printed.count("ALERT started") == 2
     assert "United Kingdom, " in printed

@@ -49,7 +49,21 @@ class Event:
 
 
 @frozen(kw_only=True)
-class CallEnded(Event):
+class _CallEvent(Event):
+    """What the events of a call have in common."""
+
+    call_id: str | None = None
+    contact_id: str | None = None
+    phone: str | None = None
+    duration_sec: float | None = None
+    disposition_code: str | None = None
+    hangup_reason: str | None = None
+    sentiment_label: str | None = None
+    transfer_initiated: bool | None = None
+
+
+@frozen(kw_only=True)
+class CallEnded(_CallEvent):
     """`call.ended`: a call of the dialer or of an AI agent hung up.
 
     Attributes:
@@ -63,31 +77,14 @@ class CallEnded(Event):
         transfer_initiated: Whether a transfer to a human was begun.
     """
 
-    call_id: str | None = None
-    contact_id: str | None = None
-    phone: str | None = None
-    duration_sec: float | None = None
-    disposition_code: str | None = None
-    hangup_reason: str | None = None
-    sentiment_label: str | None = None
-    transfer_initiated: bool | None = None
-
 
 @frozen(kw_only=True)
-class CallTransferred(Event):
+class CallTransferred(_CallEvent):
     """`call.transferred`: an agent began to transfer a call to a human.
 
     The fields of `CallEnded`, as far as they are known by then, and `transfer_target`, to whom.
     """
 
-    call_id: str | None = None
-    contact_id: str | None = None
-    phone: str | None = None
-    duration_sec: float | None = None
-    disposition_code: str | None = None
-    hangup_reason: str | None = None
-    sentiment_label: str | None = None
-    transfer_initiated: bool | None = None
     transfer_target: str | None = None
 
 

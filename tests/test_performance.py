@@ -1,4 +1,4 @@
-"""What a record costs, counted and not timed: steps of the interpreter, and looks for garbage.
+"""What a record costs, counted and not timed: steps of the interpreter, looks for garbage, and turns of the event loop.
 
 The transport is replaced by pages that were rendered beforehand; all above it is real. The bounds have room for another release of
 Python or aiohttp, and none for one more step of Python for each record.
@@ -6,6 +6,7 @@ Python or aiohttp, and none for one more step of Python for each record.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import json
@@ -23,6 +24,7 @@ import pytest
 
 import unlimcall_async
 from unlimcall_async import AsyncClient, RateLimits
+from unlimcall_async._rows import Reader, Rows
 from unlimcall_async.http import transport
 from unlimcall_async.http.messages import RawResponse, Request
 
@@ -150,6 +152,31 @@ async def test_a_reader_that_lets_go_of_records_makes_no_garbage(client: AsyncCl
         finally:
             gc.callbacks.remove(note)
     assert looks.count("start") <= 5
+
+
+@pytest.mark.parametrize("more", [{}], indirect=True)
+async def test_others_on_the_loop_have_their_turn_between_two_pages(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, pulled, turn, decoded, read = asyncio.get_running_loop(), asyncio.Event(), 0, list[int](), Reader.read
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        if not pulled.is_set():
+            loop.call_soon(count)
+
+    def noting(reader: Reader, body: bytes) -> Rows | None:
+        decoded.append(turn)
+        return read(reader, body)
+
+    monkeypatch.setattr(Reader, "read", noting)
+    loop.call_soon(count)
+    async with client:
+        assert await pull(client, "batches") == RECORDS
+    pulled.set()
+    assert len(decoded) > RECORDS / 1000
+    assert len(set(decoded)) == len(decoded)
 
 
 def modules_after(code: str) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -27,6 +28,7 @@ from unlimcall_async.cdrs.iteration import OneAtATime, Turn
 from unlimcall_async.cdrs.order import count_behind, place_behind
 from unlimcall_async.cdrs.parts import Part, Question, State
 from unlimcall_async.cdrs.planner import Planner
+from unlimcall_async.cdrs.progress import Progress, StreamStats
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
@@ -39,49 +41,6 @@ _logger = logging.getLogger("unlimcall_async")
 
 # Rows that an answer can hold (reference: `GET /cdrs`, limit).
 _PAGE: Final = 1000
-
-
-@frozen
-class StreamStats:
-    """What a stream has done.
-
-    Attributes:
-        requests: Answers to requests; further attempts do not count.
-        records: Records handed out.
-        duplicates: Rows that came beyond those that count: they came, or will come, in another answer too.
-        full_pages: Answers that were not their whole window.
-        retries: Further attempts.
-        min_requests: The fewest requests in which anybody could have had what has been covered: a thousand rows, or 31 days, each.
-        waited_s: Seconds that requests waited for the rate limit, added up.
-        strategy: How the stream goes on where a window holds more than a page, as things stand: `"seek"` where the server's order
-            is proven, else `"divide"`.
-    """
-
-    requests: int
-    records: int
-    duplicates: int
-    full_pages: int
-    retries: int
-    min_requests: int
-    waited_s: float
-    strategy: str
-
-
-@frozen
-class Progress:
-    """How far a stream is.
-
-    Attributes:
-        fraction: The share of the whole range that is done, from 0 to 1. It never falls.
-        records: Records handed out.
-        requests: Answers to requests.
-        position: Everything before it (after it, with the newest first) was handed out.
-    """
-
-    fraction: float
-    records: int
-    requests: int
-    position: datetime
 
 
 @frozen
@@ -136,6 +95,7 @@ class CdrStream(OneAtATime[_Turn]):
         self._limiter = limiter or caller.limiters.of(CDRS.bucket)
         self._order = order
         self._reader = Reader()
+        self._decoding = asyncio.Lock()
         self._planner = Planner(
             _left_of(order, place),
             newest_first=order.newest_first,
@@ -246,8 +206,6 @@ class CdrStream(OneAtATime[_Turn]):
     async def _answer(self, question: Question) -> None:
         try:
             page = await self._fetch(question.window)
-            # Several pages may have come at once: others on the event loop get their turn before what they mean is worked out.
-            await asyncio.sleep(0)
             complete = page.is_whole(self._order.page_size)
             self._requests += 1
             self._received += len(page.calls)
@@ -277,7 +235,16 @@ class CdrStream(OneAtATime[_Turn]):
         first, last = (timestamp(moment_of(at)) for at in (window.start, window.till))
         params = {"from": first, "till": last, "limit": str(self._order.page_size)}
         decode = partial(decode_rows, reader=self._reader)
-        return await self._caller.fetch(CDRS, decode, params=params, tally=self._tally, limiter=self._limiter)
+        return await self._caller.fetch(
+            CDRS, decode, params=params, tally=self._tally, limiter=self._limiter, turn=self._turn_to_decode()
+        )
+
+    @asynccontextmanager
+    async def _turn_to_decode(self) -> AsyncGenerator[None, None]:
+        """Let others on the event loop have their turn between one page and the next: several may come at once."""
+        async with self._decoding:
+            yield
+            await asyncio.sleep(0)
 
     def _told(self, error: ResponseError, question: Question) -> ResponseError:
         error.window = moment_of(question.window.start), moment_of(question.window.till)

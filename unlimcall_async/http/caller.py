@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 from attrs import define, field
@@ -76,15 +77,18 @@ class Caller:
         body: bytes | None = None,
         tally: Tally | None = None,
         limiter: Limiter | None = None,
+        turn: AbstractAsyncContextManager[object] | None = None,
     ) -> T:
         """Make one call of a documented endpoint, and give what its answer holds.
 
-        `tally` takes down what it cost; `limiter` is waited for in place of the endpoint's own.
+        `tally` takes down what it cost; `limiter` is waited for in place of the endpoint's own, and `turn` before the answer is
+        decoded.
         """
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
         answer = await self._send(request, tally or Tally(), limiter)
         try:
-            return decode(answer.body)
+            async with turn or nullcontext():
+                return decode(answer.body)
         except DecodeError as error:
             failure = request.unreadable(answer.status, error.where, error.reason)
         try:

@@ -17,16 +17,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import attrs
 import cattrs
 import msgspec
 
 from unlimcall_async._rows import REFUSALS, Reader, Rows
-from unlimcall_async.models import Agent, AwareDatetime, CallRecord, CdrPage, Hook
+from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
 
 T = TypeVar("T")
+
+AwareDatetime: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _untyped = msgspec.json.Decoder(float_hook=Decimal)
 _reader = Reader()

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import msgspec
 from attrs import frozen
-from msgspec.structs import force_setattr
+from msgspec.structs import fields, force_setattr
 
-from unlimcall_async.models import CallRecord
+from unlimcall_async.models import NOTHING, CallRecord
 
 # All that msgspec says of a body that it does not take. The last is what Decimal says of an exponent beyond its own.
 REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
@@ -27,8 +27,12 @@ REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Inva
 _MOST_NAMES: Final = 16
 
 
-class _Page(msgspec.Struct, rename="camel", gc=False, forbid_unknown_fields=True):
-    count: int
+# The fields of a row that the reference names, as structs are made of them.
+_DOCUMENTED: Final = [
+    (each.name, each.type, msgspec.field(default=each.default, name=each.encode_name))
+    for each in fields(CallRecord)
+    if each.name != "extra"
+]
 
 
 @frozen
@@ -84,9 +88,10 @@ class _Decoder:
     def __init__(self, of_page: tuple[str, ...], of_rows: tuple[str, ...]) -> None:
         self.of_page = of_page
         self.of_rows = of_rows
-        row = _struct_with("NovelRow", CallRecord, of_rows) if of_rows else CallRecord
+        row = _struct_with("NovelRow", _DOCUMENTED, of_rows) if of_rows else CallRecord
         # The collector does not look into a tuple either, once it has seen that there is nothing in it to look at.
-        page = _struct_with("Page", _Page, of_page, calls=tuple[row, ...])  # type: ignore[valid-type] # made a line above
+        calls: Any = tuple[row, ...]  # type: ignore[valid-type] # made a line above
+        page = _struct_with("Page", [("count", int), ("calls", calls)], of_page)
         self._decode = msgspec.json.Decoder(page, float_hook=Decimal).decode
 
     def decode(self, body: bytes) -> Rows | None:
@@ -96,26 +101,31 @@ class _Decoder:
         except (*REFUSALS, OverflowError):  # the last is what a time says that no other zone can write
             return None
         calls = _records_of(page.calls, self.of_rows) if self.of_rows else page.calls
+        if moments is None or (not self.of_rows and any(call.extra is not NOTHING for call in calls)):
+            return None  # a time without a zone, or a field of the name that stands for `extra`
         return Rows(page.count, calls, moments, _extras([page], self.of_page)[0])
 
 
-def _in_utc(rows: Sequence[CallRecord]) -> list[datetime]:
-    """Make the starts of records that nobody has seen yet UTC, if they are not, and give them."""
+def _in_utc(rows: Sequence[CallRecord]) -> list[datetime] | None:
+    """Make the starts of records that nobody has seen yet UTC, if they are not, and give them; `None` if one has no zone."""
     moments = [row.start_time for row in rows]
-    if [moment.tzinfo for moment in moments].count(UTC) == len(rows):
+    zones = [moment.tzinfo for moment in moments]
+    if zones.count(UTC) == len(rows):
         return moments
+    if None in zones:
+        return None
     moments = [moment.astimezone(UTC) for moment in moments]
     for row, moment in zip(rows, moments, strict=True):
         force_setattr(row, "start_time", moment)
     return moments
 
 
-def _struct_with(name: str, base: type[msgspec.Struct], names: Iterable[str], **kinds: Any) -> Any:
-    """Make a struct with the fields of another, some that are required, and some of any type under the names that JSON has."""
+def _struct_with(name: str, documented: Sequence[tuple[str, Any] | tuple[str, Any, Any]], names: Iterable[str]) -> Any:
+    """Make a struct with these fields, and some of any type under the names that JSON has."""
     novel = [
         (_novel(number), Any, msgspec.field(default=msgspec.UNSET, name=each)) for number, each in enumerate(names)
     ]
-    return msgspec.defstruct(name, [*kinds.items(), *novel], bases=(base,), gc=False, forbid_unknown_fields=True)
+    return msgspec.defstruct(name, [*documented, *novel], gc=False, forbid_unknown_fields=True)
 
 
 def _records_of(rows: Sequence[CallRecord], names: Sequence[str]) -> Sequence[CallRecord]:

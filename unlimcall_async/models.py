@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final, final
 
 import msgspec
 from attrs import field, frozen
-
-AwareDatetime: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def _extra() -> Any:
@@ -73,14 +71,12 @@ def _refuse(*_args: object, **_more: object) -> Any:
     raise TypeError("an empty extra is shared by records, and cannot be changed")
 
 
-# A dict for each record would be half of what a record costs. It is one to all that reads it, and copies of it are plain dicts.
+# A dict for each record would be a tenth of what a record takes. It is one to all that reads it; what is pickled, or copied by
+# `copy` or `attrs.asdict`, is a plain one.
 _WRITING: Final = ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update")
-_NOTHING: Final[Mapping[str, Any]] = type(
+NOTHING: Final[Mapping[str, Any]] = type(
     "_Nothing", (dict,), {**dict.fromkeys(_WRITING, _refuse), "__reduce__": lambda _self: (dict, ())}
 )()
-
-# More than any body has: the struct itself must not take a field of the API for `extra`, whatever name that has.
-_NO_BODY: Final = msgspec.Meta(min_length=1 << 40)
 
 _REQUIRED: Final = ("id", "start_time", "duration", "billsec")
 _OPTIONAL: Final = (
@@ -89,11 +85,12 @@ _OPTIONAL: Final = (
 )
 
 
+@final
 @frozen(
     these={
         **{name: field() for name in _REQUIRED},
         **{name: field(default=None) for name in _OPTIONAL},
-        "extra": field(default=_NOTHING, hash=False),
+        "extra": field(default=NOTHING, hash=False),
     },
     # Of the struct: it has slots, and takes its arguments.
     slots=False,
@@ -116,10 +113,11 @@ class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_u
         currency: The currency's code.
         country: The destination's country.
         did: The DID number, where there was one.
+        extra: Fields that the API has added since. An empty one is shared by records, and read-only.
     """
 
     id: str
-    start_time: AwareDatetime
+    start_time: datetime
     duration: int
     billsec: int
     src: str | None = None
@@ -130,7 +128,11 @@ class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_u
     currency: str | None = None
     country: str | None = None
     did: str | None = None
-    extra: Annotated[Mapping[str, Any], _NO_BODY] = msgspec.field(default=_NOTHING, name="")
+    extra: Mapping[str, Any] = msgspec.field(default=NOTHING, name="")
+
+    def __init_subclass__(cls) -> None:
+        # It would be a struct and no attrs class: a field of its own would be missing wherever attrs copies or compares.
+        raise TypeError("CallRecord cannot be subclassed; keep a record in a class of your own")
 
 
 @frozen

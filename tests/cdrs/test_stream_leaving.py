@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tests.cdrs.calls import every_second, requests_under_way, rest_of
+from tests.cdrs.calls import every_second, expected, requests_under_way, rest_of
 from tests.cdrs.matrix import END, START
-from unlimcall_async import AsyncClient
+from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
 from unlimcall_async.cdrs.cutting import BUFFER
-from unlimcall_async.sandbox import Sandbox
+from unlimcall_async.sandbox import Sandbox, Status
 
 
 async def test_a_reader_that_stops_stops_the_fetching(sandbox: Sandbox, client: AsyncClient) -> None:
@@ -79,3 +81,43 @@ async def test_closing_the_client_ends_the_stream(sandbox: Sandbox, client: Asyn
     await client.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await reader
+
+
+class Interrupted(BaseException):
+    """As what a test runner raises: no error of a call."""
+
+
+async def test_what_interrupts_a_request_ends_the_iteration(sandbox: Sandbox) -> None:
+    def interrupt(_error: UnlimCallError) -> None:
+        raise Interrupted
+
+    sandbox.add_calls(every_second(30))
+    sandbox.inject(Status(503))
+    retry = RetryPolicy(delays=(), on_give_up=interrupt)
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, retry=retry) as client:
+        stream = client.cdrs.stream(START, END)
+        with pytest.raises(Interrupted):
+            await asyncio.wait_for(rest_of(stream), 30)
+        assert len(await rest_of(stream)) == 30
+
+
+@pytest.mark.parametrize("view", ["records", "batches"])
+async def test_an_iteration_that_was_closed_takes_nothing_from_the_next(
+    sandbox: Sandbox, client: AsyncClient, view: str
+) -> None:
+    calls = every_second(100)
+    sandbox.add_calls(calls)
+    stream = client.cdrs.stream(START, END)
+    first = aiter(stream)
+    came = [await anext(first)]
+    await stream.aclose()
+    if view == "batches":
+        second: AsyncGenerator[Any, None] = stream.batches()
+        came += await anext(second)
+    else:
+        second = aiter(stream)
+        came.append(await anext(second))
+    with pytest.raises(RuntimeError, match="closed"):
+        await anext(first)
+    await second.aclose()
+    assert came + await rest_of(stream) == expected(calls)

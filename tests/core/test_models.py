@@ -7,9 +7,12 @@ import json
 import operator
 import pickle
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import attrs
+import cattrs
+import msgspec
 import pytest
 
 from tests.core.payloads import (
@@ -102,3 +105,18 @@ def test_a_record_is_a_struct_with_the_fields_that_attrs_names() -> None:
     assert attrs.evolve(RECORD, duration=82).duration == 82
     assert CallRecord(**attrs.asdict(RECORD)) == RECORD
     assert "extra={}" in repr(RECORD)
+
+
+def test_a_record_goes_through_the_converters_of_a_user_and_back() -> None:
+    cattrs_own = cattrs.Converter()
+    cattrs_own.register_unstructure_hook(datetime, datetime.isoformat)
+    cattrs_own.register_structure_hook(datetime, lambda value, _type: datetime.fromisoformat(value))
+    plain = cattrs_own.unstructure(RECORD)
+    assert plain["start_time"] == RECORD.start_time.isoformat()
+    assert cattrs_own.structure(plain, CallRecord) == RECORD
+    assert msgspec.json.decode(msgspec.json.encode(RECORD), type=CallRecord) == RECORD
+
+
+def test_a_subclass_of_a_record_is_refused() -> None:
+    with pytest.raises(TypeError, match="cannot be subclassed"):
+        type("Priced", (CallRecord,), {"__annotations__": {"margin": int}, "margin": 0})

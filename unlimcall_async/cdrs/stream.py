@@ -62,6 +62,15 @@ class _Turn(Turn):
         super().__init__()
         self.tasks: dict[asyncio.Task[None], Question] = {}
         self.news = asyncio.Event()
+        # What a request has ended with that is no error of its call, as what a test runner raises.
+        self.failure: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise an error if it cannot go on."""
+        if self.stopped:
+            raise RuntimeError("this stream was closed while it was iterated")
+        if self.failure is not None:
+            raise self.failure
 
     async def stop(self) -> None:
         """End the requests, and wait until they have left."""
@@ -69,6 +78,7 @@ class _Turn(Turn):
         self.tasks.clear()
         for task in tasks:
             task.cancel()
+        self.news.set()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -159,6 +169,8 @@ class CdrStream(OneAtATime[_Turn]):
 
     def _forget(self) -> None:
         self._planner.forget()
+        # The old one is empty then: an iteration that was ended, and goes on all the same, takes no record from the next one.
+        self._rest = iter(list(self._rest))
 
     # --- fetching -----------------------------------------------------------------------------------------------------
 
@@ -166,9 +178,8 @@ class CdrStream(OneAtATime[_Turn]):
         """See to it that there are records to hand out, or tell that there are no more."""
         # Many parts may be ready one after the other; others on the event loop get their turn between them.
         await asyncio.sleep(0)
+        turn.check()
         while not self._left:
-            if turn.stopped:
-                raise RuntimeError("this stream was closed while it was iterated")
             part = self._planner.take_first()
             # Also while there is something to hand out, so that requests are under way while the reader is busy with it.
             self._ask(turn)
@@ -179,6 +190,7 @@ class CdrStream(OneAtATime[_Turn]):
             else:
                 turn.news.clear()
                 await turn.news.wait()
+                turn.check()
         return True
 
     def _ask(self, turn: _Turn) -> None:
@@ -197,10 +209,12 @@ class CdrStream(OneAtATime[_Turn]):
 
     def _clear_up(self, turn: _Turn, task: asyncio.Task[None]) -> None:
         question = turn.tasks.pop(task, None)
-        if (
-            question is not None and task.cancelled()
-        ):  # by somebody else: what the turn itself ends is not among its tasks
+        if question is None:
+            return  # the turn itself has ended it
+        if task.cancelled():
             self._planner.put_back(question)
+        else:
+            turn.failure = turn.failure or task.exception()
         turn.news.set()
 
     async def _answer(self, question: Question) -> None:
@@ -255,7 +269,7 @@ class CdrStream(OneAtATime[_Turn]):
         """Make the records of the first part the block, or raise what has become of it."""
         if part.state is State.SATURATED:
             start, end = moment_of(part.range.start), moment_of(part.range.end)
-            raise WindowSaturatedError(start, end, self._ordered(part), self._checkpoint_behind(part))
+            raise WindowSaturatedError(start, end, list(self._ordered(part)), self._checkpoint_behind(part))
         if part.error is not None:
             raise part.error
         self._earlier += self._index - self._skipped

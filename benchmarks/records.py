@@ -4,22 +4,27 @@
     python benchmarks/records.py
     python benchmarks/records.py --ways dicts,batches,each --rounds 9
     python benchmarks/records.py --profile
+    python benchmarks/records.py --instructions
     python benchmarks/records.py --picture records.png
 
 Each way pulls the same records from the same server on this machine, in pages of 1000, in a process of its own; the server is
 another. CPU is that of the client's process alone. The ways take turns, and the medians count. 1.00 is aiohttp with orjson, which
-gives dicts that nobody has checked. What is not installed is left out, and said.
+gives dicts that nobody has checked. What is not installed is left out, and said. `--instructions` counts, in valgrind, what a
+busy machine does not change.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import which
 from statistics import median
 from typing import Final
 
@@ -140,12 +145,42 @@ def _profile(url: str, records: int) -> Iterator[str]:
         yield line.replace(root + "/", "").replace(sys.prefix, "...").replace(sys.base_prefix, "...")
 
 
+def _instructions(ways: Sequence[str], records: int) -> Iterator[str]:
+    """Yield the instructions that each way takes for a record: what three times as many take more than so many."""
+    if which("valgrind") is None:
+        raise SystemExit("--instructions needs valgrind")
+    counts: dict[tuple[str, int], int] = {}
+    for size in (records, 3 * records):
+        with served(size, others=True) as url:
+            for way in ways:
+                print(f"\r{size:,} records: {way:12}", end="", file=sys.stderr, flush=True)
+                counts[way, size] = _instructions_of(way, url, size)
+    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    each = {way: (counts[way, 3 * records] - counts[way, records]) / (2 * records) for way in ways}
+    for way, count in each.items():
+        yield f"{WAYS[way].name:38}{count / each[WAYS[way].base]:>7.2f}  {count:>9,.0f} instructions"
+
+
+def _instructions_of(way: str, url: str, records: int) -> int:
+    tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
+    command = [*tool, str(_WAYS_FILE), way, url, str(records)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 # ours
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode or found is None:
+        raise SystemExit(done.stderr)
+    return int(found[1])
+
+
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=200_000, help="shorter runs mislead")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ways", default=",".join(WAYS), metavar="A,B", help="some of: %(default)s")
     parser.add_argument("--profile", action="store_true", help="show where the time goes, in place of all else")
+    parser.add_argument(
+        "--instructions", action="store_true", help="count them in place of the time; a tenth of the records will do"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw it, too")
     return parser.parse_args()
 
@@ -169,6 +204,9 @@ def main() -> None:
     if given.picture:
         check_matplotlib()
     ways = ["batches"] if given.profile else _chosen(given.ways)
+    if given.instructions:
+        print(*_instructions(ways, given.records // 10), sep="\n")
+        return
     with served(given.records, others=not given.profile) as url:
         if given.profile:
             print(*_profile(url, given.records), sep="\n")

@@ -173,3 +173,20 @@ async def test_progress_never_falls_and_ends_at_one(sandbox: Sandbox, client: As
             assert progress.position == record.start_time or progress.fraction in {fractions[-2], progress.fraction}
         assert fractions == sorted(fractions)
         assert (fractions[0], stream.progress.fraction, stream.progress.records) == (0, 1, 3000)
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_what_is_resumed_in_batches_counts_the_rest_alone(
+    sandbox: Sandbox, client: AsyncClient, newest: bool
+) -> None:
+    calls = every_second(100)
+    sandbox.add_calls(calls)
+    stream = client.cdrs.stream(START, END, newest_first=newest)
+    async with stream:
+        async for _ in stream:
+            if stream.stats.records == 30:
+                break
+    rest = client.cdrs.stream(START, END, newest_first=newest, resume=stream.checkpoint)
+    came = [record async for batch in rest.batches() for record in batch]
+    assert came == expected(calls, newest_first=newest)[30:]
+    assert (rest.stats.records, rest.progress.records) == (70, 70)

@@ -10,7 +10,7 @@
 Each way pulls the same records from the same server on this machine, in pages of 1000, in a process of its own; the server is
 another. CPU is that of the client's process alone. The ways take turns, and the medians count. 1.00 is aiohttp with orjson, which
 gives dicts that nobody has checked. What is not installed is left out, and said. `--instructions` counts, in valgrind, what a
-busy machine does not change.
+busy machine changes little.
 """
 
 from __future__ import annotations

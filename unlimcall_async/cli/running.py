@@ -155,7 +155,7 @@ async def _terminable(work: Callable[[], Awaitable[T]]) -> T:
         if task is not None:
             task.cancel()
 
-    # Event loops on Windows take no signal handlers; there SIGTERM ends a process at once, and nothing is left to be tidied up by.
+    # Event loops on Windows take no signal handlers; there a terminated process ends at once, with or without one.
     with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:

@@ -164,7 +164,7 @@ async def _stop_accepting(listener: asyncio.Server) -> None:
     warning.  Where the loop has no readers (Windows), the gap stays.
     """
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError):
+    with contextlib.suppress(NotImplementedError):  # a loop without readers, see above
         for listening in listener.sockets:
             loop.remove_reader(listening)
     for _ in range(3):  # accepted, connected, its task started

@@ -23,7 +23,7 @@ import attrs
 import cattrs
 import msgspec
 
-from unlimcall_async._rows import REFUSALS, Reader, Rows
+from unlimcall_async._rows import REFUSALS, Reader, Rows, finer_than_millis
 from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def decode_rows(body: bytes, reader: Reader = _reader) -> Rows:
         listing = decode(body, _CdrListing)
         reader.learn(listing.extra, [name for record in listing.calls for name in record.extra])
         moments = [record.start_time for record in listing.calls]
-        rows = Rows(listing.count, listing.calls, moments, listing.extra)
+        rows = Rows(listing.count, listing.calls, moments, finer_than_millis(moments), listing.extra)
     return rows
 
 

@@ -10,17 +10,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from operator import attrgetter
 from typing import Any, Final, overload
 
 from attrs import frozen
 
 from unlimcall_async.cdrs.instants import LAST, SECOND, Range, Window, micros_of, moment_of_micros
-from unlimcall_async.cdrs.order import with_ties_in_order
+from unlimcall_async.cdrs.order import put_ties_in_order
+from unlimcall_async.cdrs.sorting import Sorting, sorting_of
 from unlimcall_async.models import CallRecord
 
 _SECOND: Final = SECOND * 1000
-_micros = attrgetter("microsecond")
 
 
 class RowOutsideError(Exception):
@@ -36,10 +35,12 @@ class Instants(Sequence[int]):
 
     Attributes:
         moments: The same as datetimes, which compare as well as numbers.
+        finer: Whether one of them is no whole millisecond.
     """
 
-    def __init__(self, moments: list[datetime]) -> None:
+    def __init__(self, moments: list[datetime], *, finer: bool) -> None:
         self.moments: list[datetime] = moments
+        self.finer: bool = finer
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -73,15 +74,15 @@ class Answer:
     count: int
     complete: bool
 
-    @cached_property
+    @property
     def ascending(self) -> bool:
         """Whether the rows came the oldest first."""
-        return self._times == self._sorted
+        return self._sorting.ascending
 
-    @cached_property
+    @property
     def descending(self) -> bool:
         """Whether the rows came the newest first."""
-        return self._times == self._sorted[::-1]
+        return self._sorting.descending
 
     @cached_property
     def seconds_fall(self) -> bool:
@@ -112,21 +113,21 @@ class Answer:
             return self.instants[-1], self.instants[0]
         return min(self._all), max(self._all)
 
-    @cached_property
+    @property
     def finer_than_millis(self) -> bool:
         """Whether an instant is no whole millisecond."""
         if isinstance(self.instants, Instants):
-            return any(micros % 1000 for micros in set(map(_micros, self.instants.moments)))
+            return self.instants.finer
         return any(at % 1000 for at in self.instants)
 
-    @cached_property
+    @property
     def _times(self) -> list[Any]:
         """What compares as the instants do, and is there already: either them, or datetimes."""
-        return self.instants.moments if isinstance(self.instants, Instants) else list(self.instants)
+        return self.instants.moments if isinstance(self.instants, Instants) else self._all
 
     @cached_property
-    def _sorted(self) -> list[Any]:
-        return sorted(self._times)
+    def _sorting(self) -> Sorting:
+        return sorting_of(self._times)
 
     @cached_property
     def _all(self) -> list[int]:
@@ -145,7 +146,8 @@ class Answer:
             rows.reverse()
         elif not self.ascending:
             rows = [rows[place] for place in sorted(range(len(rows)), key=self._times.__getitem__)]
-        return with_ties_in_order(rows, self._sorted)
+        put_ties_in_order(rows, self._sorting.apart)
+        return rows
 
     def number_of(self, wanted: Range) -> int:
         """How many rows start within a range."""
@@ -158,8 +160,9 @@ class Answer:
     def keys_of(self, wanted: Range) -> Counter[tuple[int, str]]:
         """The instants and ids of the rows that start within a range, and how often each of them comes."""
         places = self._places(wanted)
-        instants = Instants(self._sorted) if isinstance(self.instants, Instants) else self._sorted
-        return Counter(zip(instants[places], (row.id for row in self._ordered[places]), strict=True))
+        times = self._sorting.times[places]
+        instants = map(micros_of, times) if isinstance(self.instants, Instants) else times
+        return Counter(zip(instants, (row.id for row in self._ordered[places]), strict=True))
 
     def _places(self, wanted: Range) -> slice:
         first = self._number_before(wanted.start * 1000)
@@ -167,8 +170,8 @@ class Answer:
 
     def _number_before(self, at: int) -> int:
         if not isinstance(self.instants, Instants):
-            return bisect_left(self._sorted, at)
-        return bisect_left(self._sorted, moment_of_micros(at)) if at <= LAST else len(self.rows)
+            return bisect_left(self._sorting.times, at)
+        return bisect_left(self._sorting.times, moment_of_micros(at)) if at <= LAST else len(self.rows)
 
 
 def _never_falls(values: list[int]) -> bool:

@@ -34,7 +34,7 @@ from unlimcall_async.models import CallRecord
 BUFFER: Final = 23
 # Shares of it: what is kept for the part that all others wait for; how long a part is that is worked on beside others, with the
 # server's order and against it; and the first gap.
-_KEPT, _WITH, _AGAINST, _GAP = 8 / 23, 12 / 23, 14 / 23, 4 / 23
+_KEPT, _WITH, _AGAINST, _GAP = 10 / 23, 12 / 23, 14 / 23, 4 / 23
 # How full a page may be by estimate, where there is no error in it.
 _FULL: Final = 0.97
 # A sample in which each row stands for more records than this is too coarse to cut single pages; groups of so many are cut then.

@@ -6,15 +6,14 @@ that any two runs agree, whatever order the server gives.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import groupby
-from operator import attrgetter, eq, itemgetter
-from typing import Any
+from operator import attrgetter, itemgetter
 
 from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.cdrs.instants import micros_of
+from unlimcall_async.cdrs.sorting import apart_of, ties_in
 from unlimcall_async.models import CallRecord
 
 _start = attrgetter("start_time")
@@ -26,26 +25,17 @@ _start_and_id = attrgetter("start_time", "id")
 def in_order(records: Iterable[CallRecord], *, newest_first: bool) -> list[CallRecord]:
     """Sort records; `newest_first` gives exactly the reverse."""
     ordered = sorted(records, key=_start)
-    with_ties_in_order(ordered, [record.start_time for record in ordered])
+    put_ties_in_order(ordered, apart_of([record.start_time for record in ordered]))
     if newest_first:
         ordered.reverse()
     return ordered
 
 
-def with_ties_in_order(records: list[CallRecord], starts: Sequence[Any]) -> list[CallRecord]:
-    """Sort those of one start, in place, where records are sorted by their starts; these may be given in any form."""
-    for same in _ties(starts):
+def put_ties_in_order(records: list[CallRecord], apart: bytes) -> None:
+    """Sort those of one start, where records are sorted by their starts, by what `Sorting.apart` tells of them."""
+    for same in ties_in(apart):
         legs = sorted(records[same], key=_id)
         records[same] = [leg for _, group in groupby(legs, key=_id) for leg in _one_or_sorted(list(group))]
-    return records
-
-
-def _ties(starts: Sequence[Any]) -> Iterator[slice]:
-    """Yield where several that are equal stand side by side; few do, and so nothing is done here for each of the others."""
-    equal_to_next, end = [*map(eq, starts, starts[1:]), True], 1
-    while (place := equal_to_next.index(True, end - 1)) < len(starts) - 1:
-        end = bisect_right(starts, starts[place], place)
-        yield slice(place, end)
 
 
 def _one_or_sorted(legs: list[CallRecord]) -> list[CallRecord]:

@@ -224,7 +224,7 @@ class CdrStream(OneAtATime[_Turn]):
             self._requests += 1
             self._received += len(page.calls)
             self._full_pages += not complete
-            answer = Answer(page.calls, Instants(page.moments), page.count, complete)
+            answer = Answer(page.calls, Instants(page.moments, finer=page.finer), page.count, complete)
             self._planner.answer(question, answer)
             self._note_strategy()
         except RowOutsideError as outside:

@@ -100,21 +100,28 @@ class _Decoder:
     def decode(self, body: bytes) -> Rows | None:
         try:
             page = self._decode(body)
-            starts = _in_utc(page.calls)
+            starts = _in_utc(page.calls, self._moments_of(page.calls))
         except (*REFUSALS, OverflowError):  # the last is what a time says that no other zone can write
             return None
+        if starts is None:
+            return None
         calls = _records_of(page.calls, self.of_rows) if self.of_rows else page.calls
-        if starts is None or (not self.of_rows and [call for call in calls if call.extra is not NOTHING]):
-            return None  # a time without a zone, or a field of the name that stands for `extra`
         return Rows(page.count, calls, *starts, _extras([page], self.of_page)[0])
 
+    def _moments_of(self, rows: Sequence[CallRecord]) -> list[datetime]:
+        """Give when rows start. Of a record with a field of the name that stands for `extra` nothing is given."""
+        if self.of_rows:
+            return [row.start_time for row in rows]
+        return [row.start_time for row in rows if row.extra is NOTHING]
 
-def _in_utc(rows: Sequence[CallRecord]) -> tuple[list[datetime], bool] | None:
-    """Make the starts of records that nobody has seen yet UTC, if they are not; `None` if one has no zone.
+
+def _in_utc(rows: Sequence[CallRecord], moments: list[datetime]) -> tuple[list[datetime], bool] | None:
+    """Make the starts of rows that nobody has seen yet UTC, if they are not; `None` if there are too few, or one has no zone.
 
     Gives them, and whether one of them is no whole millisecond.
     """
-    moments = [row.start_time for row in rows]
+    if len(moments) < len(rows):
+        return None
     # Written as JSON they are looked at all at once, for a third of what it takes to look at one after the other.
     text = _written(moments)
     if text.count(b"Z") == len(rows):

@@ -71,7 +71,7 @@ def proves(part: Part, page: Page) -> bool:
         return False
     first, last = part.range.start * 1000, part.range.end * 1000
     here = Counter(held.key for held in page.rows if first <= held.written < last)
-    return here == part.claim.keys_of(part.range)
+    return here == Counter(part.claim.keys_of(part.range))
 
 
 class Pull:

@@ -83,7 +83,7 @@ class Page:
         rows = sorted(self.rows + self.left, key=lambda held: sign * held.at)
         first = seam.reach * 1000 + sign * 2_000_000
         times = Counter(held.key for held in rows)
-        repeated = {key for key, count in seam.near.items() if count == times[key]}
+        repeated = {key for key, count in Counter(seam.near).items() if count == times[key]}
         seen = [held for held in rows if held.key in repeated and sign * held.written > sign * first][:8]
         if not self.left or not seen:
             return self

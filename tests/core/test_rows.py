@@ -80,9 +80,10 @@ def test_no_garbage_collector_looks_at_records(more: Json) -> None:
     assert not gc.is_tracked(record)
 
 
-def test_an_empty_name_is_no_way_into_extra() -> None:
-    (record,) = decode_rows(written({"count": 1, "calls": [{**CALL, "": {"a": 1}}]})).calls
-    assert record.extra == {"": {"a": 1}}
+@pytest.mark.parametrize("value", [{"a": 1}, {}])
+def test_an_empty_name_is_no_way_into_extra(value: Json) -> None:
+    calls = decode_rows(written({"count": 2, "calls": [CALL, {**CALL, "": value}]})).calls
+    assert [call.extra for call in calls] == [{}, {"": value}]
 
 
 def test_starts_are_made_utc() -> None:
@@ -90,3 +91,24 @@ def test_starts_are_made_utc() -> None:
     page = decode_rows(written({"count": 2, "calls": rows}))
     assert [record.start_time.tzinfo for record in page.calls] == [UTC, UTC]
     assert page.moments == [record.start_time for record in page.calls] == [RECORD.start_time] * 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "finer"),
+    [
+        (["18:14:02Z", "20:00:00.000Z"], False),
+        (["18:14:02.1Z", "18:14:02.120Z", "18:14:02.123000Z", "18:14:02Z"], False),
+        (["18:14:02.1Z", "18:14:02.0001Z"], True),
+        (["18:14:02Z", "18:14:02.000001+02:00"], True),
+        (["18:14:02Z", "18:14:02.001+02:00"], False),
+        ([], False),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"queue": "sales"}])
+def test_a_page_tells_whether_its_times_are_finer_than_milliseconds(texts: list[str], finer: bool, more: Json) -> None:
+    reader = Reader()
+    calls = [{**CALL, **more, "startTime": f"2026-05-24T{text}"} for text in texts]
+    for _ in range(2):  # by the converter, and by what it has taught
+        page = decode_rows(written({"count": len(calls), "calls": calls}), reader)
+        assert page.finer is finer
+        assert [moment.tzinfo for moment in page.moments] == [UTC] * len(texts)

@@ -6,11 +6,10 @@ Pure: no I/O.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, overload
+from typing import Any, Final, TypeAlias, overload
 
 from attrs import frozen
 
@@ -20,6 +19,10 @@ from unlimcall_async.cdrs.sorting import Sorting, sorting_of
 from unlimcall_async.models import CallRecord
 
 _SECOND: Final = SECOND * 1000
+
+
+# The instant of a row, in microseconds or as a datetime, which is the same for all answers of a server; and its id.
+Key: TypeAlias = tuple[Any, str]
 
 
 class RowOutsideError(Exception):
@@ -157,12 +160,10 @@ class Answer:
         """The rows that start within a range, in the order of the output, with the oldest first."""
         return self._ordered[self._places(wanted)]
 
-    def keys_of(self, wanted: Range) -> Counter[tuple[int, str]]:
-        """The instants and ids of the rows that start within a range, and how often each of them comes."""
+    def keys_of(self, wanted: Range) -> list[Key]:
+        """The instants and ids of the rows that start within a range, in the order of the output, with the oldest first."""
         places = self._places(wanted)
-        times = self._sorting.times[places]
-        instants = map(micros_of, times) if isinstance(self.instants, Instants) else times
-        return Counter(zip(instants, (row.id for row in self._ordered[places]), strict=True))
+        return [*zip(self._sorting.times[places], [row.id for row in self._ordered[places]], strict=True)]
 
     def _places(self, wanted: Range) -> slice:
         first = self._number_before(wanted.start * 1000)

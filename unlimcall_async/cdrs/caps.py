@@ -9,6 +9,7 @@ rows are records that were written meanwhile.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from attrs import evolve
@@ -78,11 +79,11 @@ class Caps:
         if start >= end or Range(start, end) == wanted:
             return None
         size = len(answer.rows)
-        return Check(Range(start, end), answer.rows_of(wanted), answer.keys_of(wanted), size, size)
+        return Check(Range(start, end), answer.rows_of(wanted), Counter(answer.keys_of(wanted)), size, size)
 
     def settle(self, check: Check, answer: Answer, *, whole: bool) -> Check | None:
         """Take the answer for the piece: what is left to be asked, with what is known now, or nothing."""
-        new = answer.keys_of(check.range) - check.keys
+        new = Counter(answer.keys_of(check.range)) - check.keys
         if whole and not new:
             self._cleared.add(check.size)
             return None

@@ -49,9 +49,10 @@ class Line:
     @property
     def room(self) -> int:
         """How many more records may be held."""
-        taken, page, asked = 0, self._sizes.page, State.ASKED
-        for part in self._parts:  # there may be a hundred, and this is looked at with every question
-            taken += part.held + page if part.state is asked else part.held
+        done, asked, taken = State.DONE, State.ASKED, 0
+        for part in self._parts:  # there may be a hundred, most of them done, and this is looked at with every question
+            state = part.state
+            taken += len(part.records) if state is done else part.held + self._sizes.page * (state is asked)
         return self._sizes.most - taken
 
     def replace(self, part: Part, parts: list[Part]) -> None:

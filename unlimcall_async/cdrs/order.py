@@ -35,7 +35,9 @@ def put_ties_in_order(records: list[CallRecord], apart: bytes) -> None:
     """Sort those of one start, where records are sorted by their starts, by what `Sorting.apart` tells of them."""
     for same in ties_in(apart):
         legs = sorted(records[same], key=_id)
-        records[same] = [leg for _, group in groupby(legs, key=_id) for leg in _one_or_sorted(list(group))]
+        if len({leg.id for leg in legs}) < len(legs):
+            legs = [leg for _, group in groupby(legs, key=_id) for leg in _one_or_sorted(list(group))]
+        records[same] = legs
 
 
 def _one_or_sorted(legs: list[CallRecord]) -> list[CallRecord]:

@@ -6,12 +6,13 @@ Pure: no I/O.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
 from attrs import define, field, frozen
 
-from unlimcall_async.cdrs.answer import Answer
+from unlimcall_async.cdrs.answer import Answer, Key
 from unlimcall_async.cdrs.estimates import Density, Sample
 from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
 from unlimcall_async.models import CallRecord
@@ -142,7 +143,7 @@ class Check:
 
     range: Range
     records: list[CallRecord]
-    keys: Counter[tuple[int, str]]
+    keys: Counter[Key]
     size: int
     known: int
     again: bool = False
@@ -166,7 +167,7 @@ class Seam:
         newest_first: Which rows the page claims to be the first of.
         reach: How far the next window reaches into the page, in milliseconds: it overlaps it by 8 rows at least.
         edge: From here on (up to here, with the oldest first) the page claims to hold all rows. In milliseconds.
-        near: The instants and ids of the page's rows that the next window may hold.
+        near: The instants and ids of the page's rows that the next window may hold, in order.
         others: How many rows the page has besides.
         far_end: The other end of the window that was asked.
         total: How many rows that window holds, if the answer told.
@@ -176,7 +177,7 @@ class Seam:
     newest_first: bool
     reach: int
     edge: int
-    near: Counter[tuple[int, str]]
+    near: Sequence[Key]
     others: int
     far_end: int
     total: int | None

@@ -31,6 +31,7 @@ as a page that goes back and forth. `seek=False` is for such a server. See also 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -347,8 +348,8 @@ class Planner:
         if direction is None:
             return
         claimed, came = claim.keys_of(part.range), answer.keys_of(part.range)
-        same = dict(claimed) == dict(came)  # a whole page: Counters compare, and subtract, key by key in Python
-        if whole and not same and claimed - came:
+        same = claimed == came
+        if whole and not same and Counter(claimed) - Counter(came):
             self._refute(newest_first=direction)
             return
         if not whole or not same:

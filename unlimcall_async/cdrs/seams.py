@@ -16,11 +16,13 @@ itself tells what it holds now. A row that is only in the page refutes the order
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
-from unlimcall_async.cdrs.answer import Answer
-from unlimcall_async.cdrs.instants import SECOND, Range, Window
+from unlimcall_async.cdrs.answer import Answer, Key
+from unlimcall_async.cdrs.instants import SECOND, Range, Window, micros_of
 from unlimcall_async.cdrs.parts import Part, Question, Seam
 
 # Rows that every step repeats (contract: promise 8).
@@ -57,7 +59,7 @@ def claim_of(question: Question, answer: Answer, *, newest_first: bool, proving:
     part = Part(claimed, records=answer.rows_of(claimed), claim=answer)
     near = answer.keys_of(Range(-_EVER, reach + SECOND) if newest_first else Range(reach - SECOND, _EVER))
     total = answer.count if answer.count > rows else None
-    return rest, Seam(part, newest_first, reach, edge, near, rows - near.total(), far_end, total)
+    return rest, Seam(part, newest_first, reach, edge, near, rows - len(near), far_end, total)
 
 
 class Verdict(Enum):
@@ -77,20 +79,21 @@ def verdict(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Verdi
     # No row of the page that matters lies beyond the second of its last one.
     around = Range(seam.edge - SECOND, _EVER) if seam.newest_first else Range(-_EVER, seam.edge + SECOND)
     theirs = answer.keys_of(around)
+    lacking, more = Counter[Key](), Counter[Key]()
+    if theirs != seam.near:  # hardly ever, and to count them takes longer than all else
+        lacking, more = Counter(seam.near) - Counter(theirs), Counter(theirs) - Counter(seam.near)
     both = _compared(seam, window, answer, whole=whole)
-    must = _within(seam.near, both)
-    if any(times > theirs[key] for key, times in must) or not _adds_up(seam, window, answer, theirs):
+    if _within(lacking, both) or not _adds_up(seam, window, answer, lacking.total()):
         return Verdict.REFUTED
     start, end = (max(both.start, seam.edge), both.end) if seam.newest_first else (both.start, min(both.end, seam.edge))
-    more = any(times > seam.near[key] for key, times in _within(theirs, Range(start, end)))
-    if more or sum(times for _, times in must) < OVERLAP:
+    if _within(more, Range(start, end)) or len(_within(seam.near, both)) < OVERLAP:
         return Verdict.UNSURE
     return Verdict.AGREES
 
 
-def _within(keys: Counter[tuple[int, str]], wanted: Range) -> list[tuple[tuple[int, str], int]]:
+def _within(keys: Iterable[Key], wanted: Range) -> list[Key]:
     first, end = wanted.start * 1000, wanted.end * 1000
-    return [(key, times) for key, times in keys.items() if first <= key[0] < end]
+    return [key for key in keys if first <= (micros_of(key[0]) if isinstance(key[0], datetime) else key[0]) < end]
 
 
 def _compared(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Range:
@@ -103,9 +106,9 @@ def _compared(seam: Seam, window: Window, answer: Answer, *, whole: bool) -> Ran
     return Range(seam.reach + SECOND, end if whole else min(end, last))
 
 
-def _adds_up(seam: Seam, window: Window, answer: Answer, theirs: Counter[tuple[int, str]]) -> bool:
-    """Tell whether the totals leave room for a row that both skip, where the answers tell totals."""
+def _adds_up(seam: Seam, window: Window, answer: Answer, lacking: int) -> bool:
+    """Tell whether the totals leave no room for a row that both skip, where the answers tell totals."""
     same_end = seam.far_end == (window.start if seam.newest_first else window.till)
     if seam.total is None or answer.total is None or not same_end:
         return True
-    return seam.total - answer.total <= (seam.near - theirs).total() + seam.others
+    return seam.total - answer.total <= lacking + seam.others

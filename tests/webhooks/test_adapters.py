@@ -13,6 +13,7 @@ import aiohttp
 import fastapi
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
@@ -192,6 +193,33 @@ async def test_a_client_that_leaves_amid_the_body_gets_no_answer(receiver: Webho
     piece = {"type": "http.request", "body": b"{", "more_body": True}
     scope = {"type": "http", "method": "POST", "headers": []}
     assert await asgi_messages(receiver, scope, piece, {"type": "http.disconnect"}) == []
+
+
+@pytest.mark.parametrize(
+    "rest", [b"Content-Length: 9\r\n\r\nhalf", b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf"]
+)
+async def test_what_does_not_arrive_whole_is_no_error_of_the_server(receiver: WebhookReceiver, rest: bytes) -> None:
+    statuses: asyncio.Queue[int] = asyncio.Queue()
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            answer = await handler(request)
+        except Exception:
+            statuses.put_nowait(-1)
+            raise
+        statuses.put_nowait(answer.status)
+        return answer
+
+    app = web.Application(middlewares=[note])
+    app.add_routes([receiver.aiohttp_route("/hooks")])
+    async with aiohttp_server(app) as url:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        writer.write(b"POST /hooks HTTP/1.1\r\nHost: x\r\n" + rest)
+        await writer.drain()
+        writer.close()
+        # Whoever it was may try again; nobody has seen an event.
+        assert await statuses.get() == 503
 
 
 async def test_a_header_that_comes_twice_is_judged_as_a_whole(receiver: WebhookReceiver) -> None:

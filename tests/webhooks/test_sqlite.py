@@ -207,6 +207,68 @@ async def test_a_locked_file_is_a_failure_of_the_store(path: Path, monkeypatch: 
         assert await deliver(receiver, "1") == 200
 
 
+def with_effects(path: Path, journal: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+        connection.execute("CREATE TABLE IF NOT EXISTS effects (call TEXT UNIQUE)")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    path.rename(path.with_name("old.db"))
+    path.touch()
+
+
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+async def test_nothing_is_written_to_a_file_that_was_deleted(path: Path, journal: str) -> None:
+    with_effects(path, journal)
+    async with SQLiteStore(path) as store:
+        receiver = receiver_with(store)
+
+        @receiver.on(CallEnded)
+        def record(event: CallEnded) -> None:
+            store.at_commit(lambda db: db.execute("INSERT INTO effects VALUES (?)", (event.call_id,)))
+
+        assert await deliver(receiver, "1") == 200
+        remove(path)
+        assert await deliver(receiver, "2") == 500  # there is no table for it
+        with_effects(path, journal)
+        assert await deliver(receiver, "2") == 200
+    assert rows(path) == [("2",)]
+
+
+async def test_a_file_that_was_replaced_is_opened_anew(path: Path) -> None:
+    async with SQLiteStore(path) as store:
+        receiver = receiver_with(store)
+        assert await deliver(receiver, "1") == 200
+        replace(path)
+        assert await deliver(receiver, "2") == 200
+    assert len(rows(path, "unlimcall_seen")) == 1
+
+
+async def test_the_file_stays_the_same_when_the_directory_changes(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with SQLiteStore(path.name) as store:
+        receiver = receiver_with(store)
+        assert await deliver(receiver, "1") == 200
+        monkeypatch.chdir("elsewhere")
+        assert await deliver(receiver, "2") == 200
+    assert len(rows(path, "unlimcall_seen")) == 2
+
+
+async def test_a_store_in_memory_needs_no_file() -> None:
+    async with SQLiteStore(":memory:") as store:
+        receiver = receiver_with(store)
+        assert [await deliver(receiver, "1"), await deliver(receiver, "1")] == [200, 200]
+        assert await store.claim(Claim("a", store), NOW) == "claimed"
+
+
 async def test_a_file_that_cannot_be_opened_shows_at_the_door(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "missing" / "seen.db")
     with pytest.raises(sqlite3.OperationalError):

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from aiohttp import web
 
+from unlimcall_async.webhooks.answers import NOT_NOW
+
 Handle: TypeAlias = Callable[[bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
 
 
@@ -14,7 +16,14 @@ def route(handle: Handle, max_body: int, path: str) -> web.RouteDef:
     """Make a route that takes deliveries by POST."""
 
     async def deliver(request: web.Request) -> web.Response:
-        status, body = await handle(await _read(request, max_body), request.headers)
+        try:
+            content = await _read(request, max_body)
+        except (ConnectionError, web.RequestPayloadError):
+            # The sender has left, or what came cannot be unpacked. As an error it would be a traceback in the server's log, which
+            # any stranger could fill.
+            status, body = NOT_NOW
+        else:
+            status, body = await handle(content, request.headers)
         return web.Response(status=status, body=body, content_type="text/plain")
 
     return web.post(path, deliver)

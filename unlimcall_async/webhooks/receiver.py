@@ -38,7 +38,7 @@ class WebhookReceiver:
     """Takes webhook deliveries: verifies, handles each event once, and answers so that the sender's retries work for it.
 
     `handle` is all that it needs of a server; `aiohttp_app`, `aiohttp_route` and `asgi_app` bring it to one. It serves one event
-    loop.
+    loop. How long a request may take to arrive is for that server to say, or for the proxy in front of it.
 
     All handlers of an event run, one after the other, also if one of them fails. If any did, the answer is 500, and all of them run
     again when the event comes again. What a handler does is therefore done at least once; what it gives to

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from os import PathLike, fspath
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -48,7 +49,7 @@ class SQLiteStore:
     It adds a table `unlimcall_seen` to the database, which may be one that you use for other things. Effects given to `at_commit`
     are committed together with the event's id: whenever the process dies, either both are there or neither is, and the event is
     handled again. The journal mode is left as it is; `PRAGMA journal_mode = WAL`, given once by you, makes commits several times
-    faster.
+    faster. A file that is deleted or replaced meanwhile is opened anew, as after a restart: what it remembered is gone with it.
 
     Use it as `async with SQLiteStore(path) as store`, which opens the file at once, or call `aclose()` at the end.
     """
@@ -59,6 +60,9 @@ class SQLiteStore:
         self._path: str = fspath(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-seen")
         self._connection: sqlite3.Connection | None = None
+        # Where SQLite has found the file, and which one it was; empty where there is none, as in memory.
+        self._file: str = ""
+        self._identity: tuple[int, int] | None = None
         self._closed = False
 
     def at_commit(self, effect: Callable[[sqlite3.Connection], object]) -> None:
@@ -117,18 +121,24 @@ class SQLiteStore:
     # --- in the thread --------------------------------------------------------------------------------------------
 
     def _opened(self) -> sqlite3.Connection:
+        if self._connection is not None and _identity(self._file) != self._identity:
+            # What is written to a file that has lost its name is lost with it; with a WAL, SQLite says nothing of that.
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
         if self._connection is None:
             # isolation_level: transactions begin and end where this module says so.
-            connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
+            connection = sqlite3.connect(self._file or self._path, timeout=_PATIENCE, isolation_level=None)
             try:
                 # What was answered 200 never comes again: it must be on the disk by then, also if the power fails. FULL, without a
                 # WAL, may not have made the end of the journal last by then, and a journal that comes back undoes the commit.
                 connection.execute("PRAGMA synchronous = EXTRA")
                 connection.executescript(_SCHEMA)
+                self._file = _file_of(connection)
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._identity = connection, _identity(self._file)
         return self._connection
 
     def _close(self) -> None:
@@ -178,6 +188,24 @@ class SQLiteStore:
     def _release(self, claim: Claim) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM unlimcall_seen WHERE key = ? AND token = ?", (claim.key, claim.token))
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    """Give the path of the file, whatever directory is the current one later; empty where there is no file."""
+    connection.text_factory = os.fsdecode  # a name need not be UTF-8
+    with closing(connection.execute("PRAGMA database_list")) as rows:
+        name = str(rows.fetchone()[2] or "")
+    connection.text_factory = str
+    return name
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Tell one file from another of the same name; `None` where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 # a path of SQLite's, not to be taken apart
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _check_effect(value: object) -> None:

@@ -216,16 +216,18 @@ async def test_a_call_that_is_under_way_when_the_client_closes_ends_it_too(
         await some(watch_of(client), 1)
 
 
-async def test_a_failure_is_logged_without_its_traceback(
+async def test_a_failure_is_logged_without_its_traceback_and_the_servers_words(
     sandbox: Sandbox, client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sandbox.inject(Status(503), endpoint="balance", times=4)
+    body = '{"error": "internal_error", "detail": "no snapshot for +14155551234"}'
+    sandbox.inject(Status(503, body=body), endpoint="balance", times=4)
     sandbox.account.balance = "3"
     with caplog.at_level(logging.WARNING, "unlimcall_async"):
         await some(watch_of(client), 1)
     (logged,) = [each for each in caplog.records if "credit watch" in each.getMessage()]
     assert logged.exc_info is None
     assert "503" in logged.getMessage()
+    assert "+1415" not in caplog.text
 
 
 async def test_the_clock_is_the_wall_clock_unless_it_is_given(sandbox: Sandbox, client: AsyncClient) -> None:

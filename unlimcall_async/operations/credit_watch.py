@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from unlimcall_async import (
+    APIError,
     AsyncClient,
     Balance,
     ClientClosedError,
@@ -131,4 +132,6 @@ def _pass_over(error: UnlimCallError) -> None:
     lasting = isinstance(error, ClientClosedError) or (isinstance(error, TransportError) and error.permanent)
     if lasting or (error.category == "application" and not isinstance(error, RateLimitedError)):
         raise error
-    _logger.warning("a poll of the credit watch failed: %s", error)
+    # Not what it says: that may be the server's own words, and hold a number.
+    what = f"answer {error.status}" if isinstance(error, APIError) else type(error).__name__
+    _logger.warning("a poll of the credit watch failed: %s", what)

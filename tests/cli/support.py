@@ -38,11 +38,13 @@ async def running(
     cwd: Path | None = None,
     stdin: int | None = None,
     stdout: int = asyncio.subprocess.PIPE,
+    redirected: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     own = {} if sandbox is None else {"UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
+    shell = () if redirected is None else ("sh", "-c", f'exec "$@" {redirected}', "sh")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "unlimcall_async", *arguments),
+        *(*shell, sys.executable, "-W", "error", "-m", "unlimcall_async", *arguments),
         cwd=cwd,
         env={**os.environ, **PLAIN, **own, **(environment or {})},
         stdin=stdin,
@@ -63,10 +65,13 @@ async def run(
     cwd: Path | None = None,
     given: str | None = None,
     stdout: int = asyncio.subprocess.PIPE,
+    redirected: str | None = None,
     **environment: str,
 ) -> Ended:
     stdin = None if given is None else asyncio.subprocess.PIPE
-    async with running(sandbox, *arguments, cwd=cwd, stdin=stdin, stdout=stdout, environment=environment) as process:
+    async with running(
+        sandbox, *arguments, cwd=cwd, stdin=stdin, stdout=stdout, redirected=redirected, environment=environment
+    ) as process:
         out, err = await process.communicate(None if given is None else given.encode())
     assert b"Traceback" not in err, err.decode()
     return process.returncode, (out or b"").decode(), err.decode()

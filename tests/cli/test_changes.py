@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
 from pathlib import Path
@@ -44,6 +43,22 @@ async def test_a_call_that_was_not_placed_is_not_said_to_be() -> None:
     async with Sandbox(dialer=False) as sandbox:
         status, _, err = await run(sandbox, *CALL)
     assert (status, "dialer_required" in err, MAY_BE_PLACED in err) == (3, True, False)
+
+
+async def test_that_it_is_unknown_is_told_by_the_status_alone_if_need_be() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.inject(ResetAfter(), endpoint="calls")
+        status, _, _ = await run(sandbox, *CALL, redirected="2>/dev/full")
+        assert len(sandbox.originated) == 1
+    assert status == 6
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
+async def test_a_call_that_cannot_be_shown_was_placed_all_the_same(redirected: str) -> None:
+    async with Sandbox() as sandbox:
+        status, _, err = await run(sandbox, *CALL, redirected=redirected)
+        (placed,) = sandbox.originated
+    assert (status, f"The call {placed.call_id} was placed.\n" in err) == (2, True), err
 
 
 async def test_ctrl_c_leaves_open_whether_a_call_was_placed() -> None:
@@ -120,12 +135,11 @@ async def test_no_file_is_left_where_there_is_no_secret(tmp_path: Path) -> None:
     assert "A hook may have been created all the same" in err
 
 
-async def test_a_secret_that_cannot_be_written_is_not_lost_in_silence() -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
+async def test_a_secret_that_cannot_be_written_is_not_lost_in_silence(redirected: str) -> None:
     async with Sandbox() as sandbox:
-        status, _, err = await run(sandbox, *HOOK, stdout=full)
+        status, _, err = await run(sandbox, *HOOK, redirected=redirected)
         (hook,) = sandbox.hooks.values()
-    os.close(full)
     assert status == 2
     assert f"its secret is lost: unlimcall hooks delete {hook.id}" in err
     assert hook.secret not in err

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from unlimcall_async import AsyncClient, RetryPolicy
 from unlimcall_async.cli import running
 from unlimcall_async.cli.commands import unlimcall
-from unlimcall_async.sandbox import Html, Sandbox, SandboxAgent, Stall
+from unlimcall_async.sandbox import Html, Sandbox, SandboxAgent, Stall, Status
 
 from .support import SOURCE, made, run, until
 from .support import running as started
@@ -128,6 +128,24 @@ async def test_a_full_disk_is_told_in_a_line(arguments: list[str]) -> None:
         status, _, err = await run(sandbox, *arguments, stdout=full)
     os.close(full)
     assert (status, err.count("\n"), "No space left" in err) == (2, 1, True)
+
+
+@pytest.mark.parametrize("command", ["me", "agents", "cdrs pull --from 2026-05-01", "completion bash"])
+async def test_where_standard_output_is_closed_that_is_told(command: str) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(1))
+        status, _, err = await run(sandbox, *command.split(), redirected=">&-")
+    assert (status, err) == (2, "Error: cannot write standard output: it is closed\n")
+
+
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-"])
+async def test_the_status_is_the_same_where_nothing_can_be_told(redirected: str) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(1))
+        good, _, _ = await run(sandbox, "cdrs", "pull", "--from", "2026-05-01", redirected=redirected)
+        sandbox.inject(Status(403))
+        refused, _, _ = await run(sandbox, "me", redirected=redirected)
+    assert (good, refused) == (0, 3)
 
 
 # --- the token --------------------------------------------------------------------------------------------------------------

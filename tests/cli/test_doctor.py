@@ -125,6 +125,11 @@ def test_a_server_need_not_tell_its_time(date: str | None) -> None:
     assert skew(date, NOON, NOON) is None
 
 
+def test_a_server_may_be_at_the_end_of_time() -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert skew("Fri, 31 Dec 9999 23:59:59 GMT", NOON, NOON) == (last - NOON).total_seconds()
+
+
 @pytest.mark.parametrize(
     ("off", "line"),
     [

@@ -110,7 +110,9 @@ async def test_another_start_is_refused(tmp_path: Path) -> None:
     assert (other, "is of a follow from 2026-05-01T00:00:00+00:00" in err) == (2, True)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"start": "2026-05-01", "checkpoint": {}}', "\ud800"])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", "[" * 100_000, '{"start": "2026-05-01", "checkpoint": {}}', "\ud800"]
+)
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "follow.checkpoint"
     path.write_bytes(content.encode("utf-8", "surrogatepass"))

@@ -168,6 +168,14 @@ async def test_the_same_range_in_other_words_is_gone_on_with(tmp_path: Path) -> 
     assert status == 0
 
 
+def test_a_link_that_leads_to_itself_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop.csv").symlink_to("loop.csv")
+    for command in ("cdrs pull --from 1d --out", "cdrs follow --checkpoint", "demo --calls 1 --out"):
+        status, out, err = in_this_process(*command.split(), "loop.csv")
+        assert (status, out, err) == (2, "", "Error: cannot write loop.csv: Too many levels of symbolic links\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -16,10 +16,12 @@ import aiohttp
 import pytest
 
 from unlimcall_async import AsyncClient
+from unlimcall_async.cli import listening as listening_module
 from unlimcall_async.cli import sandboxing
 from unlimcall_async.cli.commands import unlimcall
+from unlimcall_async.cli.listening import WAITING
 from unlimcall_async.sandbox import Sandbox, WebhookSettings
-from unlimcall_async.webhooks import sign
+from unlimcall_async.webhooks import WebhookReceiver, sign
 
 from .support import in_this_process, line_of, run, running
 
@@ -101,6 +103,14 @@ async def test_a_port_that_is_taken_is_told_in_a_line() -> None:
         assert (status, out, err.count("\n"), "cannot listen" in err) == (2, "", 1, True)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "\ud800"])
+def test_a_host_that_is_none_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", SECRET)
+    for command in (["sandbox"], ["webhooks", "listen"]):
+        status, out, err = in_this_process(*command, "--port", "0", "--host", host)
+        assert (status, out, err.count("\n"), "cannot listen on" in err) == (2, "", 1, True), err
+
+
 # --- webhooks listen ------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +155,46 @@ async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
     assert process.returncode == 0
 
 
+async def test_half_a_request_does_not_keep_it_from_ending() -> None:
+    async with listening(UNLIMCALL_WEBHOOK_SECRET=SECRET) as (process, url):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rsplit(":", 1)[1]))
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+        # Taken in: the answer to what comes later is there.
+        assert await deliver(url, event(1)) == 200
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(45):  # before aiohttp would give up by itself, after a minute
+            await process.communicate()
+        writer.close()
+    assert process.returncode == 0
+
+
+async def test_events_that_nobody_reads_are_not_taken_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = asyncio.Event()
+
+    async def pour(_text: str) -> None:
+        await read.wait()
+
+    async def handled(number: int) -> int:
+        body = event(number)
+        return (await receiver.handle(body, {"X-Unlimcall-Signature": sign(body, SECRET, time.time())}))[0]
+
+    monkeypatch.setattr(listening_module, "pour", pour)
+    receiver = WebhookReceiver(SECRET)
+    serving = asyncio.create_task(listening_module._served("127.0.0.1", 0, receiver, as_json=True))
+    await asyncio.sleep(0)
+    assert [await handled(number) for number in range(WAITING)] == [200] * WAITING
+    # One may be on its way to the reader, and its place taken; two have no room.
+    late = [asyncio.create_task(handled(WAITING + number)) for number in range(2)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not all(task.done() for task in late)
+    read.set()
+    assert await asyncio.gather(*late) == [200, 200]
+    serving.cancel()
+    await asyncio.wait([serving])
+
+
 async def test_events_are_shown_as_json(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("old", "new")]
     for path in paths:
@@ -170,6 +220,12 @@ async def test_a_reader_that_leaves_ends_it() -> None:
         assert await deliver(url, event(1)) == 200
         _, err = await process.communicate()
     assert (process.returncode, err) == (141, b"")
+
+
+def test_a_secret_that_is_none_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", "whsec_\udcff")
+    status, _, err = in_this_process("webhooks", "listen", "--port", "0")
+    assert (status, "secrets must be text that UTF-8 can hold" in err, "whsec_" in err) == (2, True, False)
 
 
 async def test_a_secret_is_needed(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def follow(
     """Write call records as they appear, until Ctrl-C or SIGTERM.
 
     Each is a line of JSON on standard output, written at once; --json changes nothing. With --checkpoint, to start it again goes on
-    where it was: no record is left out, and those of a batch that was being written when it was killed come again.
+    where it was: no record is left out, and those of a batch that was being written when it ended come again.
     SIGTERM is its ordinary end: the exit status is 0.
     """
     from unlimcall_async.cli.following import Tail, follow_from  # noqa: PLC0415 # as above

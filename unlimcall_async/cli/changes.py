@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 import click
 
-from unlimcall_async import Hook, UnlimCallError
+from unlimcall_async import UnlimCallError
 from unlimcall_async.cli.options import read_by
 from unlimcall_async.cli.output import UnwritableError, fields_of, show, show_fields, tell, unwritable
 from unlimcall_async.cli.running import (
@@ -78,7 +78,8 @@ def create_call(
                 ai_agent_id=agent, to_number=to_number, from_number=from_number, metadata=metadata
             ),
         )
-    show(call, as_json=as_json)
+    with _told_if_unshown(f"The call {call.call_id} was placed."):
+        show(call, as_json=as_json)
 
 
 @click.group(cls=Commands)
@@ -104,7 +105,8 @@ def create_hook(client: Clients, event: str, url: str, secret_file: Path | None,
     """
     with _doubt_told(_HOOK_DOUBT), _new_file(secret_file) as descriptor:
         hook = ask(client, lambda open_client: open_client.hooks.create(event=event, target_url=url))
-        with _orphan_told(hook):
+        lost = f"The hook {hook.id} was created, but its secret is lost: unlimcall hooks delete {hook.id}"
+        with _told_if_unshown(lost):
             if descriptor is None:
                 show(hook, as_json=as_json)
                 return
@@ -159,10 +161,10 @@ def _new_file(path: Path | None) -> Iterator[int | None]:
 
 
 @contextmanager
-def _orphan_told(hook: Hook) -> Iterator[None]:
-    """Where the secret cannot be written, say which hook is of no use now."""
+def _told_if_unshown(line: str) -> Iterator[None]:
+    """Where an answer cannot be written, say what was done all the same."""
     try:
         yield
     except (UnwritableError, BrokenPipeError):
-        tell(f"The hook {hook.id} was created, but its secret is lost: unlimcall hooks delete {hook.id}")
+        tell(line)
         raise

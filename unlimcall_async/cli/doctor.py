@@ -136,7 +136,7 @@ def skew(date: str | None, before: datetime, after: datetime) -> float | None:
         return None
     if server.tzinfo is None:
         return None
-    least, most = server - after, server + timedelta(seconds=1) - before
+    least, most = server - after, server - before + timedelta(seconds=1)
     if least <= timedelta(0) <= most:
         return 0.0
     return (least if least > timedelta(0) else most).total_seconds()

@@ -12,7 +12,8 @@ import click
 from unlimcall_async import Checkpoint, CheckpointError
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import ndjson
-from unlimcall_async.cli.output import UnusableError, tell, unwritable, write
+from unlimcall_async.cli.output import UnusableError, tell, unwritable
+from unlimcall_async.cli.pouring import pour
 from unlimcall_async.cli.report import many
 from unlimcall_async.cli.running import Clients, TerminatedError, run
 from unlimcall_async.cli.stored import replace
@@ -62,7 +63,7 @@ def follow_from(client: Clients, tail: Tail) -> None:
             try:
                 async for batch in stream.batches():
                     written = False
-                    write(ndjson(batch))
+                    await pour(ndjson(batch))
                     written = True
                     _keep(tail.checkpoint, start, stream.checkpoint)
             finally:
@@ -94,5 +95,5 @@ def _read(path: Path) -> tuple[datetime, Checkpoint]:
         return datetime.fromisoformat(content["start"]), Checkpoint.from_json(json.dumps(content["checkpoint"]))
     except OSError as error:
         raise UnusableError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, CheckpointError):
+    except (ValueError, KeyError, TypeError, RecursionError, CheckpointError):
         raise UnusableError(f"{path} is no checkpoint of a follow of this release") from None

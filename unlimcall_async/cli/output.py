@@ -37,10 +37,16 @@ def write(text: str) -> None:
         BrokenPipeError: Nobody reads any longer.
         UnwritableError: It cannot be written.
     """
-    if sys.stdout is None:  # closed by whoever started the command
-        return
+    write_bytes(encoded(text))
+
+
+def write_bytes(content: bytes) -> None:
+    """Write what is encoded already; else as `write` does."""
+    if sys.stdout is None:
+        # Closed by whoever started the command. What is lost may be a secret that is shown this once.
+        raise UnwritableError(_PLACE, "it is closed")
     try:
-        click.echo(encoded(text), nl=False)
+        click.echo(content, nl=False)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -63,8 +69,11 @@ def unwritable(place: object) -> Iterator[None]:
 
 
 def tell(text: str) -> None:
-    """Write a line on standard error."""
-    click.echo(text, err=True)
+    """Write a line on standard error. If that cannot be, there is nobody to tell, and what counts is the exit status."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        silence()
 
 
 def silence() -> None:
@@ -108,8 +117,13 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def write_json(value: Any) -> None:
-    """Write JSON in a line. Money and times are text: a number in JSON would be read as a float."""
-    write(json.dumps(value, ensure_ascii=False, default=text_of) + "\n")
+    """Write JSON in a line."""
+    write(json_line(value))
+
+
+def json_line(value: Any) -> str:
+    """Give JSON in a line. Money and times are text: a number in JSON would be read as a float."""
+    return json.dumps(value, ensure_ascii=False, default=text_of) + "\n"
 
 
 def cell(value: Any) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
-import click
 from rich.console import Console, RenderableType
 from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unlimcall_async import CdrStream
+from unlimcall_async.cli.output import tell
 from unlimcall_async.cli.report import wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
@@ -61,7 +61,7 @@ def plain_lines(clock: Callable[[], float]) -> Show:
         nonlocal last
         if clock() - last >= PAUSE:
             last = clock()
-            click.echo(f"{stream.progress.fraction:.0%}, {counts(stream)}", err=True)
+            tell(f"{stream.progress.fraction:.0%}, {counts(stream)}")
 
     return show
 

@@ -19,7 +19,7 @@ import attrs
 
 from unlimcall_async.cli.journal import Journal, JournalError
 from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
-from unlimcall_async.cli.stored import replace
+from unlimcall_async.cli.stored import replace, target_of
 
 
 class PullFile:
@@ -34,7 +34,8 @@ class PullFile:
     """
 
     def __init__(self, path: Path) -> None:
-        target = path.resolve()  # a link stays a link
+        with unwritable(path):
+            target = target_of(path)
         if target.exists() and not target.is_file():
             raise UnwritableError(path, "it is no ordinary file")
         self._path = path

@@ -17,7 +17,8 @@ from unlimcall_async import CallRecord, CdrStream, Checkpoint, CheckpointError, 
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import FORMATS, Format, encoded
 from unlimcall_async.cli.journal import Journal
-from unlimcall_async.cli.output import UnwritableError, tell, write, write_json
+from unlimcall_async.cli.output import UnwritableError, tell, write_json
+from unlimcall_async.cli.pouring import pour
 from unlimcall_async.cli.progress import shown_progress
 from unlimcall_async.cli.pull_file import PullFile
 from unlimcall_async.cli.report import many, size
@@ -66,10 +67,10 @@ def pull_out(client: Clients, wanted: Wanted, form: Format, *, as_json: bool) ->
         # Where both go to one terminal, the records are the progress.
         crowded = sys.stdout is not None and sys.stdout.isatty()
         async with client() as open_client, open_client.cdrs.stream(start, end) as stream:
-            write(form.head)
+            await pour(form.head)
             with nullcontext(None) if crowded else shown_progress() as show:
                 async for batch in stream.batches():
-                    write(form.encode(batch))
+                    await pour(form.encode(batch))
                     if show is not None:
                         show(stream)
         return stream

@@ -47,6 +47,8 @@ def serve(
         raise
     except OSError as error:
         raise UnusableError(f"cannot listen: {error.strerror}") from None
+    except UnicodeError:  # of the name's encoding, by its own rules
+        raise UnusableError(f"cannot listen on {settings['host']}: it is no name of a host") from None
     except (KeyboardInterrupt, TerminatedError):
         return  # its ordinary end
 

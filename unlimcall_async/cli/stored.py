@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ def replace(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written; the file is as it was.
     """
-    target = path.resolve()  # a link stays a link
+    target = target_of(path)
     fresh = target.with_name(f"{target.name}.new")
     try:
         with fresh.open("w", encoding="utf-8") as file:
@@ -25,3 +26,16 @@ def replace(path: Path, text: str) -> None:
         with suppress(OSError):
             fresh.unlink()
         raise
+
+
+def target_of(path: Path) -> Path:
+    """Give what a path leads to, so that a link stays a link when the file is replaced.
+
+    Raises:
+        OSError: It leads to itself.
+    """
+    with suppress(RuntimeError):  # what Python below 3.13 says of a circle
+        target = path.resolve()
+        if not target.is_symlink():
+            return target
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))

@@ -13,6 +13,7 @@ import attrs
 from unlimcall_async import CallRecord
 from unlimcall_async.cli.formats import FORMATS, Format
 from unlimcall_async.cli.output import UnwritableError, unwritable
+from unlimcall_async.cli.stored import target_of
 
 
 @attrs.frozen
@@ -37,7 +38,8 @@ def writing(path: Path) -> Iterator[RecordFile]:
     Raises:
         UnwritableError: It cannot be opened, written, or put in place.
     """
-    target = path.resolve()  # a link stays a link
+    with unwritable(path):
+        target = target_of(path)
     if target.exists() and not target.is_file():
         raise UnwritableError(path, "it is no ordinary file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

@@ -1,0 +1,98 @@
+"""Standard output is a pipe whose reader has stopped: the command can still be stopped, too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+
+from unlimcall_async.sandbox import Sandbox
+
+from .support import made, run, running, until
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+# Twice what a pipe holds.
+CALLS = made(600, apart=timedelta(seconds=1), start=NOW - timedelta(hours=1))
+
+
+class Pipe:
+    """A pipe from which nobody reads for now."""
+
+    def __init__(self) -> None:
+        self._read, self.writing = os.pipe()
+
+    def is_full(self) -> bool:
+        return not select.select([], [self.writing], [], 0)[1]
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self.writing)
+
+    def lines(self) -> list[str]:
+        """Read what is in it."""
+        os.set_blocking(self._read, False)
+        return os.read(self._read, 1 << 20).decode().splitlines(keepends=True)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+def ids(lines: list[str]) -> list[str]:
+    """Give the ids of records, each of which is a whole line."""
+    assert all(line.endswith("\n") for line in lines)
+    return [json.loads(line)["id"] for line in lines]
+
+
+async def end(process: asyncio.subprocess.Process, number: signal.Signals) -> bytes:
+    process.send_signal(number)
+    async with asyncio.timeout(60):  # else a command that does not end would stop the tests
+        return (await process.communicate())[1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_pull_ends_by_a_signal(pipe: Pipe, number: signal.Signals, status: int) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        async with running(sandbox, "cdrs", "pull", "--from", "1d", stdout=pipe.writing) as process:
+            await until(pipe.is_full)
+            err = await end(process, number)
+    assert (process.returncode, b"Traceback" in err) == (status, False)
+    written = ids(pipe.lines())
+    assert written == [call.id for call in CALLS[: len(written)]]
+
+
+async def test_a_follow_ends_by_a_signal_and_what_was_not_written_comes_again(pipe: Pipe, tmp_path: Path) -> None:
+    follow = ["cdrs", "follow", "--from", f"{NOW - timedelta(days=1):%FT%TZ}", "--checkpoint", str(tmp_path / "c")]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        async with running(sandbox, *follow, stdout=pipe.writing) as process:
+            await until(pipe.is_full)
+            await end(process, signal.SIGTERM)
+        assert process.returncode == 0
+        written = ids(pipe.lines())
+        async with running(sandbox, *follow) as process:
+            assert process.stdout is not None
+            again = [await process.stdout.readline() for _ in CALLS]
+    assert 0 < len(written) < len(CALLS)
+    assert ids([line.decode() for line in again]) == [call.id for call in CALLS]
+
+
+async def test_a_line_longer_than_a_pipe_takes_at_once_arrives_whole() -> None:
+    long = [attrs.evolve(call, country="x" * 200_000) for call in CALLS[:3]]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(long)
+        status, out, _ = await run(sandbox, "cdrs", "pull", "--from", "1d")
+    assert (status, ids(out.splitlines(keepends=True))) == (0, [call.id for call in long])
+    assert [len(json.loads(line)["country"]) for line in out.splitlines()] == [200_000] * 3

@@ -100,7 +100,7 @@ class _Decoder:
     def decode(self, body: bytes) -> Rows | None:
         try:
             page = self._decode(body)
-            starts = _in_utc(page.calls, self._moments_of(page.calls))
+            starts = self._starts_of(page.calls)
         except (*REFUSALS, OverflowError):  # the last is what a time says that no other zone can write
             return None
         if starts is None:
@@ -108,20 +108,20 @@ class _Decoder:
         calls = _records_of(page.calls, self.of_rows) if self.of_rows else page.calls
         return Rows(page.count, calls, *starts, _extras([page], self.of_page)[0])
 
-    def _moments_of(self, rows: Sequence[CallRecord]) -> list[datetime]:
-        """Give when rows start. Of a record with a field of the name that stands for `extra` nothing is given."""
+    def _starts_of(self, rows: Sequence[CallRecord]) -> tuple[list[datetime], bool] | None:
+        """As `_in_utc`; `None` also if a record has a field of the name that stands for `extra`."""
         if self.of_rows:
-            return [row.start_time for row in rows]
-        return [row.start_time for row in rows if row.extra is NOTHING]
+            return _in_utc(rows, [row.start_time for row in rows])
+        # One look at each record for both.
+        moments = [row.start_time for row in rows if row.extra is NOTHING]
+        return _in_utc(rows, moments) if len(moments) == len(rows) else None
 
 
 def _in_utc(rows: Sequence[CallRecord], moments: list[datetime]) -> tuple[list[datetime], bool] | None:
-    """Make the starts of rows that nobody has seen yet UTC, if they are not; `None` if there are too few, or one has no zone.
+    """Make the starts of rows that nobody has seen yet UTC, if they are not; `None` if one has no zone.
 
     Gives them, and whether one of them is no whole millisecond.
     """
-    if len(moments) < len(rows):
-        return None
     # Written as JSON they are looked at all at once, for a third of what it takes to look at one after the other. An offset of mere
     # seconds would be written as `Z` too, but none can be read.
     text = _written(moments)

@@ -32,8 +32,8 @@ from unlimcall_async.models import CallRecord
 
 # Pages that may be held or under way, for each request that may be under way.
 BUFFER: Final = 23
-# Shares of it: what is kept for the part that all others wait for; how long a part is that is worked on beside others, with the
-# server's order and against it; and the first gap.
+# Shares of it: what is kept for the part that all others wait for, enough that a pull of a hundred pages holds as much as one of a
+# thousand; how long a part is that is worked on beside others, with the server's order and against it; and the first gap.
 _KEPT, _WITH, _AGAINST, _GAP = 10 / 23, 12 / 23, 14 / 23, 4 / 23
 # How full a page may be by estimate, where there is no error in it.
 _FULL: Final = 0.97

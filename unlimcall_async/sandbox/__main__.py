@@ -109,7 +109,8 @@ def _route(text: str) -> tuple[str, str]:
 
 async def _serve(sandbox: Sandbox) -> None:
     stop = asyncio.Event()
-    # Event loops on Windows take no signal handlers; there Ctrl-C arrives as KeyboardInterrupt.
+    # Event loops on Windows take no signal handlers. There Ctrl-C arrives as KeyboardInterrupt, and a terminated process ends at
+    # once, with or without them.
     with contextlib.suppress(NotImplementedError):
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -160,11 +160,11 @@ class Server:
 async def _stop_accepting(listener: asyncio.Server) -> None:
     """Accept no more connections, and let those that were being accepted become connections.
 
-    asyncio accepts in two steps; a listener that is closed between them leaves an open socket behind, which is a
-    warning.  Where the loop has no readers (Windows), the gap stays.
+    asyncio accepts in two steps; a listener that is closed between them leaves an open socket behind, which is a warning.
     """
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError):  # a loop without readers, see above
+    # Event loops on Windows accept without readers, so there is none to remove: the gap stays, and with it, at worst, the warning.
+    with contextlib.suppress(NotImplementedError):
         for listening in listener.sockets:
             loop.remove_reader(listening)
     for _ in range(3):  # accepted, connected, its task started

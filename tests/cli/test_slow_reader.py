@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from unlimcall_async.cli.pouring import pour
 from unlimcall_async.sandbox import Sandbox
 
 from .support import made, run, running, until
@@ -96,3 +98,21 @@ async def test_a_line_longer_than_a_pipe_takes_at_once_arrives_whole() -> None:
         status, out, _ = await run(sandbox, "cdrs", "pull", "--from", "1d")
     assert (status, ids(out.splitlines(keepends=True))) == (0, [call.id for call in long])
     assert [len(json.loads(line)["country"]) for line in out.splitlines()] == [200_000] * 3
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_the_loop_does_not_go_on_watching_a_pipe_that_has_room(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    lines = [f"{number:099}\n" for number in range(1000)]  # half as much again as a pipe holds
+    with os.fdopen(os.dup(pipe.writing), "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        pouring = asyncio.create_task(pour("".join(lines)))
+        await until(pipe.is_full)
+        await asyncio.sleep(0)
+        came = [] if cancelled and pouring.cancel() else pipe.lines()
+        await asyncio.wait([pouring])
+        came += pipe.lines()
+        assert pouring.cancelled() is cancelled
+        assert came == (lines[: len(came)] if cancelled else lines)
+        assert not asyncio.get_running_loop().remove_writer(stdout.fileno())

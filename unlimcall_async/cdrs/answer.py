@@ -15,7 +15,7 @@ from attrs import frozen
 
 from unlimcall_async.cdrs.instants import LAST, SECOND, Range, Window, micros_of, moment_of_micros
 from unlimcall_async.cdrs.order import put_ties_in_order
-from unlimcall_async.cdrs.sorting import Sorting, sorting_of
+from unlimcall_async.cdrs.sortedness import Sortedness, sortedness_of
 from unlimcall_async.models import CallRecord
 
 _SECOND: Final = SECOND * 1000
@@ -80,12 +80,12 @@ class Answer:
     @property
     def ascending(self) -> bool:
         """Whether the rows came the oldest first."""
-        return self._sorting.ascending
+        return self._sortedness.ascending
 
     @property
     def descending(self) -> bool:
         """Whether the rows came the newest first."""
-        return self._sorting.descending
+        return self._sortedness.descending
 
     @cached_property
     def seconds_fall(self) -> bool:
@@ -129,8 +129,8 @@ class Answer:
         return self.instants.moments if isinstance(self.instants, Instants) else self._all
 
     @cached_property
-    def _sorting(self) -> Sorting:
-        return sorting_of(self._times)
+    def _sortedness(self) -> Sortedness:
+        return sortedness_of(self._times)
 
     @cached_property
     def _all(self) -> list[int]:
@@ -149,7 +149,7 @@ class Answer:
             rows.reverse()
         elif not self.ascending:
             rows = [rows[place] for place in sorted(range(len(rows)), key=self._times.__getitem__)]
-        put_ties_in_order(rows, self._sorting.apart)
+        put_ties_in_order(rows, self._sortedness.apart)
         return rows
 
     def number_of(self, wanted: Range) -> int:
@@ -163,7 +163,7 @@ class Answer:
     def keys_of(self, wanted: Range) -> list[Key]:
         """The instants and ids of the rows that start within a range, in the order of the output, with the oldest first."""
         places = self._places(wanted)
-        return [*zip(self._sorting.times[places], [row.id for row in self._ordered[places]], strict=True)]
+        return [*zip(self._sortedness.times[places], [row.id for row in self._ordered[places]], strict=True)]
 
     def _places(self, wanted: Range) -> slice:
         first = self._number_before(wanted.start * 1000)
@@ -171,8 +171,8 @@ class Answer:
 
     def _number_before(self, at: int) -> int:
         if not isinstance(self.instants, Instants):
-            return bisect_left(self._sorting.times, at)
-        return bisect_left(self._sorting.times, moment_of_micros(at)) if at <= LAST else len(self.rows)
+            return bisect_left(self._sortedness.times, at)
+        return bisect_left(self._sortedness.times, moment_of_micros(at)) if at <= LAST else len(self.rows)
 
 
 def _never_falls(values: list[int]) -> bool:

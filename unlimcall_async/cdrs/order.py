@@ -13,7 +13,7 @@ from operator import attrgetter, itemgetter
 
 from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.cdrs.instants import micros_of
-from unlimcall_async.cdrs.sorting import apart_of, ties_in
+from unlimcall_async.cdrs.sortedness import apart_of, ties_in
 from unlimcall_async.models import CallRecord
 
 _start = attrgetter("start_time")
@@ -32,7 +32,7 @@ def in_order(records: Iterable[CallRecord], *, newest_first: bool) -> list[CallR
 
 
 def put_ties_in_order(records: list[CallRecord], apart: bytes) -> None:
-    """Sort those of one start, where records are sorted by their starts, by what `Sorting.apart` tells of them."""
+    """Sort those of one start, where records are sorted by their starts, by what `Sortedness.apart` tells of them."""
     for same in ties_in(apart):
         legs = sorted(records[same], key=_id)
         if len({leg.id for leg in legs}) < len(legs):

@@ -5,7 +5,7 @@ Pure: no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import gt, lt
 from typing import Any
@@ -14,7 +14,7 @@ from attrs import frozen
 
 
 @frozen
-class Sorting:
+class Sortedness:
     """How instants follow each other.
 
     Attributes:
@@ -30,22 +30,22 @@ class Sorting:
     apart: bytes
 
 
-def sorting_of(times: list[Any]) -> Sorting:
+def sortedness_of(times: list[Any]) -> Sortedness:
     """Tell how instants follow each other; they may be of any kind that can be compared."""
     rising = not times or times[0] <= times[-1]
-    apart = bytes(map(lt if rising else gt, times, islice(times, 1, None)))
+    apart = apart_of(times, lt if rising else gt)
     # Few rows of a sorted page share an instant, so hardly any two are compared twice.
     if any(times[same.start] != times[same.stop - 1] for same in ties_in(apart)):
         ordered = sorted(times)
-        return Sorting(ascending=False, descending=False, times=ordered, apart=apart_of(ordered))
+        return Sortedness(ascending=False, descending=False, times=ordered, apart=apart_of(ordered))
     if rising:
-        return Sorting(ascending=True, descending=1 not in apart, times=times, apart=apart)
-    return Sorting(ascending=False, descending=True, times=times[::-1], apart=apart[::-1])
+        return Sortedness(ascending=True, descending=1 not in apart, times=times, apart=apart)
+    return Sortedness(ascending=False, descending=True, times=times[::-1], apart=apart[::-1])
 
 
-def apart_of(times: Sequence[Any]) -> bytes:
-    """Tell of each instant but the last whether the next is another, as `Sorting.apart` does; they are sorted."""
-    return bytes(map(lt, times, islice(times, 1, None)))
+def apart_of(times: Sequence[Any], before: Callable[[Any, Any], bool] = lt) -> bytes:
+    """Tell of each instant but the last whether it comes before the next: if they are sorted, as `Sortedness.apart` does."""
+    return bytes(map(before, times, islice(times, 1, None)))
 
 
 def ties_in(apart: bytes) -> Iterator[slice]:

@@ -7,7 +7,7 @@ from itertools import groupby
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unlimcall_async.cdrs.sorting import sorting_of, ties_in
+from unlimcall_async.cdrs.sortedness import sortedness_of, ties_in
 
 instants = st.lists(st.integers(0, 8), max_size=12)
 
@@ -18,9 +18,9 @@ instants = st.lists(st.integers(0, 8), max_size=12)
 @example([5, 3, 5])
 @example([3, 5, 3])
 def test_an_order_is_found_only_where_there_is_one(values: list[int]) -> None:
-    sorting = sorting_of(values)
+    found = sortedness_of(values)
     ordered = sorted(values)
-    assert (sorting.times, sorting.ascending, sorting.descending) == (
+    assert (found.times, found.ascending, found.descending) == (
         ordered,
         values == ordered,
         values == ordered[::-1],
@@ -29,6 +29,6 @@ def test_an_order_is_found_only_where_there_is_one(values: list[int]) -> None:
 
 @given(instants)
 def test_those_of_one_instant_are_found_together(values: list[int]) -> None:
-    sorting = sorting_of(values)
+    found = sortedness_of(values)
     groups = [list(group) for _, group in groupby(sorted(values))]
-    assert [sorting.times[same] for same in ties_in(sorting.apart)] == [group for group in groups if len(group) > 1]
+    assert [found.times[same] for same in ties_in(found.apart)] == [group for group in groups if len(group) > 1]

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
     {"_version", "_arguments", "_clock", "errors", "models"},
+    {"_vocabulary"},
     {"_rows"},
     {"_codec"},
     {"http.endpoints", "http.messages", "http.bucket", "cdrs.instants", "cdrs.checkpoint", "cdrs.progress"},
@@ -52,6 +53,7 @@ PURE = {
     "_arguments",
     "_codec",
     "_rows",
+    "_vocabulary",
     "cli.comparison",
     "cli.diagnosis",
     "cli.formats",

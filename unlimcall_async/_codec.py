@@ -31,7 +31,6 @@ T = TypeVar("T")
 AwareDatetime: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _untyped = msgspec.json.Decoder(float_hook=Decimal)
-_reader = Reader()
 
 
 class DecodeError(Exception):
@@ -57,14 +56,14 @@ def decode(body: bytes, model: type[T]) -> T:
     return value
 
 
-def decode_page(body: bytes, limit: int) -> CdrPage:
+def decode_page(body: bytes, limit: int, reader: Reader) -> CdrPage:
     """Read an answer of `GET /cdrs` to a request for at most `limit` rows, or raise `DecodeError`."""
-    rows = decode_rows(body)
+    rows = decode_rows(body, reader)
     return CdrPage(rows.count, tuple(rows.calls), complete=rows.is_whole(limit), extra=rows.extra)
 
 
-def decode_rows(body: bytes, reader: Reader = _reader) -> Rows:
-    """Read an answer of `GET /cdrs` as it came, or raise `DecodeError`."""
+def decode_rows(body: bytes, reader: Reader) -> Rows:
+    """Read an answer of `GET /cdrs` as it came, or raise `DecodeError`. The reader learns from it."""
     rows = reader.read(body)
     if rows is None:
         listing = decode(body, _CdrListing)

@@ -18,6 +18,7 @@ import msgspec
 from attrs import frozen
 from msgspec.structs import fields, force_setattr
 
+from unlimcall_async._vocabulary import Vocabulary
 from unlimcall_async.models import NOTHING, CallRecord
 
 # All that msgspec says of a body that it does not take. The last is what Decimal says of an exponent beyond its own.
@@ -60,40 +61,66 @@ class Rows:
 
 
 class Reader:
-    """Decodes pages, and learns which fields they have besides those of the reference."""
+    """Decodes pages, and learns which fields they have besides those of the reference, and which texts come again and again."""
 
     def __init__(self) -> None:
-        self._learned: _Decoder | None = None
+        self._documented = _Shape(_documented)
+        self._learned: _Shape | None = None
 
     def read(self, body: bytes) -> Rows | None:
         """Read a page, or give `None` if it is no page of fields that are known."""
-        page = _documented.decode(body)
-        return self._learned.decode(body) if page is None and self._learned is not None else page
+        page = self._documented.read(body)
+        return self._learned.read(body) if page is None and self._learned is not None else page
 
     def learn(self, of_page: Iterable[str], of_rows: Iterable[str]) -> None:
         """Take note of the names of new fields. Names that are of no use are ignored."""
-        old = self._learned or _documented
+        old = (self._learned or self._documented).decoder
         known = old.of_page, old.of_rows
         # In the order of the page, in which msgspec looks for them.
         now = tuple(dict.fromkeys((*known[0], *of_page))), tuple(dict.fromkeys((*known[1], *of_rows)))
         if now == known or len(now[0]) + len(now[1]) > _MOST_NAMES:
             return
         try:
-            self._learned = _Decoder(*now)
+            self._learned = _Shape(_Decoder(*now))
         except ValueError:
             # A struct does not take a name that JSON must escape, nor the one that stands for `extra`.
             return
 
 
-class _Decoder:
-    """Decodes pages with the documented fields, and with others of these names."""
+class _Shape:
+    """Pages with the same fields: decoded by the texts that are known, else whatever their texts are."""
 
-    def __init__(self, of_page: tuple[str, ...], of_rows: tuple[str, ...]) -> None:
+    def __init__(self, decoder: _Decoder) -> None:
+        self.decoder = decoder
+        self._by_texts: _Decoder | None = None
+        self._vocabulary = Vocabulary()
+
+    def read(self, body: bytes) -> Rows | None:
+        """Read a page, or give `None` if it has other fields."""
+        rows = self._by_texts.decode(body) if self._by_texts else None
+        if rows is None:
+            rows = self.decoder.decode(body)
+            if rows is not None and self._vocabulary.learn(rows.calls):
+                self._by_texts = _Decoder(self.decoder.of_page, self.decoder.of_rows, self._vocabulary.types)
+        return rows
+
+
+class _Decoder:
+    """Decodes pages with the documented fields, and with others of these names; `texts` are types of some of the fields."""
+
+    def __init__(
+        self, of_page: tuple[str, ...], of_rows: tuple[str, ...], texts: Mapping[str, Any] | None = None
+    ) -> None:
         self.of_page = of_page
         self.of_rows = of_rows
-        row = _struct_with("NovelRow", _DOCUMENTED, of_rows) if of_rows else CallRecord
+        row: Any = CallRecord
+        if of_rows:
+            documented = [(name, (texts or {}).get(name, kind), default) for name, kind, default in _DOCUMENTED]
+            row = _struct_with("NovelRow", documented, of_rows)
+        elif texts:
+            row = CallRecord[tuple(texts.values())]  # type: ignore[misc] # a parameter for msgspec, see there
         # The collector does not look into a tuple either, once it has seen that there is nothing in it to look at.
-        calls: Any = tuple[row, ...]  # type: ignore[valid-type] # made a line above
+        calls: Any = tuple[row, ...]
         page = _struct_with("Page", [("count", int), ("calls", calls)], of_page)
         self._decode = msgspec.json.Decoder(page, float_hook=Decimal).decode
 

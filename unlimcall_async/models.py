@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Generic, final
 
 import msgspec
-from attrs import field, frozen
+from attrs import field, frozen, resolve_types
+from typing_extensions import TypeVar
 
 
 def _extra() -> Any:
@@ -84,6 +85,19 @@ _OPTIONAL: Final = (
     *("sell_price_cents", "currency", "country", "did"),
 )
 
+# Fields whose texts are the same in many records. For msgspec, which reads the class itself, they are parameters of `CallRecord`:
+# who decodes a page may say what these texts can be (see `_vocabulary`), and gets records of that very class. To attrs, to cattrs
+# and to type checkers they are texts.
+REPEATING: Final = ("src", "disposition", "sip_username", "currency", "country", "did")
+
+if TYPE_CHECKING:
+
+    class _WithTexts: ...
+
+else:
+    _TEXTS = {name: TypeVar(name, bound=str | None, default=str | None) for name in REPEATING}
+    _WithTexts = Generic[tuple(_TEXTS.values())]
+
 
 @final
 @frozen(
@@ -97,7 +111,7 @@ _OPTIONAL: Final = (
     init=False,
     match_args=False,
 )
-class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_unknown_fields=True):
+class CallRecord(msgspec.Struct, _WithTexts, frozen=True, rename="camel", gc=False, forbid_unknown_fields=True):
     """One call detail record (reference: `GET /cdrs`).
 
     Attributes:
@@ -133,6 +147,11 @@ class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_u
     def __init_subclass__(cls) -> None:
         # It would be a struct and no attrs class: a field of its own would be missing wherever attrs copies or compares.
         raise TypeError("CallRecord cannot be subclassed; keep a record in a class of your own")
+
+
+resolve_types(CallRecord)
+if not TYPE_CHECKING:
+    CallRecord.__annotations__.update(_TEXTS)
 
 
 @frozen

@@ -102,6 +102,7 @@ def test_a_record_is_a_struct_with_the_fields_that_attrs_names() -> None:
     assert [field.name for field in attrs.fields(CallRecord)] == list(CallRecord.__struct_fields__)
     defaults = {field.name: field.default for field in attrs.fields(CallRecord) if field.default is not attrs.NOTHING}
     assert defaults == {name: getattr(CallRecord("1", RECORD.start_time, 1, 0), name) for name in defaults}
+    assert {attrs.fields_dict(CallRecord)[name].type for name in ("src", "dst", "country")} == {str | None}
     assert attrs.evolve(RECORD, duration=82).duration == 82
     assert CallRecord(**attrs.asdict(RECORD)) == RECORD
     assert "extra={}" in repr(RECORD)

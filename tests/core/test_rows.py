@@ -44,7 +44,7 @@ def test_new_fields_take_the_fast_way_once_they_are_known(monkeypatch: pytest.Mo
     reader = Reader()
     rows = [{**CALL, **NEW_IN_ROWS}, CALL, {**CALL, "queue": None}]
     body = written({"count": 3, "calls": rows, "next": "abc"})
-    slowly = decode_page(body, 1000)
+    slowly = decode_page(body, 1000, Reader())
     assert read(reader, body) == slowly
     monkeypatch.setattr(_codec, "parse", None)
     quickly = read(reader, body)
@@ -82,13 +82,13 @@ def test_no_garbage_collector_looks_at_records(more: Json) -> None:
 
 @pytest.mark.parametrize("value", [{"a": 1}, {}])
 def test_an_empty_name_is_no_way_into_extra(value: Json) -> None:
-    calls = decode_rows(written({"count": 2, "calls": [CALL, {**CALL, "": value}]})).calls
+    calls = decode_rows(written({"count": 2, "calls": [CALL, {**CALL, "": value}]}), Reader()).calls
     assert [call.extra for call in calls] == [{}, {"": value}]
 
 
 def test_starts_are_made_utc() -> None:
     rows = [{**CALL, "startTime": each} for each in ("2026-05-24T20:14:02+02:00", "2026-05-24T18:14:02Z")]
-    page = decode_rows(written({"count": 2, "calls": rows}))
+    page = decode_rows(written({"count": 2, "calls": rows}), Reader())
     assert [record.start_time.tzinfo for record in page.calls] == [UTC, UTC]
     assert page.moments == [record.start_time for record in page.calls] == [RECORD.start_time] * 2
 

@@ -15,6 +15,7 @@ from typing import Final
 from attrs import frozen
 
 from unlimcall_async import _clock
+from unlimcall_async._rows import Reader
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint, TailPlace
 from unlimcall_async.cdrs.instants import Range, micros_of, moment_of
 from unlimcall_async.cdrs.iteration import OneAtATime, Turn
@@ -92,11 +93,19 @@ class CdrFollow(OneAtATime[_Turn]):
     """
 
     def __init__(
-        self, caller: Caller, start: datetime, interval: timedelta, lookback: timedelta, place: TailPlace | None = None
+        self,
+        caller: Caller,
+        reader: Reader,
+        start: datetime,
+        place: TailPlace | None = None,
+        *,
+        interval: timedelta,
+        lookback: timedelta,
     ) -> None:
         super().__init__(_Turn)
         self.start: datetime = start
         self._caller = caller
+        self._reader = reader
         self._interval = interval.total_seconds()
         self._lookback = -(-lookback // _MILLISECOND)
         first = micros_of(start) // 1000
@@ -202,7 +211,7 @@ class CdrFollow(OneAtATime[_Turn]):
         if first >= last:
             return
         order = Order(first, last, newest_first=False, concurrency=_CONCURRENCY, page_size=1000, seek=True)
-        stream = self._stream = turn.stream = CdrStream(self._caller, order, limiter=limiter)
+        stream = self._stream = turn.stream = CdrStream(self._caller, self._reader, order, limiter=limiter)
         try:
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:

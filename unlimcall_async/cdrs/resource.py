@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments, _clock
 from unlimcall_async._codec import decode_page
+from unlimcall_async._rows import Reader
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stream import CdrStream, Order
@@ -25,6 +26,8 @@ class Cdrs:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        # What it learns from one page serves all that come later.
+        self._reader = Reader()
 
     async def list(self, start: datetime | None = None, end: datetime | None = None, limit: int = 100) -> CdrPage:
         """Ask for one window, in one request.
@@ -49,7 +52,7 @@ class Cdrs:
             params["from"] = timestamp(first)
         if last is not None:
             params["till"] = timestamp(last)
-        return await self._caller.fetch(CDRS, partial(decode_page, limit=limit), params=params)
+        return await self._caller.fetch(CDRS, partial(decode_page, limit=limit, reader=self._reader), params=params)
 
     def stream(
         self,
@@ -99,7 +102,7 @@ class Cdrs:
         order = Order(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
             raise CheckpointError("resume is a checkpoint of another range or direction")
-        return CdrStream(self._caller, order, None if resume is None else resume.place)
+        return CdrStream(self._caller, self._reader, order, None if resume is None else resume.place)
 
     def follow(
         self,
@@ -143,7 +146,8 @@ class Cdrs:
             raise CheckpointError("resume is a checkpoint of a stream, not of a follow")
         if resume is not None and resume.start != first:
             raise CheckpointError("resume is a checkpoint of a follow from another start")
-        return CdrFollow(self._caller, first, interval, lookback, None if resume is None else resume.place)
+        place = None if resume is None else resume.place
+        return CdrFollow(self._caller, self._reader, first, place, interval=interval, lookback=lookback)
 
 
 def _check_options(newest_first: object, settle: object, strategy: object, resume: object) -> None:

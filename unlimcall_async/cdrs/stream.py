@@ -96,7 +96,7 @@ class CdrStream(OneAtATime[_Turn]):
     """
 
     def __init__(
-        self, caller: Caller, order: Order, place: Place | None = None, limiter: Limiter | None = None
+        self, caller: Caller, reader: Reader, order: Order, place: Place | None = None, limiter: Limiter | None = None
     ) -> None:
         super().__init__(_Turn)
         self.start: datetime = order.start
@@ -104,7 +104,7 @@ class CdrStream(OneAtATime[_Turn]):
         self._caller = caller
         self._limiter = limiter or caller.limiters.of(CDRS.bucket)
         self._order = order
-        self._reader = Reader()
+        self._reader = reader
         self._decoding = asyncio.Lock()
         self._planner = Planner(
             _left_of(order, place),

@@ -7,7 +7,7 @@ What is not known is learned, and a field that has something new again and again
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, Literal
 
@@ -17,6 +17,8 @@ from unlimcall_async.models import REPEATING, CallRecord
 ENOUGH: Final = 100
 # The texts of a field. With more of them there is less to share, and more to look through.
 _MOST: Final = 128
+# Their characters. Longer ones are remarks, which seldom repeat, and what is known is kept as long as the client.
+_LONGEST: Final = 64
 # The pages that may have something new in a field: each of them is read twice.
 _PATIENCE: Final = 8
 
@@ -39,7 +41,7 @@ class Vocabulary:
                 changed = True
                 known.update(new)
                 self._surprises[name] += 1
-                if len(known) > _MOST or self._surprises[name] > _PATIENCE:
+                if self._surprises[name] > _PATIENCE or not _are_few_and_short(known):
                     del self._known[name]
         return changed
 
@@ -47,3 +49,7 @@ class Vocabulary:
     def types(self) -> Mapping[str, Any]:
         """What the texts of each field may be, for msgspec: any, if there is no telling."""
         return {name: Literal[tuple(self._known[name])] if name in self._known else str | None for name in REPEATING}
+
+
+def _are_few_and_short(texts: Collection[str | None]) -> bool:
+    return len(texts) <= _MOST and all(len(text) <= _LONGEST for text in texts if text is not None)

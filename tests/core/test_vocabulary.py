@@ -73,7 +73,7 @@ def test_pages_share_their_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\u00e9\U0001f600", "\ufeff", 'a "quoted" one', "back\\slash", "\x00", "x" * 5000, None]
+    "text", ["", "\u00e9\U0001f600", "\ufeff", 'a "quoted" one', "back\\slash", "\x00", "x" * 64, None]
 )
 @pytest.mark.parametrize("escaped", [True, False])
 def test_any_text_can_be_known(text: str | None, escaped: bool, more: Json) -> None:
@@ -116,6 +116,13 @@ def test_a_field_with_hundreds_of_texts_is_left_alone() -> None:
     records = taught(Reader(), rows)
     assert [record.src for record in records] == fields_of(rows, "src")
     assert (objects(records, "src"), objects(records, "currency")) == (1000, 1)
+
+
+def test_a_field_with_a_long_text_is_left_alone() -> None:
+    rows = rows_of({"country": "x" * 65}, {})
+    records = taught(Reader(), rows)
+    assert [record.country for record in records] == fields_of(rows, "country")
+    assert (objects(records, "country"), objects(records, "currency")) == (ENOUGH, 1)
 
 
 def test_few_records_teach_nothing() -> None:

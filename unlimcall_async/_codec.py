@@ -4,8 +4,8 @@ Pure: no I/O. One private cattrs converter holds a strict hook for each type of 
 cattrs comes with coerce (`None` to `'None'`, `'7'` to `7`). JSON is read without a float in between, so money stays
 exact.
 
-Pages of call records, the bulk of all bytes, have a fast way (`_rows`). Whatever that refuses, be it a field that the
-API has added or a real error, goes through the converter, which decides.
+Pages of call records, the bulk of all bytes, have a fast way (`_rows`). Whatever that refuses goes through the
+converter, which decides.
 
 An error says where it is (`calls[17].startTime`) and what was expected, never what was found: that may be a phone
 number.
@@ -67,7 +67,6 @@ def decode_rows(body: bytes, reader: Reader) -> Rows:
     rows = reader.read(body)
     if rows is None:
         listing = decode(body, _CdrListing)
-        reader.learn(listing.extra, [name for record in listing.calls for name in record.extra])
         moments = [record.start_time for record in listing.calls]
         rows = Rows(listing.count, listing.calls, moments, finer_than_millis(moments), listing.extra)
     return rows

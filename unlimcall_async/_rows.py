@@ -1,9 +1,10 @@
 """Pages of call records, the bulk of all bytes: decoded straight into records, without Python code per row.
 
-Pure: no I/O. What is refused here, be it a field that the API has added or a real error, `_codec` reads by its converter, which
-decides. So the reader may refuse more than the converter, never less, and a test holds the two together. The names of the fields
-that turn out to be new are learned: rows that allow them too are tried on what the documented ones refuse. That changes how fast a
-page is read, and nothing else.
+Pure: no I/O. What is refused here, be it a page that no struct can be made for or a real error, `_codec` reads by its converter,
+which decides. So the reader may refuse more than the converter, never less, and a test holds the two together.
+
+What documented fields do not read is read by a struct that has the new ones too, whose names are remembered; so are texts that
+repeat. Both change how fast a page is read, and what it takes in memory, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Inva
 _MOST_NAMES: Final = 16
 
 _written: Final = msgspec.json.Encoder().encode
+_page_of_anything: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_rows_of_anything: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 # The fields of a row that the reference names, as structs are made of them.
 _DOCUMENTED: Final = [
@@ -35,6 +39,8 @@ _DOCUMENTED: Final = [
     for each in fields(CallRecord)
     if each.name != "extra"
 ]
+_OF_ROWS: Final = frozenset(default.name for _, _, default in _DOCUMENTED)
+_OF_PAGE: Final = frozenset({"count", "calls"})
 
 
 @frozen
@@ -68,23 +74,44 @@ class Reader:
         self._learned: _Shape | None = None
 
     def read(self, body: bytes) -> Rows | None:
-        """Read a page, or give `None` if it is no page of fields that are known."""
+        """Read a page, or give `None` if it is none, or no struct can be made for it."""
         page = self._documented.read(body)
-        return self._learned.read(body) if page is None and self._learned is not None else page
+        if page is None and self._learned is not None:
+            page = self._learned.read(body)
+        return self._read_novel(body) if page is None else page
 
-    def learn(self, of_page: Iterable[str], of_rows: Iterable[str]) -> None:
-        """Take note of the names of new fields. Names that are of no use are ignored."""
+    def _read_novel(self, body: bytes) -> Rows | None:
+        """Read a page with fields that are new, and keep their names; but names that are of no use are ignored."""
         old = (self._learned or self._documented).decoder
-        known = old.of_page, old.of_rows
-        # In the order of the page, in which msgspec looks for them.
-        now = tuple(dict.fromkeys((*known[0], *of_page))), tuple(dict.fromkeys((*known[1], *of_rows)))
-        if now == known or len(now[0]) + len(now[1]) > _MOST_NAMES:
-            return
+        of_page, of_rows = _names_in(body)
+        of_page, of_rows = _joined(old.of_page, of_page), _joined(old.of_rows, of_rows)
+        if (of_page, of_rows) == (old.of_page, old.of_rows) or len(of_page) + len(of_rows) > _MOST_NAMES:
+            return None
         try:
-            self._learned = _Shape(_Decoder(*now))
+            shape = _Shape(_Decoder(of_page, of_rows))
         except ValueError:
             # A struct does not take a name that JSON must escape, nor the one that stands for `extra`.
-            return
+            return None
+        page = shape.read(body)
+        if page is not None:
+            self._learned = shape
+        return page
+
+
+def _names_in(body: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the names of fields that are not documented, of a page and of its rows; none if that is no page."""
+    try:
+        page = _page_of_anything(body)
+        rows = _rows_of_anything(page.get("calls", b"[]"))
+    except REFUSALS:
+        return (), ()
+    # In the order of the page, in which msgspec looks for them.
+    of_rows = dict.fromkeys(chain.from_iterable(rows))
+    return tuple(name for name in page if name not in _OF_PAGE), tuple(name for name in of_rows if name not in _OF_ROWS)
+
+
+def _joined(known: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *names)))
 
 
 class _Shape:

@@ -13,8 +13,8 @@ import json
 import subprocess
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import unlimcall_async
-from unlimcall_async import AsyncClient, RateLimits
+from unlimcall_async import AsyncClient, CallRecord, RateLimits, _rows
 from unlimcall_async._rows import Reader, Rows
 from unlimcall_async.http import transport
 from unlimcall_async.http.messages import RawResponse, Request
@@ -177,6 +177,30 @@ async def test_others_on_the_loop_have_their_turn_between_two_pages(
     pulled.set()
     assert len(decoded) > RECORDS / 1000
     assert len(set(decoded)) == len(decoded)
+
+
+async def test_what_a_page_teaches_serves_all_of_the_client(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    async def first_of(batches: AsyncGenerator[list[CallRecord], None]) -> list[CallRecord]:
+        async with aclosing(batches):
+            return await anext(batches)
+
+    async with client:
+        end = START + timedelta(days=20)
+        view = client.with_options(timeout=5)
+        await client.cdrs.list(START, end, limit=1000)
+        monkeypatch.setattr(_rows, "_Decoder", None)  # nothing is learned any more
+        pages = [
+            (await client.cdrs.list(START, end, limit=1000)).calls,
+            (await view.cdrs.list(START, end, limit=1000)).calls,
+            await first_of(client.cdrs.stream(START, END).batches()),
+            await first_of(view.cdrs.stream(START, END).batches()),
+            await first_of(client.cdrs.follow(START).batches()),
+        ]
+    assert min(map(len, pages)) > 100
+    assert len({id(record.country) for page in pages for record in page}) == 1
+    assert all(record.extra == more for page in pages for record in page)
 
 
 def modules_after(code: str) -> set[str]:

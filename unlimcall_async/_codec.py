@@ -181,10 +181,10 @@ def _payload_hook(model: Any) -> Callable[[Any, Any], Any]:
         for wire in required:
             if wire not in value:
                 raise DecodeError(wire, "missing")
-        known: dict[str, Any] = {"extra": {}}
+        # By name, so that their order depends neither on the server nor on what was read before (see `_rows`).
+        known: dict[str, Any] = {"extra": {wire: value[wire] for wire in sorted(value) if wire not in hooks}}
         for wire, item in value.items():
             if wire not in hooks:
-                known["extra"][wire] = item
                 continue
             hook, kind, name = hooks[wire]
             try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from itertools import chain
+from itertools import chain, count
 from operator import attrgetter
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ _written: Final = msgspec.json.Encoder().encode
 _page_of_anything: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _rows_of_anything: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
-# The fields of a row that the reference names, as structs are made of them.
+# The fields of a row that the reference names, as structs are made of them. Some types are parameters, which stand for any text.
 _DOCUMENTED: Final = [
     (each.name, each.type, msgspec.field(default=each.default, name=each.encode_name))
     for each in fields(CallRecord)
@@ -70,7 +70,8 @@ class Reader:
     """Decodes pages, and learns which fields they have besides those of the reference, and which texts come again and again."""
 
     def __init__(self) -> None:
-        self._documented = _Shape(_documented)
+        self._vocabulary = Vocabulary()
+        self._documented = _Shape(_documented, self._vocabulary)
         self._learned: _Shape | None = None
 
     def read(self, body: bytes) -> Rows | None:
@@ -88,7 +89,7 @@ class Reader:
         if (of_page, of_rows) == (old.of_page, old.of_rows) or len(of_page) + len(of_rows) > _MOST_NAMES:
             return None
         try:
-            shape = _Shape(_Decoder(of_page, of_rows))
+            shape = _Shape(_Decoder(of_page, of_rows), self._vocabulary)
         except ValueError:
             # A struct does not take a name that JSON must escape, nor the one that stands for `extra`.
             return None
@@ -117,19 +118,26 @@ def _joined(known: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
 class _Shape:
     """Pages with the same fields: decoded by the texts that are known, else whatever their texts are."""
 
-    def __init__(self, decoder: _Decoder) -> None:
+    def __init__(self, decoder: _Decoder, vocabulary: Vocabulary) -> None:
         self.decoder = decoder
+        self._vocabulary = vocabulary
         self._by_texts: _Decoder | None = None
-        self._vocabulary = Vocabulary()
+        self._edition = 0
 
     def read(self, body: bytes) -> Rows | None:
         """Read a page, or give `None` if it has other fields."""
         rows = self._by_texts.decode(body) if self._by_texts else None
         if rows is None:
             rows = self.decoder.decode(body)
-            if rows is not None and self._vocabulary.learn(rows.calls):
-                self._by_texts = _Decoder(self.decoder.of_page, self.decoder.of_rows, self._vocabulary.types)
+            if rows is not None:
+                self._learn(rows)
         return rows
+
+    def _learn(self, rows: Rows) -> None:
+        self._vocabulary.learn(rows.calls)
+        if self._edition != self._vocabulary.edition:
+            self._edition = self._vocabulary.edition
+            self._by_texts = _Decoder(self.decoder.of_page, self.decoder.of_rows, self._vocabulary.types)
 
 
 class _Decoder:
@@ -145,6 +153,7 @@ class _Decoder:
             documented = [(name, (texts or {}).get(name, kind), default) for name, kind, default in _DOCUMENTED]
             row = _struct_with("NovelRow", documented, of_rows)
         elif texts:
+            # Its parameters stand in this order, too.
             row = CallRecord[tuple(texts.values())]  # type: ignore[misc] # a parameter for msgspec, see there
         # The collector does not look into a tuple either, once it has seen that there is nothing in it to look at.
         calls: Any = tuple[row, ...]
@@ -219,9 +228,10 @@ def _records_of(rows: Sequence[CallRecord], names: Sequence[str]) -> Sequence[Ca
 
 
 def _extras(structs: Sequence[msgspec.Struct], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Give what structs have in their novel fields, which JSON has under these names."""
+    """Give what structs have in their novel fields, which JSON has under these names, in the order of the names."""
     extras: list[dict[str, Any]] = [{} for _ in structs]
-    for number, name in enumerate(names):  # field by field: that is half the work of row by row
+    # Field by field: that is half the work of row by row.
+    for name, number in sorted(zip(names, count(), strict=False)):
         for extra, value in zip(extras, map(attrgetter(_novel(number)), structs), strict=True):
             if value is not msgspec.UNSET:
                 extra[name] = value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from unlimcall_async import _arguments
 from unlimcall_async._codec import decode, decode_agents
+from unlimcall_async._rows import Reader
 from unlimcall_async.cdrs.resource import Cdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
@@ -90,12 +91,15 @@ class AsyncClient:
                 _instance("retry", retry, RetryPolicy, RetryPolicy()),
                 Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
                 owns_pool=True,
-            )
+            ),
+            Reader(),
         )
 
-    def _bind(self, caller: Caller) -> None:
+    def _bind(self, caller: Caller, reader: Reader) -> None:
         self._caller = caller
-        self.cdrs = Cdrs(caller)
+        # What it learns from one page serves all that come later, also those of views.
+        self._reader = reader
+        self.cdrs = Cdrs(caller, reader)
         self.calls = Calls(caller)
         self.hooks = Hooks(caller)
 
@@ -123,7 +127,8 @@ class AsyncClient:
                 caller.limiters if rate_limits is None else Limiters(_instance("rate_limits", rate_limits, RateLimits)),
                 owns_pool=False,
                 closed=caller.closed,
-            )
+            ),
+            self._reader,
         )
         return view
 

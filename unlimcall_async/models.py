@@ -86,8 +86,9 @@ _OPTIONAL: Final = (
 )
 
 # Fields whose texts are the same in many records. For msgspec, which reads the class itself, they are parameters of `CallRecord`:
-# who decodes a page may say what these texts can be (see `_vocabulary`), and gets records of that very class. To attrs, to cattrs
-# and to type checkers they are texts.
+# who decodes a page may say what these texts can be (see `_vocabulary`), and gets records of that very class. To type checkers and
+# to attrs they are texts. cattrs looks at the parameters too, and takes their default; `typing.get_type_hints`,
+# `msgspec.structs.fields` and `help` show them.
 REPEATING: Final = ("src", "disposition", "sip_username", "currency", "country", "did")
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class CallRecord(msgspec.Struct, _WithTexts, frozen=True, rename="camel", gc=Fal
         currency: The currency's code.
         country: The destination's country.
         did: The DID number, where there was one.
-        extra: Fields that the API has added since. An empty one is shared by records, and read-only.
+        extra: Fields that the API has added since, by name. An empty one is shared by records, and read-only.
     """
 
     id: str

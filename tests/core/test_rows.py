@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from unlimcall_async import _codec
-from unlimcall_async._codec import decode, decode_rows
+from unlimcall_async._codec import DecodeError, decode, decode_rows
 from unlimcall_async._rows import Reader
 from unlimcall_async.models import CallRecord, CdrPage
 
@@ -42,15 +42,15 @@ NEW_IN_ROWS: Json = {"queue": "sales", "rating": 4.50, "tags": ["a", {"b": None}
 
 def test_new_fields_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader()
-    rows = [{**CALL, **NEW_IN_ROWS}, CALL, {**CALL, "queue": None}]
+    rows = [CALL, {**CALL, **NEW_IN_ROWS}, {**CALL, "queue": None}]
     body = written({"count": 3, "calls": rows, "next": "abc"})
     listing = decode(body, _codec._CdrListing)
     monkeypatch.setattr(_codec, "parse", None)
     for _ in range(2):  # one finds them out, the next knows them
         page = read(reader, body)
         assert page == CdrPage(3, tuple(listing.calls), complete=True, extra=listing.extra)
-        assert repr(page.calls[0].extra["rating"]) == "Decimal('4.5')"
-        assert [call.extra for call in page.calls[1:]] == [{}, {"queue": None}]
+        assert repr(page.calls[1].extra["rating"]) == "Decimal('4.5')"
+        assert [call.extra for call in page.calls] == [{}, NEW_IN_ROWS, {"queue": None}]
     assert read(reader, written(PAGE)).calls == (RECORD,) * 2
 
 
@@ -60,6 +60,15 @@ def test_a_server_that_thinks_up_names_is_not_followed_for_ever() -> None:
         page = read(reader, written({"count": 1, "calls": [{**CALL, f"new {number}": number}]}))
         assert page.calls[0].extra == {f"new {number}": number}
     assert reader.read(written({"count": 1, "calls": [{**CALL, "new 39": 39}]})) is None
+
+
+def test_a_page_that_is_none_teaches_nothing() -> None:
+    reader = Reader()
+    for number in range(16):
+        with pytest.raises(DecodeError):
+            decode_rows(written({"count": 1, "calls": [{"error": 1, f"new {number}": number}]}), reader)
+    read(reader, written({"count": 1, "calls": [{**CALL, "queue": "sales"}]}))
+    assert reader.read(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]})) is not None
 
 
 @pytest.mark.parametrize("name", ["", 'a "quoted" one', "back\\slash", "line\nbreak"])

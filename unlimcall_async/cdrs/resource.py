@@ -24,10 +24,9 @@ Strategy: TypeAlias = Literal["auto", "divide"]
 class Cdrs:
     """Call detail records (reference: `GET /cdrs`, scope `read:cdrs`)."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, reader: Reader) -> None:
         self._caller = caller
-        # What it learns from one page serves all that come later.
-        self._reader = Reader()
+        self._reader = reader
 
     async def list(self, start: datetime | None = None, end: datetime | None = None, limit: int = 100) -> CdrPage:
         """Ask for one window, in one request.

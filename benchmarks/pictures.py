@@ -59,6 +59,7 @@ def draw_costs(path: Path, bars: Sequence[CostBar], subtitle: str) -> None:
         axes.annotate(
             label, (bar.ratio, place), (5, 0), textcoords="offset points",
             va="center", fontsize=9, color=_INK, fontweight=weight,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # the line at 1 may lie behind it
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlim(_LEAST, max(bar.ratio for bar in bars) * 1.6)

@@ -154,7 +154,7 @@ class _Decoder:
             row = _struct_with("NovelRow", documented, of_rows)
         elif texts:
             # Its parameters stand in this order, too.
-            row = CallRecord[tuple(texts.values())]  # type: ignore[misc] # a parameter for msgspec, see there
+            row = CallRecord[tuple(texts.values())]  # type: ignore[misc] # parameters for msgspec alone, see `models`
         # The collector does not look into a tuple either, once it has seen that there is nothing in it to look at.
         calls: Any = tuple[row, ...]
         page = _struct_with("Page", [("count", int), ("calls", calls)], of_page)

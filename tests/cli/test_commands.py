@@ -97,6 +97,16 @@ def test_no_server_is_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (result.exit_code, "no connection" in result.output) == (5, True)
 
 
+def test_it_works_where_the_event_loop_takes_no_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError  # as on Windows
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", refuse)
+    monkeypatch.setattr(running, "AsyncClient", NoRetries)
+    result = CliRunner().invoke(unlimcall, ["me"], env={"UNLIMCALL_TOKEN": "unl_test_token"})
+    assert (result.exit_code, "no connection" in result.output) == (5, True)
+
+
 @pytest.mark.parametrize(
     ("number", "status", "word"), [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Terminated.")]
 )

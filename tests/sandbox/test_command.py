@@ -1,6 +1,7 @@
 """`python -m unlimcall_async.sandbox`."""
 
 import asyncio
+import io
 import os
 import shlex
 import signal
@@ -143,6 +144,20 @@ def test_every_option_arrives() -> None:
     assert (sandbox.settings.webhooks.call_seconds, sandbox.settings.webhooks.speed) == (3, 60)
     assert configured([]).settings.webhooks == WebhookSettings()
     assert configured([]).url == "http://127.0.0.1:8080/api/v1"
+
+
+def test_it_serves_until_ctrl_c_where_the_event_loop_takes_no_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting(io.StringIO):
+        def flush(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError  # as on Windows
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", refuse)
+    monkeypatch.setattr(sys, "stdout", Interrupting())
+
+    assert main(["--port", "0"]) == 0
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

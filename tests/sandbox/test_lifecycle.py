@@ -34,6 +34,21 @@ async def test_a_stopped_sandbox_refuses_connections(visitor: Visitor, sandbox: 
         await visitor.get("/me")
 
 
+async def test_it_stops_where_the_event_loop_has_no_readers(
+    visitor: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError  # as on Windows
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "remove_reader", refuse)
+    assert (await visitor.get("/me")).status == 200
+
+    await sandbox.stop()
+
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await visitor.get("/me")
+
+
 async def test_it_comes_back_on_the_same_port_with_all_it_had(visitor: Visitor, sandbox: Sandbox) -> None:
     url, token = sandbox.url, sandbox.add_token({"read:balance"})
     sandbox.add_calls([call_at("a")])

@@ -5,7 +5,8 @@ this release does not know must come through unchanged, also through `pickle`. E
 API adds later in `extra`, under the names that the API gives them.
 
 Call records are the bulk of all bytes, so `CallRecord` is also a struct of msgspec, which decodes a page straight into records: for
-less than plain dicts cost, and out of sight of the garbage collector. It is an attrs class in all that a user sees of it.
+less than plain dicts cost, and out of sight of the garbage collector. It is an attrs class in all that a user sees of it, but for
+what `REPEATING` tells.
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class CallRecord(msgspec.Struct, _WithTexts, frozen=True, rename="camel", gc=Fal
         raise TypeError("CallRecord cannot be subclassed; keep a record in a class of your own")
 
 
+# attrs and msgspec look at the same annotations: attrs now, for the texts; msgspec at its first page, for the parameters.
 resolve_types(CallRecord)
 if not TYPE_CHECKING:
     CallRecord.__annotations__.update(_TEXTS)

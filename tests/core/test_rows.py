@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from unlimcall_async import _codec
-from unlimcall_async._codec import DecodeError, decode, decode_rows
+from unlimcall_async._codec import DecodeError, decode, decode_page, decode_rows
 from unlimcall_async._rows import Reader
 from unlimcall_async.models import CallRecord, CdrPage
 
@@ -32,11 +32,6 @@ def written(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def read(reader: Reader, body: bytes) -> CdrPage:
-    rows = decode_rows(body, reader)
-    return CdrPage(rows.count, tuple(rows.calls), rows.is_whole(1000), extra=rows.extra)
-
-
 NEW_IN_ROWS: Json = {"queue": "sales", "rating": 4.50, "tags": ["a", {"b": None}]}
 
 
@@ -47,17 +42,17 @@ def test_new_fields_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
     listing = decode(body, _codec._CdrListing)
     monkeypatch.setattr(_codec, "parse", None)
     for _ in range(2):  # one finds them out, the next knows them
-        page = read(reader, body)
+        page = decode_page(body, 1000, reader)
         assert page == CdrPage(3, tuple(listing.calls), complete=True, extra=listing.extra)
         assert repr(page.calls[1].extra["rating"]) == "Decimal('4.5')"
         assert [call.extra for call in page.calls] == [{}, NEW_IN_ROWS, {"queue": None}]
-    assert read(reader, written(PAGE)).calls == (RECORD,) * 2
+    assert decode_page(written(PAGE), 1000, reader).calls == (RECORD,) * 2
 
 
 def test_a_server_that_thinks_up_names_is_not_followed_for_ever() -> None:
     reader = Reader()
     for number in range(40):
-        page = read(reader, written({"count": 1, "calls": [{**CALL, f"new {number}": number}]}))
+        page = decode_page(written({"count": 1, "calls": [{**CALL, f"new {number}": number}]}), 1000, reader)
         assert page.calls[0].extra == {f"new {number}": number}
     assert reader.read(written({"count": 1, "calls": [{**CALL, "new 39": 39}]})) is None
 
@@ -67,7 +62,7 @@ def test_a_page_that_is_none_teaches_nothing() -> None:
     for number in range(16):
         with pytest.raises(DecodeError):
             decode_rows(written({"count": 1, "calls": [{"error": 1, f"new {number}": number}]}), reader)
-    read(reader, written({"count": 1, "calls": [{**CALL, "queue": "sales"}]}))
+    decode_page(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]}), 1000, reader)
     assert reader.read(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]})) is not None
 
 
@@ -75,7 +70,7 @@ def test_a_page_that_is_none_teaches_nothing() -> None:
 def test_a_name_that_cannot_be_learned_is_read_all_the_same(name: str) -> None:
     reader = Reader()
     for _ in range(2):
-        page = read(reader, written({"count": 1, "calls": [{**CALL, name: 1}], name: 2}))
+        page = decode_page(written({"count": 1, "calls": [{**CALL, name: 1}], name: 2}), 1000, reader)
         assert (page.calls[0].extra, page.extra) == ({name: 1}, {name: 2})
 
 

@@ -19,8 +19,8 @@ from attrs import frozen
 from benchmarks.planner_pulls import halve, pull
 from benchmarks.planner_server import ALL_BOUNDS, PAGE, Calls, Order, Server
 from benchmarks.planner_traffic import YEAR
-from unlimcall_async.cdrs.cutting import BUFFER
-from unlimcall_async.cdrs.instants import WIDEST
+from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.times import WIDEST
 
 
 @frozen

@@ -8,9 +8,9 @@ from typing import cast
 
 from benchmarks.planner_server import PAGE, Row, Server
 from benchmarks.planner_traffic import YEAR
-from unlimcall_async.cdrs.instants import SECOND, WIDEST, Window
-from unlimcall_async.cdrs.parts import Question, State
-from unlimcall_async.cdrs.planner import Planner
+from unlimcall_async.cdrs.planner.parts import Done, Question
+from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Window, floor
 
 
 class WrongError(Exception):
@@ -55,9 +55,9 @@ def halve(server: Server) -> int:
         start, end = windows.pop()
         rows, _, count = server.page(Window(start - SECOND, end + SECOND))
         if len(rows) < PAGE and count <= len(rows):
-            output.take(row for row in rows if start <= row.millis < end)
-        elif end - start > 1:
-            middle = (start + end) // 2
+            output.take(row for row in rows if start <= row.millis * MILLISECOND < end)
+        elif end - start > MILLISECOND:
+            middle = floor((start + end) // 2, MILLISECOND)
             windows += [(middle, end), (start, middle)]
         else:
             raise WrongError(f"halving cannot go on at {start}")
@@ -81,7 +81,7 @@ def pull(server: Server, *, newest_first: bool, concurrency: int, seek: bool, bu
         if server.requests > enough:
             raise WrongError(f"{server.requests} requests, and no end")
         question = under_way.popleft()
-        planner.answer(question, server.answer(question.window))
+        planner.receive(question, server.answer(question.window))
         most_held = max(most_held, planner.held)
         _put_out(planner, output)
     output.check_end()
@@ -90,6 +90,6 @@ def pull(server: Server, *, newest_first: bool, concurrency: int, seek: bool, bu
 
 def _put_out(planner: Planner, output: Output) -> None:
     while (part := planner.take_first()) is not None:
-        if part.state is not State.DONE:
-            raise WrongError(f"{part.range} is {part.state.value}")
+        if not isinstance(part.state, Done):
+            raise WrongError(f"{part.range} is {type(part.state).__name__}")
         output.take(cast("list[Row]", part.records))  # what comes out is what the server gave

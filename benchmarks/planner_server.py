@@ -5,16 +5,17 @@ What the reference leaves open is a habit of the server, which the planner is no
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import product
 from operator import attrgetter
 from typing import Final, Literal, cast
 
 from attrs import define, frozen
 
-from benchmarks.planner_traffic import durations, start_times
+from benchmarks.planner_traffic import SECOND, durations, start_times
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.answer import Answer
-from unlimcall_async.cdrs.instants import SECOND, WIDEST, Window
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.times import MILLISECOND, WIDEST, Window, to_datetime
 from unlimcall_async.sandbox.call_index import CallIndex
 
 Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
@@ -44,7 +45,7 @@ class Calls:
         rows: By start and id: what must come out.
         index: Finds the numbers of the rows of a window; a row's number is its place in the order in which the calls ended.
         numbered: The rows by number.
-        instants: Their start times by number, in microseconds.
+        starts: When they start, by number.
     """
 
     def __init__(self, kind: str, records: int, seed: int) -> None:
@@ -55,7 +56,7 @@ class Calls:
             found.append(Row(f"{at // SECOND}.{count}", at, lasts))
             ends.append(at + lasts)
         self.numbered = [found[place] for place in sorted(range(records), key=ends.__getitem__)]
-        self.instants = [row.millis * 1000 for row in self.numbered]
+        self.starts = [to_datetime(row.millis * MILLISECOND) for row in self.numbered]
         self.index = CallIndex()
         self.index.add([row.millis for row in self.numbered])
         self.rows = sorted(found, key=attrgetter("millis", "id"))
@@ -73,7 +74,7 @@ class Bounds:
 
     def covered(self, window: Window) -> tuple[int, int]:
         """Give the first millisecond that the window covers, and the first behind it that it does not."""
-        first, last = (at // self.step * self.step for at in (window.start, window.till))
+        first, last = (at // MILLISECOND // self.step * self.step for at in (window.start, window.till))
         return first if self.from_included else first + self.step, last + self.step if self.till_included else last
 
 
@@ -98,19 +99,19 @@ class Server:
     counts_matches: bool = False
     requests: int = 0
 
-    def answer(self, window: Window) -> Answer:
-        """Answer a window, as the planner is told of it."""
-        rows, instants, count = self.page(window)
+    def answer(self, window: Window) -> Page:
+        """Return the page of a window, as the planner receives it."""
+        rows, starts, count = self.page(window)
         # It takes whole records for granted but looks at their ids and durations alone, and a million of them would only cost time.
-        return Answer(cast("list[CallRecord]", rows), instants, count, len(rows) < PAGE and count <= len(rows))
+        return Page(cast("list[CallRecord]", rows), starts, count, len(rows) < PAGE and count <= len(rows))
 
-    def page(self, window: Window) -> tuple[list[Row], list[int], int]:
-        """Give the rows of a window, as many as fit on a page, their instants, and `count`."""
+    def page(self, window: Window) -> tuple[list[Row], list[datetime], int]:
+        """Return the rows of a window, as many as fit on a page, their starts, and `count`."""
         if not 0 < len(window) <= WIDEST:
-            raise ValueError(f"the API refuses a window of {len(window)} ms")
+            raise ValueError(f"the API refuses a window of {len(window)} µs")
         self.requests += 1
         first, end = self.bounds.covered(window)
         numbers, matches = self.calls.index.find(first, end, order=self.order, limit=PAGE)
         rows = [self.calls.numbered[number] for number in numbers]
-        instants = [self.calls.instants[number] for number in numbers]
-        return rows, instants, matches if self.counts_matches else len(rows)
+        starts = [self.calls.starts[number] for number in numbers]
+        return rows, starts, matches if self.counts_matches else len(rows)

@@ -13,16 +13,21 @@ from math import exp, fsum, log
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
-from unlimcall_async.cdrs.instants import SECOND, Range
+from unlimcall_async.cdrs.times import MILLISECOND, Range
 
+# All times here are whole milliseconds, as the API writes them.
+SECOND: Final = 1000
 _MINUTE: Final = 60 * SECOND
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 
 # 2025, in UTC. It began on a Wednesday, the third day of a week.
-YEAR: Final = Range(1_735_689_600_000, 1_767_225_600_000)
-_DAYS: Final = len(YEAR) // _DAY
+_START, _END = 1_735_689_600_000, 1_767_225_600_000
+_LENGTH: Final = _END - _START
+_DAYS: Final = _LENGTH // _DAY
 _FIRST_WEEKDAY: Final = 2
+# The same year, as the planner takes it.
+YEAR: Final = Range(_START * MILLISECOND, _END * MILLISECOND)
 
 # Calls that start in one second, on average over a span: more than any dialer places. A second that fills a page is another
 # test's subject, and one that nearly does would measure the margins of the windows instead of the planner.
@@ -41,13 +46,13 @@ Kind: TypeAlias = Callable[[Random], Iterator[Span]]
 
 
 def _uniform(_: Random) -> Iterator[Span]:
-    yield Span(YEAR.start, len(YEAR), 1.0)
+    yield Span(_START, _LENGTH, 1.0)
 
 
 def _growth(_: Random) -> Iterator[Span]:
     """Fifty times as dense at the end as at the beginning."""
-    for start in range(YEAR.start, YEAR.end, _HOUR):
-        yield Span(start, _HOUR, exp(log(50) * (start - YEAR.start) / len(YEAR)))
+    for start in range(_START, _END, _HOUR):
+        yield Span(start, _HOUR, exp(log(50) * (start - _START) / _LENGTH))
 
 
 # Calls by half hours of the local day, from 07:00 to 20:30, with lunch between 12:00 and 13:30.
@@ -61,14 +66,14 @@ _ZONES: Final = ((0, 0.5), (-5, 0.35), (8, 0.15))
 def _call_centre(chance: Random) -> Iterator[Span]:
     """People at work in three time zones: a lunch break, quiet weekends, good days and bad ones, and noise by the minute."""
     days = [[chance.lognormvariate(0, 0.15) for _ in range(_DAYS + 2)] for _ in _ZONES]
-    for start in range(YEAR.start, YEAR.end, _HOUR // 2):
+    for start in range(_START, _END, _HOUR // 2):
         load = sum(share * _at_work(start + hours * _HOUR, days[zone]) for zone, (hours, share) in enumerate(_ZONES))
         for minute in range(start, start + _HOUR // 2, _MINUTE):
             yield Span(minute, _MINUTE, load * chance.lognormvariate(0, 0.35))
 
 
 def _at_work(local: int, days: list[float]) -> float:
-    day, time = divmod(local - YEAR.start, _DAY)
+    day, time = divmod(local - _START, _DAY)
     place = time // (_HOUR // 2) - 14
     load = _LOAD[place] if 0 <= place < len(_LOAD) else _NIGHT
     return load * days[day] * (_WEEKEND if _is_weekend(day) else 1)
@@ -82,25 +87,25 @@ def _bursts(chance: Random) -> Iterator[Span]:
     """300 bursts of five minutes to six hours, a few of them far larger than the rest, that fade; nearly nothing between."""
     for _ in range(300):
         length = int(_MINUTE * exp(chance.uniform(log(5), log(360))))
-        start = chance.randrange(YEAR.start, YEAR.end - length)
+        start = chance.randrange(_START, _END - length)
         weight = chance.lognormvariate(0, 1.3)
         for step in range(10):
             # Full for the first half, then fading; each tenth with its own noise.
             fading = min(1.0, (10 - step) / 5)
             yield Span(start + length * step // 10, length // 10, weight / 7.5 * fading * chance.lognormvariate(0, 0.4))
-    yield Span(YEAR.start, len(YEAR), 3.0)
+    yield Span(_START, _LENGTH, 3.0)
 
 
 def _campaigns(chance: Random) -> Iterator[Span]:
     """A low, constant background, and in business hours of 40 campaigns of one to five days 10 to 30 times as much."""
-    density = [1.0] * (len(YEAR) // (10 * _MINUTE))
+    density = [1.0] * (_LENGTH // (10 * _MINUTE))
     for _ in range(40):
         first, more = chance.randrange(_DAYS - 5), chance.uniform(10, 30)
         for day in range(first, first + chance.randint(1, 5)):
             for step in range(day * 144 + 9 * 6, day * 144 + 18 * 6):
                 density[step] += more * chance.lognormvariate(0, 0.25)
     for step, weight in enumerate(density):
-        yield Span(YEAR.start + step * 10 * _MINUTE, 10 * _MINUTE, weight)
+        yield Span(_START + step * 10 * _MINUTE, 10 * _MINUTE, weight)
 
 
 def _sparse(chance: Random) -> Iterator[Span]:
@@ -109,7 +114,7 @@ def _sparse(chance: Random) -> Iterator[Span]:
     for day in sorted(chance.sample(range(first, first + 21), 6)):
         size = chance.lognormvariate(0, 1)
         for step in range(9 * 12, 17 * 12):
-            start = YEAR.start + day * _DAY + step * 5 * _MINUTE
+            start = _START + day * _DAY + step * 5 * _MINUTE
             yield Span(start, 5 * _MINUTE, size * chance.lognormvariate(0, 0.5))
 
 

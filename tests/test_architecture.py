@@ -16,16 +16,14 @@ LAYERS: list[set[str]] = [
     {"_vocabulary"},
     {"_rows"},
     {"_codec"},
-    {"http.endpoints", "http.messages", "http.bucket", "cdrs.instants", "cdrs.checkpoint", "cdrs.progress"},
-    {"cdrs.sortedness"},
-    {"cdrs.order"},
-    {"cdrs.answer", "cdrs.bounds", "cdrs.durations", "cdrs.estimates", "cdrs.iteration"},
-    {"cdrs.parts"},
-    {"cdrs.tail"},
-    {"cdrs.caps", "cdrs.narrow", "cdrs.ordering", "cdrs.seams"},
-    {"cdrs.cutting"},
-    {"cdrs.line"},
-    {"cdrs.planner"},
+    {"http.endpoints", "http.messages", "http.bucket", "cdrs.times", "cdrs.checkpoint", "cdrs.stats"},
+    {"cdrs.output_order", "cdrs.iteration"},
+    {"cdrs.position", "cdrs.tail", "cdrs.planner.page", "cdrs.planner.density"},
+    {"cdrs.planner.durations", "cdrs.planner.parts"},
+    {"cdrs.planner.windows", "cdrs.planner.page_cap", "cdrs.planner.seek", "cdrs.planner.bounds"},
+    {"cdrs.planner.divide"},
+    {"cdrs.planner.plan"},
+    {"cdrs.planner.planner"},
     {"http.answers", "http.retry"},
     {"http.limiter", "http.transport"},
     {"http.exchange"},
@@ -67,24 +65,23 @@ PURE = {
     "http.answers",
     "http.retry",
     "http.bucket",
-    "cdrs.answer",
-    "cdrs.bounds",
-    "cdrs.caps",
     "cdrs.checkpoint",
-    "cdrs.cutting",
-    "cdrs.durations",
-    "cdrs.estimates",
-    "cdrs.instants",
-    "cdrs.line",
-    "cdrs.narrow",
-    "cdrs.order",
-    "cdrs.ordering",
-    "cdrs.parts",
-    "cdrs.planner",
-    "cdrs.progress",
-    "cdrs.seams",
-    "cdrs.sortedness",
+    "cdrs.output_order",
+    "cdrs.planner.bounds",
+    "cdrs.planner.density",
+    "cdrs.planner.divide",
+    "cdrs.planner.durations",
+    "cdrs.planner.page",
+    "cdrs.planner.page_cap",
+    "cdrs.planner.parts",
+    "cdrs.planner.plan",
+    "cdrs.planner.planner",
+    "cdrs.planner.seek",
+    "cdrs.planner.windows",
+    "cdrs.position",
+    "cdrs.stats",
     "cdrs.tail",
+    "cdrs.times",
     "operations._arguments",
     "operations.caller_ids",
     "operations.carrier",
@@ -146,7 +143,7 @@ def own_imports(path: Path) -> set[str]:
     }
     known = {name for name, _ in modules()}
     # Its modules name their package to import from it what is named after a module.
-    packages = {"", "http", "cdrs"} | ({"operations"} if path.parent.name == "operations" else set())
+    packages = {"", "http", "cdrs", "cdrs.planner"} | ({"operations"} if path.parent.name == "operations" else set())
     return names & known - packages
 
 
@@ -161,7 +158,7 @@ def test_imports_point_down(name: str, path: Path) -> None:
         # Two of its fields hold what stands above it. That is for the type checkers only, which no program loads.
         assert own_imports(path) == {"cdrs.checkpoint", "models"}
         return
-    if name in {"http", "cdrs"}:
+    if name in {"http", "cdrs", "cdrs.planner"}:
         assert own_imports(path) == set()
         return
     (level,) = [index for index, layer in enumerate(LAYERS) if name in layer]

@@ -2,8 +2,8 @@
 
 from unlimcall_async._version import __version__
 from unlimcall_async.cdrs.checkpoint import Checkpoint
-from unlimcall_async.cdrs.follow import CdrFollow, FollowStats
-from unlimcall_async.cdrs.progress import Progress, StreamStats
+from unlimcall_async.cdrs.follow import CdrFollow
+from unlimcall_async.cdrs.stats import FollowStats, Progress, StreamStats
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.errors import (

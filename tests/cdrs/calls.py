@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tests.cdrs.matrix import END, START, as_record
 from unlimcall_async import AsyncClient, CallRecord, CdrStream
-from unlimcall_async.cdrs.order import in_order
+from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.sandbox import SandboxCall
 
 
@@ -21,7 +21,7 @@ def every_second(count: int, start: datetime = START) -> list[SandboxCall]:
 
 def expected(calls: Iterable[SandboxCall], *, newest_first: bool = False) -> list[CallRecord]:
     within = [as_record(call) for call in calls if START <= call.start_time < END]
-    return in_order(within, newest_first=newest_first)
+    return in_output_order(within, newest_first=newest_first)
 
 
 async def rest_of(stream: CdrStream) -> list[CallRecord]:

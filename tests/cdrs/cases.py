@@ -23,13 +23,9 @@ from attrs import define, evolve, field
 
 from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Manners, Order, Row, Run, Story
 from tests.cdrs.hostile_pull import run
-from unlimcall_async.cdrs.instants import WIDEST
-from unlimcall_async.cdrs.planner import Planner
+from unlimcall_async.cdrs.times import SECOND, WIDEST
 
-SECOND: Final = 1_000_000
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
-
-_COUNTERS: Final = hasattr(Planner, "tally")
 
 
 class Dice:
@@ -111,7 +107,7 @@ def _cap(dice: Dice, page: int, *, counts_matches: bool) -> int:
         return 1000
     if counts_matches:
         return dice.between(max(3, page // 3), page)
-    return 50 if _COUNTERS else 1000
+    return 50
 
 
 def _runs(dice: Dice, page: int, rows: list[Row]) -> Iterator[Run]:
@@ -164,7 +160,7 @@ def _clump(dice: Dice, size: int, start: int, end: int, slow: int, number: int, 
     beyond = (end - start) // 20
     base = dice.one_of((start, end, chance.randint(start - beyond, end + beyond)))
     every = dice.one_of((200_000, SECOND, 5 * SECOND, (end - start) // (size + 1)))
-    edges = [start, end, *range(start, end, WIDEST * 1000), *range(start, end, (WIDEST - 4000) * 1000)]
+    edges = [start, end, *range(start, end, WIDEST), *range(start, end, WIDEST - 4 * SECOND)]
     ats: dict[str, Callable[[int], int]] = {
         "any": lambda _: chance.randint(start - beyond, end + beyond),
         "steady": lambda index: base + index * every,
@@ -263,14 +259,14 @@ class Shares:
         }
         told = {
             "a proof": story.proofs,
-            "a withdrawn proof": story.withdrawn,
-            "a spoiled claim": story.spoiled,
+            "a withdrawn proof": story.withdrawals,
+            "a claim that disagreed": story.disagreements,
             "a cap found": story.caps,
         }
         self.cut_silently += bool(story.cut_silently)
         self.gave_up += bool(story.gave_up)
         self.excused += bool(story.excused)
-        for name, count in (counts | (told if _COUNTERS else {})).items():
+        for name, count in (counts | told).items():
             self.had[name] = self.had.get(name, 0) + bool(count)
 
     def add(self, other: Shares) -> None:

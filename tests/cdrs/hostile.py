@@ -17,7 +17,7 @@ from typing import Final, Literal
 from attrs import define, evolve, frozen
 
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.instants import moment_of_micros
+from unlimcall_async.cdrs.times import to_datetime
 
 Order = Literal[
     "newest_first",
@@ -60,7 +60,7 @@ class Row:
 
     def as_record(self) -> CallRecord:
         """Write the row as the client reads it."""
-        return CallRecord(str(self.number), moment_of_micros(self.at), self.lasts, 0, dst=str(self.leg))
+        return CallRecord(str(self.number), to_datetime(self.at), self.lasts, 0, dst=str(self.leg))
 
 
 @frozen
@@ -141,8 +141,8 @@ class Story:
     tie_resumes: int = 0
     late: int = 0
     proofs: int = 0
-    spoiled: int = 0
-    withdrawn: int = 0
+    disagreements: int = 0
+    withdrawals: int = 0
     caps: int = 0
     gave_up: int = 0
     void: int = 0

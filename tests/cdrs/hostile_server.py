@@ -1,7 +1,7 @@
 """A server for the planner alone that is as adversarial as the contract's assumptions allow.
 
 Doubt. An order that is proven may be relied on, says the contract, on later pages that arrive sorted. So from its first proof on
-a server that only seems to sort gives itself away: see `Page.as_proven`.
+a server that only seems to sort gives itself away: see `ServerPage.as_proven`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from attrs import define, evolve, frozen
 
 from tests.cdrs.hostile import HONEST, PATIENCE, Case, Manners, Order, Row, check
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.answer import Answer
-from unlimcall_async.cdrs.instants import WIDEST, Range, Window
-from unlimcall_async.cdrs.parts import Seam
+from unlimcall_async.cdrs.planner.page import Key, Page
+from unlimcall_async.cdrs.planner.parts import Seam
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, floor
 
 HOUR: Final = 3600 * 1_000_000
 
@@ -41,9 +41,9 @@ class Held:
         return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record())
 
     @property
-    def key(self) -> tuple[int, str]:
-        """What the planner tells it by."""
-        return self.written, self.record.id
+    def key(self) -> Key:
+        """What the planner knows it by."""
+        return self.record.start_time, self.record.id
 
     @property
     def second(self) -> int:
@@ -52,7 +52,7 @@ class Held:
 
 
 @frozen
-class Page:
+class ServerPage:
     """The rows of an answer, the other rows of its window, and the limit that it was asked with."""
 
     rows: list[Held]
@@ -60,12 +60,13 @@ class Page:
     limit: int
     counts_matches: bool
 
-    def as_answer(self) -> Answer:
-        """Write the page as the planner is told of it."""
+    def as_page(self) -> Page:
+        """Return the page as the planner receives it."""
         records = [held.record for held in self.rows]
         count = len(records) + (len(self.left) if self.counts_matches else 0)
         complete = len(records) < self.limit and count <= len(records)
-        return Answer(records, [held.written for held in self.rows], count, complete)
+        finer = any(held.written % MILLISECOND for held in self.rows)
+        return Page(records, [record.start_time for record in records], count, complete, finer)
 
     def _seems(self, *, newest_first: bool) -> bool:
         """Whether the page looks like the first of its window in that direction, but is not."""
@@ -77,11 +78,11 @@ class Page:
             and any(sign * held.second < seconds[-1] for held in self.left)
         )
 
-    def slipped(self, seam: Seam, chance: random.Random) -> Page:
+    def slipped(self, seam: Seam, chance: random.Random) -> ServerPage:
         """Skip rows, one of them surely where the page before it has it too: whoever compares the two sees it."""
-        sign = -1 if seam.newest_first else 1
+        sign = -1 if seam.descending else 1
         rows = sorted(self.rows + self.left, key=lambda held: sign * held.at)
-        first = seam.reach * 1000 + sign * 2_000_000
+        first = seam.reach + sign * 2 * SECOND
         times = Counter(held.key for held in rows)
         repeated = {key for key, count in Counter(seam.near).items() if count == times[key]}
         seen = [held for held in rows if held.key in repeated and sign * held.written > sign * first][:8]
@@ -94,7 +95,7 @@ class Page:
         left = [held for held in self.rows + self.left if id(held) not in shown]
         return evolve(self, rows=rows, left=left)
 
-    def skipping(self, chance: random.Random) -> Page:
+    def skipping(self, chance: random.Random) -> ServerPage:
         """Skip rows far from the ends of the page, where no other page shows it."""
         newest_first = self.rows[0].at > self.rows[-1].at
         rows = sorted(self.rows + self.left, key=lambda held: held.at, reverse=newest_first)
@@ -105,7 +106,7 @@ class Page:
         shown = {id(held) for held in rows}
         return evolve(self, rows=rows, left=[held for held in self.rows + self.left if id(held) not in shown])
 
-    def as_proven(self) -> Page:
+    def as_proven(self) -> ServerPage:
         """Turn the page so that it does not arrive sorted, if it is not what a sorted page would be.
 
         Rows of a single second cannot be turned: they show no order, and nothing may be concluded from them.
@@ -123,7 +124,7 @@ class Page:
         seconds = [held.second for held in self.rows]
         return sorted(seconds) != seconds != sorted(seconds, reverse=True)
 
-    def turned(self) -> Page:
+    def turned(self) -> ServerPage:
         """Have the rows go back and forth."""
         if len(self.rows) < 3:
             return self
@@ -147,11 +148,11 @@ class Server:
     def span(self, window: Window) -> tuple[int, int]:
         """Give the microseconds that the window holds: from the first up to, but not including, the second."""
         step = self.manners.step
-        low = window.start * 1000 // step + (not self.manners.from_included)
-        high = window.till * 1000 // step + self.manners.till_included
+        low = window.start // step + (not self.manners.from_included)
+        high = window.till // step + self.manners.till_included
         return low * step, high * step
 
-    def page(self, window: Window, limit: int) -> Page:
+    def page(self, window: Window, limit: int) -> ServerPage:
         """Answer a window."""
         check(0 < len(window) <= WIDEST, "the API would refuse the window")
         now, size = len(self.answered), min(limit, self.manners.cap)
@@ -167,7 +168,7 @@ class Server:
         if self.manners.tidy and not left and order in HONEST:
             rows.sort(key=lambda held: held.at, reverse=order == "newest_first")
         self.full_pages += bool(left) or len(rows) >= limit
-        return Page(rows, left, limit, self.manners.counts_matches)
+        return ServerPage(rows, left, limit, self.manners.counts_matches)
 
     def _key(self, order: Order) -> Callable[[Held], Any]:
         grain, chance = self.manners.grain, self._chance.random
@@ -198,7 +199,9 @@ class Server:
     def saturates(self, where: Range, limit: int) -> bool:
         """Whether around some instant in, or beside, a range every window holds as many rows as a page."""
         size = min(limit, self.manners.cap)
-        near = [held.at for held in self._all if where.start - 1000 <= held.at // 1000 <= where.end + 1000]
+        near = [
+            held.at for held in self._all if where.start - SECOND <= floor(held.at, MILLISECOND) <= where.end + SECOND
+        ]
         return any(self._fewest(at, near) >= size for at in set(near))
 
     def _fewest(self, at: int, near: Sequence[int]) -> int:
@@ -207,11 +210,13 @@ class Server:
         Where times are finer than milliseconds, of that around its second, because what is known may lie at whole seconds alone:
         then nothing tells how finely times are compared, and a window must hold a second's last microsecond too.
         """
-        millis, step = at // 1000, max(1, self.manners.step // 1000)
+        millis, step = floor(at, MILLISECOND), max(MILLISECOND, self.manners.step)
         if self._finer:
-            first = at // 1_000_000 * 1_000_000
-            return sum(first - 1000 <= each <= first + 1_001_000 for each in near)
-        cut = millis // step * step
-        edges = sorted({edge for base in (millis, cut, cut + step) for edge in (base - 1, base, base + 1)})
+            first = floor(at, SECOND)
+            return sum(first - MILLISECOND <= each <= first + SECOND + MILLISECOND for each in near)
+        cut = floor(millis, step)
+        edges = sorted(
+            {edge for base in (millis, cut, cut + step) for edge in (base - MILLISECOND, base, base + MILLISECOND)}
+        )
         spans = {self.span(Window(start, till)) for start in edges for till in edges if start < till}
         return min(sum(low <= each < high for each in near) for low, high in spans if low <= at < high)

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Final, get_args
 
-from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Saturated, Server, expected
+from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected
 from unlimcall_async import AsyncClient, CallRecord, RateLimits
-from unlimcall_async.cdrs.instants import Range, micros_of
+from unlimcall_async.cdrs.times import MILLISECOND, Range, to_micros
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 from unlimcall_async.sandbox.traffic import TrafficKind
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
-WANTED: Final = Range(micros_of(START) // 1000, micros_of(END) // 1000)
+WANTED: Final = Range(to_micros(START), to_micros(END))
 KINDS: Final[tuple[TrafficKind | None, ...]] = ("uniform", "call_centre", "bursts", "ties", "legs", "sparse", None)
 
 
@@ -43,7 +43,7 @@ def in_memory(records: list[CallRecord], habits: Habits, concurrency: int, *, ne
     """Pull from a simulated server, answers in any order."""
     pull = Pull(Server(records, habits), WANTED, limit, newest_first, concurrency, random.Random(concurrency))
     outcome = pull.run()
-    return not isinstance(outcome, Saturated) and outcome == expected(records, WANTED, newest_first=newest_first)
+    return not isinstance(outcome, Stopped) and outcome == expected(records, WANTED, newest_first=newest_first)
 
 
 async def over_http(calls: list[SandboxCall], habits: Habits, concurrency: int, *, newest_first: bool) -> bool:
@@ -53,7 +53,7 @@ async def over_http(calls: list[SandboxCall], habits: Habits, concurrency: int, 
             order=habits.order,
             from_inclusive=habits.from_included,
             till_inclusive=habits.till_included,
-            resolution="ms" if habits.step == 1 else "s",
+            resolution="ms" if habits.step == MILLISECOND else "s",
             count="matches" if habits.counts_matches else "rows",
         ) as sandbox,
         AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=RateLimits.unlimited()) as client,

@@ -18,23 +18,22 @@ from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tests.cdrs.cases import failure, make_case
 from tests.cdrs.hostile import BrokenError
-from unlimcall_async.cdrs import answer as answers
-from unlimcall_async.cdrs import caps, cutting, narrow, ordering, parts, planner, seams
-from unlimcall_async.cdrs.answer import Answer
-from unlimcall_async.cdrs.bounds import Knowledge
-from unlimcall_async.cdrs.caps import Caps
-from unlimcall_async.cdrs.instants import SECOND, WIDEST, Range, Window
-from unlimcall_async.cdrs.line import Line
-from unlimcall_async.cdrs.narrow import Narrow
-from unlimcall_async.cdrs.ordering import Ordering
-from unlimcall_async.cdrs.parts import Part, Question, Seam, State
-from unlimcall_async.cdrs.planner import Planner
+from unlimcall_async.cdrs.planner import bounds, divide, page_cap, parts, plan, planner, seek, windows
+from unlimcall_async.cdrs.planner import page as pages
+from unlimcall_async.cdrs.planner.bounds import KnownBounds
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.page_cap import PageCap
+from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Waiting
+from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.planner.seek import ServerOrder, Verdict
+from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
 
-MODULES: Final = (answers, caps, cutting, narrow, ordering, parts, planner, seams)
+MODULES: Final = (bounds, divide, page_cap, pages, parts, plan, planner, seek, windows)
 
 
 @frozen
@@ -76,29 +75,30 @@ def always(owner: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # --- windows and pages ----------------------------------------------------------------------------------------------------
 
 
-def no_margins(wanted: Range, seam: Seam | None = None) -> Window:
+def no_margins(wanted: Range, seam: parts.Seam | None = None) -> Window:
     """Ask for a range as it is."""
     start, till = wanted.start, wanted.end
     if seam is not None:
-        start, till = (start, max(till, seam.reach)) if seam.newest_first else (min(start, seam.reach), till)
+        start, till = (start, max(till, seam.reach)) if seam.descending else (min(start, seam.reach), till)
     return Window(start, till)
 
 
-def whole_by_size(original: Callable[..., bool], caps: Caps, answer: Answer) -> bool:
+def complete_by_size(original: Callable[..., bool], cap: PageCap, page: Page) -> bool:
     """Look at the size, and not at `count`."""
-    size = len(answer.rows)
-    return original(caps, Answer(answer.rows, answer.instants, size, complete=size < caps._page_size))
+    size = len(page.rows)
+    return original(cap, evolve(page, count=size, complete=size < cap._page_size))
 
 
-def in_one_order(_line: Line, pieces: list[Part]) -> list[Part]:
+def in_one_order(original: Callable[..., None], plan: Plan, part: Part, pieces: list[Part]) -> None:
     """Put the oldest first, whatever the output wants."""
-    return sorted(pieces, key=lambda part: part.range)
+    with patch.object(plan, "_newest_first", new=False):
+        original(plan, part, pieces)
 
 
 def fail_without_the_claim(_plan: Planner, question: Question, error: Exception) -> None:
     """Leave the claim of a window behind that has failed to wait for an answer that does not come."""
     if question.part.question is question:
-        question.part.state, question.part.error, question.part.question = State.FAILED, error, None
+        question.part.fail(error)
 
 
 # --- orders and claims ----------------------------------------------------------------------------------------------------
@@ -107,10 +107,10 @@ def fail_without_the_claim(_plan: Planner, question: Question, error: Exception)
 def sorted_at_its_ends(newest_first: bool) -> Any:  # it is the only thing to say
     """Look at the first and the last row alone."""
 
-    def look(answer: Answer) -> bool:
-        if not answer.instants:
+    def look(page: Page) -> bool:
+        if not page.starts:
             return True
-        first, last = answer.instants[0], answer.instants[-1]
+        first, last = page.starts[0], page.starts[-1]
         return first >= last if newest_first else first <= last
 
     return property(look)
@@ -120,74 +120,73 @@ def sorted_at_its_ends(newest_first: bool) -> Any:  # it is the only thing to sa
 def pages_sorted_at_their_ends() -> Iterator[None]:
     """Take a page for sorted by its ends."""
     with (
-        patch.object(Answer, "seconds_fall", sorted_at_its_ends(newest_first=True)),
-        patch.object(Answer, "seconds_rise", sorted_at_its_ends(newest_first=False)),
+        patch.object(Page, "seconds_fall", sorted_at_its_ends(newest_first=True)),
+        patch.object(Page, "seconds_rise", sorted_at_its_ends(newest_first=False)),
     ):
         yield
 
 
-def believe(original: Callable[..., bool], order: Ordering, answer: Answer) -> bool:
+def believe(original: Callable[..., bool], order: ServerOrder, page: Page) -> bool:
     """Take an order for proven as soon as it shows."""
-    withdrawn = original(order, answer)
-    if order.newest_first is None:
-        order.newest_first = order.direction
+    withdrawn = original(order, page)
+    if order.proven is None:
+        order.proven = order.candidate
     return withdrawn
 
 
 def prove_anything(
-    original: Callable[..., None], plan: Planner, part: Part, claim: Answer, answer: Answer, *, whole: bool
+    original: Callable[..., None], plan: Planner, part: Part, claim: Claim, page: Page, *, complete: bool
 ) -> None:
     """Take a claim for proven, whatever is there."""
-    original(plan, part, answer if whole else claim, answer, whole=whole)
+    original(plan, part, evolve(claim, page=page) if complete else claim, page, complete=complete)
 
 
-def claim_too_much(original: Callable[..., Any], question: Question, answer: Answer, **named: bool) -> Any:
+def claim_too_much(original: Callable[..., Any], question: Question, page: Page, number: int, **named: bool) -> Any:
     """Claim the page's last second too."""
-    found = original(question, answer, **named)
+    found = original(question, page, number, **named)
     if found is None:
         return None
-    rest, seam = found
-    claimed = seam.claim.range
-    if named["newest_first"]:
-        claimed, rest = Range(claimed.start - SECOND, claimed.end), Range(rest.start, rest.end - SECOND)
+    claimed, left, claim = found
+    more, rest = claimed.range, left.range
+    if named["descending"]:
+        more, rest = Range(more.start - SECOND, more.end), Range(rest.start, rest.end - SECOND)
     else:
-        claimed, rest = Range(claimed.start, claimed.end + SECOND), Range(rest.start + SECOND, rest.end)
-    seam.claim.range, seam.claim.records = claimed, answer.rows_of(claimed)
-    return (rest, seam) if rest.start < rest.end else None
+        more, rest = Range(more.start, more.end + SECOND), Range(rest.start + SECOND, rest.end)
+    if rest.start >= rest.end:
+        return None
+    claim = evolve(claim, records=page.rows_of(more))
+    claimed = Part(more, Claimed(claim))
+    return claimed, Part(rest, Waiting(Read(evolve(left.seam, claimed=claimed)))), claim
 
 
 # --- a second that is taken apart -----------------------------------------------------------------------------------------
 
 
-def first_hypothesis(knowledge: Knowledge, wanted: Range) -> Window:
+def first_hypothesis(known: KnownBounds, wanted: Range) -> Window:
     """Make the window by one hypothesis."""
-    return knowledge.left[0].narrowest(*knowledge._ends(wanted))
+    return known.left[0].narrowest(*known._ends_of(wanted))
 
 
 def learn_nothing(*_args: Any) -> None:
     """Leave all hypotheses."""
 
 
-def whole_without_the_known(original: Callable[..., bool], self: Narrow, part: Part, *args: Any, **named: Any) -> bool:
-    """Do not insist on rows that are known."""
-    with patch.object(part, "seen", frozenset()):
-        return original(self, part, *args, **named)
-
-
 RULES: Final[Sequence[Rule]] = (
     Rule("margins", "windows have margins of a second or more", lambda: everywhere("with_margins", no_margins)),
-    Rule("full page", "a full page is not its whole window", lambda: always(Caps, "whole", value=True)),
-    Rule("count", "nor is one whose `count` is above its rows", lambda: wrapped(Caps, "whole", whole_by_size)),
+    Rule("full page", "a full page is not its whole window", lambda: always(PageCap, "is_complete", value=True)),
+    Rule(
+        "count", "nor is one whose `count` is above its rows", lambda: wrapped(PageCap, "is_complete", complete_by_size)
+    ),
     Rule(
         "within",
         "a part takes the rows within it, and no others",
-        lambda: patch.object(Answer, "rows_of", lambda answer, _wanted: [*answer.rows]),
+        lambda: patch.object(Page, "rows_of", lambda page, _wanted: [*page.rows]),
     ),
     Rule("inside", "a row outside its window is an error", lambda: everywhere("check_inside", lambda *_: None)),
     Rule(
         "output order",
         "parts stand in the order of the output",
-        lambda: patch.object(Line, "_in_order", in_one_order),
+        lambda: wrapped(Plan, "replace", in_one_order),
     ),
     Rule("31 days", "no window is wider than the API answers", lambda: everywhere("WIDEST_PART", WIDEST)),
     Rule(
@@ -196,35 +195,35 @@ RULES: Final[Sequence[Rule]] = (
         lambda: patch.object(Planner, "fail", fail_without_the_claim),
     ),
     Rule("inversion", "a page that goes back and forth refutes the order", pages_sorted_at_their_ends),
-    Rule("proof", "an order that shows is not proven yet", lambda: wrapped(Ordering, "see", believe)),
+    Rule("proof", "an order that shows is not proven yet", lambda: wrapped(ServerOrder, "observe", believe)),
     Rule("exactly", "a proof holds exactly what was claimed", lambda: wrapped(Planner, "_prove", prove_anything)),
     Rule(
         "seam",
         "an answer must agree with the page before it",
-        lambda: everywhere("verdict", lambda *_, **__: seams.Verdict.AGREES),
+        lambda: everywhere("judge", lambda *_, **__: Verdict.AGREES),
     ),
     Rule(
         "last second",
         "a page does not claim its last second",
-        lambda: everywhere("claim_of", partial(claim_too_much, seams.claim_of)),
+        lambda: everywhere("claim_of", partial(claim_too_much, seek.claim_of)),
     ),
     Rule(
         "withdrawing",
         "without the order, all that rests on it is asked again",
-        lambda: always(Planner, "_ask_again", None),
+        lambda: always(Planner, "_withdraw_order", None),
     ),
     Rule(
         "every hypothesis",
         "a window without margins covers its range whatever the bounds are",
-        lambda: patch.object(Knowledge, "window_for", first_hypothesis),
+        lambda: patch.object(KnownBounds, "window_for", first_hypothesis),
     ),
     Rule(
         "surely",
         "an answer counts only if its window covers the part",
-        lambda: always(Knowledge, "surely_covers", value=True),
+        lambda: always(KnownBounds, "surely_covers", value=True),
     ),
-    Rule("learning", "answers refute hypotheses", lambda: patch.object(Knowledge, "learn", learn_nothing)),
-    Rule("telling", "windows are asked to tell hypotheses apart", lambda: always(Knowledge, "telling", [])),
+    Rule("learning", "answers refute hypotheses", lambda: patch.object(KnownBounds, "learn", learn_nothing)),
+    Rule("telling", "windows are asked to tell hypotheses apart", lambda: always(KnownBounds, "telling_windows", [])),
 )
 
 

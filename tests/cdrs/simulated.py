@@ -10,11 +10,11 @@ from typing import Final, Literal
 from attrs import define, field, frozen
 
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.answer import Answer
-from unlimcall_async.cdrs.instants import Range, Window, micros_of, moment_of
-from unlimcall_async.cdrs.order import in_order
-from unlimcall_async.cdrs.parts import Question, State
-from unlimcall_async.cdrs.planner import Planner
+from unlimcall_async.cdrs.output_order import in_output_order
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.parts import Question, Saturated
+from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.times import MILLISECOND, WIDEST, Range, Window, to_datetime, to_micros
 
 Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
 ORDERS: Final[tuple[Order, ...]] = ("newest_first", "oldest_first", "insertion", "arbitrary")
@@ -22,19 +22,21 @@ ORDERS: Final[tuple[Order, ...]] = ("newest_first", "oldest_first", "insertion",
 
 @frozen
 class Habits:
-    """What the reference leaves open. `step` is in milliseconds."""
+    """What the reference leaves open. `step` is in microseconds."""
 
     order: Order = "newest_first"
     from_included: bool = True
     till_included: bool = False
-    step: int = 1
+    step: int = MILLISECOND
     counts_matches: bool = False
     cap: int = 1000
 
 
 ALL_HABITS: Final = tuple(
     Habits(order, first, last, step, matches)
-    for order, first, last, step, matches in product(ORDERS, (True, False), (True, False), (1, 1000), (True, False))
+    for order, first, last, step, matches in product(
+        ORDERS, (True, False), (True, False), (MILLISECOND, 1000 * MILLISECOND), (True, False)
+    )
 )
 
 
@@ -47,7 +49,7 @@ class Server:
     asked: list[Window] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        rows = [(micros_of(record.start_time), index, record) for index, record in enumerate(self.records)]
+        rows = [(to_micros(record.start_time), index, record) for index, record in enumerate(self.records)]
         if self.habits.order == "arbitrary":
             random.Random(7).shuffle(rows)
         elif self.habits.order != "insertion":
@@ -58,10 +60,10 @@ class Server:
 
     def answer(self, window: Window, limit: int) -> tuple[list[CallRecord], bool]:
         """Give the rows of a window, and whether the answer says that it is complete."""
-        assert 0 < len(window) <= 31 * 24 * 3600 * 1000, "the API would refuse this window"
+        assert 0 < len(window) <= WIDEST, "the API would refuse this window"
         self.asked.append(window)
-        step = self.habits.step * 1000
-        first, last = window.start * 1000 // step, window.till * 1000 // step
+        step = self.habits.step
+        first, last = window.start // step, window.till // step
         low, high = first + (not self.habits.from_included), last - (not self.habits.till_included)
         matches = [record for at, _, record in self._rows if low <= at // step <= high]
         rows = matches[: min(limit, self.habits.cap)]
@@ -70,7 +72,7 @@ class Server:
 
 
 @frozen
-class Saturated:
+class Stopped:
     """An instant holds as many rows as a page can."""
 
     where: Range
@@ -91,7 +93,7 @@ class Pull:
     most_held: int = 0
     seek: bool = True
 
-    def run(self) -> list[CallRecord] | Saturated:
+    def run(self) -> list[CallRecord] | Stopped:
         """Pull everything, or up to where an instant is saturated."""
         planner = Planner(
             self.wanted,
@@ -108,27 +110,28 @@ class Pull:
             if under_way:
                 question = under_way.pop(self.chance.randrange(len(under_way)))
                 rows, complete = self.server.answer(question.window, self.limit)
-                planner.answer(question, answer_of(rows, complete=complete))
+                planner.receive(question, page_of(rows, complete=complete))
             self.most_held = max(self.most_held, planner.held)
             while part := planner.take_first():
-                if part.state is State.SATURATED:
-                    return Saturated(part.range, part.records, output)
-                output += in_order(part.records, newest_first=self.newest_first)
+                if isinstance(part.state, Saturated):
+                    return Stopped(part.range, part.records, output)
+                output += in_output_order(part.records, newest_first=self.newest_first)
         return output
 
 
-def answer_of(rows: list[CallRecord], *, complete: bool) -> Answer:
-    """What the planner is told of an answer that counts its rows."""
-    return Answer(rows, [micros_of(row.start_time) for row in rows], len(rows), complete)
+def page_of(rows: list[CallRecord], *, complete: bool) -> Page:
+    """Return the page that has these rows, and counts them."""
+    starts = [row.start_time for row in rows]
+    return Page(rows, starts, len(rows), complete, any(to_micros(start) % MILLISECOND for start in starts))
 
 
-def record(millis: int, number: int = 0, **changes: object) -> CallRecord:
-    """Make a record that starts so many milliseconds after 1970."""
+def record(micros: int, number: int = 0, **changes: object) -> CallRecord:
+    """Make a record that starts so many microseconds after 1970."""
     fields: dict[str, object] = {"id": f"{number}", "duration": 1, "billsec": 1} | changes
-    return CallRecord(start_time=moment_of(millis), **fields)  # type: ignore[arg-type] # a record is made of mixed types
+    return CallRecord(start_time=to_datetime(micros), **fields)  # type: ignore[arg-type] # a record is made of mixed types
 
 
 def expected(records: Iterable[CallRecord], wanted: Range, *, newest_first: bool) -> list[CallRecord]:
     """What a pull must give, from the plain list."""
-    within = [r for r in records if wanted.start * 1000 <= micros_of(r.start_time) < wanted.end * 1000]
-    return in_order(within, newest_first=newest_first)
+    within = [r for r in records if wanted.holds(to_micros(r.start_time))]
+    return in_output_order(within, newest_first=newest_first)

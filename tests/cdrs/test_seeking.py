@@ -11,7 +11,7 @@ import pytest
 
 from tests.cdrs.matrix import as_record
 from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits, ResponseError
-from unlimcall_async.cdrs.order import in_order
+from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 from unlimcall_async.sandbox.settings import Order
 
@@ -22,7 +22,7 @@ PAGE = 1000
 
 def expected(sandbox: Sandbox, *, newest_first: bool = False) -> list[CallRecord]:
     within = [as_record(call) for call in sandbox.calls if START <= call.start_time < END]
-    return in_order(within, newest_first=newest_first)
+    return in_output_order(within, newest_first=newest_first)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])

@@ -91,8 +91,8 @@ async def test_a_request_that_somebody_else_cancels_is_made_again(sandbox: Sandb
     reader = asyncio.create_task(rest_of(stream))
     while len(sandbox.requests) < 3:  # noqa: ASYNC110 # what is waited for sets no event
         await asyncio.sleep(0)
-    assert stream._turn is not None
-    for task in list(stream._turn.tasks):
+    assert stream._iteration is not None
+    for task in list(stream._iteration.tasks):
         task.cancel()
     assert await reader == expected(sandbox.calls)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.cdrs.calls import every_second, expected, requests_under_way, rest_of
 from tests.cdrs.matrix import END, START
 from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
-from unlimcall_async.cdrs.cutting import BUFFER
+from unlimcall_async.cdrs.planner.divide import BUFFER
 from unlimcall_async.sandbox import Sandbox, Status
 
 

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord, Checkpoint
 from unlimcall_async.cdrs.checkpoint import FollowCheckpoint, TailPlace
-from unlimcall_async.cdrs.instants import Range, micros_of
-from unlimcall_async.cdrs.order import in_order
+from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.tail import Tail
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_micros
 
-MINUTE = 60_000
+MINUTE = 60 * SECOND
 LOOKBACK = 24 * MINUTE
 START = 1_000 * MINUTE
 
 
-def millis(each: CallRecord) -> int:
-    return micros_of(each.start_time) // 1000
+def start_of(each: CallRecord) -> int:
+    return to_micros(each.start_time)
 
 
 def told_again(tail: Tail, lookback: int = LOOKBACK) -> Tail:
@@ -42,8 +42,8 @@ class Ground:
     got: list[CallRecord] = field(factory=list)
 
     def rows(self, wanted: Range, now: int) -> list[CallRecord]:
-        held = [each for at, each in self.written if at <= now and wanted.start <= millis(each) < wanted.end]
-        return in_order(held, newest_first=False)
+        held = [each for at, each in self.written if at <= now and wanted.start <= start_of(each) < wanted.end]
+        return in_output_order(held, newest_first=False)
 
     def poll(self, now: int, budget: int | None = None, *, most: int | None = None) -> list[CallRecord]:
         """Ask what is due, and hand out all that is new, or stop after so many records."""
@@ -53,7 +53,7 @@ class Ground:
                 for each in self.tail.fresh(self.rows(piece, now)):
                     if most is not None and len(came) >= most:
                         return came
-                    self.tail.take(each)
+                    self.tail.record(each)
                     self.got.append(each)
                     came.append(each)
                 self.tail.reached(piece.end)
@@ -65,16 +65,17 @@ def ground(*written: tuple[int, CallRecord]) -> Ground:
     return Ground(list(written), Tail.from_start(START, LOOKBACK))
 
 
+def moments(most: int, least: int = 0) -> st.SearchStrategy[int]:
+    """Whole milliseconds, as all times of a tail are."""
+    return st.integers(least, most // MILLISECOND).map(lambda millis: millis * MILLISECOND)
+
+
 late_records = st.lists(
-    st.tuples(
-        st.integers(0, 300 * MINUTE), st.integers(0, LOOKBACK) | st.sampled_from([0, LOOKBACK]), st.integers(1, 3)
-    ),
+    st.tuples(moments(300 * MINUTE), moments(LOOKBACK) | st.sampled_from([0, LOOKBACK]), st.integers(1, 3)),
     max_size=40,
 )
 polls = st.lists(
-    st.tuples(
-        st.integers(1, 20 * MINUTE) | st.integers(1, 200 * MINUTE), st.none() | st.integers(2, 5), st.integers(0, 6)
-    ),
+    st.tuples(moments(20 * MINUTE, 1) | moments(200 * MINUTE, 1), st.none() | st.integers(2, 5), st.integers(0, 6)),
     max_size=40,
 )
 
@@ -93,8 +94,8 @@ def test_every_record_comes_once_however_late_and_whenever_the_follower_dies(
         now += pause
         came = world.poll(now, budget, most=crash if crash < 6 else None)
         if budget is None:
-            assert came == in_order(came, newest_first=False)
-        open_records = sum(millis(each) >= world.tail.frontier - LOOKBACK / 24 for each in world.got)
+            assert came == in_output_order(came, newest_first=False)
+        open_records = sum(start_of(each) >= world.tail.frontier - LOOKBACK / 24 for each in world.got)
         assert world.tail.held <= open_records
         if crash < 6:
             world.tail = told_again(world.tail)
@@ -104,24 +105,24 @@ def test_every_record_comes_once_however_late_and_whenever_the_follower_dies(
 
 
 def test_every_cell_has_its_turn_in_a_crowd() -> None:
-    crowd = [(START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100)]
+    crowd = [(START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100 * MILLISECOND)]
     world = ground(*crowd)
     now = START + 20 * MINUTE
     world.poll(now)
     late = record(START + 5 * MINUTE, number=-1)
     world.written.append((now, late))
     for number in range(1, 12):
-        came = world.poll(now + number, 6)
+        came = world.poll(now + number * MILLISECOND, 6)
         if late in came:
             break
-        assert 1 <= len(world.tail.plan(now + number, 6)) <= 2
+        assert 1 <= len(world.tail.plan(now + number * MILLISECOND, 6)) <= 2
     assert late in world.got
     assert number > 1  # else nothing had to wait, and this test shows nothing
     assert world.tail.known_until >= now
 
 
 def test_a_poll_in_a_crowd_keeps_to_its_budget_and_half_of_it_for_the_newest() -> None:
-    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100)))
+    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100 * MILLISECOND)))
     now, budget = START + 20 * MINUTE, 12
     world.poll(now)
     older, newest = world.tail.plan(now + 1, budget)
@@ -144,7 +145,7 @@ def test_a_poll_takes_all_that_is_open_where_that_is_little() -> None:
 
 
 def test_what_can_get_no_more_is_not_kept() -> None:
-    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 900 * MINUTE, 1000)))
+    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 900 * MINUTE, SECOND)))
     world.poll(START + 1000 * MINUTE, most=30_000)
     assert world.tail.held <= 60 + 1  # a cell
     assert world.tail.frontier == START + 30_000 // 60 * MINUTE - MINUTE
@@ -154,30 +155,34 @@ def test_what_can_get_no_more_is_not_kept() -> None:
 def test_a_leg_that_comes_later_is_told_from_the_one_that_came() -> None:
     first, second = record(START, 7, src="first"), record(START, 7, src="second")
     for legs in ([first, second], [second, first]):
-        world = ground((START, legs[0]), (START + 2, legs[1]))
-        assert world.poll(START + 1) == legs[:1]
-        assert world.poll(START + 3) == legs[1:]
-        assert world.poll(START + 4) == []
+        world = ground((START, legs[0]), (START + 2 * MILLISECOND, legs[1]))
+        assert world.poll(START + MILLISECOND) == legs[:1]
+        assert world.poll(START + 3 * MILLISECOND) == legs[1:]
+        assert world.poll(START + 4 * MILLISECOND) == []
 
 
 def test_legs_that_are_alike_are_counted() -> None:
-    world = ground((START, record(START, 7)), (START + 2, record(START, 7)), (START + 2, record(START, 7)))
-    assert [len(world.poll(START + after)) for after in (1, 3, 5)] == [1, 2, 0]
+    world = ground(
+        (START, record(START, 7)),
+        (START + 2 * MILLISECOND, record(START, 7)),
+        (START + 2 * MILLISECOND, record(START, 7)),
+    )
+    assert [len(world.poll(START + after * MILLISECOND)) for after in (1, 3, 5)] == [1, 2, 0]
 
 
 def test_a_record_that_is_changed_later_does_not_come_again() -> None:
     world = ground((START, record(START, 7)))
-    world.poll(START + 1)
+    world.poll(START + MILLISECOND)
     world.written = [(at, evolve(each, sell_price_cents=34)) for at, each in world.written]
-    assert world.poll(START + 2) == []
-    world.written.append((START + 3, record(START, 7, src="a second leg")))
-    assert len(world.poll(START + 4)) == 1
+    assert world.poll(START + 2 * MILLISECOND) == []
+    world.written.append((START + 3 * MILLISECOND, record(START, 7, src="a second leg")))
+    assert len(world.poll(START + 4 * MILLISECOND)) == 1
 
 
 def test_a_hole_is_not_asked_and_holds_nothing_up() -> None:
     records = [(START + at, record(START + at, number=at)) for at in range(0, 60 * MINUTE, MINUTE)]
     world = ground(*records)
-    world.poll(START + 5 * MINUTE + 1)
+    world.poll(START + 5 * MINUTE + MILLISECOND)
     hole = Range(START + 2 * MINUTE, START + 10 * MINUTE)
     world.tail = told_again(Tail(world.tail.without(hole), LOOKBACK))
     now = START + 60 * MINUTE
@@ -218,7 +223,7 @@ def test_a_clock_that_is_set_back_loses_nothing() -> None:
 @given(st.integers(0, 10**6), st.integers(0, 40))
 def test_another_lookback_goes_on_from_a_stored_place(seed: int, minutes: int) -> None:
     chance = random.Random(seed)
-    starts = sorted(chance.randrange(START, START + 100 * MINUTE) for _ in range(50))
+    starts = sorted(START + chance.randrange(100 * 60_000) * MILLISECOND for _ in range(50))
     world = ground(*((at, record(at, number=number)) for number, at in enumerate(starts)))
     for now in range(START, START + 100 * MINUTE, 9 * MINUTE):
         world.poll(now)

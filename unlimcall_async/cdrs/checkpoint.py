@@ -1,7 +1,7 @@
-"""Where a stream or a follow stands, in a form that another process can go on from.
+"""Checkpoints: how far a stream or a follow is, in a form that another process can go on from.
 
-Pure: no I/O. A stream's output is ordered, so a place in that order is all that has to be kept. A follow goes over the same ground
-again and again, so it keeps what it has handed out of the ground that is still open.
+Pure: no I/O. A stream's output is ordered, so a place in that order is all that has to be kept. A follow asks for the same time
+again and again, so it keeps digests of what it has handed out of the time that is still asked.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Final, Self
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, instance_of, optional
 
-from unlimcall_async.cdrs.instants import Range
+from unlimcall_async.cdrs.times import MILLISECOND, Range
 from unlimcall_async.errors import CheckpointError
 
 VERSION: Final = 1
-# What a follow keeps of a record: a digest of its start and id, and one of the rest.
+# The bytes that a follow keeps of a record: a digest of its start and id, and one of all fields.
 KEY_BYTES: Final = 8
 MARK_BYTES: Final = 4
 
@@ -35,35 +35,37 @@ def _check_aware(_instance: object, attribute: Any, value: Any) -> None:
 
 
 class Checkpoint(ABC):
-    """Everything handed out so far. Store `to_json()`, and pass what `from_json` makes of it as `resume`."""
+    """All that was handed out so far. Store `to_json()`, and pass the checkpoint that `from_json` returns as `resume`."""
 
     kind: ClassVar[str]
 
     def to_json(self) -> str:
-        """Write the checkpoint. It holds no secret and no phone number."""
+        """Return the checkpoint as JSON, without a secret or a phone number."""
         return json.dumps({"version": VERSION, "kind": self.kind, **self._content()})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read what `to_json` wrote.
+        """Return the checkpoint that `to_json` wrote.
 
         Raises:
-            CheckpointError: It is no checkpoint, or of a version that this release does not know.
+            CheckpointError: `text` is not a checkpoint, is damaged, or has a version or a kind that this release does not know.
         """
         try:
             content: Any = json.loads(text)
             version, kind = content["version"], content["kind"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise CheckpointError("this is no checkpoint") from None
+            raise CheckpointError("the text is not a checkpoint: a JSON object with version and kind") from None
         found = next((known for known in (StreamCheckpoint, FollowCheckpoint) if known.kind == kind), None)
         if version != VERSION or found is None:
-            raise CheckpointError(f"this release does not know a checkpoint of {kind!r}, version {version!r}")
+            raise CheckpointError(f"this release does not know checkpoints of {kind!r}, version {version!r}")
         try:
             checkpoint = found._of(content)  # noqa: SLF001 # its own kin
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            raise CheckpointError("this checkpoint is damaged") from None
+            raise CheckpointError(
+                "the checkpoint is damaged: a field is missing, or has a value that no checkpoint has"
+            ) from None
         if not isinstance(checkpoint, cls):
-            raise CheckpointError(f"this is a checkpoint of {kind!r}")
+            raise CheckpointError(f"the text is a checkpoint of {kind!r}, not of {cls.kind!r}")
         return checkpoint
 
     @abstractmethod
@@ -82,14 +84,13 @@ def _check_count(_instance: object, attribute: Any, value: int) -> None:
 
 @frozen
 class Place:
-    """A place in the order of the records: behind the record that these say, or, without an `id`, at the edge of an instant.
+    """A place in the output's order: behind a record, or, without an `id`, at the edge of an instant.
 
     Attributes:
-        at: Microseconds since 1970.
-        id: The id of the last record that was handed out; `None` for the edge: everything before `at` (after it, where the
-            newest come first) is done.
-        digest: Of that record, to tell it from others with its id and start.
-        repeats: How many records with all of these were handed out.
+        at: The start of the last record that was handed out, in microseconds since 1970.
+        id: The id of that record, or `None` for an edge: everything before `at` (after it, with the newest first) is done.
+        digest: The digest of that record, to distinguish records that share start and id.
+        repeats: How many records with this start, id and digest were handed out.
     """
 
     at: int = field(validator=_check_whole)
@@ -100,7 +101,7 @@ class Place:
 
 @frozen
 class StreamCheckpoint(Checkpoint):
-    """Everything handed out so far, of a stream over `[start, end)`, in some 200 characters of JSON."""
+    """All that a stream over `[start, end)` has handed out so far, in some 200 characters of JSON."""
 
     kind: ClassVar[str] = "cdrs.stream"
 
@@ -134,8 +135,8 @@ class Cell:
     """A stretch of time that may still get records.
 
     Attributes:
-        index: Its place in a grid of equal cells that begins in 1970.
-        asked_at: Since when it has not been asked, in milliseconds since 1970; `None` if it never was asked whole.
+        index: The number of the cell in a grid of equal cells that begins in 1970.
+        asked_at: When the cell was asked last, in microseconds since 1970; `None` if it never was asked whole.
         seen: The digests of its records that were handed out.
     """
 
@@ -146,14 +147,14 @@ class Cell:
 
 @frozen
 class TailPlace:
-    """How far a follow is. All times are milliseconds since 1970.
+    """How far a follow is. All times are microseconds since 1970, and whole milliseconds.
 
     Attributes:
-        width: Of a cell.
+        width: The length of a cell.
         frontier: Everything before it has been handed out, and nothing more is expected there.
         edge: Everything before it has been asked at least once.
-        cells: What is open between the two.
-        holes: What its user has given up.
+        cells: The cells between frontier and edge.
+        holes: The ranges that the user has given up.
     """
 
     width: int = field(validator=[_check_whole, ge(1)])
@@ -167,7 +168,7 @@ class TailPlace:
 
 @frozen
 class FollowCheckpoint(Checkpoint):
-    """Everything that a follow from `start` has handed out, with 16 characters for each record that may still come again."""
+    """All that a follow from `start` has handed out so far, with 16 characters for each record that may come again."""
 
     kind: ClassVar[str] = "cdrs.follow"
 
@@ -175,25 +176,40 @@ class FollowCheckpoint(Checkpoint):
     place: TailPlace = field(repr=False)
 
     def _content(self) -> dict[str, Any]:
+        # In JSON all times of a follow are whole milliseconds.
         place = self.place
         return {
             "start": self.start.isoformat(),
-            "width": place.width,
-            "frontier": place.frontier,
-            "edge": place.edge,
-            "cells": [[cell.index, cell.asked_at, b64encode(cell.seen).decode()] for cell in place.cells],
-            "holes": [[hole.start, hole.end] for hole in place.holes],
+            "width": place.width // MILLISECOND,
+            "frontier": place.frontier // MILLISECOND,
+            "edge": place.edge // MILLISECOND,
+            "cells": [
+                [
+                    cell.index,
+                    None if cell.asked_at is None else cell.asked_at // MILLISECOND,
+                    b64encode(cell.seen).decode(),
+                ]
+                for cell in place.cells
+            ],
+            "holes": [[hole.start // MILLISECOND, hole.end // MILLISECOND] for hole in place.holes],
         }
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
-        cells = [Cell(index, asked_at, b64decode(seen, validate=True)) for index, asked_at, seen in content["cells"]]
-        holes = [_range(*hole) for hole in content["holes"]]
-        place = TailPlace(content["width"], content["frontier"], content["edge"], tuple(cells), tuple(holes))
+        cells = [
+            Cell(index, None if asked_at is None else _micros(asked_at), b64decode(seen, validate=True))
+            for index, asked_at, seen in content["cells"]
+        ]
+        holes = [Range(_micros(start), _micros(end)) for start, end in content["holes"]]
+        if any(hole.start > hole.end for hole in holes):
+            raise ValueError("a hole must end after its start")
+        width, frontier, edge = (_micros(content[name]) for name in ("width", "frontier", "edge"))
+        place = TailPlace(width, frontier, edge, tuple(cells), tuple(holes))
         return cls(datetime.fromisoformat(content["start"]), place)
 
 
-def _range(start: object, end: object) -> Range:
-    if type(start) is not int or type(end) is not int or start > end:
-        raise ValueError("a hole must be two whole numbers, in order")
-    return Range(start, end)
+def _micros(millis: object) -> int:
+    # Not isinstance: a bool is an int.
+    if type(millis) is not int:
+        raise ValueError("a time must be a whole number of milliseconds")
+    return millis * MILLISECOND

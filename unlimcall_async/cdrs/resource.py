@@ -1,4 +1,4 @@
-"""`client.cdrs`."""
+"""`client.cdrs`: single pages, streams and follows, and the checks of their arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unlimcall_async._codec import decode_page
 from unlimcall_async._rows import Reader
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow import CdrFollow
-from unlimcall_async.cdrs.stream import CdrStream, Order
+from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
 from unlimcall_async.errors import CheckpointError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
@@ -29,9 +29,9 @@ class Cdrs:
         self._reader = reader
 
     async def list(self, start: datetime | None = None, end: datetime | None = None, limit: int = 100) -> CdrPage:
-        """Ask for one window, in one request.
+        """Return the page of one window, by one request.
 
-        The answer holds at most `limit` rows, and nothing tells how to get the others: see `CdrPage.complete`.
+        The page holds at most `limit` rows, and the API has no way to get the others: see `CdrPage.complete`.
 
         Args:
             start: The window's start, timezone-aware; `None` for 24 hours ago.
@@ -39,7 +39,7 @@ class Cdrs:
             limit: Rows, 1 to 1000.
 
         Raises:
-            ValueError, TypeError: An argument is wrong; nothing was sent.
+            ValueError, TypeError: An argument is not valid; nothing was sent.
             WindowOrderError: `start` and `end` are the same.
             WindowTooWideError: The window exceeds 31 days.
             AccountNotProvisionedError: The account has no trunk yet.
@@ -65,28 +65,28 @@ class Cdrs:
         strategy: Strategy = "auto",
         resume: Checkpoint | None = None,
     ) -> CdrStream:
-        """Get all records of `[start, end)`, each once and in order, however many there are.
+        """Return a stream of all records of `[start, end)`, each once and in order, however many there are.
 
-        Nothing is asked before the stream is iterated.
+        The stream sends nothing before it is iterated.
 
         Args:
             start: The start, timezone-aware.
-            end: The end, timezone-aware, which is not part of the range. `None` for now less `settle`, read once, here; with
-                `resume`, for the checkpoint's end.
+            end: The end, timezone-aware, which is not part of the range. `None` stands for now less `settle`, read once, by this
+                method; with `resume`, for the checkpoint's end.
             newest_first: Hand out the newest first.
             concurrency: How many requests may be under way at once.
             page_size: Rows to ask for at once, 1 to 1000. It must exceed the number of rows on any one instant.
-            settle: How far to stay behind now, where `end` is `None`. A record is written when its call ends but dated by its
-                start: a job that goes on where the last one ended needs a `settle` no shorter than its longest call.
+            settle: How far to stay behind now, if `end` is `None`. A record is written when its call ends but dated by its start.
+                So a job that goes on where the last one ended needs a `settle` no shorter than its longest call.
             strategy: `"divide"` cuts a window that holds more than a page, and assumes nothing about the server's order. `"auto"`
-                does so too until the server is found to sort by time; then it continues from the edge of a full page, checks
-                that each page agrees with the one before, and goes back to dividing where one does not. It needs a third of the
-                requests.
-            resume: A checkpoint of a stream over the same range in the same direction: go on with exactly the rest. A record that
-                has appeared since then before the place that was reached is not part of the rest.
+                does the same until the server is found to sort by time. Then it goes on from the edge of a full page, which
+                takes a third of the requests. It checks that each page agrees with the one before, and divides again if a
+                page does not.
+            resume: A checkpoint of a stream over the same range in the same direction: the stream goes on with exactly the rest.
+                A record that has appeared since then before the checkpoint's place is not part of the rest.
 
         Raises:
-            ValueError, TypeError: An argument is wrong.
+            ValueError, TypeError: An argument is not valid.
             CheckpointError: The checkpoint is of another range or direction.
         """
         _check_options(newest_first, settle, strategy, resume)
@@ -98,10 +98,10 @@ class Cdrs:
         _arguments.window(first, last)
         concurrency = _arguments.whole("concurrency", concurrency)
         page_size = _arguments.limit(page_size, "page_size")
-        order = Order(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
+        options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
             raise CheckpointError("resume is a checkpoint of another range or direction")
-        return CdrStream(self._caller, self._reader, order, None if resume is None else resume.place)
+        return CdrStream(self._caller, self._reader, options, None if resume is None else resume.place)
 
     def follow(
         self,
@@ -111,29 +111,29 @@ class Cdrs:
         lookback: timedelta = timedelta(hours=2),
         resume: Checkpoint | None = None,
     ) -> CdrFollow:
-        """Get all records from `start` on, each once, and wait for more: a stream that does not end.
+        """Return a stream that does not end: all records from `start` on, each once, and then new ones as they appear.
 
         First comes the history, in order. Then, at each `interval`, a poll asks for what has come since, and again for the
-        `lookback` before the last poll that succeeded, because a record is written when its call ends but dated by its start; so
-        an outage loses nothing, however long it lasts. Within a poll records are in order.
+        `lookback` before the last poll that succeeded. The reason is that a record is written when its call ends but dated by its
+        start. An outage loses nothing, however long it lasts. Within a poll records are in order.
 
-        The polls of a client take at most half of its rate limit of `/cdrs`, and one request a minute at least; the history, and
-        what an outage longer than `lookback` has left, take all of it. Where `lookback` holds more records than half of the limit
-        allows to ask for at each interval, each poll asks for the newest, and for a part of the others in turn: `stats.lag_s`
-        tells what that comes to.
+        The polls of a client take at most half of its rate limit of `/cdrs`, and one request a minute at least. The history, and
+        what an outage longer than `lookback` has left, take all of the limit. If `lookback` holds more records than half of the
+        limit allows to ask for at each interval, each poll asks for the newest, and for some of the others in turn. Then
+        `stats.lag_s` shows how far the follow is behind.
 
-        Nothing is asked before it is iterated.
+        The follow sends nothing before it is iterated.
 
         Args:
             start: The start, timezone-aware.
-            interval: From the start of a poll to that of the next.
-            lookback: How long after its start a record may appear: no shorter than the longest call and the time by which this
+            interval: The time from the start of a poll to the start of the next one.
+            lookback: How long after its start a record may appear. It must cover the longest call and the time by which this
                 machine's clock is ahead of the API's, together.
-            resume: A checkpoint of a follow from the same start: go on with exactly the rest.
+            resume: A checkpoint of a follow from the same start: the follow goes on with exactly the rest.
 
         Raises:
-            ValueError, TypeError: An argument is wrong.
-            CheckpointError: The checkpoint is of another start, or of no follow.
+            ValueError, TypeError: An argument is not valid.
+            CheckpointError: The checkpoint is one of another start, or of a stream.
         """
         first = _arguments.utc("start", start)
         _check_span("interval", interval)

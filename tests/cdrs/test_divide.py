@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import pairwise
 from math import ceil
 
 import attrs
@@ -14,15 +13,13 @@ import pytest
 from benchmarks.planner_pulls import pull as pull_a_year
 from benchmarks.planner_server import Bounds, Calls, Order
 from benchmarks.planner_server import Server as YearServer
-from tests.cdrs.simulated import Habits, Pull, Server, answer_of, expected, record
+from tests.cdrs.simulated import Habits, Pull, Server, expected, record
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.cutting import BUFFER
-from unlimcall_async.cdrs.durations import Durations
-from unlimcall_async.cdrs.estimates import Guesses, Sample
-from unlimcall_async.cdrs.instants import Range, Window, micros_of
+from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_micros
 
 PAGE = 200
-MINUTE, DAY = 60_000, 86_400_000
+MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 MONTHS = Range(0, 120 * DAY)
 
 
@@ -34,16 +31,17 @@ def lasting(chance: random.Random) -> int:
 def bursts(calls: int) -> list[CallRecord]:
     """Calls in a dozen bursts, in most of which a page is full before a call has ended that is no longer than others."""
     chance = random.Random(5)
-    begins = [chance.randrange(MONTHS.end - DAY) for _ in range(12)]
+    begins = [chance.randrange((MONTHS.end - DAY) // MILLISECOND) * MILLISECOND for _ in range(12)]
     lengths = [chance.choice((20, 60, 240)) * MINUTE for _ in begins]
     starts = sorted(
-        begins[burst] + chance.randrange(lengths[burst]) for burst in (chance.randrange(12) for _ in range(calls))
+        begins[burst] + chance.randrange(lengths[burst] // MILLISECOND) * MILLISECOND
+        for burst in (chance.randrange(12) for _ in range(calls))
     )
     return [record(at, number, duration=lasting(chance)) for number, at in enumerate(starts)]
 
 
 def ended(call: CallRecord) -> float:
-    return micros_of(call.start_time) / 1e6 + call.duration
+    return to_micros(call.start_time) / 1e6 + call.duration
 
 
 def written_late(calls: Sequence[CallRecord]) -> list[CallRecord]:
@@ -105,38 +103,6 @@ def test_rows_that_are_sorted_but_not_chosen_by_time_are_found_to_be_a_sample(se
     assert len(server.asked) <= 4 * len(CALLS) / PAGE
 
 
-@pytest.mark.parametrize("oldest", [True, False])
-def test_rows_stand_for_the_calls_that_a_page_hides(oldest: bool) -> None:
-    """A page that is full after five minutes, of calls that mostly last as long."""
-    chance, every = random.Random(9), 300
-    calls = [record(number * every, number, duration=lasting(chance)) for number in range(20_000)]
-    durations, whole = Durations(), Range(0, 20_000 * every)
-    durations.learn(calls)
-    page = sorted(calls, key=ended, reverse=not oldest)[:1000]
-    shown = durations.shown(answer_of(page, complete=False), whole)
-    assert shown is not None
-    assert shown.oldest is oldest
-    assert sum(shown.weights) == pytest.approx(len(shown.range) / every, rel=0.1)
-    cuts = [0 if oldest else whole.end, *(at for at, _ in shown.pages(1000))]
-    for (one, other), (_, records) in zip(pairwise(cuts), shown.pages(1000), strict=True):
-        assert 500 < abs(other - one) / every <= 1000
-        assert 500 < records < 1000
-
-
-def test_a_page_in_no_order_shows_no_end() -> None:
-    page = shuffled(CALLS)[:1000]
-    assert Durations().shown(answer_of(page, complete=False), MONTHS) is None
-
-
-def test_guesses_that_are_right_ask_for_little_less_than_a_page_and_wild_ones_for_more() -> None:
-    right, wild = Guesses(), Guesses()
-    for number in range(100):
-        right.learn(1000, 1000)
-        wild.learn(1000, (10, 100, 800, 9000)[number % 4])
-    assert 0.85 < right.best <= 1
-    assert wild.best > 1
-
-
 @cache
 def calls_of_a_year(traffic: str) -> Calls:
     """A hundred pages: in 300 bursts, or on six days."""
@@ -158,15 +124,3 @@ def test_a_year_takes_few_requests(
     server = YearServer(calls_of_a_year(traffic), order, Bounds(from_included=True, till_included=False, step=1))
     pull_a_year(server, newest_first=newest_first, concurrency=concurrency, seek=True, buffer=BUFFER, enough=1000)
     assert server.requests <= most * 100
-
-
-def test_what_comes_of_a_part_tells_the_sample_that_its_window_was_cut_by() -> None:
-    outer = Sample(list(range(0, 1000, 10)), 2.0, 0.0)
-    inner = Sample(list(range(0, 100, 2)), 1.5, 0.0, outer)
-    assert not outer.learned
-    inner.learn(Range(0, 50), 500)
-    assert inner.learned
-    assert outer.learned
-    assert outer.tells(inner)
-    assert not inner.tells(outer)
-    assert outer.expect(Range(100, 200)) > 20

@@ -6,31 +6,32 @@ from collections.abc import Sequence
 
 import pytest
 
-from unlimcall_async.cdrs.answer import Answer
-from unlimcall_async.cdrs.instants import SECOND, Range, moment_of
-from unlimcall_async.cdrs.parts import Part, Question, with_margins
-from unlimcall_async.cdrs.seams import Verdict, claim_of, verdict
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.parts import Part, Question
+from unlimcall_async.cdrs.planner.seek import Verdict, claim_of, judge
+from unlimcall_async.cdrs.planner.windows import with_margins
+from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
 from unlimcall_async.models import CallRecord
 
 PAGE = 40
 WANTED = Range(0, 1000 * SECOND)
 
 
-def answer(seconds: Sequence[int], count: int = 0) -> Answer:
-    rows = [CallRecord(f"{each}", moment_of(each * SECOND), 1, 1) for each in seconds]
-    instants = [each * SECOND * 1000 for each in seconds]
-    return Answer(rows, instants, count or len(rows), complete=len(rows) < PAGE)
+def page_at(seconds: Sequence[int], count: int = 0) -> Page:
+    rows = [CallRecord(f"{each}", to_datetime(each * SECOND), 1, 1) for each in seconds]
+    return Page(rows, [row.start_time for row in rows], count or len(rows), complete=len(rows) < PAGE)
 
 
 def judged(
-    page: Sequence[int], behind: Sequence[int], *, newest_first: bool, whole: bool = True, count: int = 0
+    page: Sequence[int], behind: Sequence[int], *, newest_first: bool, complete: bool = True, count: int = 0
 ) -> Verdict:
-    """Give the verdict of the answer `behind` on a page; both have a row at each of these seconds. The page may count more."""
+    """Return the verdict of the page `behind` on a page; both have a row at each of these seconds. The first may count more."""
     question = Question(Part(WANTED), WANTED, with_margins(WANTED))
-    found = claim_of(question, answer(page, count), newest_first=newest_first, proving=False)
+    found = claim_of(question, page_at(page, count), 1, descending=newest_first, to_prove=False)
     assert found is not None
-    rest, seam = found
-    return verdict(seam, with_margins(rest, seam), answer(behind), whole=whole)
+    _, left, _ = found
+    assert left.seam is not None
+    return judge(left.seam, with_margins(left.range, left.seam), page_at(behind), complete=complete)
 
 
 def mirrored(seconds: Sequence[int], *, newest_first: bool) -> list[int]:
@@ -47,9 +48,9 @@ FIRST, BEHIND = [*range(990, 590, -10)], [*range(680, 500, -10)]
     ("page", "behind", "says"),
     [
         (FIRST, BEHIND, Verdict.AGREES),
-        (FIRST, [each for each in BEHIND if each != 650], Verdict.REFUTED),
+        (FIRST, [each for each in BEHIND if each != 650], Verdict.REFUTES),
         ([each for each in FIRST if each != 650] + [590], BEHIND, Verdict.UNSURE),
-        (FIRST, [640, *BEHIND[5:]], Verdict.REFUTED),
+        (FIRST, [640, *BEHIND[5:]], Verdict.REFUTES),
     ],
     ids=["repeats it", "lacks a row", "has one more", "lacks most"],
 )
@@ -63,7 +64,7 @@ def test_an_answer_agrees_if_it_repeats_the_page_and_no_more(
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_a_few_rows_are_no_overlap(newest_first: bool) -> None:
     page, behind = mirrored(FIRST, newest_first=newest_first), mirrored(BEHIND[:5], newest_first=newest_first)
-    assert judged(page, behind, newest_first=newest_first, whole=False) is Verdict.UNSURE
+    assert judged(page, behind, newest_first=newest_first, complete=False) is Verdict.UNSURE
 
 
 # Of 50 rows the page has 40, and the ninth from its end lies on the bound of the next window, which leaves it out.
@@ -71,7 +72,7 @@ ALL = sorted([*range(990, 500, -10), 682], reverse=True)
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-@pytest.mark.parametrize(("count", "says"), [(50, Verdict.AGREES), (51, Verdict.REFUTED)], ids=["none", "one"])
+@pytest.mark.parametrize(("count", "says"), [(50, Verdict.AGREES), (51, Verdict.REFUTES)], ids=["none", "one"])
 def test_totals_tell_of_rows_that_both_skip(count: int, says: Verdict, newest_first: bool) -> None:
     page = mirrored(ALL[:40], newest_first=newest_first)
     behind = mirrored([each for each in ALL if each < 682], newest_first=newest_first)

@@ -1,0 +1,27 @@
+"""Estimates of how many records a range holds."""
+
+from __future__ import annotations
+
+from unlimcall_async.cdrs.planner.density import PastGuesses, Sample
+from unlimcall_async.cdrs.times import Range
+
+
+def test_guesses_that_are_right_ask_for_little_less_than_a_page_and_wild_ones_for_more() -> None:
+    right, wild = PastGuesses(), PastGuesses()
+    for number in range(100):
+        right.learn(1000, 1000)
+        wild.learn(1000, (10, 100, 800, 9000)[number % 4])
+    assert 0.85 < right.best <= 1
+    assert wild.best > 1
+
+
+def test_what_comes_of_a_part_tells_the_sample_that_its_window_was_cut_by() -> None:
+    outer = Sample(list(range(0, 1000, 10)), 2.0, 0.0)
+    inner = Sample(list(range(0, 100, 2)), 1.5, 0.0, outer)
+    assert not outer.learned
+    inner.learn(Range(0, 50), 500)
+    assert inner.learned
+    assert outer.learned
+    assert outer.learns_from(inner)
+    assert not inner.learns_from(outer)
+    assert outer.expect(Range(100, 200)) > 20

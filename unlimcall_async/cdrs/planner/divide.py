@@ -1,0 +1,318 @@
+"""Divide: cut a part where a page, or a chain of pages, is likely to hold a piece of it.
+
+Pure: no I/O. Cuts are at whole seconds, strictly inside the part. They follow estimates, so a bad cut costs requests, never a
+record.
+
+Theory. Where the server sorts by time, a part costs half a page more than its records do, because the last page of its chain is
+not full. So parts should be many pages long. But what is worked on beside others, or against the output's order, has to be
+held, so these parts are about a dozen pages long. A chain against the output may turn out to be in a burst, far longer than was
+expected. Then it leaves a gap between its next window and what it holds, goes on at the near end, and the gap becomes a part of
+a known size.
+
+Where the server does not sort, a window of several pages gives a sample of its rows, by which single pages are cut from it. How
+many records a row of the sample stands for shows in the first of these pages. The same page tells the samples by which the
+window itself was cut: if all records lie in a few bursts, their size is found out in this way. But a page whose rows come by
+the ends of their calls is no sample. It shows one end of its window, where pages can be cut that are nearly full (`durations`),
+and says nothing of the rest. The rest may go on like that end, and how much of it to ask for is decided by how such guesses
+have turned out.
+
+The constants were tuned by `benchmarks/requests.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import ceil, inf, sqrt
+from typing import Final
+
+from attrs import evolve, frozen
+
+from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
+from unlimcall_async.cdrs.planner.durations import Durations, Shown
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.parts import Claim, Part
+from unlimcall_async.cdrs.planner.seek import ServerOrder
+from unlimcall_async.cdrs.planner.windows import WIDEST_PART
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
+from unlimcall_async.models import CallRecord
+
+# Pages that may be held or under way, for each request that may be under way.
+BUFFER: Final = 23
+# Shares of the buffer: what is kept for the part that all others wait for, so that a pull of a hundred pages holds as much as
+# one of a thousand; the length of a part that is worked on beside others, with the server's order and against it; and the
+# length of a gap.
+_KEPT, _WITH, _AGAINST, _GAP = 10 / 23, 12 / 23, 14 / 23, 4 / 23
+# How full a page may be by estimate, if the estimate has no error.
+_FULL: Final = 0.97
+# If each row of a sample stands for more records than this, the sample is too coarse to cut single pages: groups of pages are cut.
+_COARSE, _GROUP = 16, 8
+# How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
+_OVERFULL: Final = 1.25
+# A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
+_ALIKE: Final = 1.4
+# How fast it is learned how many times as many records there are as the calls' durations say, and how few times at least.
+_SPEED, _FEWEST = 0.3, 0.7
+# With more times than this, pages are samples after all: sorted, but not chosen by that. And how much of this is kept with each
+# page that is taken for a sample.
+_SAMPLES_ABOVE, _KEPT_OF_EXCESS = 2.0, 0.99
+# A part that was meant to hold less than this share of a page teaches nothing.
+_LEAST_TO_LEARN: Final = 0.25
+
+
+@frozen
+class Sizes:
+    """How much to ask for, and to hold, in records.
+
+    Attributes:
+        page: The rows of a page.
+        most: What may be held or under way.
+        kept: How much of that is kept for the part that all others wait for.
+        along: The length of a part that is worked on beside others, with the server's order.
+        against: The same against the server's order.
+        gap: The length of a gap.
+    """
+
+    page: int
+    most: int
+    kept: int
+    along: float
+    against: float
+    gap: float
+
+    @classmethod
+    def of(cls, page: int, concurrency: int, buffer: int) -> Sizes:
+        """Return the sizes for a buffer of so many pages for each request that may be under way."""
+        one = page * buffer
+        return cls(page, one * concurrency, round(one * concurrency * _KEPT), one * _WITH, one * _AGAINST, one * _GAP)
+
+
+class Divider:
+    """Decides where parts are cut, by what it has learned of how records lie."""
+
+    def __init__(self, sizes: Sizes, server_order: ServerOrder, *, newest_first: bool) -> None:
+        self._sizes = sizes
+        self._server_order = server_order
+        self._newest_first = newest_first
+        self._density = Density()
+        self._durations = Durations()
+        self._guesses = PastGuesses()
+        # How many times as many records there are as the calls' durations say.
+        self._excess = 1.0
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+
+    def learn(self, part: Part, records: Sequence[CallRecord]) -> None:
+        """Record what a part held."""
+        rows, micros, hints = len(records), len(part.range), part.hints
+        self._density.learn(rows, micros)
+        if hints.density is not None:
+            if self._server_order.unsorted and hints.density.known:
+                expected = hints.density.expect(part.range)
+                if hints.sample is None:
+                    self._guesses.learn(expected, rows)
+                if rows < expected / 2:
+                    # The neighbourhood is over: what comes next is unlike it.
+                    hints.density.forget()
+            hints.density.learn(rows, micros)
+        if hints.sample is not None:
+            hints.sample.learn(part.range, rows)
+        if self._server_order.unsorted:
+            self._durations.learn(records)
+        self._learn_excess(part, rows)
+
+    def _learn_excess(self, part: Part, rows: float) -> None:
+        if part.hints.expected > _LEAST_TO_LEARN * self._sizes.page:
+            self._excess += _SPEED * (max(_FEWEST, rows / part.hints.expected) - self._excess)
+
+    # --- which part to ask --------------------------------------------------------------------------------------------
+
+    @property
+    def needs_durations(self) -> bool:
+        """Whether parts will be cut by how long calls last, and nothing is known of that yet."""
+        return self._server_order.unsorted and not self._durations.known
+
+    def is_better_cut_later(self, part: Part, asked: Iterable[Part]) -> bool:
+        """Return whether a page that is under way will show better where to cut a part."""
+        if (sample := part.hints.sample) is not None:
+            return not sample.learned and any(sample.learns_from(other.hints.sample) for other in asked)
+        near = _known(part.hints.density)
+        if near is None or not self._server_order.unsorted:
+            return False
+        # Side by side as many as have shown that the neighbourhood goes on, and one more.
+        return sum(other.hints.density is near for other in asked) > near.ranges
+
+    def is_too_small(self, part: Part) -> bool:
+        """Return whether a part is expected to hold less than is better asked for at once."""
+        if not self._server_order.unsorted or not part.untouched:
+            return False
+        return self._estimate_for(part).expect(part.range) < self._target(part, 0, first=False)
+
+    # --- where to cut it ----------------------------------------------------------------------------------------------
+
+    def cut_before_asking(self, part: Part, room: int, *, first: bool) -> int | None:
+        """Return where to cut a part that is to be asked, so that its near end is asked now; `None` to ask all of it.
+
+        Args:
+            part: The part.
+            room: How many records may be held more.
+            first: Whether all other parts wait for this one.
+        """
+        if part.hints.expected:
+            return None  # it was cut to fill a page
+        estimate = self._estimate_for(part)
+        expected, target = estimate.expect(part.range), self._target(part, room, first=first)
+        at = self._cut_near(part.range, _even_size(expected, target), estimate) if expected > 1.1 * target else None
+        against = self._server_order.candidate == (not self._newest_first)
+        if len(part.range) <= WIDEST_PART or (against and self._density.known):
+            return at  # a chain against the output goes through more than one window
+        if self._newest_first:
+            return max(part.range.end - WIDEST_PART, at or part.range.start)
+        return min(part.range.start + WIDEST_PART, at or part.range.end)
+
+    def _estimate_for(self, part: Part) -> Sample | Density:
+        return part.hints.sample or _known(part.hints.density) or self._density
+
+    def _target(self, part: Part, room: int, *, first: bool) -> float:
+        """Return how many records to ask for at once: in one page, in a chain of pages, or for a sample."""
+        sizes = self._sizes
+        if self._server_order.unsorted:
+            if part.hints.sample is not None:
+                return _page_by(part.hints.sample, sizes.page)
+            return (self._guesses.best if _known(part.hints.density) else _GROUP) * sizes.page
+        if self._server_order.candidate == self._newest_first:
+            return inf if first else sizes.along
+        return max(sizes.page, min(sizes.against, room / 2))
+
+    def chain(self, left: Part, claim: Claim, claimed: Range, room: int) -> list[Part]:
+        """Return what is left behind a claim against the output, cut if its pages would have to be held too long.
+
+        Args:
+            left: The part that is left.
+            claim: The claim.
+            claimed: The range of the claim.
+            room: How many records may be held more.
+        """
+        sizes = self._sizes
+        if max(sizes.gap, left.hints.depth * sizes.page) > room:
+            # A burst: leave a gap, as long as such a piece of the burst would be, and go on at its near end.
+            local = Density.near(len(claim.records), len(claimed))
+            gap = sizes.gap / max(local.expect(Range(0, 1)), 1e-15)
+            at = left.range.start + gap if self._newest_first else left.range.end - gap
+            if gap < len(left.range) and (cut := _whole_second_inside(left.range, at)) is not None:
+                near, far = self._in_output_order(left.cut(cut))
+                near.hints = evolve(near.hints, depth=left.hints.depth)
+                far.hints = evolve(far.hints, density=local)
+                return [near, far]
+            return [left]
+        expected = self._density.expect(left.range)
+        if expected <= 2 * sizes.against:
+            return [left]
+        at_second = self._cut_near(left.range, _even_size(expected, sizes.against), self._density)
+        return [left] if at_second is None else left.cut(at_second)
+
+    def divide(self, part: Part, page: Page) -> list[Part]:
+        """Return the pieces of a part whose page is full, cut where the rows of the page suggest.
+
+        The part itself is returned if no whole second lies in it.
+        """
+        size, rows = self._sizes.page, len(page.rows)
+        guess = self._estimate_for(part).expect(part.range) if self._density.known else _GROUP * size
+        expected = page.total or max(_OVERFULL * rows, guess)
+        if not self._density.known:
+            self._density.learn(round(expected), len(part.range))
+        self._learn_excess(part, expected)
+        if self._server_order.unsorted:
+            if self._excess <= _SAMPLES_ABOVE:
+                if (shown := self._durations.shown(page, part.range)) is not None:
+                    return self._cut_pages(part, shown, rows)
+            else:
+                self._excess *= _KEPT_OF_EXCESS
+        # In whole milliseconds, as parts are.
+        starts = [floor(to_micros(start), MILLISECOND) for start in page.starts]
+        sample = Sample.of(starts, part.range, expected)
+        if part.hints.sample is not None:
+            part.hints.sample.learn_least(part.range, expected)
+            sample.outer = part.hints.sample
+        part.hints = evolve(part.hints, sample=sample)
+        target = min(_page_by(sample, size), 0.8 * expected)
+        at = self._cut_near(part.range, _even_size(expected, target), sample)
+        return [part] if at is None else part.cut(at)
+
+    def _cut_pages(self, part: Part, shown: Shown, page: int) -> list[Part]:
+        """Return as many pages as a page shows at one end of a part, and the rest."""
+        total, near = round(sum(shown.weights) * self._excess), _known(part.hints.density)
+        if near is not None:
+            self._guesses.learn(near.expect(shown.range), total)
+        # The rest is taken to go on like the end that was shown, if it lies beside what is asked next, or if all that was covered
+        # lately is about as dense.
+        beside = shown.oldest != self._newest_first
+        lately = self._density.expect(shown.range) / max(1, total)
+        goes_on = beside or 1 / _ALIKE < lately < _ALIKE
+        rest = Part(part.range, hints=Hints(density=Density.near(total, len(shown.range)) if goes_on else None))
+        pages = list[Part]()
+        for at, expected in shown.pages(page / self._excess):
+            cut = _whole_second_inside(rest.range, at)
+            if cut is None:
+                break
+            earlier, later = rest.cut(cut)
+            leaf, rest = (earlier, later) if shown.oldest else (later, earlier)
+            leaf.hints = Hints(expected=expected)
+            pages.append(leaf)
+        return [*pages, rest]
+
+    def _cut_near(self, wanted: Range, target: float, estimate: Sample | Density) -> int | None:
+        """Return where to cut a range so that its near end is expected to hold so many records."""
+        # A page of a server that does not sort must hold the rows in the margins of its window, too.
+        margin = SECOND if self._server_order.unsorted else 0
+        return cut_for(
+            wanted,
+            target,
+            lambda near: estimate.expect(Range(near.start - margin, near.end + margin)),
+            from_end=self._newest_first,
+        )
+
+    def _in_output_order(self, pieces: list[Part]) -> list[Part]:
+        return pieces[::-1] if self._newest_first else pieces
+
+
+def _known(density: Density | None) -> Density | None:
+    return density if density is not None and density.known else None
+
+
+def _whole_second_inside(wanted: Range, at: float) -> int | None:
+    """Return the whole second nearest to a time, strictly inside a range, or `None` if the range has none."""
+    first, last = wanted.start // SECOND + 1, -(-wanted.end // SECOND) - 1
+    return min(max(round(at / SECOND), first), last) * SECOND if first <= last else None
+
+
+def cut_for(wanted: Range, target: float, expect: Callable[[Range], float], *, from_end: bool) -> int | None:
+    """Return where to cut a range so that its near end is expected to hold so many records; `None` if it cannot be cut.
+
+    Args:
+        wanted: The range.
+        target: How many records.
+        expect: Returns how many records a range may hold.
+        from_end: Whether the near end is the later one.
+    """
+    low, high = 0, len(wanted)
+    while high - low > SECOND:
+        middle = floor((low + high) // 2, MILLISECOND)
+        near = Range(wanted.end - middle, wanted.end) if from_end else Range(wanted.start, wanted.start + middle)
+        if expect(near) < target:
+            low = middle
+        else:
+            high = middle
+    return _whole_second_inside(wanted, wanted.end - low if from_end else wanted.start + low)
+
+
+def _even_size(expected: float, target: float) -> float:
+    """Return the size of pieces that are all alike, and none above the target."""
+    return expected / max(1, ceil(expected / target))
+
+
+def _page_by(sample: Sample, page: int) -> float:
+    """Return how many records to expect in a window that is meant to fit on a page, or in a group of pages to be sampled anew.
+
+    The number of records between two rows of a random sample varies; a cut leaves room for twice the standard error.
+    """
+    return _GROUP * page if sample.scale > _COARSE else _FULL * page / (1 + 2 * sqrt((sample.scale - 1) / page))

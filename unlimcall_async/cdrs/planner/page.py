@@ -1,0 +1,142 @@
+"""The page: the response to one CDR request, and what its rows show of the server's order.
+
+Pure: no I/O. A page has up to a thousand rows, so whatever takes a pass over them is found out once, when it is first needed, and
+starts are compared as datetimes, as they were decoded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TypeAlias
+
+from attrs import frozen
+
+from unlimcall_async.cdrs.output_order import Sortedness, sort_ties, sortedness_of
+from unlimcall_async.cdrs.times import LAST, SECOND, Range, Window, to_datetime, to_micros
+from unlimcall_async.models import CallRecord
+
+# The start and the id of a row. Rows may share both: the legs of one call do.
+Key: TypeAlias = tuple[datetime, str]
+
+
+class RowOutsideError(Exception):
+    """A row of a page lies outside the window by more than a second; `index` is the row's place in the page."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index: int = index
+
+
+@frozen
+class Page:
+    """The response to one CDR request.
+
+    Attributes:
+        rows: The rows, in the server's order.
+        starts: When each row starts, in UTC.
+        count: The number of rows that the response states.
+        complete: Whether the page has fewer rows than were asked for, and `count` is not above them.
+        finer_than_millis: Whether a row starts within a millisecond, not at one.
+    """
+
+    rows: Sequence[CallRecord]
+    starts: list[datetime]
+    count: int
+    complete: bool
+    finer_than_millis: bool = False
+
+    @property
+    def total(self) -> int | None:
+        """The number of rows that the window holds, or `None` if the page does not tell."""
+        return self.count if self.complete or self.count > len(self.rows) else None
+
+    # --- the server's order -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _sortedness(self) -> Sortedness:
+        return sortedness_of(self.starts)
+
+    @property
+    def ascending(self) -> bool:
+        """Whether the rows came with the oldest first."""
+        return self._sortedness.ascending
+
+    @property
+    def descending(self) -> bool:
+        """Whether the rows came with the newest first."""
+        return self._sortedness.descending
+
+    @cached_property
+    def seconds_fall(self) -> bool:
+        """Whether the rows came with the newest first, by whole seconds: a server may compare no finer."""
+        return self._by_seconds[1]
+
+    @cached_property
+    def seconds_rise(self) -> bool:
+        """Whether the rows came with the oldest first, by whole seconds."""
+        return self._by_seconds[0]
+
+    @cached_property
+    def _by_seconds(self) -> tuple[bool, bool]:
+        """Whether the whole seconds of the rows never fall, and whether they never rise."""
+        ordered = self._sortedness.starts
+        if not ordered or to_micros(ordered[0]) // SECOND == to_micros(ordered[-1]) // SECOND:
+            return True, True
+        if self.ascending or self.descending:
+            return self.ascending, self.descending
+        seconds = [to_micros(start) // SECOND for start in self.starts]
+        rising = sorted(seconds)
+        return seconds == rising, seconds[::-1] == rising
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The first and the last start, in microseconds, or `None` for a page without rows."""
+        ordered = self._sortedness.starts
+        return (to_micros(ordered[0]), to_micros(ordered[-1])) if ordered else None
+
+    # --- rows of a range ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _ordered(self) -> list[CallRecord]:
+        """The rows in the order of the output, the oldest first."""
+        rows = list(self.rows)
+        if self.descending:
+            rows.reverse()
+        elif not self.ascending:
+            rows = [rows[place] for place in sorted(range(len(rows)), key=self.starts.__getitem__)]
+        sort_ties(rows, self._sortedness.changes)
+        return rows
+
+    def number_of(self, wanted: Range) -> int:
+        """Return how many rows start in a range."""
+        return len(range(len(self.rows))[self._slice_of(wanted)])
+
+    def rows_of(self, wanted: Range) -> list[CallRecord]:
+        """Return the rows that start in a range, in the order of the output, the oldest first."""
+        return self._ordered[self._slice_of(wanted)]
+
+    def keys_of(self, wanted: Range) -> list[Key]:
+        """Return the keys of the rows that start in a range, in the order of the output, the oldest first."""
+        places = self._slice_of(wanted)
+        return [*zip(self._sortedness.starts[places], [row.id for row in self._ordered[places]], strict=True)]
+
+    def _slice_of(self, wanted: Range) -> slice:
+        first = self._number_before(wanted.start)
+        return slice(first, max(first, self._number_before(wanted.end)))
+
+    def _number_before(self, micros: int) -> int:
+        # Beyond what a datetime holds there is no datetime to compare with.
+        return len(self.rows) if micros > LAST else bisect_left(self._sortedness.starts, to_datetime(micros))
+
+
+def check_inside(window: Window, page: Page) -> None:
+    """Raise `RowOutsideError` if a row lies outside the window by more than a second (contract: section 2)."""
+    first, last = window.start - SECOND, window.till + SECOND
+    bounds = page.bounds
+    if bounds is not None and not (first <= bounds[0] and bounds[1] <= last):
+        raise RowOutsideError(
+            next(index for index, start in enumerate(page.starts) if not first <= to_micros(start) <= last)
+        )

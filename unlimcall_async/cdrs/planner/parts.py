@@ -1,0 +1,400 @@
+"""The parts of a range: every state that a part can be in, and every transition between them.
+
+Pure: no I/O. Whatever changes the state of a part stands here, and nobody else assigns a state.
+
+A part is a piece of the range whose records come from one page. Each state is a class that has just what the state needs, so that
+a combination that makes no sense cannot be built. A part that waits, and a part that was asked, have a task: what the page is for.
+
+    state      what is known of the part                                  task, while the part waits or was asked
+    ---------  ---------------------------------------------------------  -----------------------------------------------------
+    Waiting    nothing is under way                                       Read     its records, in the window with margins
+    Asked      a question is under way                                    Prove    that a claim holds just its records
+    Claimed    a full page claims to hold all of its records              Probe    a piece of it: was its page cut short?
+    Done       its records are known                                      Recheck  all of it: the probe found more rows
+    Saturated  the finest window of it is still full                      Resolve  a second or less, in a window without margins
+    Failed     its question got no answer
+
+    transition  from                  to                 when
+    ----------  --------------------  -----------------  -------------------------------------------------------------------
+    ask         Waiting(task)         Asked(task)        its turn has come
+                Claimed(claim)        Asked(Prove)       an order is to be proven by the claim
+    put_back    Asked(task)           Waiting(task)      the question was not sent, or nobody waits for its answer any more
+    fail        Asked(task)           Failed(task)       the question got an error
+    finish      Asked                 Done               a page is complete for the part
+    turn_to     Asked                 Waiting(new task)  the page was not enough, and another question is to follow
+    saturate    Asked(Resolve)        Saturated          no window is left that could tell more
+    agree       Claimed               Claimed, agreed    the page behind it repeats the rows that both hold
+    accept      Claimed               Done, by order     the claim agrees, and the server's order is proven
+    doubt       Claimed               Waiting(Prove)     the page behind it disagrees, failed, or a proof is due
+    ask_again   Waiting(any task),    Waiting(Read)      what the part had is dropped: its order was withdrawn, its page was cut
+                Claimed, Done                            short, or it takes room that an earlier part needs
+                Asked, Failed(Prove)  the same (Read)    the order was withdrawn: the answer is taken as that of any window
+    retry       Asked, Failed(task)   Waiting(task)      the output is iterated again
+                Saturated             Waiting(Read)      the same: its records may fit by now
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from attrs import evolve, frozen
+
+from unlimcall_async.cdrs.planner.density import Hints
+from unlimcall_async.cdrs.planner.page import Key, Page
+from unlimcall_async.cdrs.times import Range, Window
+from unlimcall_async.models import CallRecord
+
+# --- what a page claims ---------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Claim:
+    """What a full page that is sorted claims to be all the records of a part.
+
+    Attributes:
+        page: The page.
+        records: The records of the part, the oldest first.
+        number: The number of the page among all that came.
+    """
+
+    page: Page
+    records: list[CallRecord]
+    number: int
+
+
+@frozen
+class Seam:
+    """What the page behind a claim must agree with.
+
+    Attributes:
+        claimed: The part that the claim stands for.
+        descending: The server order that the claim rests on: true for the newest first.
+        reach: How far the next window reaches into the page, in microseconds: the two overlap by 8 rows at least.
+        edge: From here on (up to here, in ascending order) the page claims to hold all rows. In microseconds.
+        near: The keys of the page's rows that the next window may hold, in the order of the output.
+        others: How many rows the page has besides.
+        far_end: The other end of the window that was asked, in microseconds.
+        total: How many rows that window holds, or `None` if the page does not tell.
+    """
+
+    claimed: Part
+    descending: bool
+    reach: int
+    edge: int
+    near: Sequence[Key]
+    others: int
+    far_end: int
+    total: int | None
+
+
+# --- tasks ----------------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Read:
+    """Ask for the records of the part. Behind a claim the window overlaps the page, and `seam` is what must agree there."""
+
+    seam: Seam | None = None
+
+
+@frozen
+class Prove:
+    """Ask for what a page claims: the claim is proven if just its records come."""
+
+    claim: Claim
+
+
+@frozen
+class Probe:
+    """Ask for a piece of the part again, because the size of its page stands out: the server may have cut it short.
+
+    Attributes:
+        piece: The piece.
+        records: The records of the part by the page.
+        keys: The keys of these.
+        rows: How many rows the page had.
+    """
+
+    piece: Range
+    records: list[CallRecord]
+    keys: Counter[Key]
+    rows: int
+
+
+@frozen
+class Recheck:
+    """Ask for the whole part again, because a probe found rows that its page lacked.
+
+    Attributes:
+        rows: How many rows the page had.
+        known: How many rows its window holds at least.
+    """
+
+    rows: int
+    known: int
+
+
+@frozen
+class Resolve:
+    """Ask for a second, or less, in a window without margins, because the part does not fit on a page with them.
+
+    Attributes:
+        window: The window to ask.
+        tried: The windows that were asked for the part.
+        seen: The starts of all rows that came of the part and around it, in microseconds.
+        records: The most records of the part that came in one page.
+    """
+
+    window: Window
+    tried: frozenset[Window] = frozenset()
+    seen: frozenset[int] = frozenset()
+    records: Sequence[CallRecord] = ()
+
+
+Task: TypeAlias = Read | Prove | Probe | Recheck | Resolve
+
+
+# --- states ---------------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Question:
+    """A window to ask: for a part, or for as much of a long part as a window covers, which is `range`."""
+
+    part: Part
+    range: Range
+    window: Window
+
+
+@frozen
+class Waiting:
+    """Nothing is under way for the part."""
+
+    task: Task = Read()
+
+
+@frozen
+class Asked:
+    """A question is under way for the part."""
+
+    task: Task
+    question: Question
+
+
+@frozen
+class Claimed:
+    """A full page claims to hold all records of the part. `agreed` is whether the page behind it repeats what both hold."""
+
+    claim: Claim
+    agreed: bool = False
+
+
+@frozen
+class Done:
+    """The records of the part are known.
+
+    Attributes:
+        records: The records, the oldest first.
+        rows: How many rows the page had that they were taken from, or 0 for a claim that was accepted.
+        by_order: Whether the records rest on a proven order, not on a page that is complete for the part.
+    """
+
+    records: list[CallRecord]
+    rows: int
+    by_order: bool
+
+
+@frozen
+class Saturated:
+    """The finest window that the server tells apart is still full. `records` are the most that came in one page."""
+
+    records: list[CallRecord]
+
+
+@frozen
+class Failed:
+    """The part's question got an error."""
+
+    task: Task
+    error: Exception
+
+
+State: TypeAlias = Waiting | Asked | Claimed | Done | Saturated | Failed
+
+# The table of the module's docstring: the state that a transition leads to, by its name and the state that it leaves.
+_TRANSITIONS: Final[dict[tuple[str, type], type]] = {
+    ("ask", Waiting): Asked,
+    ("ask", Claimed): Asked,
+    ("put_back", Asked): Waiting,
+    ("fail", Asked): Failed,
+    ("finish", Asked): Done,
+    ("turn_to", Asked): Waiting,
+    ("saturate", Asked): Saturated,
+    ("agree", Claimed): Claimed,
+    ("accept", Claimed): Done,
+    ("doubt", Claimed): Waiting,
+    ("ask_again", Waiting): Waiting,
+    ("ask_again", Claimed): Waiting,
+    ("ask_again", Done): Waiting,
+    ("ask_again", Asked): Asked,
+    ("ask_again", Failed): Failed,
+    ("retry", Asked): Waiting,
+    ("retry", Failed): Waiting,
+    ("retry", Saturated): Waiting,
+}
+
+
+class IllegalTransitionError(Exception):
+    """A part was to make a transition that its table does not have: a fault of the planner."""
+
+
+class Part:
+    """A part of the range.
+
+    Attributes:
+        range: The time that it stands for.
+        hints: What is known of how its records lie.
+        held: How many records it keeps for their turn.
+    """
+
+    def __init__(self, wanted: Range, state: Waiting | Claimed | None = None, hints: Hints | None = None) -> None:
+        self.range: Range = wanted
+        self.hints: Hints = hints or Hints()
+        self.held: int = 0
+        self._enter(state or Waiting())
+
+    @property
+    def state(self) -> State:
+        """The state."""
+        return self._state
+
+    # --- what the state says ------------------------------------------------------------------------------------------
+
+    @property
+    def task(self) -> Task | None:
+        """What the next page is for, or `None` for a part that neither waits nor was asked."""
+        state = self._state
+        return state.task if isinstance(state, (Waiting, Asked)) else None
+
+    @property
+    def question(self) -> Question | None:
+        """The question that is under way."""
+        state = self._state
+        return state.question if isinstance(state, Asked) else None
+
+    @property
+    def seam(self) -> Seam | None:
+        """What the next page must agree with."""
+        task = self.task
+        return task.seam if isinstance(task, Read) else None
+
+    @property
+    def records(self) -> list[CallRecord]:
+        """The records of a part that is done, or those that are known of a part that is saturated; the oldest first."""
+        state = self._state
+        return state.records if isinstance(state, (Done, Saturated)) else []
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing is known of this part alone, so that its edges may be moved."""
+        reads = isinstance(self._state, Waiting) and isinstance(self._state.task, Read) and self.seam is None
+        return reads and self.hints.sample is None and not self.hints.expected
+
+    # --- transitions --------------------------------------------------------------------------------------------------
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        match self.task or state:
+            case Done(records=held) | Probe(records=held):
+                self.held = len(held)
+            case Claimed(claim=Claim(records=held)) | Prove(claim=Claim(records=held)):
+                self.held = len(held)
+            case _:
+                self.held = 0
+
+    def _move(self, transition: str, state: State) -> None:
+        if _TRANSITIONS.get((transition, type(self._state))) is not type(state):
+            raise IllegalTransitionError(f"{transition}: {type(self._state).__name__} to {type(state).__name__}")
+        self._enter(state)
+
+    def ask(self, question: Question) -> None:
+        """Note that a question is under way. A part that is claimed is asked to prove the claim."""
+        state = self._state
+        task = Prove(state.claim) if isinstance(state, Claimed) else self.task or Read()
+        self._move("ask", Asked(task, question))
+
+    def put_back(self) -> None:
+        """Note that the question is not under way any more."""
+        self._move("put_back", Waiting(self.task or Read()))
+
+    def fail(self, error: Exception) -> None:
+        """Note that the question got an error."""
+        self._move("fail", Failed(self.task or Read(), error))
+
+    def finish(self, records: list[CallRecord], rows: int) -> None:
+        """Take the records from a page that is complete for the part and has so many rows."""
+        self._move("finish", Done(records, rows, by_order=False))
+
+    def turn_to(self, task: Task) -> None:
+        """Have another question follow the page that came."""
+        self._move("turn_to", Waiting(task))
+
+    def saturate(self, records: Sequence[CallRecord]) -> None:
+        """Note that no window tells more of the part than these records."""
+        self._move("saturate", Saturated(list(records)))
+
+    def agree(self) -> None:
+        """Note that the page behind the claim repeats what both hold."""
+        if isinstance(self._state, Claimed):
+            self._move("agree", evolve(self._state, agreed=True))
+
+    def accept(self) -> None:
+        """Take the records that were claimed."""
+        if isinstance(self._state, Claimed):
+            self._move("accept", Done(self._state.claim.records, 0, by_order=True))
+
+    def doubt(self) -> None:
+        """Have the claim asked, if it still rests on its page alone."""
+        if isinstance(self._state, Claimed):
+            self._move("doubt", Waiting(Prove(self._state.claim)))
+
+    def ask_again(self) -> None:
+        """Drop what the part has. A question that is under way goes on as that of any window."""
+        match self._state:
+            case Asked(question=question):
+                self._move("ask_again", Asked(Read(), question))
+            case Failed(error=error):
+                self._move("ask_again", Failed(Read(), error))
+            case _:
+                self._move("ask_again", Waiting())
+
+    def retry(self) -> None:
+        """Note that no question is under way any more, and that what went wrong may be tried again."""
+        match self._state:
+            case Asked(task=task) | Failed(task=task):
+                self._move("retry", Waiting(task))
+            case Saturated():
+                # The window with margins, which the part began with.
+                self._move("retry", Waiting())
+            case _:
+                pass
+
+    # --- its range ----------------------------------------------------------------------------------------------------
+
+    def cut(self, at: int) -> list[Part]:
+        """Return two parts for this one: the earlier, and the later. The seam goes with the piece that has it at its edge."""
+        seam, hints = self.seam, Hints(self.hints.sample, self.hints.density)
+        earlier, later = Part(Range(self.range.start, at), hints=hints), Part(Range(at, self.range.end), hints=hints)
+        if seam is not None:
+            # A server in descending order claims the later end of its window, so its seam lies at the later edge.
+            if seam.descending:
+                later = Part(later.range, Waiting(Read(seam)), hints)
+            else:
+                earlier = Part(earlier.range, Waiting(Read(seam)), hints)
+        return [earlier, later]
+
+    def take_in(self, other: Range) -> None:
+        """Extend the part by a range that lies beside it."""
+        self.range = Range(min(self.range.start, other.start), max(self.range.end, other.end))

@@ -1,0 +1,142 @@
+"""The plan: the parts of the range that were not handed out yet, in the order of the output.
+
+Pure: no I/O. Together the parts are the rest of the range, without gaps and without overlaps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from unlimcall_async.cdrs.planner.density import Hints
+from unlimcall_async.cdrs.planner.divide import Divider, Sizes
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Prove, Saturated, Waiting
+from unlimcall_async.cdrs.times import Range
+
+
+class Plan:
+    """The parts, the next one to hand out first."""
+
+    def __init__(self, wanted: Range, sizes: Sizes, *, newest_first: bool) -> None:
+        self._newest_first = newest_first
+        self._sizes = sizes
+        self._parts: deque[Part] = deque([Part(wanted)] if len(wanted) else [])
+        self._end = wanted.start if newest_first else wanted.end
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    @property
+    def first(self) -> Part | None:
+        """The part that is handed out next."""
+        return self._parts[0] if self._parts else None
+
+    def remove_first(self) -> None:
+        """Remove the part that was handed out."""
+        self._parts.popleft()
+
+    @property
+    def edge(self) -> int:
+        """The time up to which (from which on, with the newest first) all parts were handed out."""
+        if not self._parts:
+            return self._end
+        return self._parts[0].range.end if self._newest_first else self._parts[0].range.start
+
+    def is_first(self, part: Part) -> bool:
+        """Return whether all parts before this one were handed out, or are claimed and so wait for no answer of their own."""
+        return next((each for each in self._parts if type(each.state) is not Claimed), None) is part
+
+    @property
+    def held(self) -> int:
+        """How many records wait for their turn."""
+        return sum(part.held for part in self._parts)
+
+    @property
+    def room(self) -> int:
+        """How many more records may be held, if each question under way brings a full page."""
+        asked = sum(type(part.state) is Asked for part in self._parts)
+        return self._sizes.most - self.held - asked * self._sizes.page
+
+    # --- which part to ask ----------------------------------------------------------------------------------------------
+
+    def claim_to_prove(self) -> Part | None:
+        """Return a claim to prove, one at a time: until an order is proven no chain can go on."""
+        if any(isinstance(part.task, Prove) for part in self.asked):
+            return None
+        return next((part for part in self._parts if type(part.state) is Claimed), None)
+
+    def part_to_learn_from(self) -> Part | None:
+        """Return the first part that was cut to fill a page, if it waits, and nothing before it has come to an end."""
+        stops = (Saturated, Failed)
+        first = next((part for part in self._parts if part.hints.expected or isinstance(part.state, stops)), None)
+        return first if first is not None and isinstance(first.state, Waiting) else None
+
+    def first_to_ask(self, divider: Divider) -> Part | None:
+        """Return the first part that waits, if it is not better cut later, and if there is room for its page."""
+        # This loop goes over a hundred parts, most of them claimed or done, before each question: hence `type(...) is`.
+        first = True
+        for part in self._parts:
+            state = type(part.state)
+            if state is Claimed:
+                continue
+            if state is Failed or state is Saturated:
+                return None  # nobody could use what lies behind
+            if state is Waiting and not divider.is_better_cut_later(part, self.asked):
+                # What all others wait for may always be asked.
+                return part if first or self.room >= self._sizes.page + self._sizes.kept else None
+            first = False
+        return None
+
+    @property
+    def asked(self) -> Iterator[Part]:
+        """The parts with a question under way."""
+        return (part for part in self._parts if type(part.state) is Asked)
+
+    # --- how parts are replaced, joined and dropped ---------------------------------------------------------------------
+
+    def replace(self, part: Part, pieces: list[Part]) -> None:
+        """Put pieces, which together are the range of a part, in the place of the part."""
+        place = self._parts.index(part)
+        del self._parts[place]
+        ordered = sorted(pieces, key=lambda piece: piece.range, reverse=self._newest_first)
+        for offset, piece in enumerate(ordered):
+            self._parts.insert(place + offset, piece)
+
+    def keep_to(self, part: Part, asked: Range) -> None:
+        """Reduce a long part to the range that its window reached, and leave the rest of it for later."""
+        if asked != part.range:
+            near = Range(asked.end, part.range.end) if self._newest_first else Range(part.range.start, asked.start)
+            part.range = asked
+            self.replace(part, [Part(near, hints=Hints(density=part.hints.density)), part])
+
+    def extend(self, part: Part, most: int | None = None) -> bool:
+        """Extend a part over the untouched part behind it, by `most` microseconds; return whether there was such a part."""
+        place = self._parts.index(part) + 1
+        if place == len(self._parts) or not (other := self._parts[place]).untouched:
+            return False
+        more = len(other.range) if most is None else min(len(other.range), max(0, most))
+        at = other.range.end - more if self._newest_first else other.range.start + more
+        earlier, later = Range(other.range.start, at), Range(at, other.range.end)
+        taken, other.range = (later, earlier) if self._newest_first else (earlier, later)
+        part.take_in(taken)
+        if not len(other.range):
+            del self._parts[place]
+        return True
+
+    def make_room(self, kept: Part) -> int:
+        """Drop what is held behind a part, from the far end, until a page fits; return the room that there is then.
+
+        What is dropped is asked again in its turn.
+        """
+        while (room := self.room) < self._sizes.page:
+            last = next(part for part in reversed(self._parts) if part is kept or (part.held and part.question is None))
+            if last is kept:
+                break
+            last.ask_again()
+            self.extend(last)
+        return room
+
+    def retry(self) -> None:
+        """Note that no question is under way any more, and that what went wrong may be tried again."""
+        for part in self._parts:
+            part.retry()

@@ -1,0 +1,400 @@
+"""The planner: which windows to ask, so that every record of a range comes once, in order, in few requests.
+
+Pure: no I/O, no clock, no asyncio. The planner receives pages and returns what to ask next.
+
+Theory. The range is cut into parts. A part is asked for with margins of a second or more on either side, which makes it
+irrelevant whether the server includes its bounds and how it compares them. A page that is complete is its whole window, so the
+part is done: its records are the rows in it, and the rows of the margins belong to other parts. So overlapping windows yield
+nothing twice, and every instant is taken from just one page.
+
+A full page proves nothing but that there is more. If it is sorted, it claims one end of its part, and the rest is asked next,
+in a window that overlaps the claim: thus a chain of pages goes through a part (`seek`). If it is not sorted, or gains too
+little as a claim, its part is cut where its rows suggest (`divide`). A single second that is still full is taken apart by what
+can be learned of the server's bounds (`bounds`). A part that cannot be taken apart any further is saturated, which is an error
+and never a loss.
+
+Assumptions (contract: section 2). A page with fewer rows than the limit, whose `count` is not above them, is its whole window;
+a row lies within a second of its window; bounds are compared at one second or finer; rows may appear but do not vanish or move;
+and an order that was proven on a page holds on later pages that arrive sorted and agree at the seam. The last is not used if
+`seek` is false.
+
+Rules. Parts stand in the order of the output (`plan`). What is asked next is the first part that can be asked, so that the
+output waits for as little as possible. Two kinds of parts go before: a claim that is to prove the order, and a part that is to
+show how long calls last. A part that is better cut by a page under way waits for that page. What is held for the order is
+bounded: once the buffer is full, nothing is asked behind a part that waits for the reader. Chains against the output's order
+hold all their pages until they reach the near end, so they are kept short, and cut if they turn out to be longer than was
+expected. Nothing is asked behind a part that has failed: nobody could use it. When a proof is withdrawn, whatever rests on it
+and was not yet handed out is asked again.
+
+Doubts. A server that sorts all but a few rows is taken for one that sorts until one of those rows shows: in a proof, at a seam,
+or as a page that goes back and forth. `seek=False` is for such a server. See also `bounds`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import evolve, frozen
+
+from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.density import Hints
+from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
+from unlimcall_async.cdrs.planner.page import Page, check_inside
+from unlimcall_async.cdrs.planner.page_cap import PageCap, PagesCutError
+from unlimcall_async.cdrs.planner.parts import (
+    Asked,
+    Claim,
+    Claimed,
+    Done,
+    Failed,
+    Part,
+    Probe,
+    Prove,
+    Question,
+    Read,
+    Recheck,
+    Resolve,
+    Saturated,
+    Seam,
+    Waiting,
+)
+from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.seek import ServerOrder, Verdict, claim_of, judge
+from unlimcall_async.cdrs.planner.windows import question_of, widest_of
+from unlimcall_async.cdrs.times import Range, Window
+from unlimcall_async.models import CallRecord
+
+
+@frozen
+class PlannerCounts:
+    """How many claims were proven, how many claims and seams disagreed, and how often a proof was withdrawn or a cap found."""
+
+    proofs: int
+    disagreements: int
+    withdrawals: int
+    caps: int
+
+
+class Planner:
+    """The plan for one range, and what is known of its server.
+
+    Args:
+        wanted: The range, in whole milliseconds.
+        newest_first: The direction of the output.
+        page_size: The `limit` of each request.
+        concurrency: How many questions may be under way at once.
+        seek: Whether to go on from the edge of a full page if the server is found to sort.
+        buffer: How many pages may be held or under way, for each question that may be.
+    """
+
+    def __init__(
+        self,
+        wanted: Range,
+        *,
+        newest_first: bool,
+        page_size: int = 1000,
+        concurrency: int = 4,
+        seek: bool = True,
+        buffer: int = BUFFER,
+    ) -> None:
+        self._newest_first = newest_first
+        self._sizes = Sizes.of(page_size, concurrency, buffer)
+        self._plan = Plan(wanted, self._sizes, newest_first=newest_first)
+        self._order = ServerOrder(seek=seek)
+        self._cap = PageCap(page_size)
+        self._resolver = Resolver()
+        self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
+        # How many pages came, and the most rows of a page whose records were handed out.
+        self._pages = self._most_rows_handed_out = 0
+
+    # --- how far it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether all parts were handed out."""
+        return self._plan.first is None
+
+    @property
+    def edge(self) -> int:
+        """The time up to which (from which on, with the newest first) all parts were handed out, in microseconds."""
+        return self._plan.edge
+
+    @property
+    def held(self) -> int:
+        """How many records wait for their turn."""
+        return self._plan.held
+
+    @property
+    def seeks(self) -> bool:
+        """Whether a server order is proven."""
+        return self._order.proven is not None
+
+    @property
+    def counts(self) -> PlannerCounts:
+        """How often something notable happened."""
+        order = self._order
+        return PlannerCounts(order.proofs, order.disagreements, order.withdrawals, self._cap.found)
+
+    def take_first(self) -> Part | None:
+        """Return the first part if it is done, saturated or failed, else `None`. A part that is done is removed from the plan."""
+        part = self._plan.first
+        if part is None:
+            return None
+        match part.state:
+            case Done(rows=rows):
+                self._plan.remove_first()
+                self._most_rows_handed_out = max(self._most_rows_handed_out, rows)
+                return part
+            case Saturated() | Failed():
+                return part
+            case _:
+                return None
+
+    # --- what to ask ----------------------------------------------------------------------------------------------------
+
+    def next_question(self) -> Question | None:
+        """Return what to ask next, or `None` if nothing can be asked now, or there is no room for a page.
+
+        The part that all others wait for may always be asked.
+        """
+        part = None if self.seeks else self._plan.claim_to_prove()
+        if part is None and self._divider.needs_durations:
+            part = self._plan.part_to_learn_from()
+        if part is None:
+            part = self._plan.first_to_ask(self._divider)
+            if part is not None and isinstance(part.task, Read):
+                part = self._cut_to_ask(part)
+        if part is None:
+            return None
+        question = question_of(part, newest_first=self._newest_first)
+        part.ask(question)
+        return question
+
+    def _cut_to_ask(self, part: Part) -> Part:
+        """Return the piece of a waiting part to ask now. The pieces stand in the plan in the place of the part."""
+        seam, first, room = part.seam, self._plan.is_first(part), self._plan.room
+        # The rest of a window that was full: a chain with the output may as well reach as far as a window does.
+        along = first and seam is not None and seam.descending == self._newest_first
+        if along and self._plan.extend(part, widest_of(part.range, seam) - len(part.range)):
+            # They say nothing of what has come to the part.
+            part.hints = evolve(part.hints, sample=None, density=None)
+        while self._divider.is_too_small(part):
+            if not self._plan.extend(part):
+                break
+        at = self._divider.cut_before_asking(part, room, first=first)
+        if at is None:
+            return part
+        earlier, later = part.cut(at)
+        self._plan.replace(part, [earlier, later])
+        return later if self._newest_first else earlier
+
+    def put_back(self, question: Question) -> None:
+        """Note that a question was not asked after all."""
+        if question.part.question is question:
+            question.part.put_back()
+
+    def fail(self, question: Question, error: Exception) -> None:
+        """Note that a question got no page. The part is returned with the error once all before it was handed out."""
+        part = question.part
+        if part.question is not question:
+            return
+        match part.task:
+            case Probe(records=records, rows=rows):
+                # The page that was to be checked is complete by assumption: its records do not fail with a question beyond it.
+                self._finish(part, records, rows)
+                return
+            case Read(seam=Seam(claimed=claimed)):
+                # The claim waits for this page to agree. It may stand before this part, and does not have to fail with it.
+                claimed.doubt()
+            case _:
+                pass
+        part.fail(error)
+
+    def retry(self) -> None:
+        """Note that no question is under way any more, and that failures may be tried again."""
+        self._plan.retry()
+
+    # --- what came ------------------------------------------------------------------------------------------------------
+
+    def receive(self, question: Question, page: Page) -> None:  # noqa: C901, PLR0912 # the cases, written out
+        """Use the page that a question got.
+
+        Raises:
+            RowOutsideError: A row does not belong to the window. Nothing of the page was used.
+            PagesCutError: Earlier pages were cut short, and it is too late to ask for them again.
+        """
+        part = question.part
+        if part.question is not question:
+            return  # the page came too late: the question was put back
+        check_inside(question.window, page)
+        self._pages += 1
+        # What any page shows of the server. A withdrawal turns the task of a claim that is being proven into a plain read, so the
+        # task is looked at afterwards.
+        if self._order.observe(page):
+            self._withdraw_order()
+        self._resolver.observe(page)
+        complete = self._cap.is_complete(page)
+        match part.task:
+            case Read(seam=seam):
+                if seam is not None:
+                    self._judge(seam, question.window, page, complete=complete)
+                self._use(question, page, complete=complete)
+            case Prove(claim=claim):
+                # The page is that of an ordinary window, too, whatever comes of the claim.
+                self._prove(part, claim, page, complete=complete)
+                self._use(question, page, complete=complete)
+            case Probe() as probe:
+                recheck = self._cap.settle(probe, page, complete=complete)
+                if recheck is None:
+                    self._finish(part, probe.records, probe.rows)
+                else:
+                    part.turn_to(recheck)
+            case Recheck() as recheck:
+                if self._cap.confirm(recheck, page):
+                    part.ask_again()
+                    self._heed_cap(recheck.rows)
+                    self._divide_or_claim(question, page)
+                elif complete:
+                    self._finish(part, page.rows_of(part.range), len(page.rows))
+                else:
+                    self._divide_or_claim(question, page)
+            case Resolve() as asked:
+                if self._resolver.is_complete_for(part, asked, page, complete=complete):
+                    part.finish(page.rows_of(part.range), len(page.rows))
+                else:
+                    self._resolve(part, asked, page)
+            case None:
+                raise AssertionError("a part with a question has a task")
+
+    def _use(self, question: Question, page: Page, *, complete: bool) -> None:
+        """Use a page as that of an ordinary window: take its records, or find out how to get the rest."""
+        part = question.part
+        if not complete:
+            self._divide_or_claim(question, page)
+            return
+        self._plan.keep_to(part, question.range)
+        if self._cap.stands_out(page):
+            probe = self._cap.probe_of(question, page, descending=self._order.candidate)
+            if probe is not None:
+                part.turn_to(probe)
+                return
+        self._finish(part, page.rows_of(part.range), len(page.rows))
+
+    def _finish(self, part: Part, records: list[CallRecord], rows: int) -> None:
+        self._divider.learn(part, records)
+        part.finish(records, rows)
+
+    def _divide_or_claim(self, question: Question, page: Page) -> None:
+        """Find out how to get the rows that a full page lacks."""
+        part, order = question.part, self._order
+        # Sorted like all pages before: the page claims one end of the part, and the rest is asked next.
+        if order.candidate is not None:
+            found = claim_of(question, page, self._pages, descending=order.candidate, to_prove=order.proof_due)
+            if found is not None:
+                part.turn_to(Read())
+                self._claim(part, *found)
+                return
+        self._plan.keep_to(part, question.range)
+        # No whole second to cut at is left.
+        if is_within_a_second(part.range):
+            self._resolve(part, Resolve(question.window), page)
+            return
+        part.turn_to(Read())
+        self._plan.replace(part, self._divider.divide(part, page))
+
+    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim) -> None:
+        """Put what a page claims, and what it leaves to ask, in the place of its part."""
+        order, seam = self._order, left.seam
+        if order.proof_due and self.seeks:
+            claimed.doubt()
+        left.hints = Hints(depth=part.hints.depth + 1)
+        order.note_claim()
+        self._divider.learn(claimed, claim.records)
+        self._plan.replace(part, [claimed, left])
+        # A chain against the output holds its pages until it reaches the near end.
+        if seam is not None and seam.descending != self._newest_first:
+            room = self._plan.make_room(claimed)
+            self._plan.replace(left, self._divider.chain(left, claim, claimed.range, room))
+
+    def _resolve(self, part: Part, asked: Resolve, page: Page) -> None:
+        """Go on with a second, or less, that is still full."""
+        match self._resolver.after(part.range, asked, page):
+            case Resolve() as following:
+                part.turn_to(following)
+            case []:
+                part.saturate(max(asked.records, page.rows_of(part.range), key=len))
+            case pieces:
+                part.turn_to(Read())
+                self._plan.replace(part, pieces)
+
+    def _heed_cap(self, cap: int) -> None:
+        """Ask again what may have been cut short, now that the cap is known."""
+        for part in self._plan:
+            match part.state:
+                case Done(rows=rows, by_order=False) if rows >= cap:
+                    part.ask_again()
+                case _:
+                    pass
+        if self._most_rows_handed_out >= cap:
+            raise PagesCutError(cap)
+
+    # --- claims ---------------------------------------------------------------------------------------------------------
+
+    def _judge(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
+        """Compare a page with the claim of the page before it."""
+        claimed, order = seam.claimed, self._order
+        match judge(seam, window, page, complete=complete):
+            case Verdict.REFUTES:
+                order.refute(descending=seam.descending)
+                self._withdraw_order()
+            case Verdict.AGREES:
+                claimed.agree()
+                if order.proven == seam.descending:
+                    claimed.accept()
+            case Verdict.UNSURE:
+                claimed.doubt()
+                if order.disagree():
+                    self._withdraw_order()
+
+    def _prove(self, part: Part, claim: Claim, page: Page, *, complete: bool) -> None:
+        """Compare the page for a claim with the claim: it must hold just what was claimed."""
+        order = self._order
+        if order.candidate is None:
+            return
+        claimed, came = claim.page.keys_of(part.range), page.keys_of(part.range)
+        # A complete page lacks a claimed row: rows do not vanish, so the server's pages are not what they seem.
+        if complete and Counter(claimed) - Counter(came):
+            order.refute(descending=order.candidate)
+            self._withdraw_order()
+            return
+        # More rows, or a page that is full: they may have been written meanwhile.
+        if not complete or claimed != came:
+            if order.disagree():
+                self._withdraw_order()
+            return
+        sought = self.seeks
+        order.prove(len(claim.records), claim.number, descending=order.candidate)
+        if self.seeks and not sought:
+            self._rely_on_order()
+
+    def _rely_on_order(self) -> None:
+        """Accept the claims that agree. The order holds from the page on that proved it; what was claimed earlier is asked."""
+        for part in self._plan:
+            match part.state:
+                case Claimed(claim=claim) if claim.number < self._order.proven_by:
+                    part.doubt()
+                case Claimed(agreed=True):
+                    part.accept()
+                case _:
+                    pass
+
+    def _withdraw_order(self) -> None:
+        """Ask again all that rests on an order, and take the pages of claims that are being proven as those of any window."""
+        for part in self._plan:
+            match part.state:
+                case Claimed() | Done(by_order=True):
+                    part.ask_again()
+                case Waiting(task=Prove()) | Asked(task=Prove()) | Failed(task=Prove()):
+                    part.ask_again()
+                case _:
+                    pass

@@ -1,0 +1,230 @@
+"""Seek: go on from the edge of a full page, where the server sorts its rows by time.
+
+Pure: no I/O.
+
+Theory. A server that sorts by time gives the newest (or the oldest) rows of a window that holds too many. So a full page that is
+sorted, with the newest first, claims to hold every row from its last one on. Its last second may be cut short, so the claim begins
+above that second. The rest of the window is asked next, up to beyond the edge of the claim: far enough to hold 8 rows of the page
+again. The next page must repeat these rows, and must have no others between them: that is the seam. The claim itself can be asked,
+too, if it begins two seconds higher. Its window lacks the page's last rows and so is not full; the page that comes is complete, and
+must hold just what was claimed. That is the proof that the server skips nothing.
+
+Rules. A server order is proven by claims that were asked and held just what was claimed; it is proven anew once in so many pages.
+One page whose rows go back and forth refutes the order for good, and so does one that lacks a row that it must hold: a server that
+sorts never gives such a page. A claim that turns out to hold more is no proof, but the reason may be a record that was written
+meanwhile. So the next claim is asked too, and only several disagreements in a row withdraw the proof. The order may be proven
+again. But a server may take any rows of a window and then sort them: its pages are sorted, and its claims are never right. Such a
+server is given up.
+
+Doubts. A row that only the later page has may have been skipped by the earlier one, or written meanwhile; only asking the claim
+tells what it holds now. A row that only the earlier page has refutes the order: rows do not vanish, so the later page skips.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from unlimcall_async.cdrs.planner.page import Key, Page
+from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Seam, Waiting
+from unlimcall_async.cdrs.times import FIRST, LAST, SECOND, Range, Window, floor, to_datetime, to_micros
+
+# Rows that every step repeats (contract: promise 8).
+OVERLAP: Final = 8
+# A step must gain at least a quarter of its page; if it gains less, dividing costs no more.
+_LEAST_GAIN: Final = 0.25
+# How far from the second of the page's last row a claim begins that is to be asked. The window of the claim begins, with its
+# margin, so much nearer to that row that the row is not in it, whatever the bounds are and although its time is right to a second.
+_ROOM: Final = 2 * SECOND
+
+# Rows that must have come as claimed. One page of the usual size is enough; small pages look sorted by chance.
+_ROWS_TO_A_PROOF: Final = 40
+# After so many pages that rest on the order, one is proven again: a cost of 1.5 % (`benchmarks/requests.py`).
+_PAGES_TO_A_PROOF: Final = 64
+# Disagreements in a row: so many withdraw a proof, and so many show that the server's pages are sorted samples.
+_TO_WITHDRAW, _TO_GIVE_UP = 3, 9
+
+
+# --- claims and seams -----------------------------------------------------------------------------------------------------
+
+
+def claim_of(
+    question: Question, page: Page, number: int, *, descending: bool, to_prove: bool
+) -> tuple[Part, Part, Claim] | None:
+    """Return the part that a full page claims to hold, the part that is left to ask behind it, and the claim.
+
+    Returns `None` if the page gains too little to go on from it.
+
+    Args:
+        question: What was asked.
+        page: The full page, sorted.
+        number: The number of the page among all that came.
+        descending: The server order that is relied on.
+        to_prove: Whether the claim is to be asked, and so must leave room between its window and the page's last rows.
+    """
+    rows, wanted = len(page.rows), question.part.range
+    if rows <= OVERLAP:
+        return None
+    last, inner = (floor(to_micros(page.starts[place]), SECOND) for place in (-1, -OVERLAP))
+    room = _ROOM if to_prove else 0
+    if descending:
+        edge = last + SECOND
+        cut = edge + room
+        reach = max(cut + SECOND, inner + 2 * SECOND)
+        claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
+        gained = page.number_of(Range(reach + SECOND, LAST + 1))
+        near = Range(FIRST, reach + SECOND)
+    else:
+        edge = last
+        cut = edge - room
+        reach = min(cut - SECOND, inner - SECOND)
+        claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
+        gained = page.number_of(Range(FIRST, reach - SECOND))
+        near = Range(reach - SECOND, LAST + 1)
+    if not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
+        return None
+    claim = Claim(page, page.rows_of(claimed), number)
+    part = Part(claimed, Claimed(claim))
+    keys = page.keys_of(near)
+    total = page.count if page.count > rows else None
+    seam = Seam(part, descending, reach, edge, keys, rows - len(keys), far_end, total)
+    return part, Part(rest, Waiting(Read(seam))), claim
+
+
+class Verdict(Enum):
+    """What a page says of the claim of the page before it."""
+
+    AGREES = "agrees"
+    UNSURE = "unsure"
+    REFUTES = "refutes"
+
+
+def judge(seam: Seam, window: Window, page: Page, *, complete: bool) -> Verdict:
+    """Return whether a page repeats the page before it where the two overlap, and holds no other rows there.
+
+    Args:
+        seam: What the page must agree with.
+        window: The window of the page.
+        page: The page.
+        complete: Whether the page is its whole window.
+    """
+    # No row of the earlier page that matters lies beyond the second of its last one.
+    around = Range(seam.edge - SECOND, LAST + 1) if seam.descending else Range(FIRST, seam.edge + SECOND)
+    keys = page.keys_of(around)
+    lacking, more = Counter[Key](), Counter[Key]()
+    if keys != seam.near:  # they hardly ever differ, and counting them takes longer than all the rest
+        lacking, more = Counter(seam.near) - Counter(keys), Counter(keys) - Counter(seam.near)
+
+    # Where this page surely holds all rows: within its window, and up to the second of its last row if it is full.
+    last = floor(to_micros(page.starts[-1]), SECOND) if page.starts else 0
+    if seam.descending:
+        start = window.start + SECOND
+        both = Range(start if complete else max(start, last + SECOND), seam.reach - SECOND)
+        surely_claimed = Range(max(both.start, seam.edge), both.end)
+        same_far_end = seam.far_end == window.start
+    else:
+        end = window.till - SECOND
+        both = Range(seam.reach + SECOND, end if complete else min(end, last))
+        surely_claimed = Range(both.start, min(both.end, seam.edge))
+        same_far_end = seam.far_end == window.till
+
+    # The page lacks a row that it must hold: a server that sorts does not skip.
+    if _within(lacking, both):
+        return Verdict.REFUTES
+    # Both pages told how many rows their windows hold, and the difference leaves a row that neither page has.
+    if seam.total is not None and page.total is not None and same_far_end:
+        skipped = seam.total - page.total - lacking.total() - seam.others
+        if skipped > 0:
+            return Verdict.REFUTES
+    # The page has a row that the claim should have, which may have been written since; or the two overlap too little.
+    if _within(more, surely_claimed) or len(_within(seam.near, both)) < OVERLAP:
+        return Verdict.UNSURE
+    return Verdict.AGREES
+
+
+def _within(keys: Iterable[Key], wanted: Range) -> list[Key]:
+    start, end = to_datetime(wanted.start), to_datetime(wanted.end)
+    return [key for key in keys if start <= key[0] < end]
+
+
+# --- the server's order ---------------------------------------------------------------------------------------------------
+
+
+class ServerOrder:
+    """What is known of the order in which the server gives rows. An order is `True` for descending, the newest first.
+
+    Attributes:
+        proven: The order that is proven, or `None`.
+        proofs: How many claims were proven.
+        disagreements: How many claims or seams held more, or less, than was claimed.
+        withdrawals: How often a proof was withdrawn.
+        proven_by: The number of the latest page whose claim was proven.
+    """
+
+    def __init__(self, *, seek: bool) -> None:
+        self.proven: bool | None = None
+        self.proofs: int = 0
+        self.disagreements: int = 0
+        self.withdrawals: int = 0
+        self.proven_by: int = 0
+        self._possible = {True, False} if seek else set[bool]()
+        self._rows = self._pages = self._in_a_row = 0
+
+    @property
+    def unsorted(self) -> bool:
+        """Whether the server does not sort by time, or seeking is not wanted."""
+        return not self._possible
+
+    @property
+    def candidate(self) -> bool | None:
+        """The order that all pages so far are in, or `None` if they are in neither, or may be in either."""
+        return next(iter(self._possible)) if len(self._possible) == 1 else None
+
+    @property
+    def proof_due(self) -> bool:
+        """Whether the next claim is to be proven."""
+        return self.proven is None or self._pages >= _PAGES_TO_A_PROOF
+
+    def observe(self, page: Page) -> bool:
+        """Record how a page is sorted, and return whether that withdraws the proof."""
+        if not page.seconds_fall:
+            self._possible.discard(True)
+        if not page.seconds_rise:
+            self._possible.discard(False)
+        return self.proven is not None and self.proven not in self._possible and self._withdraw()
+
+    def note_claim(self) -> None:
+        """Count a page that was claimed."""
+        self._pages = 0 if self.proof_due else self._pages + 1
+
+    def prove(self, rows: int, number: int, *, descending: bool) -> None:
+        """Record that a claim of so many rows, of the page with that number, held just those."""
+        self.proven_by = max(self.proven_by, number)
+        self.proofs += 1
+        self._in_a_row = self._pages = 0
+        self._rows += rows
+        if self._rows >= _ROWS_TO_A_PROOF and descending in self._possible:
+            self.proven = descending
+
+    def disagree(self) -> bool:
+        """Record that a claim or a seam was not as it should be, and return whether that withdraws the proof."""
+        self.disagreements += 1
+        self._rows = 0
+        self._in_a_row += 1
+        if self._in_a_row >= _TO_GIVE_UP:
+            self._possible.clear()
+        return self._in_a_row >= _TO_WITHDRAW and self.proven is not None and self._withdraw()
+
+    def refute(self, *, descending: bool) -> None:
+        """Record that the server does not sort in that order."""
+        self._possible.discard(descending)
+        self.disagreements += 1
+        if self.proven == descending:
+            self._withdraw()
+
+    def _withdraw(self) -> bool:
+        self.proven, self._rows = None, 0
+        self.withdrawals += 1
+        return True

@@ -1,0 +1,74 @@
+"""What streams and follows report of themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import frozen
+
+
+@frozen
+class StreamStats:
+    """What a stream has done.
+
+    Attributes:
+        requests: Answers to CDR requests; further attempts do not count. records: Records that were handed out. duplicates:
+        Rows that came in more than one answer, counted once less than they came. full_pages: Answers that were not their whole
+        window. retries: Further attempts. min_requests: The fewest requests in which any client could have had what has been
+        covered: a thousand rows, or 31 days, each. waited_s: Seconds that requests waited for the rate limit, added up.
+        strategy: How the stream goes on if a window holds more than a page: `"seek"` if the server's order is proven, else
+        `"divide"`.
+    """
+
+    requests: int
+    records: int
+    duplicates: int
+    full_pages: int
+    retries: int
+    min_requests: int
+    waited_s: float
+    strategy: str
+
+
+@frozen
+class Progress:
+    """How far a stream is.
+
+    Attributes:
+        fraction: The share of the whole range that is done, from 0 to 1. It never falls.
+        records: Records that were handed out.
+        requests: Answers to CDR requests.
+        position: All records before it (after it, with the newest first) were handed out.
+    """
+
+    fraction: float
+    records: int
+    requests: int
+    position: datetime
+
+
+@frozen
+class FollowStats:
+    """What a follow has done.
+
+    Attributes:
+        requests: Answers to CDR requests; further attempts do not count.
+        records: Records that were handed out.
+        duplicates: Rows that came again.
+        full_pages: Answers that were not their whole window.
+        retries: Further attempts.
+        polls: Polls that came to their end.
+        waited_s: Seconds that requests waited for the rate limit, added up.
+        lag_s: Seconds: every record that the API held so long ago has been handed out.
+        held: Records of which a digest is kept, because their time is still asked.
+    """
+
+    requests: int
+    records: int
+    duplicates: int
+    full_pages: int
+    retries: int
+    polls: int
+    waited_s: float
+    lag_s: float
+    held: int

@@ -15,7 +15,7 @@ YESTERDAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def tour(client: AsyncClient, sandbox: Sandbox) -> None:
-    """Ask for everything once, and see what goes wrong and is mended."""
+    """Call each endpoint once, and show a refusal and a retry."""
     me = await client.me()
     balance = await client.balance()
     print(f"{me.company_name} has {balance.balance} {balance.currency}, {balance.account_type}")
@@ -24,8 +24,8 @@ async def tour(client: AsyncClient, sandbox: Sandbox) -> None:
         print(f"agent {agent.id}: {agent.sip_username}, {agent.label}")
 
     page = await client.cdrs.list(YESTERDAY, YESTERDAY + timedelta(days=1), limit=1000)
-    whole = "all there are" if page.complete else "perhaps not all there are"
-    print(f"{len(page.calls)} calls yesterday, {whole}")
+    completeness = "the page is complete" if page.complete else "the page may have been clipped"
+    print(f"{len(page.calls)} calls yesterday; {completeness}")
 
     call = await client.calls.create(ai_agent_id="27", to_number="+14155551234")
     print(f"call {call.call_id} is {call.status}")
@@ -36,15 +36,15 @@ async def tour(client: AsyncClient, sandbox: Sandbox) -> None:
 
     hook = await client.hooks.create(event="call.ended", target_url="https://example.com/hooks/unlimcall")
     await client.hooks.delete(hook.id)
-    print(f"hook {hook.id} came and went")
+    print(f"hook {hook.id} was created and deleted")
 
     sandbox.inject(Status(503), endpoint="me")
     await client.me()
-    print(f"the server failed once, and was asked again: {len(sandbox.requests)} requests")
+    print(f"the server failed once, and the client asked again: {len(sandbox.requests)} requests")
 
 
 async def main() -> None:
-    """Start a sandbox with a few calls in it, and a client of it."""
+    """Start a sandbox that holds 24 calls, and open a client of the sandbox."""
     async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
         sandbox.add_calls(
             SandboxCall(

@@ -1,77 +1,368 @@
-"""The README and the examples are run as they stand, so they cannot drift."""
+"""Every block of code in the README and in `docs/` runs as it stands, and so does every example; every link has its target."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
+import runpy
+import shlex
+import signal
+import sqlite3
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from attrs import define, frozen
 
 import unlimcall_async
-from unlimcall_async.sandbox import Sandbox
+from tests.webhooks.oracle import SECRET, event_body, headers
+from tests.webhooks.servers import uvicorn_server
+from unlimcall_async import AuthenticationError
+from unlimcall_async.cli.commands import unlimcall
+from unlimcall_async.sandbox import Sandbox, SandboxCall, Status, generate_traffic
+
+# From Python 3.13 on, a script that leaves its database to the end of the process gets this warning.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+# Seconds after which a program that was to do something has failed to.
+PATIENCE = 30
+
+
+@frozen
+class Block:
+    """A block of code; `prints` is what the page says that it prints."""
+
+    heading: str
+    language: str
+    code: str
+    prints: str
+
+
+def blocks_of(page: str) -> Iterator[Block]:
+    heading, before = "", None
+    for title, language, code in re.findall(r"^#+ ([^\n]+)$|^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        if title:
+            heading = title
+        elif language == "text" and before is not None:
+            before = Block(before.heading, before.language, before.code, code)
+        else:
+            if before is not None:
+                yield before
+            before = Block(heading, language, code, "")
+    if before is not None:
+        yield before
+
+
+BLOCKS = {name: list(blocks_of(page)) for name, page in PAGES.items()}
 SCRIPTS = [
-    pytest.param(script, id=f"{name} {number}")
-    for name, page in PAGES.items()
-    for number, script in enumerate(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL), 1)
+    pytest.param(block, id=f"{name}: {block.heading}")
+    for name, blocks in BLOCKS.items()
+    for block in blocks
+    if block.language == "python"
+]
+SESSIONS = [
+    pytest.param([block for block in blocks if block.language == "console"], id=name)
+    for name, blocks in BLOCKS.items()
+    if any(block.language == "console" for block in blocks)
 ]
 
 
+class Output(io.TextIOWrapper):
+    """Standard output, which another thread may read meanwhile."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", write_through=True)
+
+    @property
+    def text(self) -> str:
+        return self._bytes.getvalue().decode()
+
+
+def masked(text: str) -> list[str]:
+    """The lines of an output without its figures and the width of its columns, which differ from run to run."""
+    return [" ".join(re.sub(r"\d[\d,.]*", "#", line).split()) for line in text.splitlines()]
+
+
+@define
+class Desk:
+    """Where a reader sits: an empty folder, and a sandbox in the environment's variables."""
+
+    sandbox: Sandbox
+    folder: Path
+    output: Output
+
+    def run(self, code: str, name: str = "__main__") -> dict[str, Any]:
+        """Save code as a file, and run the file."""
+        path = self.folder / "script.py"
+        path.write_text(code)
+        with redirect_stdout(self.output):
+            return runpy.run_path(str(path), run_name=name)
+
+    def command(self, *arguments: str) -> int:
+        """Run the command `unlimcall`, and return its exit status."""
+        with redirect_stdout(self.output), redirect_stderr(self.output), pytest.raises(SystemExit) as ended:
+            unlimcall.main(arguments, prog_name="unlimcall")
+        return int(ended.value.code or 0)
+
+    @contextmanager
+    def interrupted(self, seen: Callable[[], bool]) -> Iterator[None]:
+        """Press Ctrl-C as soon as something is seen."""
+        over = threading.Event()
+        deadline = time.monotonic() + PATIENCE
+
+        def press() -> None:
+            while not over.wait(0.01):
+                if seen() or time.monotonic() > deadline:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
+
+        thread = threading.Thread(target=press)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@contextmanager
+def served() -> Iterator[Sandbox]:
+    """A sandbox in a thread, so that scripts with event loops of their own can ask it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    sandbox = Sandbox()
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result()
+        yield sandbox
+        asyncio.run_coroutine_threadsafe(sandbox.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
 @pytest.fixture
-async def environment() -> AsyncIterator[dict[str, str]]:
-    async with Sandbox() as sandbox:
-        yield {**os.environ, "UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.chdir(tmp_path)
+    with served() as sandbox:
+        sandbox.add_calls(generate_traffic(1500, start=now() - timedelta(days=7), end=now()))
+        monkeypatch.setenv("UNLIMCALL_TOKEN", sandbox.token)
+        monkeypatch.setenv("UNLIMCALL_BASE_URL", sandbox.url)
+        monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", SECRET)
+        yield Desk(sandbox, tmp_path, Output())
 
 
-async def run(*command: str, cwd: Path, environment: dict[str, str]) -> str:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=cwd, env=environment, stdout=pipe, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
+# --- scripts ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-async def test_the_scripts_of_the_pages_run(script: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    (tmp_path / "test_it.py").write_text(script)
-    if "def test_" in script:  # not with -W error: pytest-asyncio warns where it is not configured
-        printed = await run("-m", "pytest", "-q", "test_it.py", cwd=tmp_path, environment=environment)
-        assert "1 passed" in printed
+def runs(desk: Desk, block: Block) -> None:
+    """A script that runs to its end."""
+    desk.run(block.code)
+
+
+def goes_on_after_a_crash(desk: Desk, block: Block) -> None:
+    quarter = generate_traffic(4000, start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
+    desk.sandbox.add_calls(quarter)
+
+    def pulled() -> list[str]:
+        with sqlite3.connect(desk.folder / "records.db") as db:
+            return [row[0] for row in db.execute("SELECT id FROM records ORDER BY start_time, id")]
+
+    desk.sandbox.inject(Status(401), endpoint="cdrs", skip=3)
+    with pytest.raises(AuthenticationError):
+        desk.run(block.code)
+    assert 0 < len(pulled()) < len(quarter)
+    for _ in range(2):
+        desk.run(block.code)
+        assert pulled() == [call.id for call in sorted(quarter, key=lambda call: (call.start_time, call.id))]
+
+
+def follows_until_it_is_stopped(desk: Desk, block: Block) -> None:
+    history, fresh = "+442071838750", "+33145551234"
+    desk.sandbox.add_calls([SandboxCall(id="1.1", start_time=now() - timedelta(minutes=9), dst=history)])
+    added = False
+
+    def seen() -> bool:
+        nonlocal added
+        if not added and history in desk.output.text:
+            desk.sandbox.add_calls([SandboxCall(id="2.2", start_time=now(), dst=fresh)])
+            added = True
+        return fresh in desk.output.text
+
+    with pytest.raises(KeyboardInterrupt), desk.interrupted(seen):
+        desk.run(block.code)
+    assert [desk.output.text.count(f" {number} ") for number in (history, fresh)] == [1, 1]
+
+
+def places_one_call(desk: Desk, block: Block) -> None:
+    desk.run(block.code)
+    (call,) = desk.sandbox.originated
+    assert desk.output.text == f"{call.call_id} queued\n"
+
+
+def receives_a_delivery(desk: Desk, block: Block) -> None:
+    body = event_body(callId="f3c1e8a2", durationSec=81, dispositionCode="SALE")
+    module = desk.run(block.code, name="hooks")
+
+    async def deliver() -> None:
+        async with uvicorn_server(module["app"]) as url, aiohttp.ClientSession() as session:
+            sent = headers(body, at=int(time.time()))
+            for _ in range(2):
+                async with session.post(url, data=body, headers=sent) as response:
+                    assert response.status == 200
+        await module["store"].aclose()
+
+    asyncio.run(deliver())
+    with sqlite3.connect(desk.folder / "calls.db") as db:
+        assert db.execute("SELECT * FROM ended").fetchall() == [("f3c1e8a2", 81, "SALE")]
+
+
+def passes(desk: Desk, block: Block) -> None:
+    """A test, which pytest runs as in a project of its own."""
+    (desk.folder / "test_it.py").write_text(block.code)
+    command = [sys.executable, "-m", "pytest", "-q", "test_it.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # it is ours
+    assert "1 passed" in done.stdout, done.stdout
+
+
+# The blocks that do not simply run to their end, by the headings that they stand under, and what a reader does with each.
+DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
+    "Pull call records in bulk, and resume after a crash": goes_on_after_a_crash,
+    "Follow new calls live": follows_until_it_is_stopped,
+    "Place calls safely": places_one_call,
+    "Receive webhooks": receives_a_delivery,
+    "A pytest fixture": passes,
+}
+
+
+@pytest.mark.parametrize("block", SCRIPTS)
+def test_a_script_of_a_page_runs_as_it_stands(block: Block, desk: Desk) -> None:
+    DRIVERS.get(block.heading, runs)(desk, block)
+    assert set(masked(block.prints)) <= set(masked(desk.output.text))
+
+
+def test_every_driver_has_its_block() -> None:
+    assert set(DRIVERS) <= {block.heading for blocks in BLOCKS.values() for block in blocks}
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+# What is given to a command besides, so that it is quick, and takes a port that is free.
+BESIDES = {
+    "demo": ["--calls", "2000"],
+    "sandbox": ["--calls", "100", "--port", "0"],
+    "webhooks listen": ["--port", "0"],
+}
+# Commands that run until they are stopped: what they write when they are ready, and their exit status after Ctrl-C.
+UNTIL_STOPPED = {"sandbox": ("try:", 0), "webhooks listen": ("Listening on", 0), "cdrs follow": ('"id"', 130)}
+# The sandbox does not have the hook that the page deletes, and its carrier fails more often than in 1 % of the calls.
+STATUS = {"hooks delete": 3, "health": 1}
+
+
+def carry_out(desk: Desk, arguments: list[str]) -> None:
+    """Run one command of a page, and end it if it does not end by itself."""
+    name = next((name for name in (*BESIDES, *UNTIL_STOPPED, *STATUS) if " ".join(arguments).startswith(name)), "")
+    arguments += BESIDES.get(name, [])
+    if name in UNTIL_STOPPED:
+        ready, status = UNTIL_STOPPED[name]
+        with desk.interrupted(lambda: ready in desk.output.text):
+            ended = desk.command(*arguments)
+        assert ready in desk.output.text
+        assert ended == status
     else:
-        await run("-W", "error", "test_it.py", cwd=tmp_path, environment=environment)
+        assert desk.command(*arguments) == STATUS.get(name, 0), desk.output.text
 
 
-def test_the_pages_have_scripts() -> None:
-    assert len(SCRIPTS) >= 7
+@pytest.mark.parametrize("blocks", SESSIONS)
+def test_the_commands_of_a_page_run_as_they_stand(blocks: Sequence[Block], desk: Desk) -> None:
+    desk.sandbox.add_calls([SandboxCall(id="1.1", start_time=now())])
+    for line in (line for block in blocks for line in block.code.splitlines()):
+        if not line.startswith("$ "):
+            assert masked(line)[0] in masked(desk.output.text)
+            continue
+        desk.output = Output()
+        for command in line.removeprefix("$ ").split(" && "):
+            program, *arguments = shlex.split(command)
+            if program == "unlimcall":
+                carry_out(desk, arguments)
+            else:
+                assert arguments[:3] == ["-m", "pip", "install"]  # which `.ci/run` does
 
+
+# --- examples ---------------------------------------------------------------------------------------------------------
 
 # What an example needs so that it ends.
 ARGUMENTS = {"follow.py": ["calls.sqlite", "--seconds", "1"]}
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-async def test_the_examples_run(example: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    assert await run(
-        "-W", "error", str(example), *ARGUMENTS.get(example.name, []), cwd=tmp_path, environment=environment
-    )
+def test_an_example_runs(example: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(example), *ARGUMENTS.get(example.name, [])])
+    with redirect_stdout(desk.output):
+        runpy.run_path(str(example), run_name="__main__")
+    assert desk.output.text
 
 
-def test_the_readme_names_every_error() -> None:
+# --- what the pages say -----------------------------------------------------------------------------------------------
+
+
+def anchors_of(page: str) -> set[str]:
+    """The anchors of a page's headings, as they are made where pages are shown."""
+    prose = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[name]):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        assert file.exists(), target
+        assert not anchor or anchor in anchors_of(file.read_text()), target
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    assert set(re.findall(r"\]\((docs/\w[\w-]*\.md)[)#]", PAGES["README.md"])) == set(PAGES) - {"README.md"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_that_a_page_names_is_there(name: str) -> None:
+    files = set(re.findall(r"(?:tests|benchmarks|examples)/[\w/]+\.py", PAGES[name]))
+    modules = {f"{module.replace('.', '/')}.py" for module in re.findall(r"python -m (tests\.\w+\.\w+)", PAGES[name])}
+    assert {file for file in files | modules if not (ROOT / file).exists()} == set()
+
+
+def test_every_error_has_its_place_on_the_page() -> None:
     errors = {
         name
         for name in unlimcall_async.__all__
         if isinstance(getattr(unlimcall_async, name), type) and name.endswith("Error")
     }
-    assert errors - set(re.findall(r"\w+Error\b", README)) == set()
+    assert errors - set(re.findall(r"\w+Error\b", PAGES["docs/errors.md"])) == set()
 
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:

@@ -365,5 +365,9 @@ def test_every_error_has_its_place_on_the_page() -> None:
     assert errors - set(re.findall(r"\w+Error\b", PAGES["docs/errors.md"])) == set()
 
 
+def test_the_readme_names_the_wheel_of_this_version() -> None:
+    assert f"dist/unlimcall_async-{unlimcall_async.__version__}-py3-none-any.whl" in PAGES["README.md"]
+
+
 def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()

@@ -33,8 +33,8 @@ LAYERS: list[set[str]] = [
     {"cdrs.follow"},
     {"cdrs.resource", "resources"},
     {"client"},
-    {"webhooks.aiohttp_routes", "webhooks.answers", "webhooks.asgi", "webhooks.claims", "webhooks.signature"},
-    {"webhooks.events", "webhooks.memory", "webhooks.sqlite"},
+    {"webhooks.responses", "webhooks.signature", "webhooks.stores"},
+    {"webhooks.adapters", "webhooks.events", "webhooks.sqlite"},
     {"webhooks.handling", "webhooks.verification"},
     {"webhooks.receiver"},
     {"webhooks.tracker"},
@@ -94,8 +94,8 @@ PURE = {
     "operations.reading",
     "operations.shares",
     "operations.spending",
-    "webhooks.answers",
     "webhooks.events",
+    "webhooks.responses",
     "webhooks.signature",
 }
 SANDBOX_PURE = {
@@ -174,7 +174,7 @@ def test_only_the_transport_imports_aiohttp() -> None:
     # The receiver of webhooks names its server in a type, and has routes for it.
     assert {name for name, path in CLIENT_MODULES if users(path)} == {
         *("http.transport", "http.pool", "client"),
-        *("webhooks.aiohttp_routes", "webhooks.receiver"),
+        *("webhooks.adapters", "webhooks.receiver"),
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.webhooks.oracle import NOW, event_body, headers
 from unlimcall_async.webhooks import CallEnded, Claim, ClaimLostError, Event, SQLiteStore, WebhookReceiver
-from unlimcall_async.webhooks.claims import LEASE_SECONDS
+from unlimcall_async.webhooks.stores import LEASE_SECONDS
 
 
 def rows(path: Path, table: str = "effects") -> list[Any]:
@@ -166,15 +166,15 @@ async def test_at_commit_belongs_into_a_running_handler_of_this_store(path: Path
 
         @receiver.on(CallEnded)
         def handler(_event: CallEnded) -> None:
-            with pytest.raises(RuntimeError, match="at_commit belongs into a handler"):
+            with pytest.raises(RuntimeError, match="call at_commit from a running handler"):
                 other.at_commit(write)
             tasks.append(asyncio.create_task(write_late()))
 
         assert await deliver(receiver, "1") == 200
         late.set()
-        with pytest.raises(RuntimeError, match="at_commit belongs into a handler"):
+        with pytest.raises(RuntimeError, match="call at_commit from a running handler"):
             await tasks[0]
-        with pytest.raises(RuntimeError, match="at_commit belongs into a handler"):
+        with pytest.raises(RuntimeError, match="call at_commit from a running handler"):
             store.at_commit(write)
 
 

@@ -1,7 +1,16 @@
-"""The receiving side of webhooks: signatures, typed events, and a receiver that handles each event once."""
+"""Webhooks, the receiving side: signatures, typed events, and a receiver that handles each event once.
+
+The modules, from the bottom up:
+
+- `signature`: checks `X-Unlimcall-Signature`; pure. `verification`: `verify` and `receive`, with the clock.
+- `events`: the body of a delivery as a typed event; pure.
+- `responses`: the responses of the receiver, and the count of failures in a row; pure.
+- `stores`: the promise of a store of event ids, and `MemoryStore`. `sqlite`: `SQLiteStore`.
+- `handling`: one event, claimed, handled and confirmed. `adapters`: the receiver under aiohttp and ASGI servers.
+- `receiver`: `WebhookReceiver`, which joins all of these. `tracker`: `CallTracker`, a user of the receiver.
+"""
 
 from unlimcall_async.errors import EventError, SignatureError
-from unlimcall_async.webhooks.claims import Claim, ClaimLostError, SeenStore, Standing
 from unlimcall_async.webhooks.events import (
     CallEnded,
     CallTransferred,
@@ -12,10 +21,10 @@ from unlimcall_async.webhooks.events import (
     UnknownEvent,
     parse_event,
 )
-from unlimcall_async.webhooks.memory import MemoryStore
 from unlimcall_async.webhooks.receiver import WebhookReceiver
 from unlimcall_async.webhooks.signature import sign
 from unlimcall_async.webhooks.sqlite import SQLiteStore
+from unlimcall_async.webhooks.stores import Claim, ClaimLostError, MemoryStore, SeenStore, Standing
 from unlimcall_async.webhooks.tracker import CallTracker
 from unlimcall_async.webhooks.verification import receive, verify
 

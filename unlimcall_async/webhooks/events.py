@@ -1,13 +1,14 @@
-"""What a webhook delivery says: typed events, open to what the reference leaves open.
+"""The body of a webhook delivery as a typed event, open to everything that the reference leaves open.
 
-Pure: no I/O. The reference names each event and some fields of its payload, and says nothing of the envelope around them. So the
-envelope is looked for under every name that is usual, in the one table below, and the payload's fields on the outer level, under
-`data` and under `payload`. The earlier name, and the outer level, win.
+Pure: no I/O. The reference names each event and some fields of its payload, and does not document the envelope around them. So each
+field of the envelope is looked for under all usual names, in the table `_ENVELOPE` below. The fields of the payload are looked for
+on the outer level, under `data` and under `payload`. Earlier names win, and the outer level wins.
 
-An event that is refused is lost for ever: the sender takes a 4xx as final. So only a body that cannot be read at all, or has no
-type, is an `EventError`. A type that is not known is an `UnknownEvent`. A value that is not of its documented type is never
-coerced and never an error: the field is `None`, and the value stands in `extra` under the name that it came with. `extra` holds
-all else too that is not taken by a field; where `data` and the outer level both have a name, the inner one is kept as `data.name`.
+An event that is refused is lost for ever, because the sender gives up after a 4xx. So `EventError` is raised only for a body that
+cannot be read at all, or that has no type. A type that is not known makes an `UnknownEvent`. A value of another type than the
+documented one is never converted and never an error: the field is `None`, and `extra` holds the value under the name with which it
+came. `extra` also holds everything else that is in no field. If `data` and the outer level have the same name, `extra` holds the
+inner value as `data.name`.
 """
 
 from __future__ import annotations
@@ -26,31 +27,31 @@ from unlimcall_async.errors import EventError
 from unlimcall_async.webhooks.signature import Bytes, raw
 
 JsonObject: TypeAlias = dict[str, Any]
-# Gives the value of a field, or None for what is not of its type.
+# Returns the value of a field, or None if the value is not of the field's type.
 Reader: TypeAlias = Callable[[Any], Any]
 
 
 @frozen(kw_only=True)
 class Event:
-    """What all events have in common (reference: "Webhooks").
+    """The fields that all events share (reference: "Webhooks").
 
     Attributes:
-        id: The event's id, which repeats of it share; `None` where the delivery has none.
-        type: The event's type, such as `call.ended`.
-        occurred_at: When it happened, in UTC. Events come in any order; this is what to order them by.
-        extra: All that came and is in no other field, under the API's own names.
+        id: The id of the event, the same in every delivery of the event; `None` if the delivery has none.
+        type: The type of the event, for example `call.ended`.
+        occurred_at: The time of the event, in UTC; `None` if the delivery has none. Events come in any order: sort by this time.
+        extra: Everything that came and is in no other field, under the API's own names. Numbers with a fraction are `Decimal`.
     """
 
     id: str | None = None
     type: str
     occurred_at: datetime | None = None
-    # Left out of the hash, because a dict has none and events belong into sets.
+    # Not part of the hash: a dict has none, and events belong in sets.
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
 class _CallEvent(Event):
-    """What the events of a call have in common."""
+    """The fields that the events of a call share."""
 
     call_id: str | None = None
     contact_id: str | None = None
@@ -64,25 +65,30 @@ class _CallEvent(Event):
 
 @frozen(kw_only=True)
 class CallEnded(_CallEvent):
-    """`call.ended`: a call of the dialer or of an AI agent hung up.
+    """`call.ended`: a call of the dialer or of an AI agent hung up (reference: "Webhooks").
+
+    A field is `None` if it did not come.
 
     Attributes:
-        call_id: The call's id, as `POST /calls` returned it.
+        call_id: The id of the call, as `POST /calls` returned it.
         contact_id: The id of the contact that was called.
-        phone: The contact's number.
-        duration_sec: Seconds; whole ones are an `int`.
-        disposition_code: The outcome that was set for the call.
-        hangup_reason: Why it ended.
-        sentiment_label: The contact's mood, as it was judged.
+        phone: The phone number of the contact.
+        duration_sec: The length of the call in seconds; an `int` if the number came without a fraction.
+        disposition_code: The disposition that the call was given.
+        hangup_reason: Why the call ended.
+        sentiment_label: The mood of the contact, as the API judged it.
         transfer_initiated: Whether a transfer to a human was begun.
     """
 
 
 @frozen(kw_only=True)
 class CallTransferred(_CallEvent):
-    """`call.transferred`: an agent began to transfer a call to a human.
+    """`call.transferred`: an agent began to transfer a call to a human (reference: "Webhooks").
 
-    The fields of `CallEnded`, as far as they are known by then, and `transfer_target`, to whom.
+    The fields of `CallEnded`, as far as they are known by then.
+
+    Attributes:
+        transfer_target: To whom the call is transferred.
     """
 
     transfer_target: str | None = None
@@ -90,12 +96,12 @@ class CallTransferred(_CallEvent):
 
 @frozen(kw_only=True)
 class DispositionSet(Event):
-    """`disposition.set`: a disposition was given to a call, by AI or by a person.
+    """`disposition.set`: AI or a person gave a call its disposition (reference: "Webhooks").
 
     Attributes:
-        terminal: Whether it ends the work on the contact.
-        triggers_dnc: Whether it moves the contact to Do-Not-Call.
-        actor: Who gave it.
+        terminal: Whether the disposition ends the work on the contact.
+        triggers_dnc: Whether the disposition moves the contact to Do-Not-Call.
+        actor: Who gave the disposition.
     """
 
     terminal: bool | None = None
@@ -105,49 +111,59 @@ class DispositionSet(Event):
 
 @frozen(kw_only=True)
 class DncAdded(Event):
-    """`dnc.added`: a contact was moved to Do-Not-Call. The reference names no field; look in `extra`."""
+    """`dnc.added`: a contact was moved to Do-Not-Call. The reference names no field; everything that came is in `extra`."""
 
 
 @frozen(kw_only=True)
 class LeadCompleted(Event):
-    """`lead.completed`: a contact reached a terminal disposition. The reference names no field; look in `extra`."""
+    """`lead.completed`: a contact reached a terminal disposition. The reference names no field; see `extra`."""
 
 
 @frozen(kw_only=True)
 class UnknownEvent(Event):
-    """An event of a type that this release does not know; all that came is in `extra`."""
+    """An event of a type that this release does not know. Everything that came is in `extra`."""
 
 
 def parse_event(body: Bytes) -> Event:
-    """Read the body of a delivery. It does not ask who sent it: call `verify` first, or `receive` for both.
+    """Return the event in the body of a delivery, of the class that its type names.
+
+    The signature is not checked: call `verify` first, or `receive` for both.
+
+    Args:
+        body: The body of the request, byte for byte.
 
     Raises:
-        EventError: The body is no JSON object in UTF-8, names something twice, or has no type.
+        EventError: The body is not a JSON object in UTF-8, has a name twice, or has no type.
+        TypeError: The body is not bytes.
     """
-    outer = _object(raw("body", body))
+    outer = _json_object(raw("body", body))
     inner = {name: outer.pop(name) for name in _PAYLOADS if isinstance(outer.get(name), dict)}
     envelope = {
-        attribute: _taken([(outer, names), *((payload, inner_names) for payload in inner.values())], read)
+        attribute: _take([(outer, names), *((payload, inner_names) for payload in inner.values())], read)
         for attribute, names, inner_names, read in _ENVELOPE
     }
     if envelope["type"] is None:
         raise EventError("event", "expected the event's type, as text")
     model, fields = _KINDS.get(envelope["type"], (UnknownEvent, {}))
-    extra = _flat(outer, inner)
-    known = {attribute: _taken([(extra, (wire,))], read) for wire, (attribute, read) in fields.items()}
-    return model(
-        **envelope, **known, extra={name: value for name, value in extra.items() if _left(name, value, fields)}
-    )
+    # All levels as one. Where an inner name is on an outer level already, the inner value is kept under both names.
+    rest = dict(outer)
+    for place, payload in inner.items():
+        for name, value in payload.items():
+            rest[f"{place}.{name}" if name in rest else name] = value
+    known = {attribute: _take([(rest, (wire,))], read) for wire, (attribute, read) in fields.items()}
+    # A field that came as `null` is not in `extra`: that would say no more than the `None` of the field.
+    extra = {name: value for name, value in rest.items() if value is not None or name not in fields}
+    return model(**envelope, **known, extra=extra)
 
 
-def _object(body: bytes) -> JsonObject:
+def _json_object(body: bytes) -> JsonObject:
     try:
         # Decoded here, because `json.loads` would guess at UTF-16 and UTF-32, and skip a byte order mark.
         content = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_no_constant
+            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError, InvalidOperation):
-        # The last is what Decimal says of an exponent beyond its own. A cause would quote the body.
+        # `Decimal` raises `InvalidOperation` for an exponent that it cannot hold. A chained error would quote the body.
         raise EventError("body", "expected JSON in UTF-8, every name once") from None
     if type(content) is not dict:
         raise EventError("body", "expected a JSON object")
@@ -155,20 +171,20 @@ def _object(body: bytes) -> JsonObject:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
-    """Make an object. A name that comes twice means one thing to one reader and another to the next."""
+    """Return the pairs as a dict. Refuse a name that comes twice: some readers take the first value, others the last."""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError
     return made
 
 
-def _no_constant(_name: str) -> None:
-    """Refuse NaN and the infinities, which Python reads although JSON has none."""
+def _refuse_constant(_name: str) -> None:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
     raise ValueError
 
 
-def _taken(levels: Iterable[tuple[JsonObject, tuple[str, ...]]], read: Reader) -> Any:
-    """Take the first value that is of the field's type out of the levels that may have it."""
+def _take(levels: Iterable[tuple[JsonObject, tuple[str, ...]]], read: Reader) -> Any:
+    """Remove the first value that is of the field's type from the levels, and return the value as read."""
     for level, names in levels:
         for name in names:
             value = read(level.get(name))
@@ -178,26 +194,12 @@ def _taken(levels: Iterable[tuple[JsonObject, tuple[str, ...]]], read: Reader) -
     return None
 
 
-def _flat(outer: JsonObject, inner: Mapping[str, JsonObject]) -> JsonObject:
-    """Bring all levels to one; nothing gives way without a trace."""
-    flat = dict(outer)
-    for place, payload in inner.items():
-        for name, value in payload.items():
-            flat[f"{place}.{name}" if name in flat else name] = value
-    return flat
-
-
-def _left(name: str, value: object, fields: Mapping[str, object]) -> bool:
-    """Whether something belongs into `extra`: not a field that came as `null`, which says no more than `None` does."""
-    return value is not None or name not in fields
-
-
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
 def _name(value: Any) -> str | None:
-    """Read text that stands for something; two events without an id must not count as one."""
+    """Read a text that is not empty: two events with an empty id must not count as one event."""
     return _text(value) or None
 
 
@@ -217,9 +219,9 @@ _YEAR_10000: Final = 253402300800
 
 
 def _moment(value: Any) -> datetime | None:
-    """Read a time: ISO 8601 with its offset, or Unix time.
+    """Read a time: ISO 8601 with an offset, or Unix time in seconds.
 
-    That is in seconds, or in milliseconds, as many a sender counts, where seconds would lie beyond the year 9999.
+    A number that would lie beyond the year 9999 is taken for milliseconds, which many senders use.
     """
     try:
         if isinstance(value, str):
@@ -232,9 +234,9 @@ def _moment(value: Any) -> datetime | None:
     return None
 
 
-# The envelope: the event's attribute, its names on the outer level, its names inside `data` and `payload`, how it is read.
-# Inside, only names that cannot mean something else: an `id` there is the contact's or the call's, and taken for the event's it
-# would make one event of many.
+# The envelope: the attribute of the event, its names on the outer level, its names inside `data` and `payload`, and its reader.
+# Inside, only names with one possible meaning count. An `id` there is the contact's or the call's; taken for the event's, it would
+# make one event of many.
 _ENVELOPE: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...], Reader], ...]] = (
     ("type", ("event", "type"), (), _name),
     ("id", ("eventId", "id"), ("eventId",), _name),

@@ -1,4 +1,4 @@
-"""One event, handled once: claimed, handed to its handlers, confirmed. The shell around a store and the handlers."""
+"""One event, handled once: claimed in the store, given to its handlers, confirmed."""
 
 from __future__ import annotations
 
@@ -10,74 +10,71 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
-from unlimcall_async.webhooks.answers import FAILED, HANDLED, NOT_NOW, SEEN, Answer
-from unlimcall_async.webhooks.claims import LEASE_SECONDS, Claim, SeenStore, Standing, current_claim
 from unlimcall_async.webhooks.events import Event
+from unlimcall_async.webhooks.responses import FAILED, HANDLED, NOT_NOW, SEEN, Response
+from unlimcall_async.webhooks.stores import LEASE_SECONDS, Claim, SeenStore, Standing, current_claim
 
 _logger = logging.getLogger("unlimcall_async")
 
-# A repeat waits so long for the delivery that is being handled, and answers as that ends: to turn it away at once would be a
-# failure in the sender's count. Longer than the claim of a dead process lasts.
-_TWIN_SECONDS: Final = LEASE_SECONDS + 5
-# How often to look whether a delivery that another process handles has come to its end.
-_LOOK_SECONDS: Final = 0.25
+# A delivery waits so long for another delivery of its event that is being handled, and gets its response when that one ends. To
+# turn it away at once would be a failure in the sender's count. The wait is longer than the claim of a dead process lasts.
+_WAIT_SECONDS: Final = LEASE_SECONDS + 5
+# How often to ask the store whether a delivery that another process handles has ended.
+_POLL_SECONDS: Final = 0.25
 
 
 class Handling:
-    """The handlers, the store, and what is being handled here."""
+    """The handlers and the store of a receiver, and the events that are being handled in this process."""
 
     def __init__(self, store: SeenStore, clock: Callable[[], float]) -> None:
         self.store = store
         self.handlers: list[tuple[type[Event], Callable[[Any], object]]] = []
         self._clock = clock
-        # Of each event that is being handled here, what is set when that ends.
-        self._at_work: dict[str, asyncio.Event] = {}
+        # By the key of each event that is being handled in this process: set when its handling ends.
+        self._under_way: dict[str, asyncio.Event] = {}
 
-    async def settle(self, key: str, event: Event) -> Answer:
-        """Handle an event unless that was done before, and say what to answer."""
+    async def settle(self, key: str, event: Event) -> Response:
+        """Handle an event unless it was handled before, and return the response to its delivery."""
         delivery = _Delivery(Claim(key, self.store), event)
         try:
-            standing = await self._standing(delivery)
+            standing = await self._claim(delivery)
             if standing == "claimed":
-                return await self._work(delivery)
+                return await self._handle(delivery)
         except _FailedError as failed:
-            return failed.answer
+            return failed.response
         return SEEN if standing == "seen" else NOT_NOW
 
-    async def _standing(self, delivery: _Delivery) -> Standing:
-        """Claim the event; while it is being handled elsewhere, wait for the end of that."""
+    async def _claim(self, delivery: _Delivery) -> Standing:
+        """Claim the event. While another delivery of the event is being handled, wait for its end."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _TWIN_SECONDS
+        deadline = loop.time() + _WAIT_SECONDS
         while True:
             try:
                 with delivery.contain("the store of seen webhooks", NOT_NOW):
                     standing = await self.store.claim(delivery.claim, self._clock())
             except BaseException:
-                # Cancelled or failed, the claim may have been made all the same.
+                # The store may have made the claim although the request was cancelled or failed.
                 await self._release(delivery)
                 raise
             left = deadline - loop.time()
             if standing != "busy" or left <= 0:
                 return standing
-            await self._twin_ends(delivery.claim.key, left)
+            other = self._under_way.get(delivery.claim.key)
+            if other is None:  # in another process, which can be seen only in the store
+                await asyncio.sleep(min(left, _POLL_SECONDS))
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await other.wait()
 
-    async def _twin_ends(self, key: str, left: float) -> None:
-        twin = self._at_work.get(key)
-        if twin is None:
-            await asyncio.sleep(min(left, _LOOK_SECONDS))
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await twin.wait()
-
-    async def _work(self, delivery: _Delivery) -> Answer:
-        """Handle a claimed event and confirm it; whatever else happens, give the claim up."""
-        key, claim = delivery.claim.key, delivery.claim
-        ended = self._at_work[key] = asyncio.Event()
+    async def _handle(self, delivery: _Delivery) -> Response:
+        """Call the handlers of a claimed event and confirm the claim. If anything fails, release the claim."""
+        claim = delivery.claim
+        ended = self._under_way[claim.key] = asyncio.Event()
         confirmed = False
         try:
             async with self._renewed(claim):
-                await self._call_handlers(delivery)
+                await delivery.call([handler for kind, handler in self.handlers if isinstance(delivery.event, kind)])
             with delivery.contain("the store of seen webhooks, or an effect given to it,", FAILED):
                 await self.store.confirm(claim, self._clock())
             confirmed = True
@@ -86,47 +83,30 @@ class Handling:
                 if not confirmed:
                     await self._release(delivery)
             finally:
-                # A repeat that waits for this finds the claim confirmed or free.
-                if self._at_work.get(key) is ended:
-                    del self._at_work[key]
+                # Only now: a delivery that waits for `ended` finds the claim confirmed or free.
+                if self._under_way.get(claim.key) is ended:
+                    del self._under_way[claim.key]
                 ended.set()
         return HANDLED
 
-    async def _call_handlers(self, delivery: _Delivery) -> None:
-        """Call all handlers of the event, also after one that fails: its fault is not theirs."""
-        claim, event = delivery.claim, delivery.event
-        failed: _FailedError | None = None
-        context = current_claim.set(claim)
-        try:
-            for kind, handler in self.handlers:
-                if isinstance(event, kind):
-                    try:
-                        await delivery.call(handler)
-                    except _FailedError as error:
-                        failed = error
-        finally:
-            current_claim.reset(context)
-            claim.closed = True
-        if failed is not None:
-            raise failed
-
     @asynccontextmanager
     async def _renewed(self, claim: Claim) -> AsyncIterator[None]:
-        """Keep the claim from running out meanwhile."""
-        renewal = asyncio.create_task(self._renew(claim))
+        """Renew the claim until the block ends, so that the claim does not run out."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_SECONDS / 3)
+                try:
+                    await self.store.claim(claim, self._clock())
+                except Exception as error:  # noqa: BLE001 # the next renewal may succeed; `confirm` finds a claim that was lost
+                    _logger.warning("the claim to a webhook was not renewed: %s", type(error).__name__)
+
+        renewal = asyncio.create_task(renew())
         try:
             yield
         finally:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
-
-    async def _renew(self, claim: Claim) -> None:
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
-            try:
-                await self.store.claim(claim, self._clock())
-            except Exception as error:  # noqa: BLE001 # the next one may work; the confirmation finds out what counts
-                _logger.warning("the claim to a webhook was not renewed: %s", type(error).__name__)
 
     async def _release(self, delivery: _Delivery) -> None:
         with suppress(_FailedError), delivery.contain("the store of seen webhooks", NOT_NOW):
@@ -134,44 +114,57 @@ class Handling:
 
 
 class _FailedError(Exception):
-    """Something failed and was logged; the sender gets `answer`."""
+    """A handler or the store failed, and the failure was logged; `response` is for the sender."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer)
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        super().__init__(response)
+        self.response = response
 
 
 class _Delivery:
-    """One delivery, in the task that its request runs in."""
+    """One delivery, in the task of its request."""
 
     def __init__(self, claim: Claim, event: Event) -> None:
         self.claim = claim
         self.event = event
         self._cancelled_before = _cancellations()
 
-    async def call(self, handler: Callable[[Any], object]) -> None:
-        """Call a handler, and wait for it if it is a coroutine function."""
-        with self.contain(getattr(handler, "__qualname__", type(handler).__qualname__), FAILED):
-            result = handler(self.event)
-            if inspect.isawaitable(result):
-                await result
+    async def call(self, handlers: list[Callable[[Any], object]]) -> None:
+        """Call all handlers, one after the other. After a failure the others run all the same; then raise `_FailedError`."""
+        failed: _FailedError | None = None
+        context = current_claim.set(self.claim)
+        try:
+            for handler in handlers:
+                name = getattr(handler, "__qualname__", type(handler).__qualname__)
+                try:
+                    with self.contain(name, FAILED):
+                        result = handler(self.event)
+                        if inspect.isawaitable(result):
+                            await result
+                except _FailedError as error:
+                    failed = error
+        finally:
+            current_claim.reset(context)
+            self.claim.closed = True
+        if failed is not None:
+            raise failed
 
     @contextmanager
-    def contain(self, what: str, answer: Answer) -> Iterator[None]:
-        """Make a `_FailedError` of whatever goes wrong, but let the cancellation of this very task through.
+    def contain(self, what: str, response: Response) -> Iterator[None]:
+        """Log whatever the block raises and raise `_FailedError` instead. Let only a cancellation of this task pass.
 
-        A `CancelledError` that comes out of a handler may be that of something it waited for.
+        A `CancelledError` that a handler raises may come from another task that the handler waited for.
         """
         try:
             yield
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancellations() > self._cancelled_before:
                 raise
-            # Where it happened, but not what it says: that may hold a number.
+            # The log says where the error was raised, and not its text, which may hold a phone number.
             place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
             kind = type(self.event).__name__
-            _logger.error("%s failed on a %s: %s\n%s", what, kind, type(error).__name__, place)  # noqa: TRY400
-            raise _FailedError(answer) from None
+            _logger.error("%s failed on a %s: %s\n%s", what, kind, type(error).__name__, place)  # noqa: TRY400 # as just said
+            raise _FailedError(response) from None
 
 
 def _cancellations() -> int:

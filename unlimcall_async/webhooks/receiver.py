@@ -1,4 +1,4 @@
-"""The receiving end of webhooks: verifies, sees to it that each event is handled once, and answers so that nothing is lost."""
+"""The receiver of webhooks: verifies each delivery, handles each event once, and responds so that no event is lost."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from unlimcall_async import _arguments
 from unlimcall_async.errors import EventError, SignatureError
-from unlimcall_async.webhooks.answers import NO_EVENT, TOO_LARGE, Answer, FailureRun, refusal
-from unlimcall_async.webhooks.asgi import AsgiApp
-from unlimcall_async.webhooks.claims import SeenStore
+from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_route
 from unlimcall_async.webhooks.events import Event, parse_event
 from unlimcall_async.webhooks.handling import Handling
-from unlimcall_async.webhooks.memory import MemoryStore
+from unlimcall_async.webhooks.responses import NO_EVENT, TOO_LARGE, FailureRun, Response, refusal
 from unlimcall_async.webhooks.signature import HEADER, check, key_ring, raw
+from unlimcall_async.webhooks.stores import MemoryStore, SeenStore
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -29,35 +28,46 @@ R = TypeVar("R")
 
 _logger = logging.getLogger("unlimcall_async")
 
-# The sender retries for 24 hours and may keep its first signature; an hour more for its last attempt to arrive, and for clocks.
+# The sender retries for 24 hours and may keep its first signature. One hour more allows for the last attempt to arrive, and for
+# clocks that differ.
 _BEHIND: Final = 25 * 3600.0
 _AHEAD: Final = 300.0
 
 
 class WebhookReceiver:
-    """Takes webhook deliveries: verifies, handles each event once, and answers so that the sender's retries work for it.
+    """Receives webhook deliveries: verifies them, handles each event once, and responds so that the sender's retries work.
 
-    `handle` is all that it needs of a server; `aiohttp_app`, `aiohttp_route` and `asgi_app` bring it to one. It serves one event
-    loop. How long a request may take to arrive is for that server to say, or for the proxy in front of it.
+        receiver = WebhookReceiver(secret, store=SQLiteStore("seen.sqlite"))
 
-    All handlers of an event run, one after the other, also if one of them fails. If any did, the answer is 500, and all of them run
-    again when the event comes again. What a handler does is therefore done at least once; what it gives to
-    `SQLiteStore.at_commit` is done exactly once.
+        @receiver.on(CallEnded)
+        async def update(event: CallEnded) -> None: ...
+
+        web.run_app(receiver.aiohttp_app(), port=8080)
+
+    Mount it with `aiohttp_app`, `aiohttp_route` or `asgi_app`, or call `handle` from a server of your own. A receiver serves one
+    event loop. Set the time that a request may take to arrive in that server, or in the proxy before it.
+
+    All handlers of an event run, one after the other, also if one of them fails. If any of them failed, the response is 500, and
+    all of them run again when the sender repeats the event. So the work of a handler is done at least once. Work that a handler
+    gives to `SQLiteStore.at_commit` is done exactly once.
+
+    Responses: 200 for an event that is handled, or was handled before. 401, 400 or 413 for a delivery that no repetition can mend.
+    500 or 503 if a handler, the store or the clock of this machine failed, so that the sender repeats the event for up to 24 hours.
 
     Args:
-        secrets: What `POST /hooks` returned, whole; one, or several.
-        store: Remembers the events that were handled. Without one they are remembered in memory, until the process ends. A store
-            that is handed in is not closed. Receivers that share one share its events, each of which one of them handles: they
-            must have the same handlers.
-        max_body: The largest body to accept, in bytes. A larger one is answered 413, and is lost.
-        on_failing: Called with the length of a run of failed answers when it reaches 3, 5, 7 and 9. At 10 in a row the sender
-            disables the endpoint. All answers of this receiver count as one run: give each hook its own, to have them counted
-            apart. Requests of strangers count too, as they cannot be told from the sender's own under a secret that is missing;
-            failures that cannot be theirs are counted once more without them.
-        clock: Gives the Unix time in seconds.
+        secrets: The secret that `POST /hooks` returned, whole, with its `whsec_`; or several secrets, one of each hook.
+        store: Remembers the events that were handled. The default is a `MemoryStore`, which forgets them when the process ends. A
+            store that you pass is not closed. Receivers that share a store share its events, and each event is handled by one of
+            them: give them the same handlers.
+        max_body: The largest body to accept, in bytes. The response to a larger body is 413, and its event is lost.
+        on_failing: Called with the length of a run of failed responses when it reaches 3, 5, 7 and 9. At 10 in a row the sender
+            disables the hook. All responses of this receiver make one run, so give each hook a receiver of its own to count their
+            failures apart. Requests of strangers count, because a missing secret makes the sender's own requests look the same;
+            failures that no stranger can cause are counted a second time without them.
+        clock: Returns Unix time in seconds.
 
     Raises:
-        ValueError: No secret, an empty one, or a `max_body` below 1.
+        ValueError: There is no secret, a secret is empty, or `max_body` is below 1.
         TypeError: An argument is of the wrong type.
     """
 
@@ -70,7 +80,8 @@ class WebhookReceiver:
         on_failing: Callable[[int], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        _check_on_failing(on_failing)
+        if on_failing is not None and (inspect.iscoroutinefunction(on_failing) or not callable(on_failing)):
+            raise TypeError("on_failing must be a plain function of one argument, or None")
         self._keys: tuple[bytes, ...] = key_ring(secrets)
         self._max_body = _arguments.whole("max_body", max_body)
         self._on_failing = on_failing
@@ -80,30 +91,43 @@ class WebhookReceiver:
         self._run = FailureRun()
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
-        """Decorate a handler of a class of events; `Event` stands for all, also of types that this release does not know.
+        """Return a decorator that registers a handler of a class of events.
 
-        A handler is called with the event. It may be a coroutine function, or a plain one, which must not block.
+        `@receiver.on(Event)` registers a handler of all events, also of types that this release does not know. The handler is
+        called with the event. The handler may be a coroutine function, or a plain function, which must not block.
+
+        Raises:
+            TypeError: `kind` is not a class of events; or, from the decorator, the handler is not a function of the two kinds.
         """
-        _check_kind(kind)
+        if Event not in getattr(kind, "__mro__", ()):  # also for what is not a class
+            raise TypeError("on takes a class of events, as in @receiver.on(CallEnded)")
 
         def register(handler: Callable[[E], R]) -> Callable[[E], R]:
-            _check_handler(handler)
+            # A call of a generator function does nothing, and the event would count as handled.
+            if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler) or not callable(handler):
+                raise TypeError("a handler must be a plain function or a coroutine function")
             self._handling.handlers.append((kind, handler))
             return handler
 
         return register
 
     def add_secret(self, secret: str) -> None:
-        """Accept another secret too, such as that of a hook which was just created."""
+        """Accept deliveries under another secret too, for example that of a hook that was just created.
+
+        Raises:
+            ValueError: The secret is empty.
+            TypeError: The secret is not a `str`.
+        """
         (key,) = key_ring([secret])
         if key not in self._keys:
             self._keys = (*self._keys, key)
 
     def remove_secret(self, secret: str) -> None:
-        """Accept a secret no more. Retries of the deliveries of its hook come for 24 hours.
+        """Refuse deliveries under a secret from now on. Wait 24 hours after deleting its hook, as retries come until then.
 
         Raises:
-            ValueError: It is not among the secrets, or it is the last one.
+            ValueError: The receiver does not accept this secret, or it is the last one.
+            TypeError: The secret is not a `str`.
         """
         (key,) = key_ring([secret])
         rest = tuple(other for other in self._keys if other != key)
@@ -113,9 +137,10 @@ class WebhookReceiver:
 
     @contextmanager
     def rotating(self) -> Iterator[None]:
-        """While a hook is being created, until its secret is added: have deliveries under an unknown secret come again.
+        """Respond 503 instead of 401 to deliveries under an unknown secret, while the block runs.
 
-        Its first delivery may be here before the answer that holds its secret. Refused for good, it would be lost.
+        Create a hook and add its secret in the block. The first delivery of the hook may come before the response to `POST /hooks`,
+        which holds the secret. A 401 would lose that event; after a 503 the sender repeats it.
         """
         self._rotations += 1
         try:
@@ -124,42 +149,61 @@ class WebhookReceiver:
             self._rotations -= 1
 
     async def handle(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """Take one delivery: the status and the body to answer with.
+        """Verify and handle one delivery, and return the status and the body of the response.
 
-        It raises nothing but `CancelledError`, whatever came; a cancelled delivery is as one that never came, and can come again.
+        Whatever the body and the headers hold, and whatever a handler raises, the result is a response. A delivery that is
+        cancelled is not handled: the sender can repeat it.
 
         Args:
-            body: The request's body, byte for byte as it came.
-            headers: The request's headers, their names in any case.
+            body: The body of the request, byte for byte, before anything has decoded it.
+            headers: The headers of the request, with names in any case.
 
         Raises:
-            TypeError: The body is not bytes, or the headers are no mapping of text to text.
+            TypeError: `body` is not bytes, or `headers` is not a mapping of `str` to `str`.
         """
-        content = raw("body", body)
-        if not isinstance(headers, Mapping):
-            raise TypeError(f"headers must be a mapping, not {type(headers).__name__}")
-        answer = await self._answer(content, _signature(headers))
-        length = self._run.note(answer[0])
+        response = await self._respond(raw("body", body), _signature(headers))
+        length = self._run.note(response[0])
         if length is not None:
-            self._raise_alarm(length)
-        return answer
+            _logger.warning("%d webhook deliveries in a row failed; at 10 the sender disables the endpoint", length)
+            try:
+                if self._on_failing is not None:
+                    self._on_failing(length)
+            except Exception as error:  # noqa: BLE001 # the sender must get its response all the same
+                # By its type only, as everywhere in this package: the text may hold a phone number.
+                _logger.error("on_failing raised %s", type(error).__name__)  # noqa: TRY400 # as just said
+        return response
+
+    async def _respond(self, body: bytes, header: str | None) -> Response:
+        if len(body) > self._max_body:
+            return TOO_LARGE
+        try:
+            check(body, header, self._keys, now=self._clock(), behind=_BEHIND, ahead=_AHEAD)
+            event = parse_event(body)
+        except SignatureError as error:
+            # Strangers send requests to any open port: no warning for those. Only a genuine delivery has an age.
+            _logger.log(logging.INFO if error.age is None else logging.WARNING, "webhook refused: %s", error)
+            return refusal(error, rotating=self._rotations > 0)
+        except EventError as error:
+            _logger.error("webhook refused: %s", error)  # noqa: TRY400 # the error says all; its traceback adds nothing
+            return NO_EVENT
+        # The store's key of an event has one size whatever came, and holds no phone number. The type is part of the key: an `id` on
+        # the outer level may be a contact's, and the events of one contact are not one event.
+        identity = body if event.id is None else json.dumps([event.type, event.id]).encode()
+        return await self._handling.settle(hashlib.sha256(identity).hexdigest(), event)
 
     def aiohttp_app(self) -> web.Application:
-        """Make an aiohttp application that takes deliveries on every path."""
-        from unlimcall_async.webhooks.aiohttp_routes import app  # noqa: PLC0415 # aiohttp is slow to import, and not all need it
-
-        return app(self.handle, self._max_body)
+        """Return an aiohttp application that accepts deliveries on every path."""
+        return aiohttp_app(self.handle, self._max_body)
 
     def aiohttp_route(self, path: str) -> web.RouteDef:
-        """Make a route for an aiohttp application: `app.add_routes([receiver.aiohttp_route("/hooks")])`."""
-        from unlimcall_async.webhooks.aiohttp_routes import route  # noqa: PLC0415 # as above
-
-        return route(self.handle, self._max_body, path)
+        """Return a route for your own aiohttp application: `app.add_routes([receiver.aiohttp_route("/hooks")])`."""
+        return aiohttp_route(self.handle, self._max_body, path)
 
     def asgi_app(self) -> AsgiApp:
-        """Make an ASGI application, to be served as it is or as a route: `Route("/hooks", receiver.asgi_app())` in Starlette.
+        """Return an ASGI application, to serve by itself or as a route: `Route("/hooks", receiver.asgi_app())` in Starlette.
 
-        Not under `Mount("/hooks", ...)`, unless the hook's URL ends in a slash: Starlette redirects one that does not.
+        Prefer `Route` to `Mount`: Starlette redirects `/hooks` to `/hooks/` under `Mount("/hooks", ...)`, and the sender does not
+        follow redirects.
         """
         return AsgiApp(self.handle, self._max_body)
 
@@ -167,67 +211,18 @@ class WebhookReceiver:
         known = f"{len(self._keys)} secrets, {len(self._handling.handlers)} handlers"
         return f"<{type(self).__name__} {known}, {self._handling.store!r}>"
 
-    # --- one delivery ---------------------------------------------------------------------------------------------
 
-    async def _answer(self, body: bytes, header: str | None) -> Answer:
-        if len(body) > self._max_body:
-            return TOO_LARGE
-        try:
-            check(body, header, self._keys, now=self._clock(), behind=_BEHIND, ahead=_AHEAD)
-            event = parse_event(body)
-        except SignatureError as error:
-            # Strangers knock at any open port. A wrong time is said of a genuine delivery only.
-            _logger.log(logging.INFO if error.age is None else logging.WARNING, "webhook refused: %s", error)
-            return refusal(error, rotating=self._rotations > 0)
-        except EventError as error:
-            _logger.error("webhook refused: %s", error)  # noqa: TRY400 # the traceback is of no interest
-            return NO_EVENT
-        return await self._handling.settle(_key(event, body), event)
-
-    def _raise_alarm(self, length: int) -> None:
-        _logger.warning("%d webhook deliveries in a row failed; at 10 the sender disables the endpoint", length)
-        if self._on_failing is None:
-            return
-        try:
-            self._on_failing(length)
-        except Exception as error:  # noqa: BLE001 # the sender must get the answer that counts
-            _logger.error("on_failing raised %s", type(error).__name__)  # noqa: TRY400 # by its type only, as everywhere
-
-
-def _check_on_failing(value: object) -> None:
-    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
-        raise TypeError("on_failing must be a plain function of one argument, or None")
-
-
-def _check_kind(value: object) -> None:
-    if not (isinstance(value, type) and issubclass(value, Event)):
-        raise TypeError("on takes a class of events, as in @receiver.on(CallEnded)")
-
-
-def _check_handler(value: object) -> None:
-    # Called, a generator function does nothing, and the event would count as handled.
-    if not callable(value) or inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
-        raise TypeError("a handler must be a plain function or a coroutine function")
-
-
-def _signature(headers: Mapping[str, str]) -> str | None:
-    """Find the signature's header. One that comes twice is joined, by HTTP's own rule, and then judged as a whole."""
-    wanted = HEADER.lower()
-    found = [value for name, value in headers.items() if _text(name).lower() == wanted]
-    return ",".join(map(_text, found)) if found else None
-
-
-def _text(value: object) -> str:
-    """Require what a server's headers are made of. Bytes or lists, not understood, would be a refusal for good."""
-    if not isinstance(value, str):
-        raise TypeError(f"headers must map str to str, not {type(value).__name__}")
-    return value
-
-
-def _key(event: Event, body: bytes) -> str:
-    """Give what stands for the event in the store: of one size, whatever came, and without a number in it.
-
-    The type is part of it, as an `id` on the outer level may be the contact's, and the events of one contact are not one event.
-    """
-    identity = body if event.id is None else json.dumps([event.type, event.id]).encode()
-    return hashlib.sha256(identity).hexdigest()
+def _signature(headers: object) -> str | None:
+    """Return the value of the signature's header. By HTTP's rule, the values of a header that comes twice are joined."""
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping, not {type(headers).__name__}")
+    found = []
+    for name, value in headers.items():
+        # Bytes and lists, as some servers give them, are an error: not understood, they would have every delivery refused for good.
+        if not isinstance(name, str):
+            raise TypeError(f"headers must map str to str, not {type(name).__name__}")
+        if name.lower() == HEADER.lower():
+            if not isinstance(value, str):
+                raise TypeError(f"headers must map str to str, not {type(value).__name__}")
+            found.append(value)
+    return ",".join(found) if found else None

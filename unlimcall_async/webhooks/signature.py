@@ -1,17 +1,17 @@
 """The signature of a webhook delivery: `X-Unlimcall-Signature: t=<unix>,v1=<hex>`.
 
-Pure: no I/O, no clock. What is signed is the text of `t` as it came, a full stop, and the body's bytes (reference: "Webhooks, HMAC
-input"), so neither is ever written anew here.
+Pure: no I/O, no clock. The signed message is the text of `t` as it came, a full stop, and the bytes of the body (reference:
+"Webhooks, HMAC input"). So neither the time nor the body is ever formatted anew here.
 
-The reference does not say what the key is. **It is taken to be the whole secret in UTF-8, `whsec_` included**: the bytes of the
-text that `POST /hooks` shows.
+The reference does not say which bytes of the secret are the key. **The key is taken to be the whole secret in UTF-8, `whsec_`
+included**: the text that `POST /hooks` returns.
 
-A header has one spelling: items `name=value` between commas without spaces, `t` once and in ASCII digits, each `v1` 64 hexadecimal
-digits in lower case. Items of other names, in lower case too, are passed over, as the API may add schemes. Several `v1` and several
-secrets let a secret be replaced without a gap: one pair that agrees is enough.
+A header has one valid spelling: items `name=value` with commas and no spaces between them, `t` once and in ASCII digits, each `v1`
+as 64 lower-case hexadecimal digits. Items with other lower-case names are ignored, because the API may add schemes. Several `v1`
+and several secrets allow a secret to be replaced without a gap: one pair that agrees is enough.
 
-The time is judged last. Whoever has no secret is told `mismatch` whatever time he writes, and `too_old` and `in_future` can be
-relied on to be said of the sender's own deliveries.
+The time is judged last. A stranger without a secret gets `mismatch`, whatever time the header names. So `too_old` and `in_future`
+are certain to be about a delivery of the sender.
 """
 
 from __future__ import annotations
@@ -30,18 +30,25 @@ Bytes: TypeAlias = bytes | bytearray | memoryview
 
 _DIGITS: Final = re.compile(r"[0-9]+")
 _NAME: Final = re.compile(r"[a-z0-9_-]+")
-# The form that the reference shows, read at once: with it a verification costs half. Others are read item by item.
+# The form that the reference shows, matched at once, which halves the cost of a verification (`python benchmarks/webhooks.py`).
+# Other forms are split into items.
 _AS_DOCUMENTED: Final = re.compile(r"t=([0-9]+),v1=([0-9a-f]{64})")
 _HEX_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def sign(body: Bytes, secret: str, timestamp: float) -> str:
-    """Make the header that the sender would put on a delivery (reference: "Webhooks"); for tests of a receiver.
+    """Return the value of `X-Unlimcall-Signature` for a body, as the sender makes it (reference: "Webhooks").
+
+    Use it to test your receiver.
 
     Args:
-        body: The request's body.
-        secret: What `POST /hooks` returned, whole.
-        timestamp: Unix time in seconds; a fraction is left off.
+        body: The body of the request.
+        secret: The secret that `POST /hooks` returned, whole.
+        timestamp: Unix time in seconds; a fraction is dropped.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: The secret is empty, or `timestamp` is below 0 or not finite.
     """
     moment = finite("timestamp", timestamp)
     if moment < 0:
@@ -50,22 +57,22 @@ def sign(body: Bytes, secret: str, timestamp: float) -> str:
     return f"t={stamp},v1={_mac(_key(secret), stamp, raw('body', body))}"
 
 
-def check(body: bytes, header: str | None, keys: Sequence[bytes], *, now: float, behind: float, ahead: float) -> None:
-    """Check the signature of a body, made at most `behind` seconds before `now` and `ahead` seconds after it.
+def check(body: bytes, header: object, keys: Sequence[bytes], *, now: float, behind: float, ahead: float) -> None:
+    """Check the signature of a body, made at most `behind` seconds before `now` and at most `ahead` seconds after it.
 
     Raises:
-        SignatureError: It does not hold.
+        SignatureError: The signature is not valid.
     """
-    stamp, candidates = _items(header)
+    stamp, candidates = _split(header)
     matched = False
     for key in keys:
         expected = _mac(key, stamp, body)
         for candidate in candidates:
-            # To the end of all pairs, without leaving early: the time taken tells nothing about which one agrees, or how far.
+            # All pairs are compared, without leaving early: the time taken does not tell which pair agrees, or how far.
             matched |= hmac.compare_digest(expected, candidate)
     if not matched:
         raise SignatureError("mismatch")
-    # A float takes any number of digits; beyond its range it is infinity, which is in the future.
+    # `float` reads any number of digits; beyond its range the result is infinity, which lies in the future.
     age = now - float(stamp)
     if not age <= behind:
         raise SignatureError("too_old", age)
@@ -73,38 +80,9 @@ def check(body: bytes, header: str | None, keys: Sequence[bytes], *, now: float,
         raise SignatureError("in_future", age)
 
 
-def key_ring(secrets: object) -> tuple[bytes, ...]:
-    """Require one secret or a sequence of them, and give their keys."""
-    if isinstance(secrets, str):
-        return (_key(secrets),)
-    if not isinstance(secrets, Sequence):
-        raise TypeError(f"secrets must be a str or a sequence of them, not {type(secrets).__name__}")
-    if not secrets:
-        raise ValueError("secrets must hold at least one secret")
-    return tuple(_key(secret) for secret in secrets)
-
-
-def raw(name: str, value: object) -> bytes:
-    """Require bytes. Not text: what is signed is the body as it came, before anybody decodes it."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    raise TypeError(f"{name} must be bytes, as the request brought them, not {type(value).__name__}")
-
-
-def finite(name: str, value: object) -> float:
-    """Require a finite number of seconds."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not abs(value) <= sys.float_info.max:
-        raise ValueError(f"{name} must be finite")
-    return value
-
-
-def _items(header: object) -> tuple[str, list[str]]:
+def _split(header: object) -> tuple[str, list[str]]:
     """Split a header into its time, as it is written, and its signatures."""
-    # None is a header that is not there. Many a framework gives an empty text for that.
+    # `None` is a header that is missing. Many frameworks give an empty text for that.
     if header is None or header == "":
         raise SignatureError("missing")
     if not isinstance(header, str):
@@ -119,9 +97,9 @@ def _items(header: object) -> tuple[str, list[str]]:
         elif name == "t":
             stamps.append(value)
         elif not equals or not _NAME.fullmatch(name):
-            # Else ` t` would pass for another scheme, and hide a second time.
+            # Without this check ` t` would pass for another scheme, and hide a second time.
             raise SignatureError("malformed")
-    # `str.isdigit` takes digits of every script, `int` also signs, spaces and underscores.
+    # Not `str.isdigit`, which accepts digits of every script, nor `int`, which accepts signs, spaces and underscores.
     if len(stamps) != 1 or not _DIGITS.fullmatch(stamps[0]):
         raise SignatureError("malformed")
     if not candidates or not all(map(_HEX_SHA256.fullmatch, candidates)):
@@ -129,16 +107,45 @@ def _items(header: object) -> tuple[str, list[str]]:
     return stamps[0], candidates
 
 
+def key_ring(secrets: object) -> tuple[bytes, ...]:
+    """Require one secret or a sequence of secrets, and return their keys."""
+    if isinstance(secrets, str):
+        return (_key(secrets),)
+    if not isinstance(secrets, Sequence):
+        raise TypeError(f"secrets must be a str or a sequence of str, not {type(secrets).__name__}")
+    if not secrets:
+        raise ValueError("secrets must hold at least one secret")
+    return tuple(_key(secret) for secret in secrets)
+
+
+def raw(name: str, value: object) -> bytes:
+    """Require bytes. Text is refused: the signature is over the body as it came, before anything decodes it."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"{name} must be bytes, undecoded, as they came in the request, not {type(value).__name__}")
+
+
+def finite(name: str, value: object) -> float:
+    """Require a finite number of seconds."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{name} must be finite")
+    return value
+
+
 def _key(secret: object) -> bytes:
     if not isinstance(secret, str):
         raise TypeError(f"secrets must be str, not {type(secret).__name__}")
     if not secret:
         # Anybody can sign with an empty key.
-        raise ValueError("secrets must not be empty; is the variable set that should hold it?")
+        raise ValueError("secrets must not be empty; is the variable that should hold the secret set?")
     try:
         return secret.encode()
     except UnicodeEncodeError:
-        # Its own message would quote the secret.
+        # The message of the codec's error would quote the secret.
         raise ValueError("secrets must be text that UTF-8 can hold") from None
 
 

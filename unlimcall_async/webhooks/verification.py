@@ -1,4 +1,4 @@
-"""`verify` and `receive`, for those who bring their own server: the pure checks, and the clock where no time is given."""
+"""`verify` and `receive`, for users with their own server: the pure checks, and the system clock if no time is given."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ def verify(
 ) -> None:
     """Check that a webhook delivery was signed with one of the secrets, at about this time (reference: "Webhooks").
 
-    A `str` is one secret. Retries may keep their first signature for 24 hours, so a receiver that takes part in them needs a
-    `tolerance` of 25 hours, and must then remember the events that it has seen: `WebhookReceiver` does both.
+    The sender's retries may keep their first signature for 24 hours. To accept them, pass a `tolerance` of 25 hours, and remember
+    the ids of handled events, because a captured delivery can be replayed as long. `WebhookReceiver` does both for you.
 
     Args:
-        body: The request's body, byte for byte as it came.
-        header: The value of `X-Unlimcall-Signature`; `None` where there is none.
-        secrets: What `POST /hooks` returned, whole; several while one is being replaced by another.
-        tolerance: How many seconds ago the delivery may have been signed, and how many seconds ahead of `now`.
-        now: Unix time in seconds; `None` reads the clock.
+        body: The body of the request, byte for byte, before anything has decoded it.
+        header: The value of the header `X-Unlimcall-Signature`; `None` if the request has none.
+        secrets: The secret that `POST /hooks` returned, whole, with its `whsec_`. Pass a sequence of several secrets while one of
+            them is being replaced.
+        tolerance: The most seconds that the signature's time may lie before `now`, and after it.
+        now: Unix time in seconds. `None` reads the system clock.
 
     Raises:
-        SignatureError: The signature does not hold; `reason` says why.
-        TypeError: An argument is of the wrong type, such as a body that was decoded already.
-        ValueError: No secret, an empty one, or a `tolerance` below 0.
+        SignatureError: The signature is not valid. `reason` is `"missing"`, `"malformed"`, `"mismatch"`, `"too_old"` or
+            `"in_future"`.
+        TypeError: An argument is of the wrong type, for example a body that is already a `str`.
+        ValueError: There is no secret, a secret is empty, or `tolerance` is below 0.
     """
     span = finite("tolerance", tolerance)
     if span < 0:
@@ -39,13 +41,15 @@ def verify(
 def receive(
     body: Bytes, header: str | None, secrets: str | Sequence[str], *, tolerance: float = 300, now: float | None = None
 ) -> Event:
-    """Check the signature of a webhook delivery as `verify` does, and only then read its event.
+    """Check the signature of a webhook delivery as `verify` does, then return its event.
+
+    The arguments are those of `verify`. An unsigned body is never parsed.
 
     Raises:
-        SignatureError: The signature does not hold.
-        EventError: It holds, and the body is no event.
+        SignatureError: The signature is not valid; `reason` says why.
+        EventError: The signature is valid, and the body is not a valid event.
         TypeError: An argument is of the wrong type.
-        ValueError: No secret, an empty one, or a `tolerance` below 0.
+        ValueError: There is no secret, a secret is empty, or `tolerance` is below 0.
     """
     verify(body, header, secrets, tolerance=tolerance, now=now)
     return parse_event(body)

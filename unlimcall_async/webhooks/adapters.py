@@ -1,0 +1,101 @@
+"""The receiver under a server: as an aiohttp route or application, and as an ASGI application.
+
+Both adapters read a body only as far as needed to see that it is too large. ASGI is a calling convention, so no framework is
+imported for it. aiohttp is imported only when its adapter is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from unlimcall_async.webhooks.responses import NOT_NOW
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+Handle: TypeAlias = Callable[[bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+def aiohttp_route(handle: Handle, max_body: int, path: str) -> web.RouteDef:
+    """Return an aiohttp route that accepts deliveries by POST."""
+    from aiohttp import web  # noqa: PLC0415 # aiohttp is slow to import, and a receiver under ASGI does not need it
+
+    async def deliver(request: web.Request) -> web.Response:
+        content = bytearray()
+        try:
+            # Not `request.read`: its limit is that of the application, which may be made for other routes.
+            async for chunk in request.content.iter_any():
+                content += chunk
+                if len(content) > max_body:
+                    break
+        except (ConnectionError, web.RequestPayloadError):
+            # The sender has left, or the body cannot be unpacked. As an exception this would be a traceback in the server's log,
+            # which any stranger could fill.
+            status, body = NOT_NOW
+        else:
+            status, body = await handle(bytes(content), request.headers)
+        return web.Response(status=status, body=body, content_type="text/plain")
+
+    return web.post(path, deliver)
+
+
+def aiohttp_app(handle: Handle, max_body: int) -> web.Application:
+    """Return an aiohttp application that accepts deliveries by POST, on every path."""
+    from aiohttp import web  # noqa: PLC0415 # as above
+
+    application = web.Application()
+    application.add_routes([aiohttp_route(handle, max_body, "/{path:.*}")])
+    return application
+
+
+class AsgiApp:
+    """An ASGI application that accepts deliveries by POST, on every path under which it is mounted.
+
+    Starlette takes an object with `__call__` for an application, also as the endpoint of a route; it would call a function with its
+    own `Request`.
+    """
+
+    def __init__(self, handle: Handle, max_body: int) -> None:
+        self._handle = handle
+        self._max_body = max_body
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Respond to one request, or to the start and the end of the server."""
+        if scope["type"] == "lifespan":
+            for phase in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{phase}.complete"})
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"webhooks come by http, not by {scope['type']}")
+        if scope["method"] != "POST":
+            await _respond(send, 405, b"POST only", (b"allow", b"POST"))
+            return
+        body = bytearray()
+        more = True
+        while more and len(body) <= self._max_body:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # nobody is there to read a response
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        await _respond(send, *await self._handle(bytes(body), _headers(scope["headers"])))
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        # Latin-1 decodes every byte. The comma is HTTP's own rule for a header that comes twice.
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+async def _respond(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

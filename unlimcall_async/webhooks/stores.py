@@ -1,0 +1,131 @@
+"""The promise of a store of event ids, by which each event is handled once; and the store in memory.
+
+A delivery claims its event before the handlers run, and confirms the claim when they have succeeded. A second delivery of the same
+event finds the store `busy` in between, and waits. If a handler fails, the claim is released, and the second delivery gets the
+event. So no event is handled by two deliveries at a time, and none is lost. The claim of a process that died runs out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from attrs import define, field
+
+Standing: TypeAlias = Literal["claimed", "busy", "seen"]
+
+# A delivery may keep its first signature through 24 hours of retries, so the receiver accepts signatures up to 25 hours old, and up
+# to 300 s ahead. An id that is kept for 26 hours after it was last seen outlives every signature that could bring its event back.
+KEEP_SECONDS: Final = 26 * 3600.0
+
+# A claim runs out so many seconds after its last renewal. The span is long enough for an event loop that is blocked for a while,
+# and short enough for a retry to wait for the end of a dead process's claim (`python -m tests.webhooks.kill`).
+LEASE_SECONDS: Final = 15.0
+
+
+@define(eq=False)
+class Claim:
+    """The claim of one delivery to its event.
+
+    Attributes:
+        key: The event's key: 64 ASCII characters, the same for every delivery of the event.
+        token: Identifies this delivery, and so tells its claim from a later claim to the same event.
+        store: The store that holds the claim.
+        effects: The functions that handlers gave to `SQLiteStore.at_commit`, for the store to call as it confirms the claim.
+        closed: Whether the handlers have ended. No effect is accepted from then on.
+    """
+
+    key: str
+    store: SeenStore = field(repr=False)
+    token: str = field(factory=lambda: uuid.uuid4().hex)
+    effects: list[Callable[[Any], object]] = field(factory=list, repr=False)
+    closed: bool = False
+
+
+class ClaimLostError(Exception):
+    """The claim ran out before it was confirmed, and another delivery holds the event.
+
+    A store raises this error in `confirm`. The receiver catches it and responds 500.
+    """
+
+
+class SeenStore(Protocol):
+    """A store that remembers which events were handled. Write your own to keep the ids in another database.
+
+    `now` is Unix time in seconds. An exception of any class means that the store failed; the receiver responds 5xx, and the sender
+    sends the event again. `MemoryStore` and `SQLiteStore` come with the package.
+    """
+
+    async def claim(self, claim: Claim, now: float) -> Standing:
+        """Claim an event, or renew the claim, in one atomic step.
+
+        Returns:
+            `"claimed"` if the event now belongs to this claim: it was free, or this token has claimed it before.
+            `"busy"` if another token has claimed the event, and that claim has not run out.
+            `"seen"` if the event was confirmed in the last 26 hours; the store keeps its key for 26 hours from now on.
+        """
+        ...
+
+    async def confirm(self, claim: Claim, now: float) -> None:
+        """Replace the claim by the record that the event was handled, and keep that record for 26 hours or more.
+
+        A store that can carry out `claim.effects` does so in the same transaction: all of them happen, or nothing.
+
+        Raises:
+            ClaimLostError: Another token has claimed the event since.
+        """
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Give the claim up. Do nothing if the event is confirmed, or if another token has claimed it."""
+        ...
+
+
+# The claim of the event whose handlers are running, as the functions that they call see it.
+current_claim: ContextVar[Claim | None] = ContextVar("unlimcall_current_claim", default=None)
+
+
+class MemoryStore:
+    """A store of the events of the last 26 hours in memory, some 200 bytes for each event.
+
+    The store serves one process, and forgets everything when the process ends: an event that the sender repeats after a restart is
+    handled again. Use `SQLiteStore` to prevent that. Claims in memory do not run out, because they die with their process.
+    """
+
+    def __init__(self) -> None:
+        self._claims: dict[str, str] = {}
+        # In the order in which the events were last seen.
+        self._seen: dict[str, float] = {}
+
+    async def claim(self, claim: Claim, now: float) -> Standing:
+        """Claim an event, and forget events older than 26 hours; see `SeenStore`."""
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if self._seen[oldest] >= now - KEEP_SECONDS:
+                break
+            del self._seen[oldest]
+        if claim.key in self._seen:
+            self._remember(claim.key, now)
+            return "seen"
+        return "claimed" if self._claims.setdefault(claim.key, claim.token) == claim.token else "busy"
+
+    async def confirm(self, claim: Claim, now: float) -> None:
+        """Remember that a claimed event was handled; see `SeenStore`."""
+        if self._claims.get(claim.key) != claim.token:
+            raise ClaimLostError
+        del self._claims[claim.key]
+        self._remember(claim.key, now)
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim up; see `SeenStore`."""
+        if self._claims.get(claim.key) == claim.token:
+            del self._claims[claim.key]
+
+    def _remember(self, key: str, now: float) -> None:
+        self._seen.pop(key, None)  # a key that is set anew moves to the end
+        self._seen[key] = now
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self._seen)} seen, {len(self._claims)} claimed>"

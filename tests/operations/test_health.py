@@ -153,7 +153,7 @@ async def test_the_source_is_closed_where_reading_fails() -> None:
         ({"short_seconds": True}, TypeError, "short_seconds must be an int"),
         ({"margin": 1}, ValueError, "margin must lie between 0 and 1"),
         ({"margin": "0.1"}, TypeError, "margin must be a number"),
-        ({"numbers": ["+12"]}, TypeError, "a pool is made of CallerId, not str"),
+        ({"numbers": ["+12"]}, TypeError, "numbers must hold CallerId only, not str"),
     ],
 )
 def test_a_wrong_argument_is_named(options: dict[str, Any], error: type[Exception], says: str) -> None:

@@ -219,7 +219,7 @@ def test_the_repr_tells_the_state_and_no_number() -> None:
         (lambda pool: pool.select(TO_GB, now=NOW, campaign=""), ValueError, "campaign must not be empty"),
         (lambda pool: pool.select(TO_GB, now=NOW, campaign=3), TypeError, "campaign must be a str"),
         (lambda pool: pool.burned(now=None), TypeError, "now must be a datetime"),
-        (lambda pool: pool.add(GB), TypeError, "a pool is made of CallerId, not str"),
+        (lambda pool: pool.add(GB), TypeError, "numbers must hold CallerId only, not str"),
         (lambda _: CallerId("0044"), ValueError, "number must be in E.164 form"),
         (lambda _: CallerId(GB, "uk"), ValueError, "country must be a country's code"),
         (lambda _: CallerId(GB, 44), TypeError, "country must be a str"),

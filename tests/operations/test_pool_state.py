@@ -100,7 +100,7 @@ def test_a_damaged_state_is_refused_and_the_error_says_where(text: str | bytes, 
     error = caught.value
     assert error.where == where
     assert reason in error.reason
-    assert str(error) == f"this is no state of a pool, at {error.where}: {error.reason}"
+    assert str(error) == f"this is not a valid state of a pool, at {error.where}: {error.reason}"
     assert "+44" not in str(error)
     assert isinstance(error, UnlimCallError)
     assert isinstance(error, ValueError)

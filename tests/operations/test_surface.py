@@ -10,8 +10,8 @@ import pytest
 from unlimcall_async import operations
 
 SUBMODULES = {
-    *("caller_ids", "carrier", "credit", "credit_watch", "failures", "health", "numbering", "pool", "pool_state"),
-    *("reading", "shares", "spending"),
+    *("caller_ids", "carrier", "credit", "credit_watch", "health", "iteration", "numbering", "pool"),
+    *("pool_state", "shares", "spending"),
 }
 FROZEN = ("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend")
 

@@ -1,6 +1,12 @@
-"""The day's work with the API: caller ids, the carrier's health, and credit (operations guide).
+"""Caller-ID rotation, carrier alerts and credit alerts (operations guide).
 
-Small parts that decide and do no I/O, and thin ones that wait. They use nothing but the public package.
+The modules that decide do no I/O. The package uses the public package alone, and the client's checks of arguments.
+
+- Caller-ID rotation: `caller_ids` (a caller id, and the errors), `pool` and `pool_state` (its JSON), `health` (which numbers do
+  badly), `numbering` (the country of a number).
+- Carrier alerts: `carrier`.
+- Credit alerts: `spending` (the cost of calls), `credit` (the decisions), `credit_watch` (polls the API).
+- `shares`: a count out of a total, with its confidence interval.
 """
 
 from unlimcall_async.operations.caller_ids import CallerId, NoCallerIdError, PoolStateError, Step

@@ -1,4 +1,4 @@
-"""Caller ids: what a pool holds, and what it raises where it has none. Pure: no I/O."""
+"""Caller ids, their entries in a pool, and the errors of a pool. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from attrs import Factory, define, field, frozen
 
-from unlimcall_async import UnlimCallError
-from unlimcall_async.operations import _arguments
+from unlimcall_async import UnlimCallError, _arguments
+from unlimcall_async.operations import _checks
 from unlimcall_async.operations.numbering import place_of
 
 Step: TypeAlias = Literal["country", "region", "any"]
 
-# A burn that does not end, ends here.
+# The end of a burn that has no end.
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def steps(value: object) -> tuple[Step, ...]:
-    """Require the steps of a fallback, each at most once."""
+    """Require a fallback: one step or more, each once."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"fallback must be a sequence of steps, not {type(value).__name__}")
     known = get_args(Step)
@@ -33,35 +33,29 @@ def _number(value: object) -> str:
     return _arguments.number("number", value)
 
 
-def _country(value: object) -> str | None:
-    return _arguments.country("country", value)
-
-
-def _campaign(value: object) -> str | None:
-    return _arguments.campaign("campaign", value)
-
-
-def _its_own(caller_id: CallerId) -> str | None:
+def _own_country(caller_id: CallerId) -> str | None:
     return place_of(caller_id.number).country
 
 
 @frozen
 class CallerId:
-    """A number to call from.
+    """A phone number to call from.
 
     Args:
-        number: The number, in E.164 form.
-        country: The code of the country that it serves, as `GB`; left out, the country that it belongs to. `None` for none.
-        campaign: The campaign that alone may use it; `None` for all, and for calls outside of any.
+        number: The number in E.164 form, for example `"+442079460812"`.
+        country: The country whose calls the number serves, as a code of two capitals, for example `"GB"`. The default is the
+            country that the number belongs to. `None` for no country.
+        campaign: The only campaign that may use the number. `None` for all campaigns, and for calls outside of campaigns.
 
     Raises:
-        ValueError, TypeError: An argument is wrong.
+        ValueError: An argument is not a valid number, country or campaign.
+        TypeError: An argument is of the wrong type.
         ImportError: `country` is left out, and the extra `numbers` is not installed.
     """
 
     number: str = field(converter=_number)
-    country: str | None = field(default=Factory(_its_own, takes_self=True), converter=_country)
-    campaign: str | None = field(default=None, converter=_campaign)
+    country: str | None = field(default=Factory(_own_country, takes_self=True), converter=_checks.country)
+    campaign: str | None = field(default=None, converter=_checks.campaign)
 
 
 @define
@@ -70,8 +64,8 @@ class Entry:
 
     Attributes:
         caller_id: The caller id.
-        turn: A count of selections that says when it was last selected: 0 for never.
-        burned_until: The end of its burn, or `None`.
+        turn: The pool's count of selections when the caller id was last selected; 0 for never.
+        burned_until: The end of the burn, or `None` if the number is not burned.
     """
 
     caller_id: CallerId
@@ -79,20 +73,20 @@ class Entry:
     burned_until: datetime | None = None
 
     def is_burned(self, now: datetime) -> bool:
-        """Tell whether it is burned. At the end of its burn it is so no more."""
+        """Return whether the number is burned at this time. The end of a burn is not part of the burn."""
         return self.burned_until is not None and now < self.burned_until
 
 
 @define(eq=False, slots=False)
 class NoCallerIdError(UnlimCallError):
-    """A pool has no caller id for a call.
+    """The pool has no caller id for a call, or every caller id that fits is burned.
 
     Attributes:
-        country: The destination's country, or `None` where it has none.
-        campaign: The call's campaign.
+        country: The country of the destination, or `None` if the destination belongs to none.
+        campaign: The campaign of the call.
         fallback: The steps that were tried.
-        burned: How many caller ids would do, were they not burned.
-        free_at: When the first of those is burned no more; `None` for never.
+        burned: How many caller ids fit and are burned.
+        free_at: The end of the first of those burns; `None` if none of them ends.
     """
 
     country: str | None
@@ -105,35 +99,35 @@ class NoCallerIdError(UnlimCallError):
         to = f"to {self.country or 'a number of no country'}"
         campaign = "" if self.campaign is None else f" in campaign {self.campaign!r}"
         tried = f"tried {', then '.join(self.fallback)}"
-        return f"no caller id for a call {to}{campaign} ({tried}): {self._burns()}"
-
-    def _burns(self) -> str:
         if not self.burned:
-            return "none would do"
-        back = "none comes back" if self.free_at is None else f"the first comes back at {self.free_at.isoformat()}"
-        return f"{self.burned} would do, but are burned, and {back}"
+            reason = "none would do"
+        elif self.free_at is None:
+            reason = f"{self.burned} would do, but are burned, and none comes back"
+        else:
+            reason = f"{self.burned} would do, but are burned, and the first comes back at {self.free_at.isoformat()}"
+        return f"no caller id for a call {to}{campaign} ({tried}): {reason}"
 
 
 @define(eq=False, slots=False)
 class PoolStateError(UnlimCallError, ValueError):
-    """What was to be loaded is not the state of a pool.
+    """The text is not the saved state of a pool, or is damaged.
 
     Attributes:
-        where: The place in it, as `numbers[3].turn`.
-        reason: What was expected there. Never what was found: that may be a phone number.
+        where: The damaged place in the text, for example `numbers[3].turn`.
+        reason: What was expected there. The text itself is never quoted, because it may be a phone number.
     """
 
     where: str
     reason: str
 
     def __str__(self) -> str:
-        return f"this is no state of a pool, at {self.where}: {self.reason}"
+        return f"this is not a valid state of a pool, at {self.where}: {self.reason}"
 
 
 def caller_ids(values: Iterable[Any]) -> list[CallerId]:
-    """Require caller ids."""
+    """Require an iterable of caller ids, and return them as a list."""
     found = list(values)
     for value in found:
         if not isinstance(value, CallerId):
-            raise TypeError(f"a pool is made of CallerId, not {type(value).__name__}")
+            raise TypeError(f"numbers must hold CallerId only, not {type(value).__name__}")
     return found

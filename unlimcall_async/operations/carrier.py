@@ -1,50 +1,51 @@
-"""The carrier's failure rate, watched (operations guide, "Error Handling in Production").
+"""Carrier alerts: the rate of failed calls, watched (operations guide, "Error Handling in Production").
 
-The guide: failed calls are data, in the records; a rate above 1 % that lasts is a routing problem of the carrier.
+By the guide, failed calls are data in the call records, and a failure rate that stays above 1 % is a routing problem of the
+carrier.
 
-Pure: no I/O of its own, and no clock: time is that of the records, so a year of history gives the alerts that it would have
-given then.
+Pure: no I/O of its own, and no clock. Time is the time of the records, so a year of history gives the alerts that it would have
+given then. The span is cut into steps with two counts each, so memory does not grow with the number of calls.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from unlimcall_async import CallRecord
-from unlimcall_async.operations import _arguments
-from unlimcall_async.operations.failures import STEPS, FailureWindow
-from unlimcall_async.operations.reading import each
+from unlimcall_async import CallRecord, _arguments
+from unlimcall_async.operations import _checks
+from unlimcall_async.operations.iteration import iterating
 from unlimcall_async.operations.shares import Share
 
 AlertState: TypeAlias = Literal["started", "ended"]
 
 # An assumption: the guide says that carrier failures (SIP 503, destination unreachable, codec negotiation) are in CDRs as failed
-# calls "with specific SIP response codes", and neither it nor the reference lists a disposition but ANSWERED. So: the words of
-# Asterisk for it, and the codes of SIP, as a number or behind "SIP ": 488 (no common codec) and all 5xx. Busy and no answer are
-# the called party's doing, not the carrier's.
+# calls "with specific SIP response codes". Neither the guide nor the reference lists a disposition other than ANSWERED. So these
+# are Asterisk's words for a failed call, and the codes of SIP, as a number or behind "SIP ": 488 (no common codec) and all 5xx.
+# Busy and no answer are left out, because the called party causes them, not the carrier.
 FAILED_DISPOSITIONS: Final[frozenset[str]] = frozenset(
     {"FAILED", "CONGESTION", "CHANUNAVAIL"}
     | {f"{prefix}{code}" for prefix in ("", "SIP ") for code in (488, *range(500, 600))}
 )
 
+# A window has the newest step, which is not over yet, and the 59 steps before it: between 59/60 of the span and all of it.
+_STEPS: Final = 60
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @frozen
 class CarrierAlert:
-    """The failure rate has crossed a bound.
+    """The failure rate of all calls, or of the calls to one country, crossed a bound.
 
     Attributes:
-        state: `"started"` above the upper bound, `"ended"` below the lower one.
+        state: `"started"` if the rate rose above `start_above`, `"ended"` if it fell below `end_below`.
         country: The country, as the records name it; `None` for all calls together.
-        failures: The failed attempts out of all, over the span.
-        at: When the call started whose record brought it.
+        failures: The failed attempts out of all attempts in the span.
+        at: The start of the call whose record brought the alert, in UTC.
     """
 
     state: AlertState
@@ -54,32 +55,35 @@ class CarrierAlert:
 
 
 class CarrierMonitor:
-    """Watches the share of failed attempts over a sliding span, of all calls and of each country.
+    """Watches the share of failed attempts over a sliding span, for all calls and for each country.
 
         monitor = CarrierMonitor()
         async for alert in monitor.watch(client.cdrs.follow(start)):
             print(alert)
 
-    Every record is an attempt. The span ends with the latest `start_time` that was seen, and moves in 60 steps. A record that comes
-    late, as those of long calls do in a follow, counts where its start belongs, and one from before the span only in `late`. So
-    feed it oldest first. In a follow, failed calls are in before the answered ones that began with them: a span that is not much
-    longer than the calls shows too high a rate.
+    Every record is an attempt. The span ends with the latest `start_time` seen, and moves in 60 steps. A late record, as a follow
+    gives those of long calls, is counted at its start time; a record from before the span is only counted in `late`. So give the
+    monitor the oldest records first. In a follow, failed calls come before the answered calls that began with them: a span that is
+    not much longer than the calls shows too high a rate.
 
-    An alert that has started ends only by calls that succeed: where no more come, it stays.
+    Only calls that succeed end an alert: if no more calls come, the alert stays.
 
     Args:
         span: The span, a minute or more.
-        start_above: An alert starts above this share.
-        end_below: It ends below this one.
-        minimum: Below so many attempts in the span nothing starts or ends. With 200, it takes three failures to be above 1 %.
-        failed: The dispositions that count as failed, in whatever case, or a function that tells it of a record. The default is
-            an assumption: `FAILED`, `CONGESTION`, `CHANUNAVAIL`, and the SIP codes 488 and 500 to 599.
+        start_above: An alert starts if the share of failed attempts is above this one. 0.01 is 1 %.
+        end_below: An alert ends if the share is below this one.
+        minimum: With fewer attempts in the span, no alert starts or ends. With 200, three failures are above 1 %.
+        failed: The dispositions of failed attempts, in upper or lower case, or a function that returns whether a record is a failed
+            attempt. The default is an assumption, as the reference lists no disposition of failed calls: `FAILED`, `CONGESTION`,
+            `CHANUNAVAIL`, and the SIP codes 488 and 500 to 599.
 
     Attributes:
-        late: Records that came too late to count.
+        late: The number of records that came too late to count.
 
     Raises:
-        ValueError, TypeError: An argument is wrong.
+        ValueError: `span` is below a minute, `minimum` is below 1, a share does not lie between 0 and 1, or `end_below` is above
+            `start_above`.
+        TypeError: An argument is of the wrong type.
     """
 
     def __init__(
@@ -92,97 +96,123 @@ class CarrierMonitor:
         failed: Collection[str] | Callable[[CallRecord], bool] = FAILED_DISPOSITIONS,
     ) -> None:
         self.late: int = 0
-        self._step = _arguments.span("span", span, at_least=timedelta(minutes=1)) / STEPS
-        self._start_above = _arguments.share("start_above", start_above)
-        self._end_below = _arguments.share("end_below", end_below)
+        self._step = _checks.span("span", span, at_least=timedelta(minutes=1)) / _STEPS
+        self._start_above = _checks.share("start_above", start_above)
+        self._end_below = _checks.share("end_below", end_below)
         if self._end_below > self._start_above:
             raise ValueError("end_below must not be above start_above")
         self._minimum = _arguments.whole("minimum", minimum)
-        self._failed = _judge(failed)
+        self._failed = _predicate(failed)
         self._newest: int | None = None
-        self._windows: dict[str | None, FailureWindow] = {}
+        # By country, as the records name it; `None` for all calls.
+        self._windows: dict[str | None, _Window] = {}
         self._active: dict[str | None, datetime] = {}
 
     @property
     def overall(self) -> Share:
-        """The failed attempts out of all, over the span."""
+        """The failed attempts out of all attempts in the span."""
         window = self._windows.get(None)
         return Share(0, 0) if window is None else window.failures
 
     @property
     def countries(self) -> dict[str, Share]:
-        """The same for each country that was called in the span, as the records name it."""
+        """The failed attempts out of all attempts in the span, for each country that was called, as the records name it."""
         return {name: window.failures for name, window in self._windows.items() if name is not None}
 
     @property
     def active(self) -> dict[str | None, datetime]:
-        """Which alerts have started and not ended, by country, `None` for all calls, with the time of their start."""
+        """The alerts that have started and not ended: the time of the start, by country; `None` for all calls."""
         return dict(self._active)
 
     def add(self, record: CallRecord) -> list[CarrierAlert]:
-        """Count a record, and give the alerts that it brings: at most one for all calls and for each country."""
-        step = (_arguments.record("record", record).start_time - _EPOCH) // self._step
-        moved = self._newest is None or step > self._newest
-        if moved:
-            self._move(step)
-        elif self._newest is not None and step <= self._newest - STEPS:
+        """Count a record, and return the alerts that it brings: at most one for all calls and one for each country.
+
+        Raises:
+            TypeError: `record` is not a `CallRecord`.
+        """
+        step = (_checks.record("record", record).start_time - _EPOCH) // self._step
+        newest = step if self._newest is None else max(self._newest, step)
+        if step <= newest - _STEPS:
             self.late += 1
             return []
-        failed = self._failed(record)
         touched: list[str | None] = [None] if record.country is None else [None, record.country]
-        for scope in touched:
-            self._window(scope).add(step, failed=failed)
-        # By a move, old calls leave every window.
-        return self._decide(list(self._windows) if moved else touched, record.start_time)
+        moved = newest != self._newest
+        if moved:
+            self._newest = newest
+            for country, window in list(self._windows.items()):
+                window.move(newest)
+                if country is not None and not window.failures.of:
+                    del self._windows[country]
+        failed = self._failed(record)
+        for country in touched:
+            if country not in self._windows:
+                self._windows[country] = _Window(newest)
+            self._windows[country].add(step, failed=failed)
+        # A move takes old calls out of every window, so any rate may have changed.
+        return self._alerts(list(self._windows) if moved else touched, record.start_time)
 
     async def watch(self, records: AsyncIterable[CallRecord]) -> AsyncGenerator[CarrierAlert, None]:
-        """Count the records of a stream or a follow, and give the alerts as they come."""
-        async with aclosing(each(records)) as following:
-            async for record in following:
+        """Count the records of a stream or a follow, and return the alerts as they come.
+
+        The iterator of the records is closed at the end.
+        """
+        async with iterating(records) as iterator:
+            async for record in iterator:
                 for alert in self.add(record):
                     yield alert
 
-    def _move(self, newest: int) -> None:
-        self._newest = newest
-        for scope, window in list(self._windows.items()):
-            window.move(newest)
-            if scope is not None and not window.failures.of:
-                del self._windows[scope]
-
-    def _window(self, scope: str | None) -> FailureWindow:
-        window = self._windows.get(scope)
-        if window is None:
-            window = self._windows[scope] = FailureWindow(self._newest or 0)
-        return window
-
-    def _decide(self, scopes: list[str | None], at: datetime) -> list[CarrierAlert]:
+    def _alerts(self, countries: list[str | None], at: datetime) -> list[CarrierAlert]:
         alerts = []
-        for scope in scopes:
-            failures = self._windows[scope].failures
-            state = self._change(scope in self._active, failures)
-            if state is None:
+        for country in countries:
+            failures = self._windows[country].failures
+            if failures.rate is None or failures.of < self._minimum:
                 continue
-            if state == "started":
-                self._active[scope] = at
-            else:
-                del self._active[scope]
-            alerts.append(CarrierAlert(state, scope, failures, at))
+            if country not in self._active and failures.rate > self._start_above:
+                self._active[country] = at
+                alerts.append(CarrierAlert("started", country, failures, at))
+            elif country in self._active and failures.rate < self._end_below:
+                del self._active[country]
+                alerts.append(CarrierAlert("ended", country, failures, at))
         return alerts
-
-    def _change(self, active: bool, failures: Share) -> AlertState | None:
-        rate = failures.rate
-        if rate is None or failures.of < self._minimum:
-            return None
-        if active:
-            return "ended" if rate < self._end_below else None
-        return "started" if rate > self._start_above else None
 
     def __repr__(self) -> str:
         failures = self.overall
         return f"<{type(self).__name__} {failures.count} of {failures.of} failed, {len(self._active)} alerts active>"
 
 
-def _judge(failed: object) -> Callable[[CallRecord], bool]:
+class _Window:
+    """The attempts and failures of the newest step and the 59 steps before it, as a ring of counts."""
+
+    def __init__(self, newest: int) -> None:
+        self._newest = newest
+        self._attempts = [0] * _STEPS
+        self._failed = [0] * _STEPS
+        self._all_attempts = self._all_failed = 0
+
+    @property
+    def failures(self) -> Share:
+        """The failed attempts out of all attempts in the window."""
+        return Share(self._all_failed, self._all_attempts)
+
+    def move(self, newest: int) -> None:
+        """Move the end of the window to a later step, and drop the counts of the steps that it leaves."""
+        for step in range(max(self._newest + 1, newest - _STEPS + 1), newest + 1):
+            place = step % _STEPS
+            self._all_attempts -= self._attempts[place]
+            self._all_failed -= self._failed[place]
+            self._attempts[place] = self._failed[place] = 0
+        self._newest = newest
+
+    def add(self, step: int, *, failed: bool) -> None:
+        """Count an attempt, at a step that is in the window."""
+        self._attempts[step % _STEPS] += 1
+        self._all_attempts += 1
+        if failed:
+            self._failed[step % _STEPS] += 1
+            self._all_failed += 1
+
+
+def _predicate(failed: object) -> Callable[[CallRecord], bool]:
     if inspect.iscoroutinefunction(failed):
         raise TypeError("failed must be a plain function, not a coroutine function")
     if callable(failed):

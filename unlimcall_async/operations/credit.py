@@ -1,7 +1,7 @@
-"""When the account's credit runs low, decided from snapshots of its balance (reference: `GET /balance`).
+"""Credit alerts, decided from snapshots of the account's balance (reference: `GET /balance`).
 
-Pure: no I/O, and time is an argument. A snapshot that the API calls stale says nothing about now, so nothing is decided on it, and
-the same goes for one that did not come; that this goes on for long is an alert of its own.
+Pure: no I/O, and time is an argument. A snapshot that the API marks as stale says nothing about the present, so no alert but
+`stale` is decided on it. The same holds for a poll that failed. If fresh snapshots stay away for long, that is an alert of its own.
 """
 
 from __future__ import annotations
@@ -12,39 +12,42 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from unlimcall_async import Balance
-from unlimcall_async.operations import _arguments
+from unlimcall_async import Balance, _arguments
+from unlimcall_async.operations import _checks
 from unlimcall_async.operations.carrier import AlertState
 from unlimcall_async.operations.spending import Spend
 
 CreditKind: TypeAlias = Literal["low", "soon", "blocked", "stale"]
 
-# Farther ahead, "never" is as good, and a timedelta cannot hold everything.
+# Some hundred years. A time farther ahead is as good as never, and a timedelta cannot hold every quotient.
 _HORIZON: Final = timedelta(days=36_500)
+_HOUR: Final = timedelta(hours=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def available_credit(balance: Balance) -> Decimal:
-    """Give what can still be spent: the balance, and the credit limit where there is one.
+    """Return the money that can still be spent: the balance, plus the credit limit if there is one.
 
-    An assumption: the reference shows `creditLimit` as null and says no more, so a balance is taken to go below zero as credit is
-    used.
+    An assumption: the reference shows `creditLimit` only as null, and does not explain it. The balance is taken to fall below zero
+    as credit is used.
     """
     return balance.balance + (balance.credit_limit or 0)
 
 
 @frozen
 class CreditAlert:
-    """A bound was crossed, or the account was blocked.
+    """The account's credit crossed a bound, the account was blocked, or no fresh balance came; or one of these has ended.
 
     Attributes:
-        kind: `"low"`: what is available is at the threshold or below. `"soon"`: it is above, and will be there within `ahead`.
-            `"blocked"`: the account is blocked. `"stale"`: there has been no fresh snapshot for `stale_after`.
+        kind: `"low"`: the available credit is at the threshold or below. `"soon"`: the available credit is above the threshold, and
+            will reach it within `ahead` at the present spend rate. `"blocked"`: the account is blocked. `"stale"`: no fresh
+            snapshot came for `stale_after`.
         state: `"started"` or `"ended"`.
-        at: The time that was passed with the snapshot.
-        balance: The last fresh snapshot, or `None` before there was one.
-        time_left: Until the threshold, at the spend rate; zero below it, `None` where the rate is unknown or nothing.
-        spend: What that rate is taken from, with what other currencies have cost.
+        at: The time that was passed with the snapshot, in UTC.
+        balance: The last fresh snapshot, or `None` before the first one.
+        time_left: The time until the threshold, at the spend rate; zero at or below the threshold; `None` if the spend rate is
+            unknown or zero.
+        spend: The cost of recent calls, from which the spend rate comes. It also holds what calls cost in other currencies.
     """
 
     kind: CreditKind
@@ -56,26 +59,34 @@ class CreditAlert:
 
 
 class CreditMonitor:
-    """Decides, from one snapshot to the next, when to alert: once for each crossing of a bound, at the first snapshot too.
+    """Decides when to alert, from one snapshot of the balance to the next.
 
-    A `"soon"` that has started ends only when the balance has gone up since then, and the time left is above `ahead` again: a rate
-    that goes up and down by itself does not end it.
+        monitor = CreditMonitor(Decimal(25), "USD")
+        for alert in monitor.note(await client.balance(), at=datetime.now(UTC)):
+            print(alert.kind, alert.state)
+
+    Each crossing of a bound brings one alert. The first snapshot brings an alert for each bound that is already crossed.
+    `CreditWatch` polls the API for a monitor.
+
+    An alert `"soon"` ends only when the balance has gone up since its start and the time left is above `ahead` again. A spend rate
+    that goes up and down does not end the alert by itself.
 
     Args:
         threshold: Money in `currency`, a `Decimal` or an int. It is compared with `available_credit(balance)`.
-        currency: The code of the currency.
-        ahead: How long before the threshold to alert, or `None` for not at all.
-        stale_after: How long to do without a fresh snapshot.
+        currency: The code of the currency, for example `"USD"`.
+        ahead: How long before the threshold to alert; `None` for no alert `"soon"`.
+        stale_after: How long to wait for a fresh snapshot before an alert `"stale"`.
 
     Attributes:
         threshold: The threshold.
-        currency: Its currency.
-        ahead: As above.
+        currency: The currency of the threshold.
+        ahead: How long before the threshold the monitor alerts, or `None`.
         balance: The last fresh snapshot, or `None`.
-        spend: The last that was passed, or `None`.
+        spend: The last cost of recent calls that was passed, or `None`.
 
     Raises:
-        ValueError, TypeError: An argument is wrong.
+        ValueError: `currency` is not a currency's code, `threshold` is not finite, or a timedelta is not above zero.
+        TypeError: An argument is of the wrong type.
     """
 
     def __init__(
@@ -86,24 +97,28 @@ class CreditMonitor:
         ahead: timedelta | None = timedelta(hours=4),
         stale_after: timedelta = timedelta(minutes=15),
     ) -> None:
-        self.threshold: Decimal = _arguments.money("threshold", threshold)
-        self.currency: str = _arguments.currency("currency", currency)
-        self.ahead: timedelta | None = None if ahead is None else _arguments.span("ahead", ahead)
+        self.threshold: Decimal = _checks.money("threshold", threshold)
+        self.currency: str = _checks.currency("currency", currency)
+        self.ahead: timedelta | None = None if ahead is None else _checks.span("ahead", ahead)
         self.balance: Balance | None = None
         self.spend: Spend | None = None
-        self._stale_after = _arguments.span("stale_after", stale_after)
+        self._stale_after = _checks.span("stale_after", stale_after)
         self._fresh_at: datetime | None = None
+        # Whether the balance has gone up since `soon` last started or ended.
         self._topped_up = False
         self._active: dict[CreditKind, datetime] = {}
 
     @property
     def active(self) -> dict[CreditKind, datetime]:
-        """Which alerts have started and not ended, with the time of their start."""
+        """The alerts that have started and not ended, each with the time of its start."""
         return dict(self._active)
 
     @property
     def time_left(self) -> timedelta | None:
-        """Until the threshold, by the last fresh snapshot; zero below it, `None` where the rate is unknown or nothing."""
+        """The time until the threshold, by the last fresh snapshot and the spend rate.
+
+        Zero at or below the threshold; `None` before the first snapshot, or if the spend rate is unknown or zero.
+        """
         if self.balance is None:
             return None
         above = available_credit(self.balance) - self.threshold
@@ -113,21 +128,23 @@ class CreditMonitor:
         if rate <= 0:
             return None
         hours = above / rate
-        return _HORIZON if hours >= _HORIZON / timedelta(hours=1) else int(hours * 3_600_000_000) * _MICROSECOND
+        if hours >= _HORIZON / _HOUR:
+            return _HORIZON
+        return int(hours * (_HOUR // _MICROSECOND)) * _MICROSECOND
 
     def note(self, balance: Balance, *, at: datetime, spend: Spend | None = None) -> list[CreditAlert]:
-        """Take a snapshot, and give the alerts that it brings.
+        """Take a snapshot of the balance, and return the alerts that it brings.
 
         Args:
-            balance: The snapshot. A stale one counts as one that did not come.
-            at: When it was taken, timezone-aware.
-            spend: What recent calls have cost; `None` for what was passed last.
+            balance: The snapshot. A stale snapshot counts as `missed`.
+            at: When the snapshot was taken, timezone-aware.
+            spend: The cost of recent calls; `None` to keep the one that was passed last.
 
         Raises:
-            ValueError: The balance is in another currency than the threshold.
+            ValueError: The balance is in another currency than the threshold, or `at` has no timezone.
             TypeError: An argument is of the wrong type.
         """
-        moment = _arguments.moment("at", at)
+        moment = _arguments.utc("at", at)
         if not isinstance(balance, Balance):
             raise TypeError(f"balance must be a Balance, not {type(balance).__name__}")
         if spend is not None and not isinstance(spend, Spend):
@@ -140,34 +157,36 @@ class CreditMonitor:
         if self.balance is not None and available_credit(balance) > available_credit(self.balance):
             self._topped_up = True
         self.balance, self._fresh_at = balance, moment
-        wanted: dict[CreditKind, bool | None] = {
-            "stale": False,
-            "blocked": balance.blocked,
-            "low": available_credit(balance) <= self.threshold,
-            "soon": self._soon(),
-        }
-        return self._change(wanted, moment)
+        left = self.time_left
+        soon: bool | None
+        if self.ahead is None or left == timedelta(0):
+            soon = None  # no change: at the threshold, `low` is the alert that counts
+        elif "soon" not in self._active:
+            soon = left is not None and left <= self.ahead
+        elif self._topped_up and (left is None or left > self.ahead):
+            soon = False
+        else:
+            soon = None  # only a higher balance ends the alert
+        low = available_credit(balance) <= self.threshold
+        return self._change({"stale": False, "blocked": balance.blocked, "low": low, "soon": soon}, moment)
 
     def missed(self, *, at: datetime) -> list[CreditAlert]:
-        """Note that no fresh snapshot came, and give the alert that this brings when it goes on for long.
+        """Record that no fresh snapshot came, and return an alert `"stale"` if none came for `stale_after`.
+
+        Args:
+            at: The time, timezone-aware.
 
         Raises:
-            ValueError, TypeError: The time is wrong.
+            ValueError: `at` has no timezone.
+            TypeError: `at` is not a datetime.
         """
-        moment = _arguments.moment("at", at)
+        moment = _arguments.utc("at", at)
         self._fresh_at = self._fresh_at or moment
+        # Never `False`: only a fresh snapshot ends the alert.
         return self._change({"stale": moment - self._fresh_at >= self._stale_after or None}, moment)
 
-    def _soon(self) -> bool | None:
-        """Tell whether the threshold is near; `None` for no change."""
-        left = self.time_left
-        if self.ahead is None or left == timedelta(0):
-            return None  # at the threshold it is another alert that counts
-        if "soon" in self._active:
-            return False if self._topped_up and (left is None or left > self.ahead) else None
-        return left is not None and left <= self.ahead
-
     def _change(self, wanted: dict[CreditKind, bool | None], at: datetime) -> list[CreditAlert]:
+        """Start and end alerts as wanted, and return those that changed. `None` leaves an alert as it is."""
         alerts = []
         for kind, on in wanted.items():
             if on is None or on == (kind in self._active):

@@ -1,4 +1,4 @@
-"""The account's credit, watched: a thin shell that polls and waits. What to alert of, the monitor decides."""
+"""Credit alerts from the live API: polls the balance and the call records, and lets a `CreditMonitor` decide."""
 
 from __future__ import annotations
 
@@ -8,16 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from unlimcall_async import (
-    APIError,
-    AsyncClient,
-    Balance,
-    ClientClosedError,
-    RateLimitedError,
-    TransportError,
-    UnlimCallError,
-)
-from unlimcall_async.operations import _arguments
+from unlimcall_async import APIError, AsyncClient, ClientClosedError, RateLimitedError, TransportError, UnlimCallError
+from unlimcall_async.operations import _checks
 from unlimcall_async.operations.credit import CreditAlert, CreditMonitor
 from unlimcall_async.operations.spending import Spend, SpendTally
 
@@ -29,32 +21,34 @@ def _now() -> datetime:
 
 
 class CreditWatch:
-    """Polls the balance and what recent calls have cost, and gives the alerts.
+    """Polls the balance and the cost of recent calls, and yields credit alerts.
 
         watch = CreditWatch(client, CreditMonitor(Decimal(25), "USD"))
         async for alert in watch:
-            print(alert)
+            print(alert.kind, alert.state)
 
-    It does not end. A poll that the client gives up on (5xx, 429, no answer, an answer that cannot be read) counts as no snapshot;
-    that this goes on for long is an alert. Any other error ends it, such as a token without the scope; to iterate again goes on.
+    The iteration does not end. A poll that fails by a 5xx, a 429, no response, or a response that cannot be read counts as no
+    snapshot; if such polls go on, the monitor gives an alert `"stale"`. Any other error ends the iteration, for example a token
+    without the scope. A new iteration goes on from there.
 
-    It waits for the client's rate limits as every call does. The scope `read:balance` is enough where the monitor's `ahead` is
-    `None`; otherwise it also reads call records, with `read:cdrs`, one request for each 1000 records of `spend_over` every
-    `spend_every`.
+    Polls wait for the client's rate limits as every call does. If the monitor's `ahead` is `None`, the token needs only the scope
+    `read:balance`. Otherwise it also needs `read:cdrs`: every `spend_every`, one request is sent for each 1000 call records of
+    `spend_over`.
 
     Args:
-        client: The client. It is not closed.
-        monitor: What decides. After an iteration it knows which alerts are active, and the next goes on from there.
-        interval: From the start of a poll to that of the next.
-        spend_over: The span of call records that the spend rate is taken from. Calls that still run are in none.
-        spend_every: How often to read them.
-        clock: Gives the time, timezone-aware.
+        client: The client. The watch does not close it.
+        monitor: Decides on the alerts. It keeps the active alerts after an iteration has ended.
+        interval: The time from the start of a poll to the start of the next.
+        spend_over: The span of call records from which the spend rate comes. A call that still runs has no record yet.
+        spend_every: The time between two readings of these records.
+        clock: Returns the time, timezone-aware.
 
     Attributes:
-        monitor: As above.
+        monitor: The monitor.
 
     Raises:
-        ValueError, TypeError: An argument is wrong.
+        ValueError: A timedelta is not above zero.
+        TypeError: An argument is of the wrong type.
     """
 
     def __init__(
@@ -73,54 +67,44 @@ class CreditWatch:
             raise TypeError(f"monitor must be a CreditMonitor, not {type(monitor).__name__}")
         self.monitor: CreditMonitor = monitor
         self._client = client
-        self._interval = _arguments.span("interval", interval).total_seconds()
-        self._spend_over = _arguments.span("spend_over", spend_over)
-        self._spend_every = _arguments.span("spend_every", spend_every).total_seconds()
+        self._interval = _checks.span("interval", interval).total_seconds()
+        self._spend_over = _checks.span("spend_over", spend_over)
+        self._spend_every = _checks.span("spend_every", spend_every).total_seconds()
         self._clock = clock
 
-    def __aiter__(self) -> AsyncGenerator[CreditAlert, None]:  # noqa: PYI058 # whoever iterates by hand can close it
-        return self._alerts()
-
-    async def _alerts(self) -> AsyncGenerator[CreditAlert, None]:
+    async def __aiter__(self) -> AsyncGenerator[CreditAlert, None]:  # a generator, so that users can close it
         loop = asyncio.get_running_loop()
         spend_due = loop.time()
         while True:
             began, spend = loop.time(), None
             if self.monitor.ahead is not None and began >= spend_due:
-                spend = await self._read_spend()
-                # Not read, it is due again at the next poll.
-                spend_due = began if spend is None else began + self._spend_every
-            balance = await self._read_balance()
-            for alert in self._judge(balance, spend):
+                try:
+                    spend = await self._read_spend()
+                    spend_due = began + self._spend_every
+                except UnlimCallError as error:
+                    # Not moved on: the records are due again at the next poll.
+                    spend_due = began
+                    _pass_over(error)
+            try:
+                balance = await self._client.balance()
+            except UnlimCallError as error:
+                _pass_over(error)
+                alerts = self.monitor.missed(at=self._clock())
+            else:
+                alerts = self.monitor.note(balance, at=self._clock(), spend=spend)
+            for alert in alerts:
                 yield alert
             await asyncio.sleep(began + self._interval - loop.time())
 
-    def _judge(self, balance: Balance | None, spend: Spend | None) -> list[CreditAlert]:
-        now = self._clock()
-        return self.monitor.missed(at=now) if balance is None else self.monitor.note(balance, at=now, spend=spend)
-
-    async def _read_balance(self) -> Balance | None:
-        try:
-            return await self._client.balance()
-        except UnlimCallError as error:
-            _pass_over(error)
-            return None
-
-    async def _read_spend(self) -> Spend | None:
+    async def _read_spend(self) -> Spend:
         now, tally = self._clock(), SpendTally(self._spend_over)
-        try:
-            async with self._client.cdrs.stream(now - self._spend_over, now) as stream:
-                async for batch in stream.batches():
-                    for record in batch:
-                        tally.add(record)
-        except UnlimCallError as error:
-            _pass_over(error)
-            return None
+        async with self._client.cdrs.stream(now - self._spend_over, now) as stream:
+            async for batch in stream.batches():
+                for record in batch:
+                    tally.add(record)
         spend = tally.spend
         if foreign := spend.totals.keys() - {self.monitor.currency}:
-            _logger.warning(
-                "calls cost money in %s, which the time left takes no account of", ", ".join(sorted(foreign))
-            )
+            _logger.warning("calls cost money in %s, which the time left does not count", ", ".join(sorted(foreign)))
         return spend
 
     def __repr__(self) -> str:
@@ -128,10 +112,10 @@ class CreditWatch:
 
 
 def _pass_over(error: UnlimCallError) -> None:
-    """Log an error that may be gone by the next poll, and raise any other."""
+    """Log an error that the next poll may not meet, and raise any other error."""
     lasting = isinstance(error, ClientClosedError) or (isinstance(error, TransportError) and error.permanent)
     if lasting or (error.category == "application" and not isinstance(error, RateLimitedError)):
         raise error
-    # Not what it says: that may be the server's own words, and hold a number.
+    # Without the text of the error, which may be the server's own and hold a phone number.
     what = f"answer {error.status}" if isinstance(error, APIError) else type(error).__name__
     _logger.warning("a poll of the credit watch failed: %s", what)

@@ -1,23 +1,22 @@
-"""How the numbers of a pool do, by their call records. Pure: no I/O.
+"""The health of the numbers of a pool, by their call records. Pure: no I/O.
 
-A number whose reputation goes down is answered less, and hung up on sooner. That shows only against numbers that make the same
-kind of calls, so each is compared with the others of its country in the pool; and only with enough calls, so a verdict is given
-on what the counts prove, not on what they suggest: the whole interval of the number lies beyond that of the others, and by a
-margin, because a difference of no importance is proven too where there are enough calls.
+A number whose reputation falls is answered less often, and hung up on sooner. That shows only in comparison with numbers that make
+the same kind of calls, so each number is compared with the others of its country in the pool. And chance alone makes small counts
+differ, so a verdict needs proof: the whole confidence interval of the number lies beyond the interval of the others. It must lie
+beyond by a margin, because many calls prove even a difference that does not matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from contextlib import aclosing
 from typing import Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from unlimcall_async import CallRecord
-from unlimcall_async.operations import _arguments
+from unlimcall_async import CallRecord, _arguments
+from unlimcall_async.operations import _checks
 from unlimcall_async.operations.caller_ids import CallerId, caller_ids
-from unlimcall_async.operations.reading import each
+from unlimcall_async.operations.iteration import iterating
 from unlimcall_async.operations.shares import Share
 
 Verdict: TypeAlias = Literal["unknown", "good", "suspect"]
@@ -43,17 +42,17 @@ class _Counts:
 
 @frozen
 class NumberHealth:
-    """How a number does.
+    """The health of one number, in comparison with the pool's other numbers of its country.
 
     Attributes:
         caller_id: The number.
-        answered: Calls that were answered, out of all attempts.
-        short: Short calls, out of those that were answered.
-        baseline_answered: The same as `answered`, of the pool's other numbers of the same country.
-        baseline_short: The same as `short`, of those.
-        verdict: `"suspect"` if it does worse than the others beyond doubt; `"good"` if not; `"unknown"` if there are too few
-            attempts, of it or of the others, to tell.
-        reasons: For what it is suspect: `"answer_rate"`, `"short_calls"`, or both.
+        answered: The calls that were answered, out of all attempts.
+        short: The short calls, out of those that were answered.
+        baseline_answered: `answered` of the other numbers together.
+        baseline_short: `short` of the other numbers together.
+        verdict: `"suspect"` if the counts prove that the number does worse than the others. `"good"` if they do not. `"unknown"` if
+            the number or the others have too few attempts.
+        reasons: Why the number is suspect: `"answer_rate"`, `"short_calls"`, or both.
     """
 
     caller_id: CallerId
@@ -66,26 +65,28 @@ class NumberHealth:
 
 
 class CallerIdHealth:
-    """Counts the calls of caller ids, and tells which do worse than the others.
+    """Counts the calls of caller ids, and reports the numbers that do worse than the others of their country.
 
         health = CallerIdHealth(pool.numbers)
         await health.read(client.cdrs.stream(week_ago))
-        for number in health.report(): ...
+        suspects = [number for number in health.report() if number.verdict == "suspect"]
 
-    The caller id of a record is its `src`. Its verdicts are advice: to burn a number is left to the user.
+    The caller id of a record is its `src` (reference: `GET /cdrs`). A verdict is advice: burn a number yourself, with
+    `CallerIdPool.burn`.
 
     Args:
         numbers: The caller ids to watch.
-        minimum: How many attempts it takes, of a number and of the others, for a verdict; and how many answered calls, for one on
-            short calls.
-        short_seconds: An answered call that is billed for fewer seconds is short.
-        margin: How much worse than the others' a rate must be, as a share of it.
+        minimum: The fewest attempts that a number, and the others together, must have for a verdict; and the fewest answered calls,
+            for a verdict on short calls.
+        short_seconds: An answered call is short if it is billed for fewer seconds than these.
+        margin: How much worse than the rate of the others a rate must be, as a share of theirs: 0.2 means a fifth.
 
     Attributes:
-        ignored: Records of other numbers, or of none.
+        ignored: The number of records whose `src` is another number, or missing.
 
     Raises:
-        ValueError, TypeError: An argument is wrong.
+        ValueError: `minimum` or `short_seconds` is below 1, or `margin` does not lie between 0 and 1.
+        TypeError: An argument is of the wrong type.
     """
 
     def __init__(
@@ -96,48 +97,51 @@ class CallerIdHealth:
         self._counts = {number: _Counts() for number in self._numbers}
         self._minimum = _arguments.whole("minimum", minimum)
         self._short = _arguments.whole("short_seconds", short_seconds)
-        self._margin = _arguments.share("margin", margin)
+        self._margin = _checks.share("margin", margin)
 
     def add(self, record: CallRecord) -> None:
-        """Count a record."""
-        counts = self._counts.get(_arguments.record("record", record).src or "")
+        """Count a record.
+
+        Raises:
+            TypeError: `record` is not a `CallRecord`.
+        """
+        counts = self._counts.get(_checks.record("record", record).src or "")
         if counts is None:
             self.ignored += 1
             return
         counts.attempts += 1
         if record.disposition is not None and record.disposition.upper() == ANSWERED:
             counts.answered += 1
-            counts.short += record.billsec < self._short
+            if record.billsec < self._short:
+                counts.short += 1
 
     async def read(self, records: AsyncIterable[CallRecord]) -> None:
-        """Count all records of a stream."""
-        async with aclosing(each(records)) as following:
-            async for record in following:
+        """Count all records of a stream, and close its iterator at the end."""
+        async with iterating(records) as iterator:
+            async for record in iterator:
                 self.add(record)
 
     def report(self) -> list[NumberHealth]:
-        """Tell how each number does, in the order in which they were given."""
+        """Return the health of each number, in the order in which the numbers were given."""
         countries: dict[str | None, _Counts] = {}
         for number, caller_id in self._numbers.items():
             countries.setdefault(caller_id.country, _Counts()).add(self._counts[number])
-        return [
-            self._health(caller_id, self._counts[number], countries[caller_id.country].without(self._counts[number]))
-            for number, caller_id in self._numbers.items()
-        ]
-
-    def _health(self, caller_id: CallerId, own: _Counts, others: _Counts) -> NumberHealth:
-        answered, short = Share(own.answered, own.attempts), Share(own.short, own.answered)
-        base_answered, base_short = Share(others.answered, others.attempts), Share(others.short, others.answered)
-        reasons: list[Reason] = []
-        if self._enough(answered, base_answered):
-            if answered.interval[1] < base_answered.interval[0] * (1 - self._margin):
-                reasons.append("answer_rate")
-            if self._enough(short, base_short) and short.interval[0] > base_short.interval[1] * (1 + self._margin):
-                reasons.append("short_calls")
-            verdict: Verdict = "suspect" if reasons else "good"
-        else:
-            verdict = "unknown"
-        return NumberHealth(caller_id, answered, short, base_answered, base_short, verdict, tuple(reasons))
+        report = []
+        for number, caller_id in self._numbers.items():
+            own = self._counts[number]
+            others = countries[caller_id.country].without(own)
+            answered, short = Share(own.answered, own.attempts), Share(own.short, own.answered)
+            base_answered, base_short = Share(others.answered, others.attempts), Share(others.short, others.answered)
+            reasons: list[Reason] = []
+            verdict: Verdict = "unknown"
+            if self._enough(answered, base_answered):
+                if answered.interval[1] < base_answered.interval[0] * (1 - self._margin):
+                    reasons.append("answer_rate")
+                if self._enough(short, base_short) and short.interval[0] > base_short.interval[1] * (1 + self._margin):
+                    reasons.append("short_calls")
+                verdict = "suspect" if reasons else "good"
+            report.append(NumberHealth(caller_id, answered, short, base_answered, base_short, verdict, tuple(reasons)))
+        return report
 
     def _enough(self, own: Share, others: Share) -> bool:
         return min(own.of, others.of) >= self._minimum

@@ -1,25 +1,26 @@
-"""Where a phone number belongs. Pure: the library that knows has its tables with it.
+"""The country and the region that a phone number belongs to. Pure: no I/O; the library that knows them carries its tables.
 
-The library is the extra `numbers`. It places a number, and never rejects one: its tables are of its release's day, and numbering
-plans change.
+The library is the extra `numbers`. It places a number and never rejects one, because its tables are as old as its release, and
+numbering plans change.
 """
 
 from __future__ import annotations
 
 from attrs import frozen
 
-_NOWHERE = "001"  # the library's word for calling codes that belong to no country, as +800
+_NOWHERE = "001"  # the library's region for calling codes that belong to no country, for example +800
 
 
 @frozen
 class Place:
-    """Where a number belongs.
+    """The country and the region that a phone number belongs to.
 
     Attributes:
-        country: The country's code (ISO 3166), or `None` where it has none.
-        region: The world numbering zone: the first digit of its calling code, with Europe's two, 3 and 4, as `"3"`. So `"1"` is
+        country: The code of the country (ISO 3166), or `None` if the number belongs to no country.
+        region: The world numbering zone: the first digit of the calling code, with `"3"` for both of Europe's, 3 and 4. `"1"` is
             North America with much of the Caribbean, `"2"` Africa, `"5"` Central and South America, `"6"` South-East Asia and
-            Oceania, `"7"` Russia and Kazakhstan, `"8"` East Asia, `"9"` West, Central and South Asia. `None` where it has none.
+            Oceania, `"7"` Russia and Kazakhstan, `"8"` East Asia, `"9"` West, Central and South Asia. `None` if the number belongs
+            to no country.
     """
 
     country: str | None
@@ -27,7 +28,7 @@ class Place:
 
 
 def place_of(number: str) -> Place:
-    """Place a number in E.164 form.
+    """Return the place of a number in E.164 form.
 
     A number that the library's tables do not hold is placed in the main country of its calling code.
 
@@ -35,7 +36,7 @@ def place_of(number: str) -> Place:
         ImportError: The extra `numbers` is not installed.
     """
     try:
-        import phonenumbers  # noqa: PLC0415 # the extra may be missing, and only this needs it
+        import phonenumbers  # noqa: PLC0415 # the extra may be missing, and only caller ids need it
     except ModuleNotFoundError as error:
         raise ImportError(
             "Caller ids need the extra `numbers`: python -m pip install 'unlimcall-async[numbers]'", name=error.name

@@ -1,13 +1,15 @@
-"""The state of a pool, as JSON that another process can go on from. Pure: no I/O."""
+"""The saved state of a pool: JSON that another process can load. Pure: no I/O."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from unlimcall_async.operations import _arguments
+from unlimcall_async import _arguments
+from unlimcall_async.operations import _checks
 from unlimcall_async.operations.caller_ids import FOREVER, CallerId, Entry, PoolStateError
 
 VERSION: Final = 1
@@ -19,26 +21,27 @@ T = TypeVar("T")
 
 
 def dump(entries: Iterable[Entry]) -> str:
-    """Write the entries of a pool. The text holds phone numbers."""
-    return json.dumps({"version": VERSION, "kind": _KIND, "numbers": [_row(entry) for entry in entries]}, indent=1)
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    until = entry.burned_until
-    return {
-        "number": entry.caller_id.number,
-        "country": entry.caller_id.country,
-        "campaign": entry.caller_id.campaign,
-        "turn": entry.turn,
-        "burned_until": None if until is None else _FOREVER if until == FOREVER else until.isoformat(),
-    }
+    """Return the entries of a pool as JSON. The text holds phone numbers."""
+    rows = []
+    for entry in entries:
+        until = entry.burned_until
+        rows.append(
+            {
+                "number": entry.caller_id.number,
+                "country": entry.caller_id.country,
+                "campaign": entry.caller_id.campaign,
+                "turn": entry.turn,
+                "burned_until": None if until is None else _FOREVER if until == FOREVER else until.isoformat(),
+            }
+        )
+    return json.dumps({"version": VERSION, "kind": _KIND, "numbers": rows}, indent=1)
 
 
 def load(text: str | bytes) -> list[Entry]:
-    """Read what `dump` wrote.
+    """Return the entries in a text that `dump` made.
 
     Raises:
-        PoolStateError: It is something else, or damaged; it says where.
+        PoolStateError: The text is not the state of a pool, or is damaged.
     """
     try:
         content = json.loads(text)
@@ -46,14 +49,19 @@ def load(text: str | bytes) -> list[Entry]:
         raise PoolStateError("the top", "it is not JSON") from None
     if not isinstance(content, dict) or content.get("kind") != _KIND:
         raise PoolStateError("kind", f"expected {_KIND!r}")
+    # By type, because `True` and `1.0` are equal to 1.
     if type(content.get("version")) is not int or content["version"] != VERSION:
         raise PoolStateError("version", f"this release knows {VERSION} only")
     rows = content.get("numbers")
     if not isinstance(rows, list):
         raise PoolStateError("numbers", "expected a list")
-    entries = [_entry(f"numbers[{index}]", row) for index, row in enumerate(rows)]
-    _check_once(entries)
-    return entries
+    entries: dict[str, Entry] = {}
+    for index, row in enumerate(rows):
+        entry = _entry(f"numbers[{index}]", row)
+        if entry.caller_id.number in entries:
+            raise PoolStateError(f"numbers[{index}].number", "it is there twice")
+        entries[entry.caller_id.number] = entry
+    return list(entries.values())
 
 
 def _entry(where: str, row: Any) -> Entry:
@@ -61,37 +69,28 @@ def _entry(where: str, row: Any) -> Entry:
         raise PoolStateError(where, "expected an object")
     if row.keys() != set(_FIELDS):
         raise PoolStateError(where, f"expected the fields {', '.join(_FIELDS)}, and no other")
-    number = _checked(f"{where}.number", _arguments.number, row["number"])
-    country = _checked(f"{where}.country", _arguments.country, row["country"])
-    campaign = _checked(f"{where}.campaign", _arguments.campaign, row["campaign"])
-    turn = row["turn"]
-    if type(turn) is not int or turn < 0:
+
+    def checked(name: str, check: Callable[[object], T]) -> T:
+        try:
+            return check(row[name])
+        except (ValueError, TypeError) as error:
+            raise PoolStateError(f"{where}.{name}", str(error)) from None
+
+    number = checked("number", partial(_arguments.number, "number"))
+    country, campaign = checked("country", _checks.country), checked("campaign", _checks.campaign)
+    if type(row["turn"]) is not int or row["turn"] < 0:
         raise PoolStateError(f"{where}.turn", "expected a whole number, 0 or above")
-    until = None if row["burned_until"] is None else _checked(f"{where}.burned_until", _burn, row["burned_until"])
-    return Entry(CallerId(number, country, campaign), turn, until)
+    return Entry(CallerId(number, country, campaign), row["turn"], checked("burned_until", _burn))
 
 
-def _checked(where: str, check: Callable[[str, object], T], value: object) -> T:
-    try:
-        return check("it", value)
-    except (ValueError, TypeError) as error:
-        raise PoolStateError(where, str(error)) from None
-
-
-def _burn(name: str, value: object) -> datetime:
-    written = _arguments.text(name, value)
+def _burn(value: object) -> datetime | None:
+    if value is None:
+        return None
+    written = _arguments.text("burned_until", value)
     if written == _FOREVER:
         return FOREVER
     try:
         read = datetime.fromisoformat(written)
     except ValueError:
-        raise ValueError(f"{name} must be {_FOREVER!r} or a time in ISO form") from None
-    return _arguments.moment(name, read)
-
-
-def _check_once(entries: Iterable[Entry]) -> None:
-    seen: set[str] = set()
-    for index, entry in enumerate(entries):
-        if entry.caller_id.number in seen:
-            raise PoolStateError(f"numbers[{index}].number", "it is there twice")
-        seen.add(entry.caller_id.number)
+        raise ValueError(f"burned_until must be {_FOREVER!r} or a time in ISO form") from None
+    return _arguments.utc("burned_until", read)

@@ -1,4 +1,4 @@
-"""A share, with the counts behind it. Pure: no I/O."""
+"""A count out of a total, as a rate with its confidence interval. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 
 from attrs import frozen
 
-# Of the normal distribution, for an interval that holds the truth 99 times in 100.
+# The quantile of the normal distribution for an interval that holds the true rate 99 times in 100.
 _Z: Final = 2.576
 
 
 @frozen
 class Share:
-    """`count` of `of`.
+    """`count` out of `of`, for example the failed attempts out of all attempts.
 
     Attributes:
         count: How many were counted.
@@ -25,12 +25,12 @@ class Share:
 
     @property
     def rate(self) -> float | None:
-        """The share, from 0 to 1; `None` out of nothing."""
+        """`count / of`, from 0 to 1; `None` if `of` is 0."""
         return self.count / self.of if self.of else None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """What the true share can be, given these counts: the Wilson score interval, at 99 %; out of nothing, anything."""
+        """The lowest and the highest true rate that these counts allow, at 99 % (Wilson score interval); `(0, 1)` if `of` is 0."""
         if not self.of:
             return 0.0, 1.0
         observed, noise = self.count / self.of, _Z * _Z / self.of

@@ -1,0 +1,80 @@
+"""Checks of arguments that only this package has. Each raises `ValueError` or `TypeError` with the argument's name and the reason.
+
+Pure: no I/O. The checks of texts, numbers and times are those of the client, in `unlimcall_async._arguments`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from unlimcall_async import CallRecord
+from unlimcall_async._arguments import text
+
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+
+def country(value: object, name: str = "country") -> str | None:
+    """Require a country's code of two ASCII capitals, or `None`."""
+    if value is None:
+        return None
+    code = text(name, value)
+    if not _COUNTRY.fullmatch(code):
+        raise ValueError(f"{name} must be a country's code of two ASCII capitals, for example 'GB'")
+    return code
+
+
+def campaign(value: object, name: str = "campaign") -> str | None:
+    """Require the name of a campaign, or `None`."""
+    if value is None:
+        return None
+    label = text(name, value)
+    if not label:
+        raise ValueError(f"{name} must not be empty; None stands for no campaign")
+    return label
+
+
+def currency(name: str, value: object) -> str:
+    """Require a currency's code of three ASCII capitals."""
+    code = text(name, value)
+    if not _CURRENCY.fullmatch(code):
+        raise ValueError(f"{name} must be a currency's code of three ASCII capitals, for example 'USD'")
+    return code
+
+
+def span(name: str, value: object, *, at_least: timedelta = timedelta(microseconds=1)) -> timedelta:
+    """Require a timedelta of `at_least` or more."""
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
+    if value < at_least:
+        raise ValueError(f"{name} must be {at_least} or more, not {value}")
+    return value
+
+
+def share(name: str, value: object) -> float:
+    """Require a number above 0 and below 1."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must lie between 0 and 1, for example 0.01 for 1 %")
+    return float(value)
+
+
+def money(name: str, value: object) -> Decimal:
+    """Require an amount of money: a `Decimal` or an int. A float is refused, because it is not an exact amount."""
+    if not isinstance(value, (Decimal, int)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a Decimal or an int, not {type(value).__name__}")
+    amount = Decimal(value)
+    if not amount.is_finite():
+        raise ValueError(f"{name} must be a finite amount")
+    return amount
+
+
+def record(name: str, value: object) -> CallRecord:
+    """Require a `CallRecord`."""
+    if not isinstance(value, CallRecord):
+        raise TypeError(f"{name} must be a CallRecord, not {type(value).__name__}")
+    return value

@@ -1,9 +1,9 @@
-"""Alerts: the carrier's failure rate above 1 %, and credit that runs out.
+"""Carrier alerts and credit alerts: print an alert if more than 1 % of the calls fail, and if the credit runs low.
 
     UNLIMCALL_TOKEN=... python examples/alerts.py --follow --threshold 25 --currency USD
 
-Without `--follow` it goes through the last day, looks at the balance once, and ends. With it, both watches share one client and run
-until Ctrl-C. Each alert is told once when it starts and once when it ends; `notify` is where yours go.
+With `--follow` the script watches until Ctrl-C; without, it checks the last day and the present balance once. Replace `notify` to
+send the alerts to your pager.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ DAY = timedelta(days=1)
 
 
 def notify(text: str) -> None:
-    """Tell somebody."""
+    """Print an alert."""
     print(f"ALERT {text}")
 
 
 async def watch_carrier(records: AsyncIterable[CallRecord]) -> CarrierMonitor:
-    """Tell of failure rates, of all calls and of each country."""
+    """Print an alert for each failure rate that crosses a bound, of all calls and of each country."""
     monitor = CarrierMonitor()
     async for alert in monitor.watch(records):
-        where = alert.country or "all calls"
+        scope = alert.country or "all calls"
         notify(
-            f"{alert.state} {alert.at:%Y-%m-%d %H:%M}: {where}, {alert.failures.count} of {alert.failures.of} failed"
+            f"{alert.state} {alert.at:%Y-%m-%d %H:%M}: {scope}, {alert.failures.count} of {alert.failures.of} failed"
         )
     return monitor
 
 
 async def watch_credit(client: AsyncClient, monitor: CreditMonitor) -> None:
-    """Tell of credit that runs low, of a blocked account, and of a balance that is not to be had."""
+    """Print an alert if credit runs low, if the account is blocked, or if no fresh balance comes."""
     async for alert in CreditWatch(client, monitor):
         left = "" if alert.time_left is None else f", {alert.time_left} left"
         notify(
@@ -46,8 +46,8 @@ async def watch_credit(client: AsyncClient, monitor: CreditMonitor) -> None:
         )
 
 
-async def look_once(client: AsyncClient, credit: CreditMonitor) -> None:
-    """Go through the last day, and look at the balance."""
+async def check_once(client: AsyncClient, credit: CreditMonitor) -> None:
+    """Check the calls of the last day, and the present balance."""
     now = datetime.now(UTC)
     async with client.cdrs.stream(now - DAY, now) as records:
         carrier = await watch_carrier(records)
@@ -59,23 +59,26 @@ async def look_once(client: AsyncClient, credit: CreditMonitor) -> None:
 
 
 async def follow(client: AsyncClient, credit: CreditMonitor) -> None:
-    """Watch until somebody ends it."""
+    """Watch calls and credit with one client, until the program is stopped."""
     async with client.cdrs.follow(datetime.now(UTC) - DAY) as records, asyncio.TaskGroup() as group:
         group.create_task(watch_carrier(records))
         group.create_task(watch_credit(client, credit))
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    """Watch, with one client."""
+    """Check once, or follow."""
     credit = CreditMonitor(arguments.threshold, arguments.currency)
     async with AsyncClient() as client:
-        await (follow if arguments.follow else look_once)(client, credit)
+        if arguments.follow:
+            await follow(client, credit)
+        else:
+            await check_once(client, credit)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--follow", action="store_true")
-    parser.add_argument("--threshold", type=Decimal, default=Decimal(25))
-    parser.add_argument("--currency", default="USD")
+    parser.add_argument("--follow", action="store_true", help="watch until Ctrl-C")
+    parser.add_argument("--threshold", type=Decimal, default=Decimal(25), help="alert at this balance or below")
+    parser.add_argument("--currency", default="USD", help="the currency of the threshold")
     with suppress(KeyboardInterrupt):
         asyncio.run(main(parser.parse_args()))

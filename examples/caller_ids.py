@@ -1,10 +1,9 @@
-"""Choose the number to call from, for each market, and rest those that are going bad.
+"""Caller-ID rotation: choose the number to call from for each market, and rest the numbers that are answered too rarely.
 
     UNLIMCALL_TOKEN=... python examples/caller_ids.py caller_ids.json
 
-The pool's state stands in the file, which the first run makes: who was used last, and which are burned. Each run reads the call
-records of the last week, burns for a month what does worse than the others of its country beyond doubt, and shows which number
-each destination would get. Nobody is called.
+The script reads the call records of the last week, burns suspect numbers for 30 days, prints the number that each destination would
+get, and saves the pool in the file. No calls are placed.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 from unlimcall_async import APIError, AsyncClient
 from unlimcall_async.operations import CallerId, CallerIdHealth, CallerIdPool, NoCallerIdError, PoolStateError, Step
 
-# Yours, by market. The first two are kept for one campaign.
+# Put your own numbers here. The first two are reserved for one campaign.
 NUMBERS = (
     CallerId("+442079460801", campaign="spring"),
     CallerId("+442079460802", campaign="spring"),
@@ -33,35 +32,35 @@ FALLBACK: tuple[Step, ...] = ("country", "region")
 
 
 def stored(path: Path) -> CallerIdPool:
-    """Load the pool, or make an empty one."""
+    """Load the pool from the file, or make an empty pool if there is no file."""
     if not path.exists():
         return CallerIdPool(fallback=FALLBACK)
     return CallerIdPool.from_json(path.read_text(), fallback=FALLBACK)
 
 
 def store(path: Path, pool: CallerIdPool) -> None:
-    """Save the pool in one step, so that a crash leaves the old state or the new one."""
+    """Save the pool in one step: a crash leaves either the old file or the new one."""
     fresh = path.with_suffix(".tmp")
     fresh.write_text(pool.to_json())
     fresh.replace(path)
 
 
 async def your_numbers(client: AsyncClient) -> AsyncIterator[CallerId]:
-    """Give the numbers that you have. Any asynchronous source does: a database, a file, another service.
+    """Yield your numbers. Any asynchronous source works: a database, a file, another service.
 
-    The API has a scope for numbers, but documents no endpoint for them. Should it have one for you, this is where to read it.
+    The API has a scope for numbers and documents no endpoint that lists them. If your account has one, read it here.
     """
     try:
-        answer = await client.request("GET", "/numbers")
-        print(f"/numbers answers {answer.status}: see what it holds, and make caller ids of it here")
+        response = await client.request("GET", "/numbers")
+        print(f"GET /numbers gives {response.status}: make caller ids of its content here")
     except APIError as error:
-        print(f"/numbers answers {error.status}: the numbers are those of this file")
+        print(f"GET /numbers gives {error.status}: using the numbers in this file")
     for caller_id in NUMBERS:
         yield caller_id
 
 
-async def rest_what_goes_bad(client: AsyncClient, pool: CallerIdPool, now: datetime) -> None:
-    """Burn what is suspect, by the records of a week."""
+async def burn_suspects(client: AsyncClient, pool: CallerIdPool, now: datetime) -> None:
+    """Burn the numbers that the call records of the last week prove to do worse than the others of their country."""
     health = CallerIdHealth(pool.numbers)
     async with client.cdrs.stream(now - timedelta(days=7), now) as records:
         await health.read(records)
@@ -74,7 +73,7 @@ async def rest_what_goes_bad(client: AsyncClient, pool: CallerIdPool, now: datet
 
 
 def choose(pool: CallerIdPool, now: datetime) -> None:
-    """Show what each destination gets."""
+    """Print the number that each destination would get."""
     for destination in DESTINATIONS:
         for campaign in (None, "spring"):
             try:
@@ -85,19 +84,19 @@ def choose(pool: CallerIdPool, now: datetime) -> None:
 
 
 async def main(path: Path) -> None:
-    """Load the pool, fill it, choose, and save it."""
+    """Load the pool, add the numbers, burn suspects, choose, and save the pool."""
     pool, now = stored(path), datetime.now(UTC)
     async with AsyncClient() as client:
         await pool.fill(your_numbers(client))
-        await rest_what_goes_bad(client, pool, now)
+        await burn_suspects(client, pool, now)
     choose(pool, now)
     store(path, pool)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, nargs="?", default=Path("caller_ids.json"))
+    parser.add_argument("file", type=Path, nargs="?", default=Path("caller_ids.json"), help="where the pool is saved")
     try:
         asyncio.run(main(parser.parse_args().file))
     except PoolStateError as error:
-        sys.exit(f"Cannot go on: {error}")
+        sys.exit(f"{error}. Repair or delete the file.")

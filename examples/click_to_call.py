@@ -1,10 +1,10 @@
-"""Click-to-call: place a call for a contact, keep its id, and update the contact's record when the call has ended.
+"""Click-to-call: place a call for a contact, and update the contact's record when the call has ended.
 
     python examples/click_to_call.py
 
-It runs against the sandbox: no account is needed, and nobody is called. The records stand in the SQLite file that also remembers
-which events were handled, so the update of a record and the memory of its event are one transaction: a delivery that is repeated
-changes nothing, and one that failed half-way never happened.
+The example runs against the sandbox, so you need no account and nobody is called. The records are in the SQLite file of the webhook
+store, so an event and its update are committed together: a repeated delivery changes nothing, and a failed one leaves nothing half
+done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TARGET = "https://crm.example/hooks/unlimcall"
 CONTACTS = {"Ada": "+14155551234", "Blaise": "+33145551234", "Charles": "+442071838750"}
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS calls (call_id TEXT PRIMARY KEY, contact TEXT, seconds REAL, outcome TEXT)"
-# The event may be here before the answer that holds the call's id. So either may come first, and each fills in its part.
+# The event may come before the response that holds the call's id. So each of the two inserts the row or updates its own columns.
 PLACED = (
     "INSERT INTO calls (call_id, contact) VALUES (?, ?) ON CONFLICT (call_id) DO UPDATE SET contact = excluded.contact"
 )
@@ -35,7 +35,7 @@ ON CONFLICT (call_id) DO UPDATE SET seconds = excluded.seconds, outcome = exclud
 
 
 class Crm:
-    """Contacts and their calls."""
+    """A small CRM: places calls for contacts, and keeps a record of each call."""
 
     def __init__(self, path: Path, client: AsyncClient) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
@@ -43,23 +43,23 @@ class Crm:
         self._client = client
 
     async def click(self, contact: str, tracker: CallTracker) -> None:
-        """Call a contact, and wait for the end of the call."""
+        """Place a call to a contact, and wait until it has ended."""
         call = await self._client.calls.create(ai_agent_id="27", to_number=CONTACTS[contact])
         self._connection.execute(PLACED, (call.call_id, contact))
         await tracker.ended(call.call_id, timeout=60)
 
     def show(self) -> None:
-        """Print the records."""
+        """Print the record of each call."""
         for contact, seconds, outcome in self._connection.execute("SELECT contact, seconds, outcome FROM calls"):
             print(f"{contact}: {seconds:.0f} seconds, {outcome}")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._connection.close()
 
 
 def receiver_of(secret: str, store: SQLiteStore) -> WebhookReceiver:
-    """Make the receiver, with the handler that updates the record."""
+    """Return a receiver with the handler that updates the record of a call."""
     receiver = WebhookReceiver(secret, store=store, on_failing=lambda count: print(f"alarm: {count} failures in a row"))
 
     @receiver.on(CallEnded)
@@ -71,8 +71,8 @@ def receiver_of(secret: str, store: SQLiteStore) -> WebhookReceiver:
 
 
 async def main() -> None:
-    """Serve the receiver, and call every contact."""
-    # The port is open before anybody knows the secret: a delivery that comes too early waits.
+    """Serve the receiver, and place a call to each contact."""
+    # The port is open before the hook exists, so that a delivery which comes at once waits for the server.
     listener = socket.create_server(("127.0.0.1", 0))
     local = f"http://127.0.0.1:{listener.getsockname()[1]}/hooks/unlimcall"
     calls_end_at_once = WebhookSettings(call_seconds=0, twins=0.5, repeats=0.5)

@@ -1,8 +1,9 @@
-"""A receiver as a route of a FastAPI application, beside the application's own routes.
+"""Receive webhooks in FastAPI: the receiver is one route among the application's own.
 
     python examples/fastapi_receiver.py
 
-It needs fastapi and uvicorn, and runs against the sandbox, whose first delivery of each event meets a handler that fails.
+The example needs `fastapi` and `uvicorn`, and runs against the sandbox. One handler fails at its first call of each event, to show
+that the sender repeats the event until it is handled.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ TARGET = "https://app.example/hooks/unlimcall"
 
 
 def make_app(secret: str) -> FastAPI:
-    """Make the application. In yours, the secret comes from where secrets are kept."""
+    """Return the application. In your own, read the secret from your secret store."""
     receiver = WebhookReceiver(secret)
     do_not_call: set[str] = set()
-    met: set[str | None] = set()
+    failed_once: set[str | None] = set()
 
     @receiver.on(DncAdded)
-    async def mirror(event: DncAdded) -> None:
+    async def record(event: DncAdded) -> None:
         do_not_call.add(event.extra["contactId"])
 
     @receiver.on(Event)
     async def fail_at_first(event: Event) -> None:
-        if event.id not in met:
-            met.add(event.id)
+        if event.id not in failed_once:
+            failed_once.add(event.id)
             raise ConnectionError("the CRM does not answer")
 
-    # A route, not a mount: that would redirect the sender to the path with a slash at its end, and the sender does not follow.
+    # A `Route`, not a `Mount`: a mount redirects to the path with a slash at its end, and the sender does not follow redirects.
     app = FastAPI(routes=[Route("/hooks/unlimcall", receiver.asgi_app())])
 
     @app.get("/do-not-call")
@@ -49,11 +50,11 @@ def make_app(secret: str) -> FastAPI:
 
 
 async def main() -> None:
-    """Serve the application, and have the sandbox deliver to it."""
-    logging.getLogger("unlimcall_async").setLevel(logging.CRITICAL)  # the failures are meant to be
+    """Serve the application, and let the sandbox deliver three events to it."""
+    logging.getLogger("unlimcall_async").setLevel(logging.CRITICAL)  # the failures are intended
     listener = socket.create_server(("127.0.0.1", 0))
     local = f"http://127.0.0.1:{listener.getsockname()[1]}/hooks/unlimcall"
-    quick = WebhookSettings(speed=3600)  # an hour of retries in a second
+    quick = WebhookSettings(speed=3600)  # an hour of the retry schedule takes a second
     async with (
         Sandbox(deliver_to={TARGET: local}, webhooks=quick) as sandbox,
         AsyncClient(sandbox.token, base_url=sandbox.url) as client,

@@ -1,9 +1,9 @@
-"""Follow the account's calls into SQLite, for as long as the service runs. A crash neither loses a call nor doubles one.
+"""Follow the account's calls into SQLite, live; a crash neither loses a call nor writes one twice.
 
     UNLIMCALL_TOKEN=... python examples/follow.py calls.sqlite 2026-11-01
 
-The calls and the checkpoint are written in one transaction, so whatever stops this program, the database holds exactly the calls
-that its checkpoint covers; run it again, and it goes on from there. End it with Ctrl-C, or with `--seconds` after some time.
+The script runs until Ctrl-C, or for `--seconds`; run it again, and the script goes on where it stopped. Calls and checkpoint are
+written in one transaction, so the database always holds exactly the calls that its checkpoint covers.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ CREATE TABLE IF NOT EXISTS calls (
 );
 CREATE TABLE IF NOT EXISTS follower (id INTEGER PRIMARY KEY CHECK (id = 1), start TEXT, checkpoint TEXT);
 """
-# What the client's own retries have given up on is tried again after so many seconds.
+# Seconds to wait after an error that outlasted the client's own retries.
 PAUSE = 30
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open the database, and make the tables where there are none."""
+    """Open the database, and create the tables if they do not exist."""
     database = sqlite3.connect(path)
     database.executescript(SCHEMA)
     return database
 
 
-def stored_place(database: sqlite3.Connection, start: datetime) -> tuple[datetime, Checkpoint | None]:
-    """Read where to go on: from the start that was given the first time."""
+def stored_progress(database: sqlite3.Connection, start: datetime) -> tuple[datetime, Checkpoint | None]:
+    """Return the start of the first run and the last checkpoint; the given start and `None` if there was no run."""
     row = database.execute("SELECT start, checkpoint FROM follower").fetchone()
     return (start, None) if row is None else (datetime.fromisoformat(row[0]), Checkpoint.from_json(row[1]))
 
 
 def store(database: sqlite3.Connection, batch: Sequence[CallRecord], start: datetime, checkpoint: Checkpoint) -> None:
-    """Write calls and checkpoint, both or neither."""
+    """Write calls and checkpoint in one transaction."""
     rows = [
         (r.id, r.start_time.isoformat(), r.duration, r.billsec, r.src, r.dst, r.disposition, r.sell_price_cents)
         for r in batch
@@ -53,17 +53,18 @@ def store(database: sqlite3.Connection, batch: Sequence[CallRecord], start: date
         database.execute("REPLACE INTO follower VALUES (1, ?, ?)", (start.isoformat(), checkpoint.to_json()))
 
 
-async def serve(database: sqlite3.Connection, start: datetime) -> None:
-    """Follow until somebody cancels this."""
+async def follow_calls(database: sqlite3.Connection, start: datetime) -> None:
+    """Follow the calls until the task is cancelled."""
     async with AsyncClient() as client:
         while True:
-            start, checkpoint = stored_place(database, start)
+            start, checkpoint = stored_progress(database, start)
             try:
-                async with client.cdrs.follow(start, lookback=timedelta(hours=2), resume=checkpoint) as follow:
-                    async for batch in follow.batches():
-                        store(database, batch, start, follow.checkpoint)
+                async with client.cdrs.follow(start, lookback=timedelta(hours=2), resume=checkpoint) as calls:
+                    async for batch in calls.batches():
+                        store(database, batch, start, calls.checkpoint)
                         print(f"{len(batch)} calls, the last of {batch[-1].start_time:%Y-%m-%d %H:%M:%S}")
             except UnlimCallError as error:
+                # An error of the program or of the token, for example a missing scope, does not pass by itself.
                 if error.category == "application":
                     raise
                 print(f"{error}; again in {PAUSE} s", file=sys.stderr)
@@ -71,22 +72,22 @@ async def serve(database: sqlite3.Connection, start: datetime) -> None:
 
 
 def moment(text: str) -> datetime:
-    """Read a date or a time; it is in UTC where it does not say."""
+    """Parse a date or a time, in UTC if it has no offset."""
     read = datetime.fromisoformat(text)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 async def main() -> None:
-    """Read the arguments, and follow."""
+    """Parse the arguments, and follow the calls."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("database", type=Path, nargs="?", default=Path("calls.sqlite"))
     parser.add_argument("start", type=moment, nargs="?", default=datetime.now(UTC) - timedelta(days=1))
-    parser.add_argument("--seconds", type=float, default=None, help="end after so long")
+    parser.add_argument("--seconds", type=float, default=None, help="stop after this time")
     arguments = parser.parse_args()
     with closing(open_database(arguments.database)) as database:
         with suppress(TimeoutError):
             async with asyncio.timeout(arguments.seconds):
-                await serve(database, arguments.start)
+                await follow_calls(database, arguments.start)
         (count,) = database.execute("SELECT count(*) FROM calls").fetchone()
         print(f"{count} calls in {arguments.database}")
 

@@ -1,9 +1,9 @@
-"""Replace a signing secret while events keep coming, without losing one.
+"""Replace the signing secret of a webhook while events keep coming, without losing one.
 
     python examples/rotate_secret.py
 
-A secret belongs to a hook and cannot be changed, so a second hook for the same event and target takes the place of the first. For
-a while both deliver each event, and the receiver handles it once. It runs against the sandbox.
+The example runs against the sandbox, so you need no account. A secret belongs to its hook and cannot be changed, so a second hook
+takes the place of the first; for a while both deliver each event, and the receiver handles it once.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ TARGET = "https://app.example/hooks/unlimcall"
 
 
 async def replace(old: Hook, client: AsyncClient, receiver: WebhookReceiver, overlap: float) -> Hook:
-    """Put a new hook in the place of the old one."""
-    # A first delivery may be here before the answer that holds its secret. It is asked to come again, instead of being refused.
+    """Create a new hook for the same event and target, and delete the old one after `overlap` seconds."""
+    # The first delivery may come before the response that holds its secret. In this block it gets a 503, and comes again.
     with receiver.rotating():
         new = await client.hooks.create(event=old.event, target_url=TARGET)
         receiver.add_secret(new.secret)
-    # From now on every event comes by both hooks. What happened before may still be on its way by the old one, for 24 hours.
+    # From now on both hooks deliver every event. The old hook may still repeat earlier events, for 24 hours.
     await asyncio.sleep(overlap)
     await client.hooks.delete(old.id)
     receiver.remove_secret(old.secret)
     return new
 
 
-async def report(sandbox: Sandbox, done: asyncio.Event) -> int:
-    """Have events happen until the work is done, and give their number."""
+async def events_happen(sandbox: Sandbox, done: asyncio.Event) -> int:
+    """Let events happen until `done` is set, and return their number."""
     count = 0
     while not done.is_set():
         sandbox.deliver("disposition.set")
@@ -44,7 +44,7 @@ async def report(sandbox: Sandbox, done: asyncio.Event) -> int:
 
 
 async def main() -> None:
-    """Serve a receiver, and replace its secret meanwhile."""
+    """Serve a receiver, and replace its secret while events come."""
     listener = socket.create_server(("127.0.0.1", 0))
     local = f"http://127.0.0.1:{listener.getsockname()[1]}/hooks/unlimcall"
     async with (
@@ -60,9 +60,9 @@ async def main() -> None:
         await web.SockSite(runner, listener).start()
 
         done = asyncio.Event()
-        happening = asyncio.create_task(report(sandbox, done))
+        happening = asyncio.create_task(events_happen(sandbox, done))
         await asyncio.sleep(0.1)
-        await replace(hook, client, receiver, overlap=0.2)  # 24 hours
+        await replace(hook, client, receiver, overlap=0.2)  # use 24 hours in production
         await asyncio.sleep(0.1)
         done.set()
         events = await happening

@@ -177,22 +177,6 @@ async def test_whoever_leaves_closes_what_is_watched() -> None:
     assert source.closed
 
 
-async def test_an_iterator_that_cannot_be_closed_is_watched_too() -> None:
-    class Once:
-        def __init__(self) -> None:
-            self.rest = attempts(300, 4)
-
-        def __aiter__(self) -> Once:
-            return self
-
-        async def __anext__(self) -> CallRecord:
-            if not self.rest:
-                raise StopAsyncIteration
-            return self.rest.pop()
-
-    assert [alert.state async for alert in CarrierMonitor().watch(Once())] == ["started", "started"]
-
-
 def test_memory_does_not_grow_with_the_calls() -> None:
     monitor = CarrierMonitor()
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.operations.records import START, after, record
+from tests.operations.records import START, after
 from unlimcall_async import Balance
 from unlimcall_async.operations import CreditAlert, CreditMonitor, Spend, SpendTally, available_credit
 
@@ -170,31 +170,6 @@ def test_a_balance_in_another_currency_is_an_error() -> None:
     with pytest.raises(ValueError, match="currency must be that of the balance, 'EUR', not 'USD'"):
         monitor.note(balance("100", currency="EUR"), at=START)
     assert monitor.balance is None
-
-
-def test_a_tally_is_exact_and_keeps_currencies_apart() -> None:
-    tally = SpendTally(timedelta(minutes=30))
-    for cents, currency in ((34, "USD"), (1, "USD"), (250, "EUR"), (None, "USD"), (7, None), (0, "USD")):
-        tally.add(record(sell_price_cents=cents, currency=currency))
-    found = tally.spend
-    assert found == Spend(timedelta(minutes=30), {"USD": Decimal("0.35"), "EUR": Decimal("2.5")}, priced=4, unpriced=2)
-    assert (found.per_hour("USD"), found.per_hour("EUR"), found.per_hour("GBP")) == (
-        Decimal("0.7"),
-        Decimal(5),
-        Decimal(0),
-    )
-
-
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(["USD", "EUR"])), max_size=50), st.integers(0, 50))
-def test_a_tally_does_not_depend_on_how_it_is_fed(prices: list[tuple[int, str]], turn: int) -> None:
-    forth, back = SpendTally(HOUR), SpendTally(HOUR)
-    for cents, currency in prices:
-        forth.add(record(sell_price_cents=cents, currency=currency))
-    for cents, currency in [*prices[turn:], *prices[:turn]]:
-        back.add(record(sell_price_cents=cents, currency=currency))
-    assert forth.spend == back.spend
-    for currency, total in forth.spend.totals.items():
-        assert total * 100 == sum(cents for cents, own in prices if own == currency)
 
 
 snapshots = st.lists(

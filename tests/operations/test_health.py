@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.operations.records import Endless, record, stream
+from tests.operations.records import record, stream
 from unlimcall_async import CallRecord
 from unlimcall_async.operations import CallerId, CallerIdHealth, NumberHealth, Share
 
@@ -138,13 +138,6 @@ async def test_a_stream_is_read_to_its_end() -> None:
     assert health.report()[1].answered == Share(3, 7)
 
 
-async def test_the_source_is_closed_where_reading_fails() -> None:
-    source, health = Endless([record(src=GB[0].number), None]), CallerIdHealth(GB)  # type: ignore[list-item] # that is the failure
-    with pytest.raises(TypeError, match="record must be a CallRecord, not NoneType"):
-        await health.read(source)
-    assert source.closed
-
-
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -159,24 +152,3 @@ async def test_the_source_is_closed_where_reading_fails() -> None:
 def test_a_wrong_argument_is_named(options: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         CallerIdHealth(**{"numbers": GB, **options})
-
-
-@given(st.integers(1, 10_000), st.data())
-def test_the_interval_holds_the_rate_and_narrows(of: int, data: st.DataObject) -> None:
-    share = Share(data.draw(st.integers(0, of)), of)
-    assert share.rate is not None
-    low, high = share.interval
-    assert 0 <= low <= share.rate + 1e-12
-    assert share.rate - 1e-12 <= high <= 1
-    wider_low, wider_high = Share(share.count * 10, of * 10).interval
-    assert wider_high - wider_low < high - low
-
-
-def test_the_interval_is_wilsons_at_99_percent() -> None:
-    assert Share(10, 100).interval == pytest.approx((0.0460, 0.2039), abs=2e-4)
-    assert Share(0, 100).interval == pytest.approx((0, 0.0622), abs=2e-4)
-
-
-def test_out_of_nothing_there_is_no_rate() -> None:
-    assert Share(0, 0).rate is None
-    assert Share(0, 0).interval == (0.0, 1.0)

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.operations.records import START
-from unlimcall_async import UnlimCallError
+from tests.operations.numbers import (
+    CA,
+    FR,
+    GB,
+    GB2,
+    NOW,
+    NOWHERE,
+    TO_AU,
+    TO_DE,
+    TO_GB,
+    TO_NOWHERE,
+    TO_US,
+    US,
+    pool_of,
+    selected,
+)
 from unlimcall_async.operations import CallerId, CallerIdPool, NoCallerIdError, Step
-
-GB, GB2, FR, US, CA, NOWHERE = (
-    *("+442079460812", "+442079460813", "+33199001000"),
-    *("+16465550112", "+14165550199", "+80012345678"),
-)
-TO_GB, TO_DE, TO_US, TO_AU, TO_NOWHERE = (
-    "+442071838750",
-    "+493023125000",
-    "+14155551234",
-    "+61255501000",
-    "+80087654321",
-)
-NOW = START
-
-
-def pool_of(*numbers: str, **options: Any) -> CallerIdPool:
-    return CallerIdPool(map(CallerId, numbers), **options)
-
-
-def selected(pool: CallerIdPool, destination: str, count: int = 1, *, now: datetime = NOW, **options: Any) -> list[str]:
-    return [pool.select(destination, now=now, **options).number for _ in range(count)]
 
 
 def test_the_destinations_country_comes_first_then_its_region_then_any() -> None:
@@ -112,43 +103,6 @@ def test_a_burn_is_never_shortened_but_can_be_extended() -> None:
     for days in (2, 1, 3):
         pool.burn(GB, until=NOW + days * day)
     assert pool.burned(now=NOW) == {GB: NOW + 3 * day}
-
-
-def test_where_none_is_left_the_error_says_what_there_would_be() -> None:
-    pool = pool_of(GB, GB2, US, fallback=("country", "region"))
-    pool.burn(GB, until=NOW + timedelta(days=2))
-    pool.burn(GB2, until=NOW + timedelta(days=1))
-    with pytest.raises(NoCallerIdError) as caught:
-        pool.select(TO_GB, campaign="spring", now=NOW)
-    error = caught.value
-    assert (error.country, error.campaign, error.burned) == ("GB", "spring", 2)
-    assert error.free_at == NOW + timedelta(days=1)
-    assert isinstance(error, UnlimCallError)
-    assert error.category == "application"
-    assert str(error) == (
-        "no caller id for a call to GB in campaign 'spring' (tried country, then region): "
-        "2 would do, but are burned, and the first comes back at 2026-06-02T00:00:00+00:00"
-    )
-    assert selected(pool, TO_US) == [US]
-
-
-def test_the_error_tells_nothing_of_what_never_comes_back() -> None:
-    pool = pool_of(GB)
-    pool.burn(GB)
-    with pytest.raises(NoCallerIdError, match="1 would do, but are burned, and none comes back") as caught:
-        pool.select(TO_NOWHERE, now=NOW)
-    assert (caught.value.country, caught.value.free_at) == (None, None)
-    with pytest.raises(NoCallerIdError, match=r"no caller id for a call to GB .*: none would do"):
-        pool_of().select(TO_GB, now=NOW)
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301 # its own
-def test_the_error_survives_copy_and_pickle(copied: Any) -> None:
-    error = NoCallerIdError("GB", "spring", ("country",), 3, NOW)
-    again = copied(error)
-    assert type(again) is NoCallerIdError
-    assert str(again) == str(error)
-    assert vars(again) == vars(error)
 
 
 def test_adding_a_known_number_keeps_its_turn_and_its_burn() -> None:

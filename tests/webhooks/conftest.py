@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore()
         return
-    async with SQLiteStore(tmp_path / "seen.db") as store:
-        yield store
-
-
-@pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
+    # A commit to a WAL waits for the disk once. The tests of SQLite's other journals are in `test_sqlite.py`.
+    with closing(sqlite3.connect(tmp_path / "seen.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
     async with SQLiteStore(tmp_path / "seen.db") as store:
         yield store
 

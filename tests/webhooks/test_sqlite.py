@@ -152,7 +152,7 @@ async def test_an_effect_that_ends_the_transaction_is_a_failure(path: Path, stat
         assert await deliver(receiver, "1") == 500
 
 
-async def test_at_commit_belongs_into_a_running_handler_of_this_store(path: Path, tmp_path: Path) -> None:
+async def test_at_commit_belongs_in_a_running_handler_of_this_store(path: Path, tmp_path: Path) -> None:
     async with SQLiteStore(path) as store, SQLiteStore(tmp_path / "other.db") as other:
         receiver, late = receiver_with(store), asyncio.Event()
         tasks: list[asyncio.Task[None]] = []
@@ -179,6 +179,7 @@ async def test_at_commit_belongs_into_a_running_handler_of_this_store(path: Path
 
 
 async def test_a_cancelled_confirmation_is_whole_or_did_not_happen(path: Path) -> None:
+    with_effects(path, "WAL")  # 200 commits: a WAL waits less for the disk
     async with SQLiteStore(path) as store:
         receiver = receiver_with(store)
 

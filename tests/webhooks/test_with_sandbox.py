@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import socket
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from unlimcall_async import AsyncClient
-from unlimcall_async.sandbox import Sandbox, WebhookSettings
+from unlimcall_async.sandbox import Envelope, Sandbox, WebhookSettings
 from unlimcall_async.webhooks import CallEnded, SeenStore, WebhookReceiver
 
 TARGET = "https://app.example/hooks"
@@ -79,3 +80,12 @@ async def test_a_retry_after_20_hours_with_its_first_signature_is_handled(store:
         assert sandbox.deliveries[-1].age > 20 * 3600
         assert [attempt.status for attempt in sandbox.deliveries] == [500] * 7 + [200]
         assert sandbox.hooks[hook_id].enabled
+
+
+async def test_a_field_of_an_ended_call_may_be_named_as_the_envelope_is() -> None:
+    async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+        call = await client.calls.create(ai_agent_id="27", to_number="+14155551234")
+        with pytest.raises(ValueError, match="payload may not replace what the envelope holds: event"):
+            sandbox.end_call(call.call_id, event="x")
+        sandbox.settings.webhooks = WebhookSettings(envelope=Envelope(payload="data"))
+        assert json.loads(sandbox.end_call(call.call_id, event="x").body)["data"]["event"] == "x"

@@ -1,4 +1,4 @@
-"""What is not understood is no refusal for good, what does nothing is no handler, and strangers hide no failure."""
+"""Responses to mistakes, to strangers and to runs of failures."""
 
 from __future__ import annotations
 
@@ -87,3 +87,38 @@ async def test_a_body_that_is_too_large_may_be_a_strangers(make_receiver: MakeRe
         body = b"{}" + b" " * number
         assert (await receiver.handle(body, headers(body)))[0] == 400
     assert told == [3, 5, 7, 9, 3]
+
+
+async def test_a_run_of_failures_is_told_before_the_sender_gives_up(make_receiver: MakeReceiver) -> None:
+    told: list[int] = []
+    receiver, fails = make_receiver(on_failing=told.append), True
+
+    @receiver.on(Event)
+    def handler(_event: Event) -> None:
+        if fails:
+            raise KeyError
+
+    for _ in range(12):
+        await receiver.handle(BODY, headers(BODY))
+    assert told == [3, 5, 7, 9]
+    fails = False
+    await receiver.handle(BODY, headers(BODY))
+    fails = True
+    for n in range(2):
+        body = event_body(f"other_{n}")
+        await receiver.handle(body, headers(body))
+    assert told == [3, 5, 7, 9]
+    await receiver.handle(BODY, {})  # a 401 counts as well
+    assert told == [3, 5, 7, 9, 3]
+
+
+async def test_an_alarm_that_fails_does_not_change_the_answer(
+    make_receiver: MakeReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    def ring(count: int) -> None:
+        raise ValueError(count)
+
+    receiver = make_receiver(on_failing=ring)
+    assert [await receiver.handle(BODY, {}) for _ in range(3)] == [(401, b"signature refused")] * 3
+    assert "3 webhook deliveries in a row failed" in caplog.text
+    assert "on_failing raised ValueError" in caplog.text

@@ -1,4 +1,4 @@
-"""Deliveries of one event at the same time, and runs of failures."""
+"""Deliveries of one event at the same time: one is handled, the others wait for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.webhooks.oracle import event_body, headers
-from unlimcall_async.webhooks import CallEnded, Claim, Event, MemoryStore, SeenStore, Standing, WebhookReceiver
+from unlimcall_async.webhooks import CallEnded, Claim, MemoryStore, SeenStore, Standing, WebhookReceiver
 
 MakeReceiver = Callable[..., WebhookReceiver]
 BODY = event_body()
@@ -147,41 +147,6 @@ async def test_a_claim_is_renewed_as_long_as_it_is_worked_on(make_receiver: Make
     assert store.claimed_at == [0, 5, 10, 15, 20, 25, 30]
     await asyncio.sleep(60)
     assert len(store.claimed_at) == 7
-
-
-async def test_a_run_of_failures_is_told_before_the_sender_gives_up(make_receiver: MakeReceiver) -> None:
-    told: list[int] = []
-    receiver, fails = make_receiver(on_failing=told.append), True
-
-    @receiver.on(Event)
-    def handler(_event: Event) -> None:
-        if fails:
-            raise KeyError
-
-    for _ in range(12):
-        await deliver(receiver)
-    assert told == [3, 5, 7, 9]
-    fails = False
-    await deliver(receiver)
-    fails = True
-    for n in range(2):
-        body = event_body(f"other_{n}")
-        await receiver.handle(body, headers(body))
-    assert told == [3, 5, 7, 9]
-    await receiver.handle(BODY, {})  # a 401 counts as well
-    assert told == [3, 5, 7, 9, 3]
-
-
-async def test_an_alarm_that_fails_does_not_change_the_answer(
-    make_receiver: MakeReceiver, caplog: pytest.LogCaptureFixture
-) -> None:
-    def ring(count: int) -> None:
-        raise ValueError(count)
-
-    receiver = make_receiver(on_failing=ring)
-    assert [await receiver.handle(BODY, {}) for _ in range(3)] == [(401, b"signature refused")] * 3
-    assert "3 webhook deliveries in a row failed" in caplog.text
-    assert "on_failing raised ValueError" in caplog.text
 
 
 class HangingStore(MemoryStore):

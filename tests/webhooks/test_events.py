@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async import EventError
+from unlimcall_async import EventError, _arguments
 from unlimcall_async.webhooks import (
     CallEnded,
     CallTransferred,
@@ -76,6 +76,11 @@ def test_every_envelope_is_read(kind: str, payload: dict[str, Any], model: type,
         head = {type_name: kind, id_name: "evt_1", time_name: "2025-05-24T18:14:02Z"}
         body = {**head, **payload, "new": 1} if place is None else {**head, place: {**payload, "new": 1}}
         assert parse(**body) == model(id="evt_1", type=kind, occurred_at=MOMENT, **fields, extra={"new": 1})
+
+
+def test_every_event_that_a_hook_can_have_is_a_class_of_its_own() -> None:
+    models = [type(parse(event=kind)) for kind in _arguments.EVENTS]
+    assert len({*models, Event, UnknownEvent}) == len(_arguments.EVENTS) + 2
 
 
 @pytest.mark.parametrize(("kind", "model"), [(row[0], row[2]) for row in EVENTS])

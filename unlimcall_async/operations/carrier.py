@@ -1,6 +1,6 @@
 """Carrier alerts: the rate of failed calls, watched (operations guide, "Error Handling in Production").
 
-By the guide, failed calls are data in the call records, and a failure rate that stays above 1 % is a routing problem of the
+By the guide, failed calls are data in the call records. A failure rate that stays above 1 % is a routing problem of the
 carrier.
 
 Pure: no I/O of its own, and no clock. Time is the time of the records, so a year of history gives the alerts that it would have
@@ -61,8 +61,8 @@ class CarrierMonitor:
         async for alert in monitor.watch(client.cdrs.follow(start)):
             print(alert)
 
-    Every record is an attempt. The span ends with the latest `start_time` seen, and moves in 60 steps. A late record, as a follow
-    gives those of long calls, is counted at its start time; a record from before the span is only counted in `late`. So give the
+    Every record is an attempt. The span ends with the latest `start_time` seen, and moves in 60 steps. The record of a long call
+    comes late in a follow, and is counted at its start time. A record from before the span is only counted in `late`. So give the
     monitor the oldest records first. In a follow, failed calls come before the answered calls that began with them: a span that is
     not much longer than the calls shows too high a rate.
 
@@ -90,6 +90,7 @@ class CarrierMonitor:
         self,
         *,
         span: timedelta = timedelta(hours=1),
+        # The guide's 1 %. The end lies below the start, so that a rate near the bound does not start and end alerts all the time.
         start_above: float = 0.01,
         end_below: float = 0.007,
         minimum: int = 200,

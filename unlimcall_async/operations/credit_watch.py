@@ -28,7 +28,7 @@ class CreditWatch:
             print(alert.kind, alert.state)
 
     The iteration does not end. A poll that fails by a 5xx, a 429, no response, or a response that cannot be read counts as no
-    snapshot; if such polls go on, the monitor gives an alert `"stale"`. Any other error ends the iteration, for example a token
+    snapshot. If such polls go on, the monitor gives an alert `"stale"`. Any other error ends the iteration, for example a token
     without the scope. A new iteration goes on from there.
 
     Polls wait for the client's rate limits as every call does. If the monitor's `ahead` is `None`, the token needs only the scope
@@ -73,6 +73,7 @@ class CreditWatch:
         self._clock = clock
 
     async def __aiter__(self) -> AsyncGenerator[CreditAlert, None]:  # a generator, so that users can close it
+        # The loop's clock for intervals, because the wall clock may be set back; the wall clock for what users see.
         loop = asyncio.get_running_loop()
         spend_due = loop.time()
         while True:
@@ -116,6 +117,6 @@ def _pass_over(error: UnlimCallError) -> None:
     lasting = isinstance(error, ClientClosedError) or (isinstance(error, TransportError) and error.permanent)
     if lasting or (error.category == "application" and not isinstance(error, RateLimitedError)):
         raise error
-    # Without the text of the error, which may be the server's own and hold a phone number.
+    # The log does not hold the text of the error, which may be the server's own and hold a phone number.
     what = f"answer {error.status}" if isinstance(error, APIError) else type(error).__name__
     _logger.warning("a poll of the credit watch failed: %s", what)

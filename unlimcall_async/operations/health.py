@@ -1,7 +1,7 @@
 """The health of the numbers of a pool, by their call records. Pure: no I/O.
 
 A number whose reputation falls is answered less often, and hung up on sooner. That shows only in comparison with numbers that make
-the same kind of calls, so each number is compared with the others of its country in the pool. And chance alone makes small counts
+the same kind of calls. So each number is compared with the others of its country in the pool. And chance alone makes small counts
 differ, so a verdict needs proof: the whole confidence interval of the number lies beyond the interval of the others. It must lie
 beyond by a margin, because many calls prove even a difference that does not matter.
 """
@@ -76,8 +76,8 @@ class CallerIdHealth:
 
     Args:
         numbers: The caller ids to watch.
-        minimum: The fewest attempts that a number, and the others together, must have for a verdict; and the fewest answered calls,
-            for a verdict on short calls.
+        minimum: The fewest attempts for a verdict, of the number and of the others together. For short calls, the fewest answered
+            calls.
         short_seconds: An answered call is short if it is billed for fewer seconds than these.
         margin: How much worse than the rate of the others a rate must be, as a share of theirs: 0.2 means a fifth.
 
@@ -135,6 +135,7 @@ class CallerIdHealth:
             reasons: list[Reason] = []
             verdict: Verdict = "unknown"
             if self._enough(answered, base_answered):
+                # The highest rate that the counts allow lies below the lowest rate of the others; for short calls, above the highest.
                 if answered.interval[1] < base_answered.interval[0] * (1 - self._margin):
                     reasons.append("answer_rate")
                 if self._enough(short, base_short) and short.interval[0] > base_short.interval[1] * (1 + self._margin):

@@ -18,7 +18,7 @@ class Place:
     Attributes:
         country: The code of the country (ISO 3166), or `None` if the number belongs to no country.
         region: The world numbering zone: the first digit of the calling code, with `"3"` for both of Europe's, 3 and 4. `"1"` is
-            North America with much of the Caribbean, `"2"` Africa, `"5"` Central and South America, `"6"` South-East Asia and
+            North America with much of the Caribbean, `"2"` Africa, `"5"` Central and South America. `"6"` is South-East Asia and
             Oceania, `"7"` Russia and Kazakhstan, `"8"` East Asia, `"9"` West, Central and South Asia. `None` if the number belongs
             to no country.
     """
@@ -52,4 +52,5 @@ def place_of(number: str) -> Place:
     if country == _NOWHERE:
         return Place(None, None)
     zone = str(code)[0]
+    # Both zones are Europe's.
     return Place(country, "3" if zone == "4" else zone)

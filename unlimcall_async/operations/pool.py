@@ -206,6 +206,7 @@ class CallerIdPool:
             TypeError: An argument is of the wrong type.
         """
         pool = cls(fallback=fallback)
+        # `add` looks up the places of the numbers; then the entries of the text replace the new ones, with turns and burns.
         entries = pool_state.load(text)
         pool.add(*(entry.caller_id for entry in entries))
         pool._entries = {entry.caller_id.number: entry for entry in entries}

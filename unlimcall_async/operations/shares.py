@@ -33,6 +33,7 @@ class Share:
         """The lowest and the highest true rate that these counts allow, at 99 % (Wilson score interval); `(0, 1)` if `of` is 0."""
         if not self.of:
             return 0.0, 1.0
+        # Wilson's, because the usual interval is empty if `count` is 0, and far too narrow if `of` is small.
         observed, noise = self.count / self.of, _Z * _Z / self.of
         middle = observed + noise / 2
         reach = sqrt(noise * (observed * (1 - observed) + noise / 4))

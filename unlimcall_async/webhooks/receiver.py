@@ -44,15 +44,15 @@ class WebhookReceiver:
 
         web.run_app(receiver.aiohttp_app(), port=8080)
 
-    Mount it with `aiohttp_app`, `aiohttp_route` or `asgi_app`, or call `handle` from a server of your own. A receiver serves one
-    event loop. Set the time that a request may take to arrive in that server, or in the proxy before it.
+    Mount a receiver with `aiohttp_app`, `aiohttp_route` or `asgi_app`, or call `handle` from a server of your own. A receiver
+    serves one event loop. It sets no limit on the time that a request takes to arrive: set one in the server, or in a proxy.
 
     All handlers of an event run, one after the other, also if one of them fails. If any of them failed, the response is 500, and
     all of them run again when the sender repeats the event. So the work of a handler is done at least once. Work that a handler
     gives to `SQLiteStore.at_commit` is done exactly once.
 
     Responses: 200 for an event that is handled, or was handled before. 401, 400 or 413 for a delivery that no repetition can mend.
-    500 or 503 if a handler, the store or the clock of this machine failed, so that the sender repeats the event for up to 24 hours.
+    500 or 503 if a handler, the store or the clock of this machine failed: the sender repeats the event for up to 24 hours.
 
     Args:
         secrets: The secret that `POST /hooks` returned, whole, with its `whsec_`; or several secrets, one of each hook.
@@ -62,8 +62,8 @@ class WebhookReceiver:
         max_body: The largest body to accept, in bytes. The response to a larger body is 413, and its event is lost.
         on_failing: Called with the length of a run of failed responses when it reaches 3, 5, 7 and 9. At 10 in a row the sender
             disables the hook. All responses of this receiver make one run, so give each hook a receiver of its own to count their
-            failures apart. Requests of strangers count, because a missing secret makes the sender's own requests look the same;
-            failures that no stranger can cause are counted a second time without them.
+            failures apart. Requests of strangers count too, because the sender's own look the same under a secret that is missing
+            here. Failures that no stranger can cause are counted a second time without them.
         clock: Returns Unix time in seconds.
 
     Raises:

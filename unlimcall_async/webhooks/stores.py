@@ -16,12 +16,12 @@ from attrs import define, field
 
 Standing: TypeAlias = Literal["claimed", "busy", "seen"]
 
-# A delivery may keep its first signature through 24 hours of retries, so the receiver accepts signatures up to 25 hours old, and up
+# A delivery may keep its first signature through 24 hours of retries. So the receiver accepts signatures up to 25 hours old, and up
 # to 300 s ahead. An id that is kept for 26 hours after it was last seen outlives every signature that could bring its event back.
 KEEP_SECONDS: Final = 26 * 3600.0
 
-# A claim runs out so many seconds after its last renewal. The span is long enough for an event loop that is blocked for a while,
-# and short enough for a retry to wait for the end of a dead process's claim (`python -m tests.webhooks.kill`).
+# A claim runs out so many seconds after its last renewal. A claim must outlast an event loop that is blocked for a while. It must
+# also end while a retry waits, if its process died (`python -m tests.webhooks.kill`).
 LEASE_SECONDS: Final = 15.0
 
 

@@ -135,7 +135,7 @@ class CallerIdHealth:
             reasons: list[Reason] = []
             verdict: Verdict = "unknown"
             if self._enough(answered, base_answered):
-                # The highest rate that the counts allow lies below the lowest rate of the others; for short calls, above the highest.
+                # The highest rate that the counts allow is below the lowest of the others; for short calls, the lowest is above.
                 if answered.interval[1] < base_answered.interval[0] * (1 - self._margin):
                     reasons.append("answer_rate")
                 if self._enough(short, base_short) and short.interval[0] > base_short.interval[1] * (1 + self._margin):

@@ -167,7 +167,7 @@ async def test_a_stream_is_watched() -> None:
     assert alerts == [("started", None), ("started", "Germany"), ("ended", None), ("ended", "Germany")]
 
 
-async def test_whoever_leaves_closes_what_is_watched() -> None:
+async def test_leaving_the_iteration_closes_the_source() -> None:
     monitor, source = CarrierMonitor(), Endless(attempts(300, 4))
     async with aclosing(monitor.watch(source)) as alerts:
         async for alert in alerts:

@@ -28,7 +28,7 @@ from unlimcall_async.webhooks.stores import (
 
 T = TypeVar("T")
 
-# Seconds to wait for another process that is writing, before the store fails, the response is a 5xx and the sender repeats the event.
+# Seconds to wait for another process that is writing. After that the response is a 5xx, and the sender repeats the event.
 _PATIENCE: Final = 10.0
 
 # `until` is when a row ends, for both kinds of rows: a claim, which has a token, and an event that was handled, which has none. A

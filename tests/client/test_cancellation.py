@@ -19,7 +19,7 @@ def connections_in_use(client: AsyncClient) -> int:
     transport = client._caller.pool._transport
     if transport is None:
         return 0
-    connector = transport._session.connector
+    connector = transport.session.connector
     assert connector is not None
     return len(connector._acquired)
 

@@ -99,7 +99,7 @@ async def test_one_pool_serves_all_calls(client: AsyncClient) -> None:
         await client.with_options(timeout=3).agents()
     transport = client._caller.pool._transport
     assert transport is not None
-    connector = transport._session.connector
+    connector = transport.session.connector
     assert connector is not None
     assert sum(len(idle) for idle in connector._conns.values()) == 1
 
@@ -161,7 +161,7 @@ async def test_closing_that_is_cancelled_still_closes_the_connections(sandbox: S
     await asyncio.wait([closing, reading])
     assert isinstance(reading.exception(), ClientClosedError)
     assert client._caller.pool._transport is not None
-    assert client._caller.pool._transport._session.closed
+    assert client._caller.pool._transport.session.closed
 
 
 async def test_closing_a_view_ends_its_own_calls_only(sandbox: Sandbox, client: AsyncClient) -> None:

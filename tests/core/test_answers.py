@@ -41,6 +41,7 @@ from unlimcall_async.errors import (
 from unlimcall_async.http.answers import failure_of, retry_after
 from unlimcall_async.http.endpoints import CREATE_CALL, CREATE_HOOK, ENDPOINTS, ME, Endpoint
 from unlimcall_async.http.messages import Authorization, RawResponse, build
+from unlimcall_async.http.outcome import Sent, judge, outcome_of
 
 NOW = datetime(2026, 5, 24, 18, 0, 0, tzinfo=UTC)
 TOKEN = "unl_live_0123456789abcdefghijklm"
@@ -78,7 +79,11 @@ def failure(
     status: int, body: bytes = b"", endpoint: Endpoint = ME, headers: object = (), token: str = TOKEN
 ) -> UnlimCallError | None:
     request = build(URL("https://api.example/v1"), endpoint, endpoint.path)
-    return failure_of(request, RawResponse(status, CIMultiDict(headers), body), Authorization.of(token), NOW)  # type: ignore[arg-type] # any source of headers
+    response = RawResponse(status, CIMultiDict(headers), body)  # type: ignore[arg-type] # any source of headers
+    error = failure_of(request, response, Authorization.of(token), NOW)
+    if error is not None:
+        error.outcome_unknown = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error)).outcome_unknown
+    return error
 
 
 def api_failure(status: int, body: bytes = b"", **more: Any) -> APIError:

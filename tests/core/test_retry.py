@@ -1,155 +1,36 @@
-"""The retry decision, written down a second time from the contract's words."""
+"""When a request is sent again, and when it is given up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from yarl import URL
 
 from unlimcall_async.errors import (
     APIError,
     ClientClosedError,
     RateLimitedError,
-    RequestTimeoutError,
-    ResponseError,
     ServerError,
     TransportError,
     UnlimCallError,
 )
-from unlimcall_async.http.answers import failure_of
-from unlimcall_async.http.endpoints import ENDPOINTS, Endpoint, endpoint_at
-from unlimcall_async.http.messages import Authorization, RawResponse, build
-from unlimcall_async.http.retry import RetryPolicy, delay_before_retry, may_pass
-
-STEADY = RetryPolicy(jitter=0)
-Failing = Callable[[Endpoint], UnlimCallError]
-
-
-def answered(status: int, code: str = "") -> Failing:
-    def fail(endpoint: Endpoint) -> UnlimCallError:
-        request = build(URL("https://api.example"), endpoint, endpoint.path)
-        answer = RawResponse(status, {}, f'{{"error": "{code}"}}'.encode())
-        error = failure_of(request, answer, Authorization.of("unl_live_0123456789"), datetime(2026, 5, 24, tzinfo=UTC))
-        assert error is not None
-        return error
-
-    return fail
-
-
-def after_sending(kind: type[TransportError], *, permanent: bool = False) -> Failing:
-    """Give a failure after which nobody can tell whether the server has acted: it counts where an action may not be repeated."""
-    return lambda endpoint: kind("broke", outcome_unknown=endpoint.method == "POST", permanent=permanent)
-
-
-def always(error: UnlimCallError) -> Failing:
-    return lambda _endpoint: error
-
-
-EVERYWHERE = {"GET /me", "GET /balance", "GET /cdrs", "GET /agents", "DELETE /hooks/{id}", "POST /calls", "POST /hooks"}
-NOT_POST = EVERYWHERE - {"POST /calls", "POST /hooks"}
-NOWHERE = set[str]()
-
-TABLE: dict[str, tuple[Failing, set[str]]] = {
-    "429": (answered(429), EVERYWHERE),
-    "429 with a code": (answered(429, "slow_down"), EVERYWHERE),
-    "429 with a code of a 5xx": (answered(429, "originate_failed"), EVERYWHERE),
-    "nothing was sent": (always(TransportError("no connection")), EVERYWHERE),
-    "time out before anything was sent": (always(RequestTimeoutError("no answer")), EVERYWHERE),
-    "broken connection": (after_sending(TransportError), NOT_POST),
-    "time out": (after_sending(RequestTimeoutError), NOT_POST),
-    "500": (answered(500), NOT_POST),
-    "500 internal_error": (answered(500, "internal_error"), NOT_POST),
-    "502": (answered(502), NOT_POST),
-    "503": (answered(503), NOT_POST),
-    "503 brand_new": (answered(503, "brand_new"), NOT_POST),
-    "504": (answered(504), NOT_POST),
-    "599": (answered(599), NOT_POST),
-    "502 originate_failed": (answered(502, "originate_failed"), NOWHERE),
-    "503 engine_not_configured": (answered(503, "engine_not_configured"), NOWHERE),
-    "certificate": (after_sending(TransportError, permanent=True), NOWHERE),
-    "certificate, nothing sent": (always(TransportError("certificate", permanent=True)), NOWHERE),
-    **{str(status): (answered(status), NOWHERE) for status in (400, 401, 402, 403, 404, 405, 408, 409, 410, 418, 422, 425, 499)},
-    **{
-        f"{status} {code}": (answered(status, code), NOWHERE)
-        for status, code in [
-            (400, "invalid_timestamp"),
-            (400, "till_must_be_after_from"),
-            (400, "window_too_wide"),
-            (400, "invalid_input"),
-            (401, "unauthorized"),
-            (403, "suspended"),
-            (404, "not_found"),
-            (404, "ai_agent_not_found"),
-            (409, "account_not_provisioned"),
-            (409, "ai_agent_not_provisioned"),
-            (409, "dialer_required"),
-            # A status is what it is, whatever the code says.
-            (400, "internal_error"),
-            (418, "internal_error"),
-            (422, "internal_error"),
-        ]
-    },
-    **{f"redirect {status}": (answered(status), NOWHERE) for status in (301, 302, 303, 307, 308)},
-    "unreadable": (always(ResponseError(200, "body")), NOWHERE),
-    "another error": (always(UnlimCallError("?")), NOWHERE),
-}  # fmt: skip
+from unlimcall_async.http.endpoints import CREATE_CALL, ME, Endpoint
+from unlimcall_async.http.outcome import Sent, judge, outcome_of
+from unlimcall_async.http.retry import RetryPolicy, delay_before_retry
 
 
 def delay(
-    policy: RetryPolicy, error: UnlimCallError | None = None, retries: int = 0, chance: float = 0.5
+    policy: RetryPolicy,
+    error: UnlimCallError | None = None,
+    retries: int = 0,
+    chance: float = 0.5,
+    endpoint: Endpoint = ME,
 ) -> float | None:
-    return delay_before_retry(policy, error or ServerError(500), retries=retries, chance=chance)
-
-
-def name_of(endpoint: Endpoint) -> str:
-    return f"{endpoint.method} {endpoint.path}"
-
-
-@pytest.mark.parametrize("failure", TABLE)
-def test_what_is_tried_again_where(failure: str) -> None:
-    failing, where = TABLE[failure]
-    delays = {name_of(endpoint): delay(STEADY, failing(endpoint)) for endpoint in ENDPOINTS}
-    assert delays == {name: 1.0 if name in where else None for name in EVERYWHERE}
-
-
-@pytest.mark.parametrize(
-    ("method", "repeated"),
-    [
-        ("GET", True),
-        ("HEAD", True),
-        ("OPTIONS", True),
-        ("PUT", True),
-        ("DELETE", True),
-        ("POST", False),
-        ("PATCH", False),
-    ],
-)
-def test_of_other_paths_only_idempotent_methods_are_repeated(method: str, repeated: bool) -> None:
-    error = answered(503)(endpoint_at(method, "/numbers"))
-    assert (delay(STEADY, error) is not None) == repeated
-
-
-@pytest.mark.parametrize(
-    ("failing", "passing"),
-    [
-        (answered(429), True),
-        (answered(500), True),
-        (after_sending(TransportError), True),
-        (after_sending(RequestTimeoutError), True),
-        (after_sending(TransportError, permanent=True), False),
-        (answered(502, "originate_failed"), False),
-        (answered(503, "engine_not_configured"), False),
-        (answered(404), False),
-        (answered(302), False),
-    ],
-)
-def test_a_failure_may_pass_even_where_it_must_not_be_repeated(failing: Failing, passing: bool) -> None:
-    assert {may_pass(failing(endpoint)) for endpoint in ENDPOINTS} == {passing}
+    error = error or ServerError(500)
+    verdict = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error))
+    return delay_before_retry(policy, verdict, error, retries=retries, chance=chance)
 
 
 # --- when -----------------------------------------------------------------------------------------------------------
@@ -212,9 +93,9 @@ def test_a_429_uses_up_a_delay_too() -> None:
 
 
 def test_retry_after_makes_nothing_repeatable() -> None:
-    assert delay(RetryPolicy(), ServerError(503, retry_after=1, outcome_unknown=True)) is None
+    assert delay(RetryPolicy(), ServerError(503, retry_after=1), endpoint=CREATE_CALL) is None
     assert delay(RetryPolicy(), APIError(409, retry_after=1)) is None
-    assert delay(RetryPolicy(), ClientClosedError("closed", outcome_unknown=True)) is None
+    assert delay(RetryPolicy(), ClientClosedError("closed"), endpoint=CREATE_CALL) is None
 
 
 # --- the policy -----------------------------------------------------------------------------------------------------

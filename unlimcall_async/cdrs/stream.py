@@ -31,7 +31,7 @@ from unlimcall_async.cdrs.times import WIDEST, Window, to_datetime
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
-from unlimcall_async.http.exchange import Tally
+from unlimcall_async.http.exchange import CallCost
 from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.models import CallRecord
@@ -121,7 +121,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
         self._first_edge = self._planner.edge
         self._fraction = 0.0
         self._strategy = "divide"
-        self._cost = Tally()
+        self._cost = CallCost()
         # Answers; those that were full; their rows; and the rows of those that counted.
         self._requests = self._full_pages = self._rows = self._rows_used = 0
 
@@ -242,7 +242,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
         params = {"from": first, "till": last, "limit": str(self._options.page_size)}
         decode = partial(decode_rows, reader=self._reader)
         rows = await self._caller.fetch(
-            CDRS, decode, params=params, tally=self._cost, limiter=self._limiter, turn=self._one_decoding()
+            CDRS, decode, params=params, cost=self._cost, limiter=self._limiter, decoding=self._one_decoding()
         )
         page = Page(rows.calls, rows.moments, rows.count, rows.is_whole(self._options.page_size), rows.finer)
         self._requests += 1
@@ -292,7 +292,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             full_pages=self._full_pages,
             retries=self._cost.retries,
             min_requests=max(ceil(self._rows_used / _MOST_ROWS), months),
-            waited_s=self._cost.waited,
+            waited_s=self._cost.waited_s,
             strategy=self._strategy,
         )
 

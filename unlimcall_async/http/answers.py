@@ -1,6 +1,7 @@
-"""From an answer to its meaning: the answer itself, or the error that it stands for.
+"""The error that a response stands for.
 
-Pure: no I/O. The reference names the error codes but not the body that carries them, so every shape that such APIs use is read.
+Pure: no I/O. The reference names the error codes but not the body that carries them. So this module reads every shape that such
+APIs use: nested and flat JSON, plain text and HTML.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from unlimcall_async.errors import (
     ResponseError,
     ServerError,
     SuspendedError,
-    UnlimCallError,
     WindowOrderError,
     WindowTooWideError,
 )
@@ -64,62 +64,63 @@ BY_CODE: Final[Mapping[str, type[APIError]]] = {
     "not_found": NotFoundError,
 }
 
-# By the reference these say that no call was placed; any other 5xx leaves it open.
-_NOTHING_DONE: Final = (OriginateFailedError, EngineNotConfiguredError)
-
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _KNOWN_CODE: Final = re.compile(rf"\b({'|'.join(BY_CODE)})\b")
+# Characters. A detail is a sentence or two; a longer one would fill a log.
 _MAX_DETAIL: Final = 500
-# Pages of errors are short; of a long one the start is enough.
+# Characters. Pages of errors are short; of a long one the start is enough.
 _MAX_TEXT: Final = 65536
-# Seconds; thirty years are for ever, and no clock overflows.
+# Seconds. Thirty years are for ever, and no clock overflows.
 _MAX_RETRY_AFTER: Final = 1e9
-# A token that is shorter than any real one is struck out only where it stands alone: "t" is in every second word.
+# Characters. A shorter token, which no real one is, is masked only as a word of its own: "t" is in every second word.
 _MIN_TOKEN: Final = 8
 
 
 def failure_of(
-    request: Request, answer: RawResponse, authorization: Authorization, now: datetime
-) -> UnlimCallError | None:
-    """Give the error that an answer stands for, or `None` for a good one. `now` is used to read a date in `Retry-After`."""
-    if 200 <= answer.status < 300:
+    request: Request, response: RawResponse, authorization: Authorization, now: datetime
+) -> APIError | ResponseError | None:
+    """Return the error that a response stands for, or `None` for a 2xx.
+
+    The error says nothing about `outcome_unknown`, which `outcome.judge` decides.
+
+    Args:
+        request: The request.
+        response: The response.
+        authorization: The header that was sent, whose token is masked in the error.
+        now: The time of day, to read a date in `Retry-After`.
+    """
+    status = response.status
+    if 200 <= status < 300:
         return None
-    if not 400 <= answer.status < 600:
-        return _unexpected_status(request, answer)
-    body = _without_token(answer.body.decode("latin-1"), authorization).encode("latin-1")
+    if not 400 <= status < 600:
+        redirect = 300 <= status < 400
+        reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
+        return ResponseError(status, "status", reason, request.method, request.path)
+    body = _without_token(response.body.decode("latin-1"), authorization).encode("latin-1")
     code, detail = read_error_body(body)
-    kind = _class_of(answer.status, code)
-    return kind(
-        answer.status,
-        # Once more: JSON may write a token in other characters, which are themselves only now.
+    # The class of the code, if it agrees with the status. The status wins, because proxies and retries go by the status.
+    group = ServerError if status >= 500 else BY_STATUS.get(status, APIError)
+    kind = group if group is APIError else BY_CODE.get(code or "", group)
+    # The headers keep their own type, so that names go on to compare without case.
+    same_type: Any = type(response.headers)
+    return (kind if issubclass(kind, group) else group)(
+        status,
+        # Masked a second time: JSON may write a token with escapes, which only the parser has resolved.
         code and _without_token(code, authorization),
         detail and _without_token(detail, authorization)[:_MAX_DETAIL],
         request.method,
         request.path,
-        _headers_without_token(answer.headers, authorization),
+        same_type(
+            (_without_token(name, authorization), _without_token(value, authorization))
+            for name, value in response.headers.items()
+        ),
         body,
-        retry_after(answer.headers, now),
-        outcome_unknown=answer.status >= 500 and request.must_not_repeat and kind not in _NOTHING_DONE,
+        retry_after(response.headers, now),
     )
 
 
-def _unexpected_status(request: Request, answer: RawResponse) -> ResponseError:
-    redirect = 300 <= answer.status < 400
-    reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
-    return request.unreadable(answer.status, "status", reason)
-
-
-def _class_of(status: int, code: str | None) -> type[APIError]:
-    """The class of the code, where it agrees with the status; the status is what proxies and retries go by."""
-    group = ServerError if status >= 500 else BY_STATUS.get(status)
-    if group is None:
-        return APIError
-    kind = BY_CODE.get(code or "", group)
-    return kind if issubclass(kind, group) else group
-
-
 def read_error_body(body: bytes) -> tuple[str | None, str | None]:
-    """Find the code and the words in the body of an error, whatever its shape."""
+    """Return the error code and the server's words in the body of an error, each `None` if the body has none."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -131,20 +132,22 @@ def read_error_body(body: bytes) -> tuple[str | None, str | None]:
 
 def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
     error, told = value.get("error"), value.get("detail")
+    # The object that holds the code and the words, if they are not on the outer level.
     inner = next((item for item in (error, told) if isinstance(item, dict)), {})
     candidates = (inner.get("code"), error, value.get("code"), inner.get("type"))
     codes = [item for item in candidates if isinstance(item, str) and _CODE.fullmatch(item)]
     words = (inner.get("message"), inner.get("detail"), told, value.get("message"), None if error is inner else error)
+    # A code that stands in the place of the words is not a sentence.
     detail = next((item for item in words if item not in (None, "", *codes)), None)
     if detail is not None and not isinstance(detail, str):
         detail = msgspec.json.encode(detail).decode()
-    # A documented one first, be it in the words: beside it an error may also hold a name such as "Conflict".
+    # A documented code wins, also one in the words: beside it an error may hold a name, for example "Conflict".
     documented = [item for item in codes if item in BY_CODE] or _KNOWN_CODE.findall(detail or "")
     return next(iter(documented or codes), None), detail
 
 
 def _read_text(text: str) -> tuple[str | None, str | None]:
-    """Read a text or a page: a code is a documented one that stands in it as a word."""
+    """Return the code and the words of a plain text or an HTML page. Only a documented code, as a word, counts as a code."""
     text = text[:_MAX_TEXT]
     words = _plain(re.sub(r"<[^<>]*>", " ", text))
     found = _KNOWN_CODE.search(words)
@@ -159,9 +162,10 @@ def _plain(text: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read `Retry-After`, seconds or an HTTP date, as seconds from now; `None` where it is missing or no such thing.
+    """Return the seconds from now that `Retry-After` asks for, or `None` if the header is missing or not valid.
 
-    A date is compared with the server's own `Date`, where there is one, because the two clocks may disagree.
+    The header holds seconds or an HTTP date. A date is compared with the server's own `Date`, if the response has that header,
+    because the two clocks may disagree.
     """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,100}(\.[0-9]{1,100})?", value):
@@ -177,7 +181,7 @@ def _http_date(value: str) -> datetime | None:
         date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    # The oldest of the three forms of a date names no zone; it is GMT all the same (RFC 9110, 5.6.7).
+    # The oldest of the three forms of a date names no zone, and means GMT all the same (RFC 9110, 5.6.7).
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
@@ -185,11 +189,3 @@ def _without_token(text: str, authorization: Authorization) -> str:
     token = re.escape(authorization.token)
     pattern = token if len(authorization.token) >= _MIN_TOKEN else rf"(?<![\w-]){token}(?![\w-])"
     return re.sub(pattern, "***", text)
-
-
-def _headers_without_token(headers: Mapping[str, str], authorization: Authorization) -> Mapping[str, str]:
-    same_kind: Any = type(headers)  # so that names go on to compare without case
-    cleaned: Mapping[str, str] = same_kind(
-        (_without_token(name, authorization), _without_token(value, authorization)) for name, value in headers.items()
-    )
-    return cleaned

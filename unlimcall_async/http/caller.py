@@ -1,4 +1,4 @@
-"""What all resources call through: a request in, its answer out."""
+"""The calls of a client: what all resources use."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from attrs import define, field
 from yarl import URL
 
 from unlimcall_async._codec import DecodeError
+from unlimcall_async.errors import ResponseError
 from unlimcall_async.http.endpoints import Endpoint
-from unlimcall_async.http.exchange import Exchange, Tally
+from unlimcall_async.http.exchange import CallCost, exchange
 from unlimcall_async.http.limiter import Limiter, Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
+from unlimcall_async.http.outcome import Outcome, Sent, judge
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy
 
@@ -22,16 +24,16 @@ T = TypeVar("T")
 
 @define(eq=False)
 class Caller:
-    """A client's options, and its calls.
+    """The options of a client or of a view of it, and its calls.
 
     Attributes:
-        base_url: What all paths are put under.
+        base_url: The URL that all paths are put under.
         authorization: The header with the token; masked in every repr.
-        pool: The connections, which views share.
+        pool: The connections, which a client and its views share.
         timeout: Seconds for each attempt.
-        policy: When to try again.
-        limiters: The queue of each endpoint.
-        owns_pool: Whether closing closes the pool; a view's does not.
+        policy: When to send a request again.
+        limiters: The limiter of each endpoint.
+        owns_pool: Whether closing this caller closes the pool: true for a client, false for a view.
         closed: Whether this view takes no more calls.
     """
 
@@ -46,11 +48,11 @@ class Caller:
 
     @property
     def is_closed(self) -> bool:
-        """Whether this client, or the one that it is a view of, is closed."""
+        """Whether this client, or the client that this view belongs to, is closed."""
         return self.closed or self.pool.closed
 
     def check_open(self) -> None:
-        """Raise `RuntimeError` if this client, or the one that it is a view of, is closed."""
+        """Raise `RuntimeError` if `is_closed`."""
         if self.is_closed:
             raise RuntimeError("this AsyncClient is closed")
 
@@ -63,10 +65,10 @@ class Caller:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
-        """Make one call, with all its retries, and give the answer as it came."""
+        """Make one call, with all its retries, and return the response as the server sent it."""
         path = path or endpoint.path
         request = build(self.base_url, endpoint, path, params=params, body=body, headers=headers)
-        return await self._send(request, Tally())
+        return await self._exchange(request)
 
     async def fetch(
         self,
@@ -75,36 +77,60 @@ class Caller:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        tally: Tally | None = None,
+        cost: CallCost | None = None,
         limiter: Limiter | None = None,
-        turn: AbstractAsyncContextManager[object] | None = None,
+        decoding: AbstractAsyncContextManager[object] | None = None,
     ) -> T:
-        """Make one call of a documented endpoint, and give what its answer holds.
+        """Make one call of a documented endpoint, and return the decoded body of the response.
 
-        `tally` takes down what it cost; `limiter` is waited for in place of the endpoint's own, and `turn` before the answer is
-        decoded.
+        Args:
+            endpoint: The endpoint.
+            decode: Returns the value of a body, or raises `DecodeError`.
+            params: The query.
+            body: The body of the request.
+            cost: What the call costs is added here.
+            limiter: The limiter to wait for, in place of the endpoint's own.
+            decoding: Entered around the decoding of the body.
         """
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
-        answer = await self._send(request, tally or Tally(), limiter)
+        response = await self._exchange(request, limiter, cost)
         try:
-            async with turn or nullcontext():
-                return decode(answer.body)
+            async with decoding or nullcontext():
+                return decode(response.body)
         except DecodeError as error:
-            failure = request.unreadable(answer.status, error.where, error.reason)
+            verdict = judge(endpoint, Sent.MAYBE_SENT, Outcome.UNREADABLE)
+            unreadable = ResponseError(
+                response.status,
+                error.where,
+                error.reason,
+                request.method,
+                request.path,
+                outcome_unknown=verdict.outcome_unknown,
+            )
+        # Raised here, so that the traceback does not show the body by way of the DecodeError.
         try:
-            raise failure
+            raise unreadable
         finally:
             # Else this frame and the error hold each other until the next collection of garbage.
-            del failure
+            del unreadable
 
-    async def _send(self, request: Request, tally: Tally, limiter: Limiter | None = None) -> RawResponse:
+    async def _exchange(
+        self, request: Request, limiter: Limiter | None = None, cost: CallCost | None = None
+    ) -> RawResponse:
         self.check_open()
-        limiter = limiter or self.limiters.of(request.endpoint.bucket)
-        call = Exchange(request, self.authorization, self.timeout, self.policy, limiter, tally)
-        return await self.pool.run(request, self, call.run)
+        return await exchange(
+            self.pool,
+            self,
+            request,
+            authorization=self.authorization,
+            seconds=self.timeout,
+            policy=self.policy,
+            limiter=limiter or self.limiters.of(request.endpoint.bucket),
+            cost=cost or CallCost(),
+        )
 
     async def aclose(self) -> None:
-        """Take no more calls, and stop those that are under way: of a view only its own, and then the pool stays open."""
+        """Take no more calls, and end those under way. A client closes its pool; a view ends only its own calls."""
         if self.owns_pool:
             await self.pool.aclose()
         else:

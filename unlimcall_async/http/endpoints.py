@@ -20,9 +20,9 @@ class Endpoint:
     Attributes:
         method: The HTTP method.
         path: The path below the base URL; `{id}` stands for one segment, `(other)` for a path that is not in the table.
-        scope: The scope that the token needs, or `None` where any valid token will do.
-        repeatable: Whether sending it twice has the effect of sending it once.
-        bucket: The rate limit that it draws on, or `None`.
+        scope: The scope that the token needs, or `None` if any valid token will do.
+        repeatable: Whether two equal requests have the effect of one.
+        bucket: The rate limit that a request draws on, or `None`.
     """
 
     method: str
@@ -43,26 +43,24 @@ DELETE_HOOK: Final = Endpoint("DELETE", "/hooks/{id}", "write:hooks", repeatable
 
 ENDPOINTS: Final = (ME, BALANCE, CDRS, AGENTS, CREATE_CALL, CREATE_HOOK, DELETE_HOOK)
 
-# Of a path that the reference does not describe, only HTTP's own promise is known (RFC 9110, 9.2.2).
+# RFC 9110, 9.2.2. Of a path that the reference does not describe, HTTP's own promise is all that is known.
 _IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 def endpoint_at(method: str, path: str) -> Endpoint:
-    """Describe any method and path: as the table does, or else by what HTTP says of the method.
+    """Return the endpoint of any method and path: a row of the table, or else one made from what HTTP says of the method.
 
-    A method that the table does not have still draws on the rate limit of its path.
+    A method that the table does not list for a path still draws on the rate limit of that path.
     """
-    pattern = _pattern_of(path)
+    # Unquoted, because `/%63alls` reaches the same handler as `/calls`: no spelling makes a call repeatable.
+    segments = unquote(path).strip("/").split("/")
+    pattern = DELETE_HOOK.path if segments[0] == "hooks" and len(segments) == 2 else "/" + "/".join(segments)
     at_path = [endpoint for endpoint in ENDPOINTS if endpoint.path == pattern]
     for endpoint in at_path:
         if endpoint.method == method:
             return endpoint
-    bucket = at_path[0].bucket if at_path else None
-    return Endpoint(method, pattern if at_path else "(other)", None, method in _IDEMPOTENT_METHODS, bucket)
-
-
-def _pattern_of(path: str) -> str:
-    segments = unquote(path).strip("/").split("/")
-    if segments[0] == "hooks" and len(segments) == 2:
-        return DELETE_HOOK.path
-    return "/" + "/".join(segments)
+    repeatable = method in _IDEMPOTENT_METHODS
+    if at_path:
+        return Endpoint(method, pattern, None, repeatable, at_path[0].bucket)
+    # Not the path itself, which logs would show: it may hold a phone number.
+    return Endpoint(method, "(other)", None, repeatable, None)

@@ -1,7 +1,7 @@
-"""What goes out and what comes in.
+"""The request that goes out, and the response that comes in.
 
-Pure: no I/O. A `Request` is complete but for the `Authorization` header, which only the transport adds, so that no request that
-is held, logged or shown has the token in it.
+Pure: no I/O. A `Request` holds all but the `Authorization` header. Only the transport adds that header, so no request that is held,
+logged or shown has the token in it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ USER_AGENT: Final = f"unlimcall-async/{__version__}"
 
 
 class Authorization(str):
-    """The value of the `Authorization` header. Its repr is masked, so that a traceback that shows variables hides it."""
+    """The value of the `Authorization` header. Its repr is masked, so that a traceback that shows variables hides the token."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, token: str) -> Authorization:
-        """Make the value for a bearer token (reference: Authentication)."""
+        """Return the header for a bearer token (reference: Authentication)."""
         return cls(f"Bearer {token}")
 
     @property
@@ -44,10 +44,10 @@ class Authorization(str):
 
 @frozen
 class Request:
-    """A request, ready to be sent any number of times.
+    """A request. The same object serves all attempts of a call.
 
     Attributes:
-        endpoint: What it is: may it be repeated, which limit does it draw on.
+        endpoint: The endpoint: whether the request may be repeated, and which rate limit it draws on.
         path: The path below the base URL.
         url: The whole URL.
         headers: All headers but `Authorization`.
@@ -65,19 +65,10 @@ class Request:
         """The HTTP method."""
         return self.endpoint.method
 
-    @property
-    def must_not_repeat(self) -> bool:
-        """Whether a second sending could have a second effect: then an attempt that failed may leave its outcome unknown."""
-        return not self.endpoint.repeatable
-
-    def unreadable(self, status: int, where: str, reason: str) -> ResponseError:
-        """Make the error of an answer that is not what the API promises."""
-        return ResponseError(status, where, reason, self.method, self.path, outcome_unknown=self.must_not_repeat)
-
 
 @frozen
 class RawResponse:
-    """An answer as it came.
+    """A response as the server sent it.
 
     Attributes:
         status: The HTTP status.
@@ -90,7 +81,11 @@ class RawResponse:
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
 
     def json(self) -> Any:
-        """Read the body as JSON, or raise `ResponseError`."""
+        """Return the body, read as JSON.
+
+        Raises:
+            ResponseError: The body is not JSON.
+        """
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -106,8 +101,11 @@ def build(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Request:
-    """Make a request of arguments that the caller has checked, for a path below the base URL."""
-    # Not `base_url / path` nor `join`: the one quotes what is quoted already, the other drops the base's own path.
+    """Return a request for a path below the base URL. The arguments have been checked by the caller.
+
+    The client's own headers win over `headers`.
+    """
+    # Neither `base_url / path`, which quotes a quoted path again, nor `join`, which drops the base URL's own path.
     url = URL(f"{base_url}{path}").with_query(params or None)
     own = {"Accept": ACCEPT, "User-Agent": USER_AGENT}
     if body is not None:
@@ -116,6 +114,6 @@ def build(
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a UTC time as the reference does: `2026-05-23T00:00:00Z`, with a fraction only where there is one."""
+    """Return a UTC time as the reference writes it: `2026-05-23T00:00:00Z`. A fraction is written only if it is not zero."""
     precision = "microseconds" if moment.microsecond % 1000 else "milliseconds" if moment.microsecond else "seconds"
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"

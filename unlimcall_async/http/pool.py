@@ -1,28 +1,27 @@
-"""The life of a client: one pool of connections, opened late, in one event loop, and closed with all that is under way."""
+"""The life of a client: one pool of connections, opened late, in one event loop, and closed with all calls that are under way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
-
-from unlimcall_async.errors import ClientClosedError
-from unlimcall_async.http.messages import Request
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from unlimcall_async.http.transport import Attempt, Transport
-
-T = TypeVar("T")
+    from unlimcall_async.http.transport import Transport
 
 
 class Pool:
-    """What a client and its views share.
+    """The connections that a client and its views share, and the calls that use them.
 
-    Every call stands in a cancel scope of its own. To close means to end the scopes, to wait until each call has left, and only
-    then to close the connections. The scope is an `asyncio.timeout` without a deadline, so that it ends just that call, and a
-    cancellation of the caller's own task stays what it is.
+    Every call is inside a cancel scope of its own. To close the pool means three steps: end the scopes, wait until each call has
+    left its scope, and only then close the connections. A scope is an `asyncio.timeout` without a deadline. So the pool ends just
+    the call, and a cancellation of the caller's own task stays a cancellation.
+
+    Attributes:
+        closed: Whether `aclose` was called.
     """
 
     def __init__(self, session: aiohttp.ClientSession | None, max_connections: int) -> None:
@@ -30,19 +29,23 @@ class Pool:
         self._max_connections = max_connections
         self._transport: Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # The scope of each call under way, and the call's owner.
         self._calls: dict[asyncio.Timeout, object] = {}
         self._call_left = asyncio.Event()
         self.closed: bool = False
 
-    async def run(self, request: Request, owner: object, work: Callable[[Transport, Attempt], Awaitable[T]]) -> T:
-        """Do the work of one call of `owner`, until it is done or `end` stops it.
+    @asynccontextmanager
+    async def scope(self, owner: object) -> AsyncGenerator[Transport, None]:
+        """Enter the scope of one call of `owner`; inside it is the transport.
+
+        If `end` or `aclose` ends the call, the block is left without an exception. So a block that returns its result is followed
+        by the code for a call that was ended.
 
         Raises:
-            ClientClosedError: The call was stopped.
             RuntimeError: The pool belongs to another event loop, or the session that was handed in is closed.
         """
-        # Here and not above, because a program that imports the package may never need the 0.2 s that aiohttp takes to import.
-        from unlimcall_async.http.transport import Attempt, Transport  # noqa: PLC0415
+        # Imported here, because a program that imports the package may never need the 0.2 s that importing aiohttp takes.
+        from unlimcall_async.http.transport import Transport  # noqa: PLC0415
 
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -50,34 +53,30 @@ class Pool:
         if self._transport is None:
             self._transport = Transport(self._session, self._max_connections)
         self._transport.check_open()
-        attempt = Attempt()
         scope = asyncio.timeout(None)
         try:
             async with scope:
                 self._calls[scope] = owner
-                return await work(self._transport, attempt)
+                yield self._transport
         except TimeoutError:
+            # Any other TimeoutError is the block's own.
             if not scope.expired():
                 raise
         finally:
             self._calls.pop(scope, None)
             self._call_left.set()
-        unknown = request.must_not_repeat and not attempt.unsent
-        raise ClientClosedError(
-            "the client was closed meanwhile", request.method, request.path, outcome_unknown=unknown
-        )
 
     def _check_loop(self) -> None:
         if self._loop not in {None, asyncio.get_running_loop()}:
             raise RuntimeError("this AsyncClient belongs to another event loop: make one in each loop")
 
     async def end(self, owner: object) -> None:
-        """Stop the calls of `owner`, and wait until they have left."""
+        """End the calls of `owner`, and wait until they have left."""
         self._check_loop()
         await self._end({scope for scope, of in self._calls.items() if of is owner})
 
     async def aclose(self) -> None:
-        """Stop all calls, wait until they have left, and close the connections."""
+        """End all calls, wait until they have left, and close the connections."""
         self._check_loop()
         self.closed = True
         try:
@@ -89,7 +88,8 @@ class Pool:
     async def _end(self, scopes: set[asyncio.Timeout]) -> None:
         now = asyncio.get_running_loop().time()
         for scope in scopes:
-            if scope.when() is None:  # not told yet
+            # A scope with a deadline was ended before, by a close that is still waiting.
+            if scope.when() is None:
                 scope.reschedule(now)
         while not scopes.isdisjoint(self._calls):
             self._call_left.clear()

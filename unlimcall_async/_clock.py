@@ -1,4 +1,4 @@
-"""The wall clock: the one door to it, which tests replace. What is measured in seconds uses the event loop's clock instead."""
+"""The wall clock of the client, which tests replace. Durations are measured with the event loop's clock instead."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Give the time of day, in UTC. Callers look it up in this module each time, so that it can be replaced."""
+    """Return the time of day, in UTC. Call it as `_clock.utc_now()`, so that a test can replace it in this module."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""`AsyncClient`: the way in."""
+"""`AsyncClient`: the options, the lifecycle and the resources of a client."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ PRODUCTION_URL: Final = "https://app.unlimcall.com/api/v1"
 class AsyncClient:
     """A client of the UnlimCall API, version 1.
 
-    One client has one pool of connections and one set of rate limits: share it. It opens its pool at the first call, in the event
-    loop that runs then, and stays in that loop. Close it with `async with` or `aclose()`.
+    One client has one pool of connections and one set of rate limits, so share it. The client opens its pool at the first call, in
+    the event loop that runs then, and stays in that loop. Close the client with `async with` or `aclose()`.
+
+    The first client of a process makes glibc keep up to 8 MB of freed memory for the bodies of later responses. Set the environment
+    variable `UNLIMCALL_KEEP_BODY_MEMORY` to `0` to turn that off.
 
     Args:
-        token: The bearer token; `None` for the environment's `UNLIMCALL_TOKEN`.
-        base_url: Where the API is; `None` for the environment's `UNLIMCALL_BASE_URL`, else production.
+        token: The bearer token; `None` for the environment variable `UNLIMCALL_TOKEN`.
+        base_url: The URL of the API; `None` for the environment variable `UNLIMCALL_BASE_URL`, or else for production.
         timeout: Seconds for each attempt, from connecting to the last byte. Waits for a rate limit do not count.
-        retry: When to try again.
+        retry: When a request is sent again.
         rate_limits: How many requests each endpoint takes.
         max_connections: How many requests may be under way at once.
-        session: An aiohttp session to use. Its headers, redirects, middlewares and `raise_for_status` are overridden where they
-            would break what this client promises. It is never closed. With it, a request that times out or is cancelled while it
-            connects counts as sent, because the session does not tell.
-        allow_plain_http: Allow plain http, which shows the token to the network, to other hosts than this machine.
+        session: An aiohttp session to use. The client never closes it. The client overrides the session's headers, redirects,
+            middlewares and `raise_for_status` if they would break a promise of the client. Such a session does not report what it
+            has sent. So a request that times out, or is cancelled, while it connects counts as sent.
+        allow_plain_http: Whether plain http to other hosts than this machine is allowed. It shows the token to the network.
 
     Attributes:
         cdrs: Call detail records.
@@ -77,7 +80,7 @@ class AsyncClient:
             raise authorization
         url = base_url if base_url is not None else os.environ.get("UNLIMCALL_BASE_URL") or PRODUCTION_URL
         if session is not None:
-            # Whoever has one has imported aiohttp, and with it what takes long to import.
+            # A program that has a session has imported aiohttp already, so this import is quick.
             from unlimcall_async.http.transport import check_session  # noqa: PLC0415
 
             check_session(session)
@@ -97,7 +100,7 @@ class AsyncClient:
 
     def _bind(self, caller: Caller, reader: Reader) -> None:
         self._caller = caller
-        # What it learns from one page serves all that come later, also those of views.
+        # One reader for a client and its views: what it learns from one page serves all later pages.
         self._reader = reader
         self.cdrs = Cdrs(caller, reader)
         self.calls = Calls(caller)
@@ -110,10 +113,10 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         rate_limits: RateLimits | None = None,
     ) -> Self:
-        """Give a view of this client with other options; `None` keeps what this client has.
+        """Return a view of this client with other options; `None` keeps the option of this client.
 
-        The view uses the same connections, and the same rate limits unless it is given its own. To close it ends its own calls;
-        the connections are closed with the client that it came from.
+        The view uses the same connections. It shares the rate limits, unless `rate_limits` is given. Closing the view ends only the
+        view's own calls. The connections are closed with the client that the view was made from.
         """
         caller = self._caller
         view = object.__new__(type(self))
@@ -133,18 +136,18 @@ class AsyncClient:
         return view
 
     async def me(self) -> Identity:
-        """Tell whose token this is; a cheap probe of it (reference: `GET /me`, any valid token)."""
+        """Return the account that the token belongs to: a cheap check of the token (reference: `GET /me`, any valid token)."""
         return await self._caller.fetch(ME, partial(decode, model=Identity))
 
     async def balance(self) -> Balance:
-        """Read the account's balance (reference: `GET /balance`, scope `read:balance`)."""
+        """Return the account's balance (reference: `GET /balance`, scope `read:balance`)."""
         return await self._caller.fetch(BALANCE, partial(decode, model=Balance))
 
     async def agents(self) -> list[Agent]:
-        """List the SIP lines of the account (reference: `GET /agents`, scope `read:agents`).
+        """Return the SIP lines of the account (reference: `GET /agents`, scope `read:agents`).
 
         Raises:
-            ResponseError: The answer counts more agents than it holds, among other reasons.
+            ResponseError: The response is not as documented. For example, its `count` exceeds the agents that it holds.
         """
         return await self._caller.fetch(AGENTS, decode_agents)
 
@@ -157,17 +160,21 @@ class AsyncClient:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
-        """Make any request below the base URL; for what the API adds before this package does.
+        """Send any request below the base URL, for endpoints that the API has and this package does not.
 
-        It is retried, waits and fails as the named calls do. A path that the reference does not describe has no rate limit, and is
-        repeated only where HTTP calls its method idempotent: never POST or PATCH.
+        The request waits for rate limits, is sent again and fails like a named call. A path that the reference does not describe
+        has no rate limit. On such a path, a request is sent again only if HTTP calls the method idempotent. So POST and PATCH are
+        never repeated once they may have reached the server.
 
         Args:
             method: `GET`, `HEAD`, `OPTIONS`, `POST`, `PUT`, `PATCH` or `DELETE`.
-            path: The path below the base URL, as `/numbers`.
+            path: The path below the base URL, for example `/numbers`.
             params: The query.
-            json: The body, to be written as JSON; `None` for no body.
-            headers: Further headers. Those that the client sets itself are refused.
+            json: The body, which is written as JSON; `None` for no body.
+            headers: Further headers. A header that the client sets itself is refused.
+
+        Returns:
+            The response as the server sent it.
         """
         endpoint = endpoint_at(_arguments.method(method), _arguments.path(path))
         return await self._caller.call(
@@ -179,9 +186,9 @@ class AsyncClient:
         )
 
     async def aclose(self) -> None:
-        """Close the client: end the calls that are under way, and close the connections. Closing twice is fine.
+        """End the calls that are under way, and close the connections. A second `aclose` does nothing.
 
-        A call that is ended so raises `ClientClosedError`, which tells whether its outcome is unknown.
+        A call that this method ends raises `ClientClosedError`, whose `outcome_unknown` says whether it may have taken effect.
         """
         await self._caller.aclose()
 
@@ -196,14 +203,17 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         if not hasattr(self, "_caller"):
-            # Shown by a traceback of a constructor that refused an argument.
+            # A traceback that shows variables meets this state, if the constructor has refused an argument.
             return f"<{type(self).__name__} unfinished>"
         state = "closed" if self._caller.is_closed else "open"
         return f"<{type(self).__name__} {self._caller.base_url} {state}>"
 
 
 def _authorization(token: str | None) -> Authorization | Exception:
-    """Make the header, or the error that says why not; the error is for a frame to raise that no longer holds the token."""
+    """Return the header, or the error for a token that is missing or not valid.
+
+    The caller raises the error after it has dropped the token, because a traceback may show the variables of its frame.
+    """
     if token is None:
         token = os.environ.get("UNLIMCALL_TOKEN", "").strip() or None
     if token is None:

@@ -27,16 +27,16 @@ class Calls:
         from_number: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> QueuedCall:
-        """Have an AI agent call a number.
+        """Place a call: an AI agent calls a number.
 
-        The request is never sent twice once it may have reached the server, because each time would be a phone call. An error
-        whose `outcome_unknown` is true leaves open whether the call was placed.
+        Once the request may have reached the server it is never sent again, because each request is a phone call. The one exception
+        is a 429, which says that no call was placed. After an error whose `outcome_unknown` is true, the call may have been placed.
 
         Args:
             ai_agent_id: The agent's id, as in `Agent.id`.
-            to_number: The destination in E.164 form, as `+14155551234`.
-            from_number: Another caller id, in E.164 form. The API checks it but does not use it yet.
-            metadata: Notes of any form. The API takes them but does not keep them yet.
+            to_number: The destination in E.164 form, for example `+14155551234`.
+            from_number: Another caller id, in E.164 form. The API checks the number, but does not use it yet.
+            metadata: Notes of any form. The API accepts notes, but does not keep them yet.
 
         Raises:
             ValueError, TypeError: An argument is wrong; nothing was sent.
@@ -64,11 +64,11 @@ class Hooks:
         self._caller = caller
 
     async def create(self, *, event: str, target_url: str) -> Hook:
-        """Subscribe a URL to an event. Store the `secret` of the answer: the API shows it this once.
+        """Subscribe a URL to an event. Store the `secret` of the returned hook: the API never shows that secret again.
 
         Args:
             event: One of `call.ended`, `call.transferred`, `disposition.set`, `dnc.added`, `lead.completed`.
-            target_url: Where to deliver: an https URL of at most 512 characters.
+            target_url: The URL to deliver to: https, and at most 512 characters.
 
         Raises:
             ValueError, TypeError: An argument is wrong; nothing was sent.
@@ -81,12 +81,12 @@ class Hooks:
         )
 
     async def delete(self, hook_id: str) -> None:
-        """Unsubscribe.
+        """Remove a webhook subscription.
 
         Raises:
             ValueError, TypeError: The id is not a UUID; nothing was sent.
-            NotFoundError: There is no such hook, or no longer. Not raised where an earlier attempt of this very call, whose answer
-                was lost, may have been the one that removed it.
+            NotFoundError: The hook does not exist. Not raised if an earlier attempt of the same call may have removed the hook, and
+                only its response was lost.
             UnlimCallError: Any other failure.
         """
         await self._caller.call(DELETE_HOOK, f"/hooks/{_arguments.hook_id(hook_id)}")

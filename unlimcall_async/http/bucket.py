@@ -1,60 +1,60 @@
 """The token bucket: when may the next request go out?
 
-Pure: no I/O, and time is an argument, in seconds on any clock that does not run backwards.
+Pure: no I/O. Time is an argument, in seconds on any clock that does not run backwards.
 
-Theory. A bucket that starts full and refills at the limit's rate grants nearly twice the limit in its first minute; one that
-refills more slowly, to make up for its burst, wastes a share of the limit for ever. So two rules hold at once. The bucket, of
-`burst` tokens, refills at the full rate and smooths the flow. A guard remembers when each of the last `limit` grants was made,
-and makes a grant wait until the one `limit` places before it lies a whole span back: no span, wherever it starts, can then hold
-more than `limit`, and in steady state none holds fewer. The guard is kept for each span that has a limit.
+Theory. A bucket that starts full and refills at the rate of the limit grants nearly twice the limit in its first minute. A bucket
+that refills more slowly, to make up for its burst, wastes a share of the limit for ever. So two rules hold at once:
 
-The bucket itself is kept as one number (the "theoretical arrival time" of GCRA): when it will be full again.
+- The bucket holds `burst` tokens and refills at the full rate. It smooths the flow.
+- A guard remembers the time of each of the last `limit` grants. A grant waits until the grant `limit` places before it is a whole
+  span old. So no span, wherever it starts, can hold more than `limit` grants, and in steady state none holds fewer.
+
+There is one guard for each span that has a limit: 60 seconds and 24 hours.
+
+The bucket itself is kept as one number: the time at which the bucket will be full again (the "theoretical arrival time" of GCRA).
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
-from attrs import field, frozen
-from attrs.validators import optional
+from attrs import frozen
 
 from unlimcall_async import _arguments
 
 MINUTE: Final = 60.0
 DAY: Final = 24 * 3600.0
-# The server counts arrivals, and a slow request followed by a fast one arrive closer together than they were sent.
+# Seconds. The server counts arrivals: a slow request and a fast one after it arrive closer together than they were sent. Half a
+# second, in a span of 60, costs less than 1 % of the limit (`python benchmarks/limits.py`).
 MARGIN: Final = 0.5
-
-
-def _check_count(_limit: RateLimit, attribute: Any, value: int) -> None:
-    _arguments.whole(attribute.name, value)
-
-
-def _check_burst(limit: RateLimit, attribute: Any, value: int) -> None:
-    _check_count(limit, attribute, value)
-    if value > limit.per_minute:
-        raise ValueError(f"burst must not be above per_minute: {value} is above {limit.per_minute}")
 
 
 @frozen
 class RateLimit:
-    """What one endpoint allows.
+    """The rate limit of one endpoint.
 
     Args:
-        per_minute: Requests in any 60 seconds.
-        per_day: Requests in any 24 hours, or `None`.
-        burst: Requests that may go out at once after a pause; `None` for all of `per_minute`.
+        per_minute: The most requests in any 60 seconds.
+        per_day: The most requests in any 24 hours, or `None` for no such limit.
+        burst: The most requests that go out at once after a quiet time; `None` for `per_minute`.
     """
 
-    per_minute: int = field(validator=_check_count)
-    per_day: int | None = field(default=None, validator=optional(_check_count))
-    burst: int | None = field(default=None, validator=optional(_check_burst))
+    per_minute: int
+    per_day: int | None = None
+    burst: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _arguments.whole("per_minute", self.per_minute)
+        if self.per_day is not None:
+            _arguments.whole("per_day", self.per_day)
+        if self.burst is not None and _arguments.whole("burst", self.burst) > self.per_minute:
+            raise ValueError(f"burst must not be above per_minute: {self.burst} is above {self.per_minute}")
 
 
 class TokenBucket:
-    """The state of one endpoint's limit. Without a limit it grants at once, unless it is paused."""
+    """The state of one endpoint's limit. A bucket without a limit grants at once, unless it is paused."""
 
     def __init__(self, limit: RateLimit | None) -> None:
         self._full_at = -math.inf
@@ -69,12 +69,12 @@ class TokenBucket:
             self._guards += [(span, deque(maxlen=count)) for span, count in spans if count is not None]
 
     def ready_at(self) -> float:
-        """Tell from when on the next token may be taken."""
+        """Return the time from which the next token may be taken."""
         guards = (grants[0] + span + MARGIN for span, grants in self._guards if len(grants) == grants.maxlen)
         return max(self._paused_until, self._full_at - (self._burst - 1) * self._refill, *guards)
 
     def take(self, now: float) -> None:
-        """Take a token. The caller has seen that `ready_at` is not after `now`."""
+        """Take a token. The caller has checked that `ready_at` is not after `now`."""
         self._fill(now)
         for _, grants in self._guards:
             grants.append(now)
@@ -84,8 +84,9 @@ class TokenBucket:
         for _, grants in self._guards:
             if taken_at in grants:
                 grants.remove(taken_at)
-        # Told anew, because the bucket may have been full since, and a token that comes back to a full bucket is lost. The grants
-        # of the last minute are enough: for any that came before them the guard is the stricter rule.
+        # Computed anew from the grants that are left. To subtract one refill would be wrong if the bucket has been full since: a
+        # token that comes back to a full bucket is lost. The grants of the last minute are enough, because for earlier grants the
+        # guard is the stricter rule.
         self._full_at = -math.inf
         for _, grants in self._guards[:1]:
             for granted_at in grants:

@@ -1,4 +1,7 @@
-"""The queues in front of the token buckets: who waits, in which order, and until when."""
+"""The queues in front of the token buckets: which call waits, in which order, and until when.
+
+Every waiter takes its token after it has woken, so a waiter that is cancelled changes nothing for the next.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,17 @@ def _check_limit(_limits: RateLimits, attribute: Any, value: object) -> None:
         raise TypeError(f"{attribute.name} must be a RateLimit or None, not {type(value).__name__}")
 
 
-# The shortest wait, in seconds. What is left of a wait by rounding may be less than the loop's clock can tell.
+# Seconds: the shortest wait. The rest that rounding leaves of a wait may be less than the loop's clock can resolve.
 _TICK: Final = 0.001
 
-# The operations guide expects 60 to 120 requests a minute on `/cdrs` and names no other figure. The low end is right for all.
+# The operations guide expects 60 to 120 requests a minute on `/cdrs`, and names no figure for other endpoints. The low end is the
+# safe choice for all of them.
 _DOCUMENTED = RateLimit(per_minute=60)
 
 
 @frozen(kw_only=True)
 class RateLimits:
-    """The limit of each endpoint, `None` for none. The defaults suit what the operations guide documents."""
+    """The rate limit of each endpoint; `None` for no limit. The default of each is 60 requests a minute."""
 
     me: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
     balance: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
@@ -37,39 +41,40 @@ class RateLimits:
 
     @classmethod
     def unlimited(cls) -> RateLimits:
-        """Give no limits at all. An answer 429 still stops its endpoint for as long as it says."""
+        """Return no limit for any endpoint. A 429 still pauses its endpoint for as long as the server asks."""
         return cls(me=None, balance=None, cdrs=None, agents=None, calls=None, hooks=None)
 
 
 class Limiter:
-    """One bucket and its queue. Waiters are served in order; one that is cancelled takes no token.
+    """One bucket and its queue. Waiters are served in the order in which they came.
 
     Attributes:
-        limit: What the bucket allows, `None` for anything.
+        limit: The bucket's limit, `None` for no limit.
     """
 
     def __init__(self, limit: RateLimit | None = None) -> None:
         self.limit: RateLimit | None = limit
         self._bucket = TokenBucket(limit)
-        # Only the head of the queue looks at the bucket. The lock is the queue: fair, and safe to be cancelled in.
+        # The lock is the queue: it is fair, and a waiter may be cancelled in it. Only its holder, the head of the queue, looks at
+        # the bucket.
         self._queue = asyncio.Lock()
         self._given_back = asyncio.Event()
 
     def wait(self) -> float:
-        """Tell how many seconds the head of the queue has to wait, as things stand."""
+        """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
         return max(0.0, self._bucket.ready_at() - _now())
 
     async def acquire(self, slots: asyncio.Semaphore) -> float:
-        """Wait for a token and for a free slot, and give the loop's time at which both were taken.
+        """Take a token and a slot, and return the loop's time at which both were taken. The caller releases the slot.
 
-        The token comes last, at the moment of sending. Taken before the wait for a slot, tokens would pile up there, go out at
-        once later on, and pass by a 429 that came meanwhile. The slot is the caller's to release.
+        The token is taken last, at the moment of sending. If the token came before the wait for a slot, calls would hold tokens
+        while they wait. Later they would be sent all at once, and would pass by a 429 that came meanwhile.
         """
         async with self._queue:
             while True:
                 await self._until_ready()
                 await slots.acquire()
-                # Nothing is awaited between this look and the grip, so the token cannot be lost or taken twice.
+                # Nothing is awaited between this check and `take`, so the token cannot be lost or taken twice.
                 now = _now()
                 if self._bucket.ready_at() <= now:
                     self._bucket.take(now)
@@ -77,7 +82,7 @@ class Limiter:
                 slots.release()
 
     async def _until_ready(self) -> None:
-        # Look again after each wait: a 429 may have paused the bucket meanwhile, or a token have come back.
+        # Check again after each wait: meanwhile a 429 may have paused the bucket, or a token may have come back.
         while (wait := self.wait()) > 0:
             self._given_back.clear()
             with suppress(TimeoutError):
@@ -85,54 +90,54 @@ class Limiter:
                     await self._given_back.wait()
 
     def give_back(self, taken_at: float) -> None:
-        """Return the token of a request that was never sent."""
+        """Put the token of a request that was never sent back into the bucket."""
         self._bucket.give_back(taken_at)
         self._given_back.set()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so many seconds."""
+        """Grant no token for so many seconds."""
         self._bucket.pause(_now() + seconds)
 
 
 class ShareLimiter(Limiter):
-    """A part of another limiter's tokens, for work that must leave the rest to others.
+    """A share of another limiter's tokens, for work that must leave the rest to other calls.
 
     Attributes:
-        limit: What the share allows: so much of the whole, and one request at least.
+        limit: The limit of the share: so much of the whole limit, and at least one request.
     """
 
     def __init__(self, whole: Limiter, share: float) -> None:
-        super().__init__(None if whole.limit is None else _part_of(whole.limit, share))
+        def part(count: int | None) -> int | None:
+            return None if count is None else max(1, int(count * share))
+
+        limit = whole.limit
+        if limit is not None:
+            limit = RateLimit(max(1, int(limit.per_minute * share)), part(limit.per_day), part(limit.burst))
+        super().__init__(limit)
         self._whole = whole
 
     def wait(self) -> float:
-        """Tell how many seconds the head of the queue has to wait, as things stand."""
+        """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
         return max(super().wait(), self._whole.wait())
 
     async def acquire(self, slots: asyncio.Semaphore) -> float:
-        """Wait for a token of the share, and then for one of the whole and a free slot: see `Limiter.acquire`."""
+        """Take a token of the share, a token of the whole and a slot: see `Limiter.acquire`."""
         async with self._queue:
-            # Only the head of the queue takes tokens of the share, so one that is ready stays so while the whole is waited for.
+            # Only the head of the queue takes tokens of the share, so a token that is ready stays ready while the whole is waited
+            # for.
             await self._until_ready()
             taken_at = await self._whole.acquire(slots)
             self._bucket.take(taken_at)
             return taken_at
 
     def give_back(self, taken_at: float) -> None:
-        """Return the token of a request that was never sent."""
+        """Put the token of a request that was never sent back into the bucket."""
         super().give_back(taken_at)
         self._whole.give_back(taken_at)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so many seconds, also not those with a token of the whole."""
+        """Grant no token of the whole for so many seconds, and so none of the share."""
         self._whole.pause(seconds)
-
-
-def _part_of(limit: RateLimit, share: float) -> RateLimit:
-    def part(count: int | None) -> int | None:
-        return None if count is None else max(1, int(count * share))
-
-    return RateLimit(max(1, int(limit.per_minute * share)), part(limit.per_day), part(limit.burst))
 
 
 def _now() -> float:
@@ -140,18 +145,18 @@ def _now() -> float:
 
 
 class Limiters:
-    """The queues of all endpoints: apart, so that one that is full does not delay the others."""
+    """The limiters of all endpoints: one each, so that a full queue does not delay the calls of other endpoints."""
 
     def __init__(self, limits: RateLimits) -> None:
         self._by_name = {attribute.name: Limiter(getattr(limits, attribute.name)) for attribute in fields(RateLimits)}
         self._shares: dict[tuple[BucketName, float], ShareLimiter] = {}
 
     def of(self, bucket: BucketName | None) -> Limiter:
-        """Give the queue of an endpoint. For a path that is no endpoint's, an open one that serves a single call."""
+        """Return the limiter of a bucket, or a new one without a limit for `None`, the bucket of an undocumented path."""
         return Limiter() if bucket is None else self._by_name[bucket]
 
     def share_of(self, bucket: BucketName, share: float) -> Limiter:
-        """Give the queue of all that keeps to a share of an endpoint's limit, together."""
+        """Return the limiter for a share of a bucket: the same one for all calls that keep to this share, together."""
         if (bucket, share) not in self._shares:
             self._shares[bucket, share] = ShareLimiter(self._by_name[bucket], share)
         return self._shares[bucket, share]

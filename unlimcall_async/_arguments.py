@@ -1,7 +1,7 @@
-"""Checks of what callers pass in, made before anything is sent.
+"""Checks of arguments, made before anything is sent.
 
-Pure: no I/O. Every check raises `ValueError` or `TypeError` with the name of the argument and the reason. A text is never quoted:
-it may be a token, or a phone number, that went into the wrong argument.
+Pure: no I/O. Every check returns the value to use, or raises `ValueError` or `TypeError` with the name of the argument and the
+reason. A message never quotes a text, which may be a token or a phone number that was passed as the wrong argument.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from urllib.parse import unquote
 
 from yarl import URL
 
-# The allow-list of `POST /hooks`.
+# The allow-list of `POST /hooks`: the one list of the client's event names.
 EVENTS: Final = ("call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed")
 
+# Rows (reference: `GET /cdrs`, limit).
 MAX_LIMIT: Final = 1000
+# Characters (reference: `POST /hooks`).
 MAX_TARGET_URL: Final = 512
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
@@ -31,7 +33,7 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-# Set by the client on every request, or by the transport to frame it.
+# The client sets these on every request, or aiohttp sets them to frame the body.
 _OWN_HEADERS: Final = frozenset(
     {"accept", "authorization", "connection", "content-length", "content-type", "expect", "host"}
     | {"te", "trailer", "transfer-encoding", "upgrade", "user-agent"}
@@ -39,16 +41,16 @@ _OWN_HEADERS: Final = frozenset(
 
 
 def text(name: str, value: object) -> str:
-    """Require a `str`, and give it as a plain one: a member of an enumeration may write itself in another way."""
+    """Require a `str`. Return a plain one, because a member of an enumeration may have another `str()` than its text."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     return str.__str__(value)
 
 
 def utc(name: str, value: object) -> datetime:
-    """Require an aware datetime, and give the same instant in UTC.
+    """Require an aware datetime. Return the same instant in UTC.
 
-    In UTC, because Python compares and adds two times of one zone by the wall clock, which is wrong across a change of offset.
+    Python compares and subtracts two times of one zone by the wall clock, which is wrong across a change of offset.
     """
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
@@ -79,10 +81,12 @@ def limit(value: object, name: str = "limit") -> int:
 
 
 def number(name: str, value: object) -> str:
-    """Require a phone number in E.164 form, in ASCII (reference: `POST /calls`)."""
+    """Require a phone number in E.164 form, in ASCII digits (reference: `POST /calls`)."""
     digits = text(name, value)
     if not _E164.fullmatch(digits):
-        raise ValueError(f"{name} must be in E.164 form: + and 2 to 15 ASCII digits, the first not 0, as +14155551234")
+        raise ValueError(
+            f"{name} must be in E.164 form: + and 2 to 15 ASCII digits, the first not 0, for example +14155551234"
+        )
     return digits
 
 
@@ -90,7 +94,7 @@ def agent_id(value: object) -> str:
     """Require the id of an AI agent: ASCII digits (reference: `POST /calls`)."""
     digits = text("ai_agent_id", value)
     if not _DIGITS.fullmatch(digits):
-        raise ValueError("ai_agent_id must be ASCII digits, as '27'")
+        raise ValueError("ai_agent_id must be ASCII digits, for example '27'")
     return digits
 
 
@@ -120,15 +124,14 @@ def hook_id(value: object) -> str:
     """Require a UUID in its usual form (reference: `DELETE /hooks/{id}`)."""
     uuid = text("hook_id", value)
     if not _UUID.fullmatch(uuid):
-        raise ValueError("hook_id must be a UUID, as 8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31")
+        raise ValueError("hook_id must be a UUID, for example 8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31")
     return uuid
 
 
 def token_problem(value: object) -> Exception | None:
-    """Say what is wrong with a token that cannot stand in a header.
+    """Return the error for a token that cannot stand in a header, or `None` if it can.
 
-    It returns the error, for the caller to raise once the token has left its own variables: a traceback that shows them must not
-    show the token.
+    The caller raises the error after it has dropped the token from its variables, because a traceback may show them.
     """
     if not isinstance(value, str):
         return TypeError(f"token must be a str, not {type(value).__name__}")
@@ -158,7 +161,7 @@ def whole(name: str, value: object, *, at_least: int = 1) -> int:
 
 
 def base_url(value: object, *, allow_plain_http: bool) -> URL:
-    """Require an http(s) URL to put paths under; plain http only to this machine, unless it is allowed."""
+    """Require an http or https URL that paths can be put under. Plain http to another machine must be allowed."""
     if not isinstance(value, (str, URL)):
         raise TypeError(f"base_url must be a str, not {type(value).__name__}")
     url = _parsed("base_url", value)
@@ -176,7 +179,7 @@ def base_url(value: object, *, allow_plain_http: bool) -> URL:
 
 
 def method(value: object) -> str:
-    """Require one of HTTP's methods, in capitals."""
+    """Require an HTTP method, in capitals."""
     name = text("method", value)
     if name not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}")
@@ -184,14 +187,15 @@ def method(value: object) -> str:
 
 
 def path(value: object) -> str:
-    """Require a path that stays below the base URL, without a query."""
+    """Require a path without a query, which stays below the base URL."""
     route = text("path", value)
     if "://" in route or route.startswith("//"):
-        raise ValueError("path must be a path below the base URL, as /numbers, not an absolute URL")
+        raise ValueError("path must be a path below the base URL, for example /numbers, not an absolute URL")
     if not route.startswith("/"):
         raise ValueError("path must start with /")
     if "?" in route or "#" in route:
         raise ValueError("path must have no query or fragment; pass params instead")
+    # Decoded, because a server may read an escaped `..` as one that is not escaped.
     decoded = unquote(route)
     if "\\" in decoded or not decoded.isprintable():
         raise ValueError("path must not contain backslashes or control characters")
@@ -201,7 +205,7 @@ def path(value: object) -> str:
 
 
 def params(value: object) -> dict[str, str]:
-    """Require a mapping of names to texts or numbers, and give all as text."""
+    """Require a mapping of names to texts or numbers. Return all values as texts."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -216,7 +220,7 @@ def params(value: object) -> dict[str, str]:
 
 
 def headers(value: object) -> dict[str, str]:
-    """Require a mapping of header names to values, without those that the client sets itself."""
+    """Require a mapping of header names to values. A header that the client sets itself is refused."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -225,14 +229,17 @@ def headers(value: object) -> dict[str, str]:
         if not isinstance(name, str) or not isinstance(item, str):
             raise TypeError("headers must map str to str")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(item):
-            raise ValueError("headers have a character in a name or a value that no header may have")
+            raise ValueError("headers have a character that HTTP does not allow in a name or a value")
         if name.lower() in _OWN_HEADERS:
             raise ValueError(f"headers must not hold {name}: the client sets it")
     return {text("headers", name): text("headers", item) for name, item in value.items()}
 
 
 def encoded(name: str, value: object) -> bytes:
-    """Require a value that JSON can hold, and write it. Not NaN or infinity: no JSON, they would spoil the whole body."""
+    """Require a value that JSON can hold. Return it as JSON.
+
+    NaN and infinity are refused: they are not JSON, and the server could not read the body.
+    """
     try:
         return stdlib_json.dumps(value, allow_nan=False).encode()
     except RecursionError:
@@ -253,7 +260,7 @@ def metadata(value: object) -> dict[str, Any]:
 def _parsed(name: str, value: str | URL) -> URL:
     try:
         url = URL(value)
-        # A name that no resolver takes shows only now.
+        # The parser accepts a host name that no resolver can take; the encoding does not.
         (url.host or "").encode("idna")
     except ValueError:
         # The parser's own message may quote the URL, and with it credentials.

@@ -12,6 +12,8 @@ from yarl import URL
 
 from tests.core.refusals import NAN, UUID, Options, Text, refused
 from unlimcall_async import _arguments as arguments
+from unlimcall_async.cli import changes
+from unlimcall_async.webhooks import events
 
 FULLWIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
 ARABIC = str.maketrans("0123456789", "".join(chr(0x0660 + digit) for digit in range(10)))
@@ -114,6 +116,11 @@ def test_other_agent_ids_are_refused(value: str) -> None:
 
 
 ALLOWED_EVENTS = ["call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed"]
+
+
+def test_the_names_of_events_are_the_same_everywhere() -> None:
+    """The command stands on the public API alone, and has a copy; the webhooks have a table of fields for each event."""
+    assert list(arguments.EVENTS) == ALLOWED_EVENTS == list(changes.EVENTS) == list(events._KINDS)
 
 
 @pytest.mark.parametrize("value", ALLOWED_EVENTS)

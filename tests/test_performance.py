@@ -27,6 +27,7 @@ from unlimcall_async import AsyncClient, CallRecord, RateLimits, _rows
 from unlimcall_async._rows import Reader, Rows
 from unlimcall_async.http import transport
 from unlimcall_async.http.messages import RawResponse, Request
+from unlimcall_async.http.outcome import Sent
 
 PACKAGE = str(Path(unlimcall_async.__file__).parent)
 START, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC)
@@ -44,7 +45,7 @@ class Pages:
         ]
         self._rows = [json.dumps(row(number, at) | more).encode() for number, at in enumerate(self._starts)]
 
-    async def send(self, _transport: object, request: Request, *_rest: object) -> RawResponse:
+    def answer(self, request: Request) -> RawResponse:
         query = request.url.query
         first, end = (bisect_left(self._starts, datetime.fromisoformat(query[name])) for name in ("from", "till"))
         rows = self._rows[max(first, end - int(query["limit"])) : end][::-1]
@@ -69,10 +70,11 @@ def more(request: pytest.FixtureRequest) -> dict[str, Any]:
 def client(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> AsyncClient:
     pages = Pages(more)
 
-    async def send(itself: object, request: Request, *rest: object) -> RawResponse:
-        return await pages.send(itself, request, *rest)
+    async def send(attempt: transport.Attempt) -> RawResponse:
+        attempt.sent = Sent.MAYBE_SENT
+        return pages.answer(attempt._request)
 
-    monkeypatch.setattr(transport.Transport, "send", send)
+    monkeypatch.setattr(transport.Attempt, "send", send)
     return AsyncClient("unl_live_0123456789", rate_limits=RateLimits.unlimited())
 
 

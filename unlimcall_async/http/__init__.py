@@ -3,8 +3,8 @@
 Who owns what:
 
 - `Caller` (caller.py) holds the options of one client, or of one view of it. All resources call through it.
-- `Pool` (pool.py) is shared by a client and its views. It opens the transport at the first call, keeps a cancel scope for each call
-  under way, and ends those calls when the client is closed.
+- `Pool` (pool.py) is shared by a client and its views. It opens the transport at the first call. It keeps a cancel scope for each
+  call under way, and ends those calls when the client is closed.
 - `exchange` (exchange.py) is one call with all its attempts. It owns the current `Attempt`.
 - `Transport` and `Attempt` (transport.py) own the aiohttp session and the connection slots, and one sending of a request.
 - `Limiter` (limiter.py) is the queue of one endpoint, and owns its `TokenBucket` (bucket.py).

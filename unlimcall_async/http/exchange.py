@@ -119,7 +119,7 @@ async def exchange(
 async def _send_in_turn(
     attempt: Attempt, limiter: Limiter, slots: asyncio.Semaphore, cost: CallCost
 ) -> RawResponse | TransportError | ResponseError:
-    """Wait for the rate limit and a connection slot, and send."""
+    """Wait for the rate limit and a connection slot, send the attempt, and return how it ended."""
     asked_at = asyncio.get_running_loop().time()
     token_at = await limiter.acquire(slots)
     cost.waited_s += token_at - asked_at
@@ -133,6 +133,7 @@ async def _send_in_turn(
 
 
 def _report_give_up(policy: RetryPolicy, given_up: UnlimCallError) -> None:
+    """Call the user's `on_give_up`, and log what it raises."""
     if policy.on_give_up is None:
         return
     try:

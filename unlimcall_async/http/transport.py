@@ -22,7 +22,7 @@ from unlimcall_async.http.messages import Authorization, RawResponse, Request
 from unlimcall_async.http.outcome import Sent
 
 # Bytes, decompressed. A page of 1000 call records has some 0.4 MB, and one with 16 KB in every row still fits. A body that does not
-# end must not fill the memory or keep the event loop busy, least of all a small body that grows when it is decompressed.
+# end must not fill the memory or keep the event loop busy. Nor must a small body that grows when it is decompressed.
 MAX_BODY: Final = 16 * 1024 * 1024
 # Bytes. Of an error only the code and a few words count.
 MAX_REFUSAL: Final = 64 * 1024
@@ -179,7 +179,7 @@ def check_session(session: object) -> None:
 
 @cache
 def keep_body_memory() -> bool:
-    """Make the C library keep the memory of response bodies for the next ones: once in a process, at its first transport.
+    """Make the C library keep the memory of response bodies for the next bodies. The first transport of a process calls this.
 
     glibc's malloc maps a block of 128 KB or more from the kernel, and unmaps the block when it is freed. It also gives free memory
     at the top of its heap back, beyond 128 KB. Both thresholds are dynamic. When a mapped block is freed, `M_MMAP_THRESHOLD` rises
@@ -191,8 +191,8 @@ def keep_body_memory() -> bool:
     libraries do not have these thresholds; there the block has no effect.
 
     `tests/client/test_body_memory.py` counts the page faults of eight bodies at once: some 560 without the block, below 10 with it.
-    In a pull of 200,000 records (`benchmarks/records.py`) the block now saves 2 to 7 % of all page faults, and no CPU time that
-    stands out from the noise. In an earlier version such faults took a fifth of the CPU time of `cdrs.list`
+    In pulls of 100,000 and 200,000 records (`batches` of `benchmarks/records_ways.py`) the block saves 2 to 7 % of all page faults,
+    and no CPU time that stands out from the noise. In an earlier version such faults took a fifth of the CPU time of `cdrs.list`
     (`benchmarks/records_profile.txt`).
 
     The environment variable `UNLIMCALL_KEEP_BODY_MEMORY=0` turns this off. A threshold that is set by hand, for example by

@@ -18,7 +18,7 @@ facts: the endpoint, whether a byte of the request may have left this machine, a
 | `SERVER_FAILED` | any other 5xx                      | yes     | yes     | The server, or a proxy before it, may fail before the|
 |                 |                                    |         |         | request takes effect, or after.                      |
 | `UNREADABLE`    | a 2xx whose body cannot be read, a | yes     | no      | The server has answered, so it may have acted. The   |
-|                 | redirect, a status below 200       |         |         | next response would be the same.                     |
+|                 | redirect, a status out of range    |         |         | next response would be the same.                     |
 | `NO_RESPONSE`   | a time-out, a broken connection    | if sent | yes     | A request that never left this machine has no effect.|
 | `UNTRUSTED`     | a certificate that is not trusted  | if sent | no      | The certificate will be the same in four seconds.    |
 | `CLIENT_CLOSED` | the client was closed meanwhile    | if sent | no      | The user wants no more requests.                     |

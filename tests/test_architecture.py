@@ -101,20 +101,17 @@ PURE = {
 }
 SANDBOX_PURE = {
     "account",
-    "answers",
+    "api",
     "call_index",
     "calls",
     "deliveries",
-    "endings",
+    "endpoints",
     "events",
     "faults",
-    "limits",
     "markets",
+    "responses",
     "settings",
     "state",
-    "targets",
-    "validation",
-    "webhook_settings",
 }
 
 

@@ -255,7 +255,7 @@ async def test_a_retry_can_be_signed_anew_or_keep_its_header(
     leave_out_all_waits(sandbox)
     webhooks = sandbox.settings.webhooks
     now = 1_779_646_442.5
-    monkeypatch.setattr("unlimcall_async.sandbox.courier.time.time", lambda: now)
+    monkeypatch.setattr("unlimcall_async.sandbox.sender.time.time", lambda: now)
 
     async def a_second_later(_: Arrival) -> None:
         nonlocal now

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unlimcall_async.sandbox import DeliveryAttempt, Envelope, Subscription, WebhookSettings
 from unlimcall_async.sandbox.deliveries import Delivery, counted, may_be_retried, retry_delay, sign
 from unlimcall_async.sandbox.events import new_event
-from unlimcall_async.sandbox.targets import routes
+from unlimcall_async.sandbox.settings import routes
 
 HOUR = 3600.0
 HOOK = Subscription("h1", "call.ended", "https://example.com/", "whsec_2VR9aBcDeFgHiJkLmNoPqRsTuVwXyZ01")

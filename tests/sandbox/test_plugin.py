@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .test_command import SOURCE
+import unlimcall_async.sandbox
+
+# The directory that holds the package, for interpreters that are started elsewhere.
+SOURCE = str(Path(unlimcall_async.sandbox.__file__).parents[2])
 
 USERS_TEST = """
 import aiohttp

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlimcall_async.sandbox import SCOPES, Sandbox, Status
-from unlimcall_async.sandbox.limits import SlidingWindows
+from unlimcall_async.sandbox.api import SlidingWindows
 
 from .support import OPERATIONS, Visitor
 

@@ -1,4 +1,9 @@
-"""The customer's account as the API sees it: its data, its states, its agents and its tokens.  No I/O."""
+"""The customer's account as the API sees it: its data, its states, its agents and its tokens.
+
+Pure: no I/O.
+"""
+
+from __future__ import annotations
 
 import re
 import secrets
@@ -6,38 +11,25 @@ import string
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from attrs import Attribute, define, field, frozen
 
-__all__ = ["DEFAULT_AGENTS", "DEFAULT_TOKEN", "SCOPES", "Account", "SandboxAgent", "Tokens", "random_text"]
-
-# Reference, "Authentication".  Two of them open endpoints that v1 does not document; a token may hold them anyway.
-SCOPES = frozenset(
+# Reference, "Authentication". Two of the scopes open endpoints that v1 does not document; a token may have them anyway.
+SCOPES: Final = frozenset(
     {"read:balance", "read:cdrs", "read:agents", "read:numbers", "read:invoices", "write:calls", "write:hooks"}
 )
 
-TOKEN_PREFIX = "unl_test_"  # noqa: S105  # the public part of every token of the sandbox
-DEFAULT_TOKEN = f"{TOKEN_PREFIX}5andb0xA11Sc0pes0000001"
+TOKEN_PREFIX: Final = "unl_test_"  # noqa: S105 # the public part of every token of the sandbox
+DEFAULT_TOKEN: Final = f"{TOKEN_PREFIX}5andb0xA11Sc0pes0000001"
 
-_ALPHANUMERIC = string.ascii_letters + string.digits
-_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_ALPHANUMERIC: Final = string.ascii_letters + string.digits
+_JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def random_text(length: int) -> str:
     """Return `length` random ASCII letters and digits, fit for tokens and signing secrets."""
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
-
-
-def _check_number(_: object, attribute: "Attribute[Any]", value: str | Decimal | None) -> None:
-    """Money is written to the JSON digit for digit, so its text must be a JSON number."""
-    if value is not None and not _JSON_NUMBER.fullmatch(str(value)):
-        raise ValueError(f"{attribute.name} must be written as a JSON number, not {str(value)!r}")
-
-
-def _check_whole_second(_: object, attribute: "Attribute[Any]", value: datetime) -> None:
-    if value.tzinfo is None or value.microsecond:
-        raise ValueError(f"{attribute.name} must be timezone-aware and on a whole second")
 
 
 @frozen(kw_only=True)
@@ -46,71 +38,83 @@ class SandboxAgent:
 
     Attributes:
         id: Numeric id, as text.
-        sip_username: SIP user name, which CDRs carry too.
+        sip_username: SIP user name, which call records carry too.
         label: The name that people gave the seat.
-        created_at: Aware, on a whole second, as the reference writes it.
-        provisioned: False makes `POST /calls` answer `ai_agent_not_provisioned`.
+        created_at: A timezone-aware time on a whole second, as the reference writes it.
+        provisioned: `False` makes `POST /calls` fail with `ai_agent_not_provisioned`.
     """
 
     id: str
     sip_username: str = "unl_001"
     label: str = "SDR seat — Berlin"
-    created_at: datetime = field(default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC), validator=_check_whole_second)
+    created_at: datetime = field(default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC))
     provisioned: bool = True
 
+    @created_at.validator
+    def _check_created_at(self, attribute: Attribute[Any], value: datetime) -> None:
+        if value.tzinfo is None or value.microsecond:
+            raise ValueError(f"{attribute.name} must be timezone-aware and on a whole second")
 
-DEFAULT_AGENTS = (
+
+DEFAULT_AGENTS: Final = (
     SandboxAgent(id="27"),
     SandboxAgent(id="28", sip_username="unl_002", label="SDR seat — Lisbon", provisioned=False),
 )
 
 
-def _agent_tuple(agents: Iterable[SandboxAgent]) -> tuple[SandboxAgent, ...]:
-    return tuple(agents)
+def _agents(agents: Iterable[SandboxAgent]) -> tuple[SandboxAgent, ...]:
+    return tuple(agents)  # not `tuple` itself, whose argument type checkers do not know
 
 
 @define(kw_only=True)
 class Account:
-    """One customer, changeable while the sandbox runs.
+    """One customer. Every attribute may be changed while the sandbox runs.
 
     Attributes:
-        customer_id: `customerId` of `GET /me`; so are the two below.
-        company_name: `companyName`.
-        primary_contact_email: `primaryContactEmail`.
-        balance: `balance` of `GET /balance`, written digit for digit; so is `credit_limit`.
-        currency: `currency`, as all below up to `stale` a field of `GET /balance`.
-        account_type: `accountType`.
-        credit_limit: `creditLimit`.
-        blocked: `blocked`.
-        stale: `stale`.
-        balance_fails: True answers `internal_error` on `GET /balance`.
-        suspended: True answers `suspended` everywhere.
-        provisioned: False answers `account_not_provisioned` on `/cdrs` and `/calls`.
-        dialer: False answers `dialer_required` on `/calls`.
-        engine: False answers `engine_not_configured` on `/calls`.
-        originate_error: Text answers `originate_failed` on `/calls`, with the text as its detail.
-        agents: What `GET /agents` lists.
+        company_name: `companyName` of `GET /me`.
+        customer_id: `customerId` of `GET /me`.
+        primary_contact_email: `primaryContactEmail` of `GET /me`.
+        balance: `balance` of `GET /balance`, written digit for digit.
+        currency: `currency` of `GET /balance`.
+        account_type: `accountType` of `GET /balance`.
+        credit_limit: `creditLimit` of `GET /balance`, written digit for digit.
+        blocked: `blocked` of `GET /balance`.
+        stale: `stale` of `GET /balance`.
+        balance_fails: `True` makes `GET /balance` fail with `internal_error`.
+        suspended: `True` makes every endpoint fail with `suspended`.
+        provisioned: `False` makes `/cdrs` and `/calls` fail with `account_not_provisioned`.
+        dialer: `False` makes `/calls` fail with `dialer_required`.
+        engine: `False` makes `/calls` fail with `engine_not_configured`.
+        originate_error: A text makes `/calls` fail with `originate_failed`, and is the error's detail.
+        agents: The agents that `GET /agents` lists.
     """
 
-    customer_id: str
-    company_name: str
-    primary_contact_email: str
-    balance: str | Decimal = field(validator=_check_number)
-    currency: str
-    account_type: str
-    credit_limit: str | Decimal | None = field(validator=_check_number)
-    blocked: bool
-    stale: bool
-    balance_fails: bool
-    suspended: bool
-    provisioned: bool
-    dialer: bool
-    engine: bool
-    originate_error: str | None
-    agents: tuple[SandboxAgent, ...] = field(converter=_agent_tuple)
+    company_name: str = "Acme Calling Co."
+    customer_id: str = "1042"
+    primary_contact_email: str = "ops@acme.example"
+    balance: str | Decimal = field(default="42.7831")
+    currency: str = "USD"
+    account_type: str = "prepaid"
+    credit_limit: str | Decimal | None = field(default=None)
+    blocked: bool = False
+    stale: bool = False
+    balance_fails: bool = False
+    suspended: bool = False
+    provisioned: bool = True
+    dialer: bool = True
+    engine: bool = True
+    originate_error: str | None = None
+    agents: tuple[SandboxAgent, ...] = field(default=DEFAULT_AGENTS, converter=_agents)
+
+    @balance.validator
+    @credit_limit.validator
+    def _check_money(self, attribute: Attribute[Any], value: str | Decimal | None) -> None:
+        # Money is written into the JSON digit for digit, so its text must be a JSON number.
+        if value is not None and not _JSON_NUMBER.fullmatch(str(value)):
+            raise ValueError(f"{attribute.name} must be written as a JSON number, not {str(value)!r}")
 
     def agent(self, agent_id: str) -> SandboxAgent | None:
-        """Return the agent with this id, if the account has one."""
+        """Return the agent with this id, or `None` if the account has no such agent."""
         return next((agent for agent in self.agents if agent.id == agent_id), None)
 
 
@@ -121,7 +125,7 @@ class Tokens:
         self._scopes: dict[str, frozenset[str]] = {}
 
     def add(self, scopes: Iterable[str], token: str | None = None) -> str:
-        """Mint a token, or take the given one, with these scopes; return it."""
+        """Add a token with these scopes, a new one if none is given, and return it."""
         granted = frozenset(scopes)
         if unknown := granted - SCOPES:
             raise ValueError(f"no such scope: {', '.join(sorted(unknown))}")
@@ -136,5 +140,5 @@ class Tokens:
         del self._scopes[token]
 
     def scopes(self, token: str) -> frozenset[str] | None:
-        """Return what the token may do, or `None` for a token that is not valid."""
+        """Return the token's scopes, or `None` if the token is not valid."""
         return self._scopes.get(token)

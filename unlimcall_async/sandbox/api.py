@@ -1,69 +1,116 @@
-"""The API itself: a request goes in, an answer comes out, and the account has changed.  No I/O; time is an argument."""
+"""From a request to its response: path, method, token, scope, rate limit, suspension, and then the endpoint.
 
+No I/O; time is an argument.
+
+The operations guide names limits "per minute" and does not say how requests are counted. They are counted over a sliding window,
+the strictest reading: no span of one minute lets more requests through than the limit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
 from datetime import datetime
+from typing import Final, get_args
+from urllib.parse import unquote
 
-from unlimcall_async.sandbox.answers import Answer, RefusedError, retry_after
-from unlimcall_async.sandbox.handlers import OPERATIONS, Admitted, Operation
-from unlimcall_async.sandbox.limits import SlidingWindows
-from unlimcall_async.sandbox.routing import Resource, find_resource
+from attrs import frozen
+
+from unlimcall_async.sandbox.endpoints import OPERATIONS, Admitted
+from unlimcall_async.sandbox.responses import RefusedError, Response, retry_after_header
 from unlimcall_async.sandbox.settings import EndpointName
 from unlimcall_async.sandbox.state import ReceivedRequest, State
 
-__all__ = ["Api"]
+BASE_PATH: Final = "/api/v1"
+
+
+@frozen
+class Resource:
+    """The endpoint of a path: its name, its template, and the id in the path if the template has one."""
+
+    endpoint: EndpointName
+    template: str
+    id: str = ""
+
+
+# An endpoint is named after its path; `/hooks` and `/hooks/{id}` share a name.
+_FIXED: Final = {f"{BASE_PATH}/{name}": Resource(name, f"/{name}") for name in get_args(EndpointName)}
+_HOOKS: Final = f"{BASE_PATH}/hooks/"
+
+
+def find_resource(path: str) -> Resource | None:
+    """Return the endpoint of a path as the client sent it, or `None` for an unknown path.
+
+    Nothing is normalised: a path with a doubled slash, a trailing slash or `..` is unknown. So a client that builds such a path
+    gets a 404.
+    """
+    tail = path.removeprefix(_HOOKS)
+    if tail not in {path, ""} and "/" not in tail:
+        return Resource("hooks", "/hooks/{id}", unquote(tail))
+    return _FIXED.get(path)
+
+
+class SlidingWindows:
+    """The times of the requests let through, for each key (a token and an endpoint)."""
+
+    def __init__(self) -> None:
+        self._granted: defaultdict[tuple[str, str], deque[float]] = defaultdict(deque)
+
+    def admit(self, key: tuple[str, str], *, limit: int, span: float, now: float) -> float | None:
+        """Count a request at `now` and return `None`, or refuse it and return the seconds until a request would be let through.
+
+        A request that is refused does not count.
+        """
+        granted = self._granted[key]
+        while granted and granted[0] <= now - span:
+            granted.popleft()
+        if len(granted) < limit:
+            granted.append(now)
+            return None
+        # The limit may have been lowered meanwhile. There is room only when all but `limit - 1` requests have left the window.
+        return granted[len(granted) - limit] + span - now
 
 
 class Api:
-    """What every request passes on its way to an endpoint: path, method, token, scope, rate limit, suspension."""
+    """The API of one account."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self._limits = SlidingWindows()
 
-    def answer(self, request: ReceivedRequest, *, now: float, utc: datetime) -> Answer:
-        """Process a request at `now` (seconds of the event loop's clock), which is `utc` by the calendar."""
+    def respond(self, request: ReceivedRequest, *, now: float, utc: datetime) -> Response:
+        """Process a request at `now`, seconds of the event loop's clock, and at the same moment `utc` of the calendar."""
         try:
-            resource, operation = _route(request)
-            self._admit(request, resource.endpoint, operation.scope, now, utc)
-            return operation.handle(self.state, Admitted(request, resource.id, now, utc))
+            return self._process(request, now, utc)
         except RefusedError as refusal:
-            return refusal.answer(self.state.settings.error_shape)
+            return refusal.response(self.state.settings.error_shape)
 
-    def _admit(
-        self, request: ReceivedRequest, endpoint: EndpointName, scope: str | None, now: float, utc: datetime
-    ) -> None:
-        token = self._authenticate(request, scope)
-        self._limit(token, endpoint, now, utc)
-        # The reference names `suspended` under `/me` only; a suspended account is taken to be so for every endpoint.
-        if self.state.account.suspended:
-            raise RefusedError("suspended", "Account suspended, contact support.")
+    def _process(self, request: ReceivedRequest, now: float, utc: datetime) -> Response:
+        settings = self.state.settings
+        resource = find_resource(request.path)
+        if resource is None:
+            raise RefusedError("not_found", "There is nothing at this path.")
+        operations = OPERATIONS[resource.template]
+        if request.method not in operations:
+            allow = {"Allow": ", ".join(operations)}
+            raise RefusedError("method_not_allowed", "This path has no such method.", allow)
+        operation = operations[request.method]
 
-    def _authenticate(self, request: ReceivedRequest, scope: str | None) -> str:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        granted = self.state.tokens.scopes(token)
-        if scheme.lower() != "bearer" or granted is None:
+        scopes = self.state.tokens.scopes(token)
+        if scheme.lower() != "bearer" or scopes is None:
             raise RefusedError("unauthorized", "Token invalid, expired, or revoked.")
         # Not 403: "Token invalid or missing required scope" is one code in the reference.
-        if scope is not None and scope not in granted:
-            raise RefusedError("unauthorized", f"The token is missing the scope {scope}.")
-        return token
+        if operation.scope is not None and operation.scope not in scopes:
+            raise RefusedError("unauthorized", f"The token is missing the scope {operation.scope}.")
 
-    def _limit(self, token: str, endpoint: EndpointName, now: float, utc: datetime) -> None:
-        settings = self.state.settings
-        per_minute = (settings.rate_limits or {}).get(endpoint)
-        if per_minute is None:
-            return
-        wait = self._limits.admit((token, endpoint), limit=per_minute, span=settings.minute, now=now)
-        if wait is not None:
-            header = retry_after(settings.retry_after, wait=wait, now=utc.timestamp())
-            raise RefusedError("rate_limited", f"At most {per_minute} requests per minute.", header)
+        per_minute = (settings.rate_limits or {}).get(resource.endpoint)
+        if per_minute is not None:
+            wait = self._limits.admit((token, resource.endpoint), limit=per_minute, span=settings.minute, now=now)
+            if wait is not None:
+                header = retry_after_header(settings.retry_after, wait=wait, now=utc.timestamp())
+                raise RefusedError("rate_limited", f"At most {per_minute} requests per minute.", header)
 
-
-def _route(request: ReceivedRequest) -> tuple[Resource, Operation]:
-    resource = find_resource(request.path)
-    if resource is None:
-        raise RefusedError("not_found", "There is nothing at this path.")
-    operations = OPERATIONS[resource.template]
-    if request.method not in operations:
-        allow = {"Allow": ", ".join(operations)}
-        raise RefusedError("method_not_allowed", "This path has no such method.", allow)
-    return resource, operations[request.method]
+        # The reference names `suspended` under `/me` only. A suspended account is taken to be so for every endpoint.
+        if self.state.account.suspended:
+            raise RefusedError("suspended", "Account suspended, contact support.")
+        return operation.handle(self.state, Admitted(request, resource.id, now, utc))

@@ -1,30 +1,30 @@
-"""How an event is delivered: signature, verdict on an answer, schedule, end of an endpoint.  No I/O; time is an argument.
+"""The rules of delivery: the signature, which responses are retried, the schedule of retries, the end of an endpoint.
 
-Reference, "Webhooks": "Exponential backoff up to 24 h.  2xx = delivered, 4xx = permanent fail, 5xx + timeout = retry",
-"Endpoint is auto-disabled after 10 consecutive failures".  Where that leaves a choice, it is made so that a receiver has
-the harder time:
+Pure: no I/O; time is an argument. Reference, "Webhooks": "Exponential backoff up to 24 h.  2xx = delivered, 4xx = permanent fail,
+5xx + timeout = retry", "Endpoint is auto-disabled after 10 consecutive failures". Where the reference leaves a choice, the choice
+is the harder one for a receiver:
 
 - The 24 hours are those from the first attempt to the last.
-- A failure is an attempt, not a delivery that was given up; attempts of all deliveries to a subscription count together,
-  a permanent failure counts as one, and a 2xx starts the count anew.
-- A broken or refused connection is taken for a time-out.  Any other status, as a redirect, which is not followed, is a
-  permanent failure.
+- A failure is an attempt, not a delivery that was given up. The attempts of all deliveries to a subscription count together, a
+  permanent failure counts as one, and a 2xx starts the count anew.
+- A broken or refused connection is treated as a timeout. Any other status is a permanent failure, for example a redirect, which
+  is not followed.
 """
+
+from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Literal
+from typing import Final, Literal
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from unlimcall_async.sandbox.events import EventType, SandboxEvent
+from unlimcall_async.sandbox.settings import WebhookSettings
 from unlimcall_async.sandbox.state import Subscription
-from unlimcall_async.sandbox.webhook_settings import WebhookSettings
 
-__all__ = ["Delivery", "DeliveryAttempt", "DeliveryError", "counted", "may_be_retried", "retry_delay", "sign"]
-
-DISABLED_AFTER = 10
-RETRIED_FOR = 24 * 60 * 60.0
+DISABLED_AFTER: Final = 10
+RETRIED_FOR: Final = 24 * 60 * 60.0
 
 DeliveryError = Literal["timeout", "connection", "no route"]
 
@@ -35,17 +35,17 @@ class DeliveryAttempt:
 
     Attributes:
         hook_id: Id of the subscription.
-        target_url: What it subscribed, whatever stands for that on this machine.
+        target_url: The https URL of the subscription, not the URL on this machine that `deliver_to` maps it to.
         event: The event's type.
         event_id: The event's id.
-        number: 1 for the first attempt of a delivery; a twin and a repeat are deliveries of their own.
-        age: Seconds of the accelerated clock since the first attempt of its delivery.
+        number: 1 for the first attempt of a delivery. A twin and a repeat are deliveries of their own.
+        age: Seconds of the accelerated clock since the first attempt of the delivery.
         sent_at: Seconds since 1970, on the real clock.
         signature: The header `X-Unlimcall-Signature`.
         body: Body, byte for byte.
-        status: Status of the answer; `None` as long as none has come.
-        error: Why no answer came: "timeout", "connection" (refused or broken), or "no route" where `deliver_to` has no
-            receiver for the target, and so nothing was sent, and nothing failed.
+        status: Status of the receiver's response; `None` as long as there is no response.
+        error: Why there is no response: "timeout", "connection" (refused or broken), or "no route". "no route" means that
+            `deliver_to` has no receiver for the target; then nothing was sent, and the attempt does not count as a failure.
     """
 
     hook_id: str
@@ -62,16 +62,8 @@ class DeliveryAttempt:
 
     @property
     def delivered(self) -> bool:
-        """Whether the answer was a 2xx."""
+        """Whether the receiver responded with a 2xx."""
         return self.status is not None and 200 <= self.status < 300
-
-
-@frozen
-class _Signed:
-    """When a delivery was signed, and what of the accelerated clock has been left out since, in seconds."""
-
-    at: float
-    left_out: float = 0.0
 
 
 @define(eq=False)
@@ -82,20 +74,23 @@ class Delivery:
         hook_id: Id of the subscription.
         event: The event.
         attempts: How many attempts were made.
-        age: Seconds of the accelerated clock since the first.
+        age: Seconds of the accelerated clock since the first attempt.
+        signed_at: When the delivery was last signed, in seconds since 1970; `None` before the first attempt.
+        left_out: Seconds of the accelerated clock since then that did not really pass.
     """
 
     hook_id: str
     event: SandboxEvent
     attempts: int = 0
     age: float = 0.0
-    _signed: _Signed | None = field(default=None, alias="signed")
+    signed_at: float | None = None
+    left_out: float = 0.0
 
     def attempt(self, hook: Subscription, settings: WebhookSettings, *, now: float) -> DeliveryAttempt:
-        """Return what is sent at `now`, seconds since 1970, and count it."""
-        if self._signed is None or settings.resign:
-            self._signed = _Signed(now)
-        aged = self._signed.left_out if settings.clock == "accelerated" else 0.0
+        """Return the attempt to send at `now`, seconds since 1970, and count it."""
+        if self.signed_at is None or settings.resign:
+            self.signed_at, self.left_out = now, 0.0
+        aged = self.left_out if settings.clock == "accelerated" else 0.0
         self.attempts += 1
         return DeliveryAttempt(
             hook_id=hook.id,
@@ -105,26 +100,23 @@ class Delivery:
             number=self.attempts,
             age=self.age,
             sent_at=now,
-            signature=sign(self.event.body, hook.secret, int(self._signed.at) - round(aged)),
+            signature=sign(self.event.body, hook.secret, int(self.signed_at) - round(aged)),
             body=self.event.body,
         )
 
     def waited(self, seconds: float, left_out: float) -> None:
-        """Grow older by seconds of the accelerated clock, of which some did not really pass."""
+        """Add a wait to the delivery's age: seconds of the accelerated clock, `left_out` of which did not really pass."""
         self.age += seconds
-        if self._signed is not None:
-            self._signed = evolve(self._signed, left_out=self._signed.left_out + left_out)
+        self.left_out += left_out
 
-    def repeated(self) -> "Delivery":
-        """Return a delivery of the same event that goes on from here, as by a sender that lost the answer."""
-        return Delivery(self.hook_id, self.event, signed=self._signed)
+    def repeated(self) -> Delivery:
+        """Return a new delivery of the same event with the same signature, as by a sender that lost the response."""
+        return Delivery(self.hook_id, self.event, signed_at=self.signed_at, left_out=self.left_out)
 
 
 def sign(body: bytes, secret: str, timestamp: int) -> str:
-    """Return the header `X-Unlimcall-Signature` (reference, "Webhooks").
-
-    The key is the whole secret: the reference says "the secret returned by POST /hooks", which its prefix belongs to.
-    """
+    """Return the header `X-Unlimcall-Signature` (reference, "Webhooks")."""
+    # The key is the whole secret: the reference says "the secret returned by POST /hooks", and that text includes the prefix.
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={timestamp},v1={digest}"
 
@@ -137,13 +129,13 @@ def may_be_retried(attempt: DeliveryAttempt) -> bool:
 
 
 def retry_delay(delivery: Delivery, first_delay: float) -> float | None:
-    """Return the seconds from the attempt that failed to the next; `None` if that came later than 24 hours."""
+    """Return the seconds from the attempt that failed to the next, or `None` if 24 hours would have passed by then."""
     delay = first_delay * 2.0 ** (delivery.attempts - 1)
     return delay if delivery.age + delay <= RETRIED_FOR else None
 
 
 def counted(hook: Subscription, attempt: DeliveryAttempt) -> Subscription:
-    """Return the subscription as it stands after an attempt."""
+    """Return the subscription with the attempt counted: as a failure, or as the end of a row of failures."""
     if attempt.error == "no route":
         return hook
     failures = 0 if attempt.delivered else hook.failures + 1

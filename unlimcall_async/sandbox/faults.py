@@ -1,40 +1,29 @@
-"""What can go wrong on purpose, and when.  No I/O: the server carries the faults out.
+"""The faults of the sandbox, and when each of them is due.
 
-Faults differ in two things that a client must tell apart: whether the request took effect, and how much of an answer
-arrived.  Each class says both.
+Pure: no I/O; the server carries the faults out. Faults differ in two things that a client must tell apart: whether the request took
+effect, and how much of the response arrived. Each class says both.
 """
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from __future__ import annotations
 
-from attrs import define, field, frozen, setters
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from attrs import Attribute, define, field, frozen, setters
 from attrs.validators import ge, optional
 
 from unlimcall_async.sandbox.settings import check_endpoint
 
-__all__ = [
-    "Close",
-    "Delay",
-    "Fault",
-    "FaultSchedule",
-    "Garbage",
-    "Html",
-    "Injection",
-    "Processed",
-    "Redirect",
-    "ResetAfter",
-    "ResetBefore",
-    "Stall",
-    "Status",
-    "Truncate",
-]
-
 
 @frozen
 class Status:
-    """Answers with this status instead of processing: nothing takes effect.
+    """Responds with this status instead of processing the request. Nothing takes effect.
 
-    The body is `body` if given, else the error `code` in the sandbox's error shape, else empty.
+    Attributes:
+        status: HTTP status of the response.
+        code: An error code, which is written in the sandbox's error shape if there is no `body`.
+        body: Body of the response. Without `body` and `code` the body is empty.
+        headers: Headers of the response.
     """
 
     status: int
@@ -45,33 +34,37 @@ class Status:
 
 @frozen
 class ResetBefore:
-    """Resets the connection (TCP RST) as soon as the request has been received: nothing takes effect."""
+    """Resets the connection (TCP RST) as soon as the request has been received. Nothing takes effect."""
 
 
 @frozen
 class ResetAfter:
-    """Processes the request, which takes effect, then resets the connection (TCP RST) without an answer."""
+    """Processes the request, which takes effect, and then resets the connection (TCP RST) without a response."""
 
 
 @frozen
 class Close:
-    """Closes the connection cleanly, without an answer: nothing takes effect."""
+    """Closes the connection cleanly, without a response. Nothing takes effect."""
 
 
 @frozen
 class Truncate:
-    """Processes the request, which takes effect, then closes the connection half-way through the answer's body.
+    """Processes the request, which takes effect, and closes the connection half-way through the response's body.
 
-    The head is whole and promises the full length.  An answer without a body is cut half-way through its head.
+    The client receives the whole head, which promises the full length. A response without a body is cut half-way through its head.
     """
 
 
 @frozen
 class Stall:
-    """Goes silent until the client leaves, or for `seconds`.
+    """Sends nothing for `seconds`, or until the client leaves.
 
-    Before the answer the request has no effect yet; when `seconds` have passed it is processed as usual.  With
-    `after_headers` it takes effect at once, the head and half the body are sent, and then comes the silence.
+    By default the silence comes before the response: the request has no effect yet, and after `seconds` it is processed as usual.
+
+    Attributes:
+        seconds: Length of the silence; `None` means until the client leaves.
+        after_headers: `True` lets the request take effect at once. The server sends the head and half the body, is silent, and
+            then sends the other half.
     """
 
     seconds: float | None = field(default=None, validator=optional(ge(0)))
@@ -80,26 +73,39 @@ class Stall:
 
 @frozen
 class Garbage:
-    """Answers with bytes that are not HTTP: nothing takes effect."""
+    """Responds with bytes that are not HTTP. Nothing takes effect."""
 
 
 @frozen
 class Html:
-    """Answers with an HTML page instead of processing, as a captive portal does: nothing takes effect."""
+    """Responds with an HTML page instead of processing the request, as a captive portal does. Nothing takes effect.
+
+    Attributes:
+        status: HTTP status of the page.
+    """
 
     status: int = 200
 
 
 @frozen
 class Delay:
-    """Processes the request, which takes effect at once, and holds the answer back for `seconds`."""
+    """Processes the request, which takes effect at once, and holds the response back.
+
+    Attributes:
+        seconds: How long the response is held back.
+    """
 
     seconds: float = field(validator=ge(0))
 
 
 @frozen
 class Redirect:
-    """Answers with a redirect instead of processing: nothing takes effect."""
+    """Responds with a redirect instead of processing the request. Nothing takes effect.
+
+    Attributes:
+        location: The header `Location`.
+        status: HTTP status of the redirect.
+    """
 
     location: str
     status: int = 307
@@ -107,7 +113,11 @@ class Redirect:
 
 @frozen
 class Processed:
-    """Processes the request, which takes effect, but answers `status`, as a proxy that lost its upstream does."""
+    """Processes the request, which takes effect, but responds with an HTML error page, as a proxy that lost its upstream does.
+
+    Attributes:
+        status: HTTP status of the page.
+    """
 
     status: int
 
@@ -117,33 +127,26 @@ Fault: TypeAlias = (
 )
 
 
-def _known_endpoint(_: object, __: object, name: str | None) -> None:
-    if name is not None:
-        check_endpoint(name)
-
-
 @define(eq=False)
 class Injection:
-    """One entry of the fault schedule, as it stands now.
+    """One entry of the fault schedule. Its numbers fall as requests arrive.
 
     Attributes:
-        fault: What happens.
-        endpoint: Name of the endpoint concerned; `None` for all, unknown paths included.
-        remaining: How many requests it will still hit; `None` for every one.
-        skip: How many requests of the endpoint will still pass before it is due.
+        fault: The fault.
+        endpoint: Name of the endpoint concerned; `None` for all endpoints, unknown paths included.
+        remaining: How many requests the fault will still hit; `None` for every request.
+        skip: How many requests of the endpoint will still pass before the fault is due.
     """
 
     fault: Fault
-    endpoint: str | None = field(validator=_known_endpoint)
-    remaining: int | None = field(validator=optional(ge(1)), on_setattr=setters.NO_OP)  # it ends at 0
+    endpoint: str | None = field()
+    remaining: int | None = field(validator=optional(ge(1)), on_setattr=setters.NO_OP)  # it falls to 0
     skip: int = field(validator=ge(0))
 
-    def due(self) -> bool:
-        """Let one request of the endpoint go by; return whether it could be this entry's."""
-        if self.skip:
-            self.skip -= 1
-            return False
-        return True
+    @endpoint.validator
+    def _check_endpoint(self, _: Attribute[Any], name: str | None) -> None:
+        if name is not None:
+            check_endpoint(name)
 
 
 class FaultSchedule:
@@ -153,31 +156,32 @@ class FaultSchedule:
         self._injections: list[Injection] = []
 
     def inject(self, fault: Fault, *, endpoint: str | None, times: int | None, skip: int) -> Injection:
-        """Schedule the fault for `times` requests of the endpoint (`None`: for ever) after `skip` of them."""
+        """Schedule the fault for `times` requests of the endpoint (`None`: every request) after `skip` of them."""
         injection = Injection(fault, endpoint, times, skip)
         self._injections.append(injection)
         return injection
 
     def clear(self) -> None:
-        """Forget every fault that is still to come."""
+        """Remove every fault that is still to come."""
         self._injections.clear()
 
     def next_fault(self, endpoint: str | None) -> Fault | None:
-        """Return the fault for a request of this endpoint that has just arrived, and count the request.
-
-        Every entry counts the requests it skips, whoever takes them; of those that are due, the first one injected
-        wins and the others wait for the next request.
-        """
-        concerned = [entry for entry in self._injections if entry.endpoint in {None, endpoint}]
-        due = [entry for entry in concerned if entry.due()]
+        """Return the fault for a request of this endpoint that has just arrived, and count the request."""
+        due: list[Injection] = []
+        for injection in self._injections:
+            if injection.endpoint not in {None, endpoint}:
+                continue
+            # Every injection counts the requests that it skips, also those that another fault takes.
+            if injection.skip:
+                injection.skip -= 1
+            else:
+                due.append(injection)
         if not due:
             return None
-        self._spend(due[0])
-        return due[0].fault
-
-    def _spend(self, injection: Injection) -> None:
-        if injection.remaining is None:
-            return
-        injection.remaining -= 1
-        if not injection.remaining:
-            self._injections.remove(injection)
+        # The first injection takes the request. The others wait for the next request.
+        first = due[0]
+        if first.remaining is not None:
+            first.remaining -= 1
+            if not first.remaining:
+                self._injections.remove(first)
+        return first.fault

@@ -1,19 +1,21 @@
-"""The sandbox as a user holds it: a façade over the account, the server and the fault schedule."""
+"""The class `Sandbox`: a façade over the account, the server, the fault schedule and the sender of webhooks."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from unlimcall_async.sandbox.account import DEFAULT_AGENTS, DEFAULT_TOKEN, SCOPES, Account, SandboxAgent
-from unlimcall_async.sandbox.api import Api
+from unlimcall_async.sandbox.account import DEFAULT_TOKEN, SCOPES, Account, SandboxAgent
+from unlimcall_async.sandbox.api import BASE_PATH, Api
+from unlimcall_async.sandbox.call_ends import OngoingCalls
 from unlimcall_async.sandbox.calls import SandboxCall
-from unlimcall_async.sandbox.courier import Courier
 from unlimcall_async.sandbox.deliveries import DeliveryAttempt
 from unlimcall_async.sandbox.events import EventType, SandboxEvent
 from unlimcall_async.sandbox.faults import Fault, Injection
-from unlimcall_async.sandbox.routing import BASE_PATH
+from unlimcall_async.sandbox.sender import WebhookSender
 from unlimcall_async.sandbox.server import Server
 from unlimcall_async.sandbox.settings import (
     Count,
@@ -23,28 +25,40 @@ from unlimcall_async.sandbox.settings import (
     Resolution,
     RetryAfter,
     Settings,
+    WebhookSettings,
 )
 from unlimcall_async.sandbox.state import OriginatedCall, ReceivedRequest, State, Subscription
-from unlimcall_async.sandbox.switchboard import Switchboard
-from unlimcall_async.sandbox.webhook_settings import WebhookSettings
 
-__all__ = ["Sandbox"]
+# The defaults of the signature below stand where the fields are, in these two classes.
+_ACCOUNT: Final = Account()
+_SETTINGS: Final = Settings()
 
 
 class Sandbox:
-    """The UnlimCall API on loopback: a real HTTP server that behaves as the API reference says.
+    """The UnlimCall API on this machine: a real HTTP server that behaves as the API reference says.
 
-    `async with Sandbox() as sandbox:` starts and stops it.  What the account is and how the server behaves are
-    arguments here and stay changeable, as `sandbox.account` and `sandbox.settings`; `Account` and `Settings` describe
-    each.
+    Use a sandbox as an asynchronous context manager, which starts and stops the server:
+
+        async with Sandbox(order="oldest_first") as sandbox:
+            sandbox.add_calls(generate_traffic(1000, start=..., end=...))
+            async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+                ...
+
+    `host`, `port` and `token` are fixed when the sandbox is made. All other arguments are attributes of `sandbox.account` or
+    `sandbox.settings`, and may be changed there while the server runs; the classes `Account` and `Settings` describe them.
+
+    Args:
+        host: The address to listen on.
+        port: The port. With 0 the first start takes a free port, and every later start takes the same one.
+        token: The token that has every scope; by default a token that is always the same.
 
     Attributes:
         account: The customer's data and states.
-        settings: What the reference leaves open, limits, latency, webhooks.
+        settings: What the reference leaves open, limits, latency and webhooks.
         token: A token with every scope.
-        requests: Everything that reached the server, in order of receipt.
+        requests: Every request that reached the server, in order of arrival.
         originated: Every call that `POST /calls` placed.
-        deliveries: Every attempt to deliver an event, in the order in which they were sent.
+        deliveries: Every attempt to deliver an event, in the order in which the attempts were sent.
     """
 
     account: Account
@@ -60,33 +74,33 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
-        company_name: str = "Acme Calling Co.",
-        customer_id: str = "1042",
-        primary_contact_email: str = "ops@acme.example",
-        balance: str | Decimal = "42.7831",
-        currency: str = "USD",
-        account_type: str = "prepaid",
-        credit_limit: str | Decimal | None = None,
-        blocked: bool = False,
-        stale: bool = False,
-        suspended: bool = False,
-        provisioned: bool = True,
-        dialer: bool = True,
-        engine: bool = True,
-        originate_error: str | None = None,
-        balance_fails: bool = False,
-        agents: Iterable[SandboxAgent] = DEFAULT_AGENTS,
-        order: Order = "newest_first",
-        from_inclusive: bool = True,
-        till_inclusive: bool = False,
-        resolution: Resolution = "ms",
-        count: Count = "rows",
-        cap: int = 1000,
-        rate_limits: Mapping[EndpointName, int] | None = None,
-        minute: float = 60.0,
-        retry_after: RetryAfter | None = "seconds",
-        latency: float = 0.0,
-        error_shape: ErrorShape = "flat",
+        company_name: str = _ACCOUNT.company_name,
+        customer_id: str = _ACCOUNT.customer_id,
+        primary_contact_email: str = _ACCOUNT.primary_contact_email,
+        balance: str | Decimal = _ACCOUNT.balance,
+        currency: str = _ACCOUNT.currency,
+        account_type: str = _ACCOUNT.account_type,
+        credit_limit: str | Decimal | None = _ACCOUNT.credit_limit,
+        blocked: bool = _ACCOUNT.blocked,
+        stale: bool = _ACCOUNT.stale,
+        suspended: bool = _ACCOUNT.suspended,
+        provisioned: bool = _ACCOUNT.provisioned,
+        dialer: bool = _ACCOUNT.dialer,
+        engine: bool = _ACCOUNT.engine,
+        originate_error: str | None = _ACCOUNT.originate_error,
+        balance_fails: bool = _ACCOUNT.balance_fails,
+        agents: Iterable[SandboxAgent] = _ACCOUNT.agents,
+        order: Order = _SETTINGS.order,
+        from_inclusive: bool = _SETTINGS.from_inclusive,
+        till_inclusive: bool = _SETTINGS.till_inclusive,
+        resolution: Resolution = _SETTINGS.resolution,
+        count: Count = _SETTINGS.count,
+        cap: int = _SETTINGS.cap,
+        rate_limits: Mapping[EndpointName, int] | None = _SETTINGS.rate_limits,
+        minute: float = _SETTINGS.minute,
+        retry_after: RetryAfter | None = _SETTINGS.retry_after,
+        latency: float = _SETTINGS.latency,
+        error_shape: ErrorShape = _SETTINGS.error_shape,
         deliver_to: Mapping[str, str] | None = None,
         webhooks: WebhookSettings | None = None,
     ) -> None:
@@ -124,14 +138,14 @@ class Sandbox:
             webhooks=webhooks or WebhookSettings(),
         )
         self._state = State(self.account, self.settings)
-        self._courier = Courier(self._state)
-        self._switchboard = Switchboard(self._state, self._courier)
-        self._state.placed = self._switchboard.placed
+        self._sender = WebhookSender(self._state)
+        self._calls = OngoingCalls(self._state, self._sender)
+        self._state.placed = self._calls.placed
         self._server = Server(Api(self._state), host=host, port=port)
         self.token = self.add_token(SCOPES, token or DEFAULT_TOKEN)
         self.requests = self._server.requests
         self.originated = self._state.originated
-        self.deliveries = self._courier.attempts
+        self.deliveries = self._sender.attempts
 
     def __repr__(self) -> str:
         running = f"running on {self.url}" if self._server.running else "stopped"
@@ -147,33 +161,55 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the port; after `stop()` it is the same port again, with all data as it was."""
+        """Open the port. After `stop()` it is the same port again, and all data is as before.
+
+        Raises:
+            RuntimeError: The sandbox is running already.
+            OSError: The port cannot be opened, for example because another server has it.
+        """
         await self._server.start()
 
     async def stop(self) -> None:
-        """Close the port, cut the requests in flight and give up the deliveries under way; stopping twice is fine.
+        """Close the port, cut the requests in flight, and give up the deliveries under way.
 
-        A call that would have ended by itself goes on until `end_call`, also after another `start()`.
+        Stopping a stopped sandbox does nothing. A call that would have ended by itself then lasts until `end_call`, also after
+        another `start()`.
         """
         try:
             await self._server.stop()
         finally:
-            await self._courier.stop()
+            await self._sender.stop()
 
     @property
     def url(self) -> str:
-        """The base URL, as `http://127.0.0.1:54321/api/v1`."""
+        """The base URL, for example `http://127.0.0.1:54321/api/v1`.
+
+        Raises:
+            RuntimeError: The sandbox has not been started, and was made without a port.
+        """
         if not self._server.port:
             raise RuntimeError("the sandbox has no port until it is started")
         host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host  # IPv6
         return f"http://{host}:{self._server.port}{BASE_PATH}"
 
     def add_token(self, scopes: Iterable[str], token: str | None = None) -> str:
-        """Mint a token with these scopes of the reference, or take the given one; return it."""
+        """Add a token that opens the account, and return it.
+
+        Args:
+            scopes: Scopes of the reference, for example `read:cdrs`.
+            token: The token; by default a new one.
+
+        Raises:
+            ValueError: The reference has no such scope.
+        """
         return self._state.tokens.add(scopes, token)
 
     def revoke_token(self, token: str) -> None:
-        """Make a token invalid at once."""
+        """Make a token invalid at once.
+
+        Raises:
+            ValueError: The token is not valid.
+        """
         self._state.tokens.revoke(token)
 
     def add_calls(self, calls: Iterable[SandboxCall]) -> None:
@@ -187,7 +223,7 @@ class Sandbox:
 
     @property
     def hooks(self) -> Mapping[str, Subscription]:
-        """The webhook subscriptions by id, with the disabled ones."""
+        """The webhook subscriptions by id, disabled ones included."""
         return MappingProxyType(self._state.hooks)
 
     def deliver(
@@ -198,55 +234,64 @@ class Sandbox:
         event_id: str | None = None,
         occurred_at: datetime | None = None,
     ) -> SandboxEvent:
-        """Begin to deliver an event to every enabled subscription for it (reference, "Webhooks"); return the event.
+        """Begin to deliver an event to every enabled subscription for its type, and return the event.
 
         Args:
-            event: One of the five types.
-            payload: All its fields; the default is `sample_payload(event)`.
-            event_id: Its id, where the event is one that was delivered before; the default is a new one.
-            occurred_at: Aware; the default is now.
+            event: One of the five event types of the reference.
+            payload: All fields of the event; by default `sample_payload(event)`.
+            event_id: Id of the event; by default a new one. The id of an earlier event makes this a delivery of the same event.
+            occurred_at: When the event occurred, timezone-aware; by default now.
 
         Raises:
-            ValueError: An argument is not as above, or the payload is not JSON.
+            ValueError: An argument is not as described, or the payload is not JSON.
             RuntimeError: The sandbox is stopped.
         """
         self._require_running()
-        return self._switchboard.announce(event, payload, event_id, occurred_at)
+        delivered = self._sender.event(event, payload, event_id, occurred_at)
+        self._sender.send(delivered)
+        return delivered
 
     def end_call(self, call_id: str, *, duration: int = 81, **fields: Any) -> SandboxEvent:
-        """End a call that `POST /calls` placed: write its record, and begin to deliver `call.ended`; return the event.
+        """End a call that `POST /calls` placed: write its call record, begin to deliver `call.ended`, and return the event.
 
         Args:
-            call_id: The `callId` of the answer.
+            call_id: The `callId` of the response to `POST /calls`.
             duration: Whole seconds that the call has lasted.
-            fields: Payload fields by the names of the reference, as `dispositionCode`, in place of made-up ones.
+            fields: Payload fields by the names of the reference, for example `dispositionCode`, in place of the made-up ones.
 
         Raises:
-            ValueError: There is no such call, or it has ended; `duration` is negative; a field is not JSON.
+            ValueError: There is no such call, or it has ended; `duration` is negative; or a field is not JSON.
             RuntimeError: The sandbox is stopped.
         """
         self._require_running()
-        return self._switchboard.end(call_id, duration, fields)
-
-    async def delivered(self) -> None:
-        """Wait until nothing is under way: no delivery, no retry to come, no call that ends by itself."""
-        await self._courier.idle()
+        return self._calls.end(call_id, duration, fields)
 
     def _require_running(self) -> None:
         if not self._server.running:
             raise RuntimeError("the sandbox is stopped, so it delivers nothing")
 
+    async def delivered(self) -> None:
+        """Wait until nothing is under way: no delivery, no retry to come, and no call that ends by itself."""
+        await self._sender.idle()
+
     def inject(
         self, fault: Fault, endpoint: EndpointName | None = None, times: int | None = 1, skip: int = 0
     ) -> Injection:
-        """Let something go wrong with the next `times` requests of an endpoint, after `skip` of them.
+        """Schedule a fault for the next requests of an endpoint, and return the entry in the schedule.
 
-        `endpoint=None` means all endpoints, `times=None` for ever.  Of several faults that are due for a request, the
-        first one injected wins and the others wait; `skip` counts each request, whichever fault takes it.
-        The fault's `remaining`, in the handle that is returned, falls to 0.
+        If several faults are due for a request, the first one injected takes the request, and the others wait.
+
+        Args:
+            fault: For example `ResetAfter()` or `Status(503)`.
+            endpoint: Name of the endpoint; `None` means every endpoint, and unknown paths.
+            times: How many requests the fault hits; `None` means every request. The entry's `remaining` counts down from it.
+            skip: How many requests of the endpoint pass before. Requests that another fault takes count, too.
+
+        Raises:
+            ValueError: There is no such endpoint, `times` is below 1, or `skip` is negative.
         """
         return self._server.faults.inject(fault, endpoint=endpoint, times=times, skip=skip)
 
     def clear_faults(self) -> None:
-        """Forget every fault that is still to come."""
+        """Remove every fault that is still to come."""
         self._server.faults.clear()

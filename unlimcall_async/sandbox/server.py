@@ -1,15 +1,17 @@
-"""The HTTP server: it records each request, carries out the faults, and leaves the answer to the API."""
+"""The HTTP server: records each request, carries out the faults, and asks the API for the response."""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
 from unlimcall_async.sandbox import wire
-from unlimcall_async.sandbox.answers import Answer, html_page, stand_in
-from unlimcall_async.sandbox.api import Api
+from unlimcall_async.sandbox.api import Api, find_resource
 from unlimcall_async.sandbox.faults import (
     Close,
     Delay,
@@ -25,25 +27,23 @@ from unlimcall_async.sandbox.faults import (
     Status,
     Truncate,
 )
-from unlimcall_async.sandbox.routing import find_resource
+from unlimcall_async.sandbox.responses import Response, fault_response, html_response
 from unlimcall_async.sandbox.state import ReceivedRequest
 
-__all__ = ["Server"]
-
-# Handlers end by themselves when the server stops; this is for one whose client reads or sends too slowly.
-_SHUTDOWN_TIMEOUT = 0.2
+# Handlers end by themselves when the server stops. The timeout is for a handler whose client reads or sends too slowly.
+_SHUTDOWN_TIMEOUT: Final = 0.2
 
 
 class _StoppingError(ConnectionError):
-    """The server stops, so what waits gives up; aiohttp takes a `ConnectionError` amid an answer for what it is."""
+    """The server stops, so a handler that waits gives up. In the middle of a response, aiohttp handles a `ConnectionError`."""
 
 
 class Server:
-    """A listening socket and the requests on it; it can be started again, on the same port, after it was stopped."""
+    """A listening socket and the requests on it. After a stop the server can be started again, on the same port."""
 
     def __init__(self, api: Api, *, host: str, port: int) -> None:
         self.host = host
-        self.port: int = port  # 0 until the first start, which takes a free one and keeps it
+        self.port: int = port  # 0 until the first start, which takes a free port and keeps it
         self.faults: FaultSchedule = FaultSchedule()
         self.requests: list[ReceivedRequest] = []
         self._api = api
@@ -61,35 +61,37 @@ class Server:
         if self.running:
             raise RuntimeError("the sandbox is running already")
         self._stopping = asyncio.Event()
-        # Not an aiohttp application: its router answers paths that it cannot match, and they would not be recorded.
+        # Not an aiohttp application: its router responds to unknown paths by itself, and they would not be recorded.
         # Cancelling the handler is how a stalled request learns that its client has left.
         server = web.Server(self._handle, access_log=None, handler_cancellation=True)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
-        # aiohttp's TCPSite keeps the listening socket to itself, and stopping needs it.
+        # aiohttp's TCPSite does not show its listening socket, which `stop` needs.
         self._listener = await asyncio.get_running_loop().create_server(server, self.host, self.port)
         self.port = self._listener.sockets[0].getsockname()[1]
         self._runner = runner
 
     async def stop(self) -> None:
-        """Close the port and cut the requests in flight; stopping twice is fine."""
+        """Close the port and cut the requests in flight. Stopping a stopped server does nothing."""
         listener, runner = self._listener, self._runner
         self._listener = self._runner = None
-        if listener is not None and runner is not None:
-            self._stopping.set()
-            await _stop_accepting(listener)
-            listener.close()
-            await runner.cleanup()
+        if listener is None or runner is None:
+            return
+        self._stopping.set()
+        # asyncio accepts a connection in several steps. If the listener were closed between them, an open socket would be left
+        # behind, which is a warning. So the server accepts no more connections, and lets those under way become connections.
+        loop = asyncio.get_running_loop()
+        # Event loops on Windows accept without readers, so there is no reader to remove. The gap stays there, and with it, at
+        # worst, the warning.
+        with contextlib.suppress(NotImplementedError):
+            for listening in listener.sockets:
+                loop.remove_reader(listening)
+        for _ in range(3):  # a connection is accepted, is made, and its task is started
+            await asyncio.sleep(0)
+        listener.close()
+        await runner.cleanup()
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        request = await self._record(http)
-        fault = self.faults.next_fault(request.endpoint)
-        try:
-            return await self._respond(request, fault)
-        except _StoppingError:
-            return wire.ByHand(wire.reset)
-
-    async def _record(self, http: web.BaseRequest) -> ReceivedRequest:
         resource = find_resource(http.rel_url.raw_path)
         request = ReceivedRequest(
             method=http.method,
@@ -101,52 +103,59 @@ class Server:
             received_at=asyncio.get_running_loop().time(),
         )
         self.requests.append(request)
-        return request
+        fault = self.faults.next_fault(request.endpoint)
+        try:
+            return await self._respond(request, fault)
+        except _StoppingError:
+            return wire.RawResponse(wire.reset)
 
-    async def _respond(self, request: ReceivedRequest, fault: Fault | None) -> web.StreamResponse:
+    async def _respond(  # noqa: C901, PLR0911 # a list of cases, one for each fault
+        self, request: ReceivedRequest, fault: Fault | None
+    ) -> web.StreamResponse:
+        settings = self._api.state.settings
         match fault:
+            # No response, and nothing takes effect.
             case ResetBefore():
-                return wire.ByHand(wire.reset)
+                return wire.RawResponse(wire.reset)
             case Close():
-                return wire.ByHand(wire.close)
+                return wire.RawResponse(wire.close)
             case Garbage():
-                return wire.ByHand(wire.garbage)
+                return wire.RawResponse(wire.garbage)
+            # The request takes effect, but there is no response.
             case ResetAfter():
                 self._process(request)
-                return wire.ByHand(wire.reset)
-        answer = await self._answer(request, fault)
-        await self._pause(self._api.state.settings.latency)
-        request.status = answer.status
-        return self._written(answer, fault)
-
-    async def _answer(self, request: ReceivedRequest, fault: Fault | None) -> Answer:
-        """Return what is to be answered; here the request takes effect, unless the fault stands in for the API."""
-        match fault:
+                return wire.RawResponse(wire.reset)
+            # A response of the fault's own, and nothing takes effect.
             case Status() | Html() | Redirect():
-                return stand_in(fault, self._api.state.settings.error_shape)
+                response = fault_response(fault, settings.error_shape)
+            # The request takes effect, but the response is the fault's own.
+            case Processed(status):
+                self._process(request)
+                response = html_response(status)
+            # The API's response, late.
             case Stall(seconds, after_headers=False):
                 await self._pause(seconds)
-        answer = self._process(request)
-        match fault:
+                response = self._process(request)
             case Delay(seconds):
+                response = self._process(request)
                 await self._pause(seconds)
-            case Processed(status):
-                return html_page(status)
-        return answer
-
-    def _process(self, request: ReceivedRequest) -> Answer:
-        return self._api.answer(request, now=asyncio.get_running_loop().time(), utc=datetime.now(UTC))
-
-    def _written(self, answer: Answer, fault: Fault | None) -> web.StreamResponse:
+            # The API's response. `Truncate` and the other `Stall` change how it is written.
+            case _:
+                response = self._process(request)
+        await self._pause(settings.latency)
+        request.status = response.status
         match fault:
             case Truncate():
-                return wire.ByHand(wire.truncate(answer))
+                return wire.RawResponse(wire.truncated(response))
             case Stall(seconds, after_headers=True):
-                return wire.ByHand(wire.stall(answer, partial(self._pause, seconds)))
-        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+                return wire.RawResponse(wire.stalled(response, partial(self._pause, seconds)))
+        return web.Response(status=response.status, body=response.body, headers=response.headers)
+
+    def _process(self, request: ReceivedRequest) -> Response:
+        return self._api.respond(request, now=asyncio.get_running_loop().time(), utc=datetime.now(UTC))
 
     async def _pause(self, seconds: float | None) -> None:
-        """Wait, `None` for ever, but no longer than the server runs."""
+        """Wait for the seconds, or for ever if they are `None`, but no longer than the server runs."""
         if seconds == 0:
             return
         try:
@@ -155,17 +164,3 @@ class Server:
         except TimeoutError:
             return
         raise _StoppingError
-
-
-async def _stop_accepting(listener: asyncio.Server) -> None:
-    """Accept no more connections, and let those that were being accepted become connections.
-
-    asyncio accepts in two steps; a listener that is closed between them leaves an open socket behind, which is a warning.
-    """
-    loop = asyncio.get_running_loop()
-    # Event loops on Windows accept without readers, so there is none to remove: the gap stays, and with it, at worst, the warning.
-    with contextlib.suppress(NotImplementedError):
-        for listening in listener.sockets:
-            loop.remove_reader(listening)
-    for _ in range(3):  # accepted, connected, its task started
-        await asyncio.sleep(0)

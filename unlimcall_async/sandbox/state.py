@@ -1,4 +1,9 @@
-"""Everything the sandbox knows at one moment: the account, its data, and what was asked of it.  No I/O."""
+"""The state of the sandbox: the account, its data, and the requests that were made.
+
+Pure: no I/O.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -10,22 +15,20 @@ from unlimcall_async.sandbox.account import Account, Tokens
 from unlimcall_async.sandbox.calls import CallStore
 from unlimcall_async.sandbox.settings import EndpointName, Settings
 
-__all__ = ["OriginatedCall", "ReceivedRequest", "State", "Subscription"]
-
 
 @define(eq=False)
 class ReceivedRequest:
-    """One request that reached the server, recorded on receipt, before any fault.
+    """One request that reached the server, recorded when it arrives, before any fault.
 
     Attributes:
         method: HTTP method.
-        path: Path as it was sent, with the base path, without the query.
-        query: Query parameters; of a name that was sent twice, the first.
-        headers: Headers; names are looked up in any case.
+        path: Path as the client sent it, with the base path and without the query.
+        query: Query parameters; of a name that was sent twice, the first value.
+        headers: Headers; names are found in upper and lower case.
         body: Body, byte for byte.
-        endpoint: Name of the endpoint that the path belongs to; `None` for an unknown path.
-        received_at: Time of the event loop's clock, seconds.
-        status: Status of the answer; `None` as long as none was sent.
+        endpoint: Name of the path's endpoint; `None` for an unknown path.
+        received_at: Time of the event loop's clock, in seconds.
+        status: Status of the response; `None` as long as no response was sent.
     """
 
     method: str
@@ -43,13 +46,13 @@ class OriginatedCall:
     """A call that `POST /calls` placed: exactly one for each request that took effect.
 
     Attributes:
-        call_id: The `callId` of the answer.
+        call_id: The `callId` of the response.
         ai_agent_id: Id of the agent that runs the call.
-        to_number: Destination, E.164.
-        from_number: Caller-ID override, E.164.
-        metadata: Annotations of the request.
-        received_at: When it was placed, in seconds of the event loop's clock.
-        placed_at: The same moment by the calendar, aware.
+        to_number: Destination, in E.164 form.
+        from_number: Caller-ID override, in E.164 form.
+        metadata: The request's `metadata`.
+        received_at: When the call was placed, in seconds of the event loop's clock.
+        placed_at: The same moment of the calendar, timezone-aware.
     """
 
     call_id: str
@@ -63,15 +66,15 @@ class OriginatedCall:
 
 @frozen
 class Subscription:
-    """A webhook subscription.  Deleting disables it (reference: "Soft-delete"), and so do 10 failures in a row.
+    """A webhook subscription. A deletion disables it (reference: "Soft-delete"), and so do 10 failures in a row.
 
     Attributes:
         id: UUID v4.
-        event: The event type subscribed to.
-        target_url: Where deliveries go.
+        event: The event type of the subscription.
+        target_url: The URL to which deliveries go.
         secret: Signing secret, with its `whsec_` prefix.
-        enabled: False once it has been deleted or has failed too often; it then gets nothing more.
-        failures: How many attempts have failed since the last that was answered with a 2xx.
+        enabled: `False` after a deletion or too many failures. A disabled subscription receives nothing.
+        failures: How many attempts have failed since the last one that was answered with a 2xx.
     """
 
     id: str
@@ -82,10 +85,6 @@ class Subscription:
     failures: int = 0
 
 
-def _nobody(_: OriginatedCall) -> None:
-    """Take no note of a call."""
-
-
 @define(eq=False)
 class State:
     """What the endpoints read and change.
@@ -93,11 +92,11 @@ class State:
     Attributes:
         account: The customer.
         settings: How the server behaves.
-        tokens: Who may ask.
-        calls: The call detail records.
-        originated: Every call placed, in order.
-        ongoing: Those of them that have not ended, by id.
-        placed: Who is told of each call when it is placed.
+        tokens: The tokens that open the account.
+        calls: The call records.
+        originated: Every call that was placed, in order.
+        ongoing: The calls that have not ended, by id.
+        placed: Called with each call when it is placed.
         hooks: Every subscription by id, disabled ones included.
     """
 
@@ -107,5 +106,5 @@ class State:
     calls: CallStore = field(factory=CallStore)
     originated: list[OriginatedCall] = field(factory=list)
     ongoing: dict[str, OriginatedCall] = field(factory=dict)
-    placed: Callable[[OriginatedCall], None] = _nobody
+    placed: Callable[[OriginatedCall], None] = field(default=lambda _call: None)
     hooks: dict[str, Subscription] = field(factory=dict)

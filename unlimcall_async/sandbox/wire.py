@@ -1,36 +1,36 @@
-"""Answers that break off: what a broken server does to a connection, written on its transport by hand."""
+"""Responses that break off: what a broken server does to a connection, written to its transport without aiohttp."""
+
+from __future__ import annotations
 
 import socket
 import struct
 from asyncio import Transport
 from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from aiohttp import web
 
-from unlimcall_async.sandbox.answers import Answer
+from unlimcall_async.sandbox.responses import Response
 
-__all__ = ["ByHand", "Mischief", "close", "garbage", "reset", "stall", "truncate"]
+Write: TypeAlias = Callable[[Transport], Awaitable[None]]
 
-Mischief: TypeAlias = Callable[[Transport], Awaitable[None]]
+_GARBAGE: Final = b"\x15\x03\x01\x00\x02\x02\x28 this is not HTTP \xff\xfe\r\n\r\n"
 
-_GARBAGE = b"\x15\x03\x01\x00\x02\x02\x28 this is not HTTP \xff\xfe\r\n\r\n"
-
-# On, with a time of zero: closing drops what is unsent and sends RST instead of FIN.
-_LINGER_ZERO = struct.pack("ii", 1, 0)
+# `SO_LINGER` on, with a time of zero: closing drops unsent bytes and sends RST instead of FIN.
+_LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 
 
-class ByHand(web.StreamResponse):
-    """A response of which aiohttp writes nothing: the mischief does, and then the connection is over."""
+class RawResponse(web.StreamResponse):
+    """A response of which aiohttp writes nothing: `write` writes to the transport, and then the connection is over."""
 
-    def __init__(self, mischief: Mischief) -> None:
+    def __init__(self, write: Write) -> None:
         super().__init__()
-        self._mischief = mischief
+        self._write = write
 
     async def prepare(self, request: web.BaseRequest) -> NoReturn:
-        """Do the mischief; `ConnectionResetError` is how aiohttp learns that there is nothing left to do."""
+        """Write the response, and raise `ConnectionResetError`, which tells aiohttp that nothing is left to do."""
         if request.transport is not None:
-            await self._mischief(request.transport)
+            await self._write(request.transport)
         raise ConnectionResetError("cut by the sandbox")
 
 
@@ -51,36 +51,36 @@ async def garbage(transport: Transport) -> None:
     transport.close()
 
 
-def truncate(answer: Answer) -> Mischief:
-    """Return the mischief that writes half the answer, then closes."""
+def truncated(response: Response) -> Write:
+    """Return a function that writes half the response, then closes."""
 
-    async def mischief(transport: Transport) -> None:
-        transport.write(_halves(answer)[0])
+    async def write(transport: Transport) -> None:
+        transport.write(_halves(response)[0])
         transport.close()
 
-    return mischief
+    return write
 
 
-def stall(answer: Answer, silence: Callable[[], Awaitable[None]]) -> Mischief:
-    """Return the mischief that writes half the answer, and the other half when the silence is over."""
+def stalled(response: Response, silence: Callable[[], Awaitable[None]]) -> Write:
+    """Return a function that writes half the response, and the other half after the silence."""
 
-    async def mischief(transport: Transport) -> None:
-        first, second = _halves(answer)
+    async def write(transport: Transport) -> None:
+        first, second = _halves(response)
         transport.write(first)
         await silence()
         transport.write(second)
         transport.close()
 
-    return mischief
+    return write
 
 
-def _halves(answer: Answer) -> tuple[bytes, bytes]:
-    """Return the answer as it goes on the wire, cut in the middle of its body, or of its head if it has no body."""
-    headers = {**answer.headers, "Connection": "close"}
-    if answer.status != 204:
-        headers["Content-Length"] = str(len(answer.body))
-    lines = [f"HTTP/1.1 {answer.status} ", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+def _halves(response: Response) -> tuple[bytes, bytes]:
+    """Return the bytes of the response, cut in the middle of its body, or of its head if it has no body."""
+    headers = {**response.headers, "Connection": "close"}
+    if response.status != 204:
+        headers["Content-Length"] = str(len(response.body))
+    lines = [f"HTTP/1.1 {response.status} ", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     head = "\r\n".join(lines).encode()
-    whole = head + answer.body
-    cut = len(head) + len(answer.body) // 2 if answer.body else len(head) // 2
+    whole = head + response.body
+    cut = len(head) + len(response.body) // 2 if response.body else len(head) // 2
     return whole[:cut], whole[cut:]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from unlimcall_async import AsyncClient
 from unlimcall_async.cli import listening as listening_module
@@ -50,6 +52,28 @@ async def test_the_sandbox_has_made_up_calls() -> None:
     assert len(out.splitlines()) == 50
 
 
+async def test_the_sandbox_delivers_the_end_of_a_call() -> None:
+    target = "https://example.com/hooks/unlimcall"
+    received: asyncio.Future[tuple[bytes, str]] = asyncio.get_running_loop().create_future()
+
+    async def receive(request: web.BaseRequest) -> web.Response:
+        received.set_result((await request.read(), request.headers["X-Unlimcall-Signature"]))
+        return web.Response()
+
+    async with RawTestServer(receive) as receiver:
+        options = ["--deliver-to", f"{target}={receiver.make_url('/')}", "--call-seconds", "3600", "--speed", "1e9"]
+        async with running(None, "sandbox", "--port", "0", "--json", *options) as process:
+            place = json.loads(await line_of(process.stdout))
+            async with AsyncClient(place["token"], base_url=place["url"]) as client:
+                hook = await client.hooks.create(event="call.ended", target_url=target)
+                call = await client.calls.create(ai_agent_id="27", to_number="+14155551234")
+            body, signature = await asyncio.wait_for(received, 30)
+
+    assert signature == sign(body, hook.secret, int(signature.removeprefix("t=").partition(",")[0]))
+    ended = json.loads(body)
+    assert (ended["callId"], ended["durationSec"]) == (call.call_id, 3600)
+
+
 def test_every_option_of_the_sandbox_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Sandbox] = []
 
@@ -63,14 +87,18 @@ def test_every_option_of_the_sandbox_arrives(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sandboxing, "Sandbox", note)
     monkeypatch.setattr(sandboxing, "_served", served)
     options = "--host ::1 --port 81 --token unl_test_x --order oldest_first --latency 0.5 --rate-limit cdrs=60 --rate-limit me=7"
-    routes = "--deliver-to https://a.com/?x=1=http://127.0.0.1:1/?y=http: --call-seconds 3 --speed 60"
-    unlimcall(["sandbox", *options.split(), *routes.split()], standalone_mode=False)
+    routes = "--deliver-to https://a.com/?x=1=http://127.0.0.1:1/?y=http: --deliver-to https://b.com=http://[::1]:1/"
+    ends = "--call-seconds 3 --speed 60"
+    unlimcall(["sandbox", *options.split(), *routes.split(), *ends.split()], standalone_mode=False)
     unlimcall(["sandbox"], standalone_mode=False)
     first, second = made
     assert (first.url, first.token) == ("http://[::1]:81/api/v1", "unl_test_x")
     assert (first.settings.order, first.settings.latency) == ("oldest_first", 0.5)
     assert first.settings.rate_limits == {"cdrs": 60, "me": 7}
-    assert first.settings.deliver_to == {"https://a.com/?x=1": "http://127.0.0.1:1/?y=http:"}
+    assert first.settings.deliver_to == {
+        "https://a.com/?x=1": "http://127.0.0.1:1/?y=http:",
+        "https://b.com": "http://[::1]:1/",
+    }
     assert (first.settings.webhooks.call_seconds, first.settings.webhooks.speed) == (3, 60)
     assert (second.url, second.settings.webhooks) == ("http://127.0.0.1:8080/api/v1", WebhookSettings())
 
@@ -81,9 +109,11 @@ def test_every_option_of_the_sandbox_arrives(monkeypatch: pytest.MonkeyPatch) ->
         (["--order", "random"], "'random' is not one of"),
         (["--rate-limit", "cdr=60"], "endpoint must be one of me, balance, cdrs"),
         (["--rate-limit", "cdrs"], "'cdrs' is not ENDPOINT=N"),
+        (["--rate-limit", "cdrs=0"], "must be at least 1 request per minute"),
         (["--latency", "-1"], "'latency' must be >= 0"),
         (["--deliver-to", "https://example.com/"], "is not HTTPS_URL=LOCAL_URL"),
         (["--deliver-to", "https://e.com/=http://10.0.0.1/"], "must be an http URL on this machine"),
+        (["--call-seconds", "-1"], "'call_seconds' must be >= 0"),
         (["--speed", "0"], "'speed' must be > 0"),
     ],
 )

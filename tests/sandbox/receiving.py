@@ -101,7 +101,7 @@ async def subscribed(visitor: Visitor, event: str = "call.ended", target: str = 
 async def in_time(condition: Callable[[], object]) -> None:
     """Let time pass until the condition holds, on a clock that the test moves."""
     async with asyncio.timeout(600):
-        while not condition():  # noqa: ASYNC110  # what the sandbox sees raises no event
+        while not condition():  # noqa: ASYNC110 # what the sandbox sees raises no event
             await asyncio.sleep(0.1)
 
 

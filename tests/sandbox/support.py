@@ -1,8 +1,9 @@
-"""How the tests talk to a sandbox: through a plain aiohttp session, never through our own client."""
+"""How the tests talk to a sandbox: through a plain aiohttp session, never through our own client. And generated traffic."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,12 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
-from unlimcall_async.sandbox import Sandbox, SandboxCall
+from unlimcall_async.sandbox import Sandbox, SandboxCall, TrafficKind, generate_traffic
 
 NOON = datetime(2026, 5, 24, 12, tzinfo=UTC)
+
+# The range of generated traffic.
+START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)
 
 # Every documented operation as method, path, scope and a body that it accepts.
 OPERATIONS: list[tuple[str, str, str | None, dict[str, str] | None]] = [
@@ -96,5 +100,14 @@ def port_of(sandbox: Sandbox) -> int:
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until the condition holds; what the server sees raises no event that could be waited for."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # as above
+        while not condition():  # noqa: ASYNC110 # as above
             await asyncio.sleep(0)
+
+
+def traffic(kind: TrafficKind, calls: int = 3000, seed: int = 0) -> list[SandboxCall]:
+    return generate_traffic(calls, start=START, end=END, seed=seed, kind=kind)
+
+
+def shared(values: Iterable[object]) -> int:
+    """Return how many values are there more than once."""
+    return sum(count for count in Counter(values).values() if count > 1)

@@ -88,7 +88,7 @@ async def test_a_call_ends_once_and_only_if_it_was_placed(visitor: Visitor, sand
         with pytest.raises(
             ValueError, match=r"duration must not be|payload must be JSON|call_id must be that of a call"
         ):
-            sandbox.end_call(wrong, **fields)  # type: ignore[arg-type]  # a wrong type, on purpose
+            sandbox.end_call(wrong, **fields)  # type: ignore[arg-type] # a wrong type, on purpose
     assert sandbox.calls == ()
 
     sandbox.end_call(call_id)

@@ -1,131 +1,198 @@
-"""`POST /calls`."""
+"""The store against an oracle of a few lines: a plain list, filtered and sorted anew for each question."""
 
-import asyncio
-import uuid
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from typing import get_args
 
 import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
 
-from unlimcall_async.sandbox import Sandbox
+from unlimcall_async.sandbox.calls import CallStore, SandboxCall, Window, call_json, epoch_ms, page_json
+from unlimcall_async.sandbox.settings import Order, Resolution
 
-from .support import A_CALL, Visitor, fields
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EVERYTHING = Window(-5000, 5000)
 
-
-async def test_a_call_is_queued_and_recorded(visitor: Visitor, sandbox: Sandbox) -> None:
-    body = {"aiAgentId": "27", "toNumber": "+14155551234", "fromNumber": "+4930123456", "metadata": {"deal": [1, None]}}
-
-    reply = await visitor.ask("POST", "/calls", json=body)
-
-    assert reply.status == 200
-    (call,) = sandbox.originated
-    assert reply.json() == {"callId": call.call_id, "status": "queued"}
-    assert uuid.UUID(call.call_id).version == 4
-    assert (call.ai_agent_id, call.to_number, call.from_number) == ("27", "+14155551234", "+4930123456")
-    assert call.metadata == {"deal": [1, None]}
-    assert sandbox.requests[0].received_at <= call.received_at <= asyncio.get_running_loop().time()
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
-async def test_the_optional_fields_may_be_left_out_and_unknown_ones_are_ignored(
-    visitor: Visitor, sandbox: Sandbox
+@frozen
+class Question:
+    """What a request and the settings say together."""
+
+    from_ms: int
+    till_ms: int
+    from_inclusive: bool
+    till_inclusive: bool
+    resolution: Resolution
+    order: Order
+    limit: int
+
+    @property
+    def window(self) -> Window:
+        return Window.between(
+            self.from_ms,
+            self.till_ms,
+            from_inclusive=self.from_inclusive,
+            till_inclusive=self.till_inclusive,
+            resolution=self.resolution,
+        )
+
+    def matches(self, row: SandboxCall) -> bool:
+        step = 1000 if self.resolution == "s" else 1
+        time, start, end = epoch_ms(row.start_time) // step, self.from_ms // step, self.till_ms // step
+        return (start <= time if self.from_inclusive else start < time) and (
+            time <= end if self.till_inclusive else time < end
+        )
+
+
+# Few distinct times, on both sides of 1970, so that ties and edges are the rule.
+times = st.integers(-2500, 2500).map(lambda ms: ms - ms % 250 + ms % 2)
+questions = st.builds(
+    Question,
+    times,
+    times,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(get_args(Resolution)),
+    st.sampled_from(ORDERS),
+    st.integers(1, 80),
+)
+# Blocks of a few rows, so that windows have whole and cut ones.  A first addition of many rows and then small ones, so
+# that rows are sorted in one by one, and questions between them, so that blocks have remembered an order before.
+blocks = st.integers(1, 6)
+histories = st.tuples(
+    st.lists(times, max_size=60), st.lists(st.tuples(st.lists(times, max_size=3), questions), min_size=1, max_size=12)
+)
+
+
+def row(number: int, ms: int) -> SandboxCall:
+    return SandboxCall(id=str(number), start_time=EPOCH + timedelta(milliseconds=ms))
+
+
+def rows_at(times: list[int], first: int = 0) -> list[SandboxCall]:
+    return [row(number, ms) for number, ms in enumerate(times, first)]
+
+
+def in_order(rows: list[SandboxCall], order: Order, everything: list[SandboxCall]) -> list[SandboxCall]:
+    """Sort rows that are in order of insertion; the arbitrary order is one that holds for everything there is."""
+    if order == "insertion":
+        return rows
+    if order == "arbitrary":
+        wanted = {row.id for row in rows}
+        return [row for row in everything if row.id in wanted]
+    oldest_first = sorted(rows, key=lambda row: row.start_time)
+    return oldest_first if order == "oldest_first" else oldest_first[::-1]
+
+
+@given(histories, blocks)
+def test_a_page_is_what_a_plain_list_gives(
+    history: tuple[list[int], list[tuple[list[int], Question]]], block: int
 ) -> None:
-    assert (await visitor.call()).status == 200
-    assert (await visitor.ask("POST", "/calls", json={**(A_CALL or {}), "new": 1})).status == 200
+    begin, steps = history
+    store, rows = CallStore(block), rows_at(begin)
+    store.add(rows)
+    answers = []
+    for batch, question in steps:
+        added = rows_at(batch, len(rows))
+        store.add(added)
+        rows += added
+        matches = [row for row in rows if question.matches(row)]
+        answers.append((question, matches, store.select(question.window, order=question.order, limit=question.limit)))
 
-    first, second = sandbox.originated
-    assert first.call_id != second.call_id
-    assert (first.from_number, first.metadata) == (None, None)
-
-
-BODIES_THAT_ARE_NO_OBJECT = [
-    b"",
-    b"x",
-    b"{",
-    b"null",
-    b"[]",
-    b'"x"',
-    b"7",
-    b"\xff",
-    b"NaN",
-    b'{"a": NaN}',
-    b"[" * 99999,
-]
-
-FIELDS_THAT_FAIL = [
-    *fields("aiAgentId", None, 27, "", "x", "2 7", "-1", "27\n", "\u0662"),
-    *fields("toNumber", None, 14155551234, "", "14155551234", "+0123456", "+1", "+1 415 555 1234"),
-    *fields("toNumber", "+1234567890123456", "+1415555123x", "+14155551234\n", "+\u06611234567"),
-    *fields("fromNumber", None, 1, "", "4930123456"),
-    *fields("metadata", None, 1, "x", [], True),
-]
+    everything, _ = store.select(EVERYTHING, order="arbitrary", limit=len(rows))
+    for question, matches, (page, count) in answers:
+        assert count == len(matches)
+        assert page == in_order(matches, question.order, everything)[: question.limit]
 
 
-async def test_a_body_that_is_no_json_object_is_invalid(visitor: Visitor, sandbox: Sandbox) -> None:
-    for data in BODIES_THAT_ARE_NO_OBJECT:
-        assert (await visitor.ask("POST", "/calls", data=data)).error == (400, "invalid_input"), data
-    python_only = b'{"aiAgentId": "27", "toNumber": "+14155551234", "metadata": {"x": NaN}}'
-    assert (await visitor.ask("POST", "/calls", data=python_only)).error == (400, "invalid_input")
-    assert not sandbox.originated
+@given(histories, blocks, st.sampled_from(ORDERS))
+def test_every_order_holds_every_row_once(
+    history: tuple[list[int], list[tuple[list[int], Question]]], block: int, order: Order
+) -> None:
+    begin, steps = history
+    rows = rows_at(begin + [ms for batch, _ in steps for ms in batch])
+    store = CallStore(block)
+    store.add(rows[: len(begin)])
+    for single in rows[len(begin) :]:
+        store.add([single])
+
+    page, count = store.select(EVERYTHING, order=order, limit=len(rows) + 1)
+
+    assert count == len(rows)
+    assert sorted(page, key=lambda row: int(row.id)) == rows
+    assert store.rows == tuple(rows)
 
 
-async def test_a_field_that_fails_validation_is_invalid_and_named(visitor: Visitor, sandbox: Sandbox) -> None:
-    for wrong in FIELDS_THAT_FAIL:
-        reply = await visitor.ask("POST", "/calls", json={**(A_CALL or {}), **wrong})
+def test_the_arbitrary_order_is_fixed_and_is_none_of_the_others() -> None:
+    def page(block: int) -> list[str]:
+        store = CallStore(block)
+        store.add(row(number, number) for number in range(100))
+        return [row.id for row in store.select(Window(0, 100), order="arbitrary", limit=100)[0]]
 
-        assert reply.error == (400, "invalid_input"), wrong
-        assert next(iter(wrong)) in reply.json()["detail"]
-    assert not sandbox.originated
+    ids = [int(name) for name in page(1000)]
 
-
-@pytest.mark.parametrize("missing", ["aiAgentId", "toNumber"])
-async def test_a_required_field_may_not_be_missing(visitor: Visitor, missing: str) -> None:
-    body = {name: value for name, value in (A_CALL or {}).items() if name != missing}
-
-    assert (await visitor.ask("POST", "/calls", json=body)).error == (400, "invalid_input")
+    assert page(1000) == page(7)
+    rising = sum(first < second for first, second in pairwise(ids))
+    assert 25 < rising < 75
 
 
-async def test_the_agent_must_exist_and_be_provisioned(visitor: Visitor, sandbox: Sandbox) -> None:
-    for agent, error in [("1", (404, "ai_agent_not_found")), ("28", (409, "ai_agent_not_provisioned"))]:
-        reply = await visitor.ask("POST", "/calls", json={"aiAgentId": agent, "toNumber": "+14155551234"})
+def test_rows_with_one_id_are_kept_apart() -> None:
+    store = CallStore()
+    legs = [SandboxCall(id="leg", start_time=EPOCH, src=src) for src in ("a", "b", "a")]
+    store.add(legs)
 
-        assert reply.error == error
-    assert not sandbox.originated
-
-
-async def test_each_state_of_the_account_has_its_error(visitor: Visitor, sandbox: Sandbox) -> None:
-    """The states pile up from the lowest in the reference's table to the highest, which is the one that is told."""
-    account = sandbox.account
-
-    account.originate_error = "480 Temporarily Unavailable"
-    reply = await visitor.call()
-    assert reply.json() == {"error": "originate_failed", "detail": "480 Temporarily Unavailable"}
-    assert reply.status == 502
-
-    account.engine = False
-    assert (await visitor.call()).error == (503, "engine_not_configured")
-
-    account.dialer = False
-    assert (await visitor.call()).error == (409, "dialer_required")
-
-    account.provisioned = False
-    assert (await visitor.call()).error == (409, "account_not_provisioned")
-
-    account.agents = ()
-    assert (await visitor.call()).error == (404, "ai_agent_not_found")
-
-    assert not sandbox.originated
+    assert store.select(Window(0, 1), order="insertion", limit=10) == (legs, 3)
 
 
-def test_the_states_are_arguments_too() -> None:
-    account = Sandbox(
-        suspended=True,
-        provisioned=False,
-        dialer=False,
-        engine=False,
-        originate_error="busy",
-        balance_fails=True,
-        agents=[],
-    ).account
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_empty_store_and_an_empty_window_have_no_rows(order: Order) -> None:
+    store = CallStore(block=2)
+    assert store.select(EVERYTHING, order=order, limit=10) == ([], 0)
+    store.add(())
+    assert store.select(EVERYTHING, order=order, limit=10) == ([], 0)
+    store.add(rows_at([0, 1, 2, 3]))
+    for window in [Window(-9, 0), Window(4, 9), Window(2, 2), Window(3, 1)]:
+        assert store.select(window, order=order, limit=10) == ([], 0)
 
-    assert account.suspended
-    assert account.balance_fails
-    assert (account.provisioned, account.dialer, account.engine) == (False, False, False)
-    assert (account.originate_error, account.agents) == ("busy", ())
+
+def test_of_rows_that_break_off_none_is_added() -> None:
+    def broken() -> Iterator[SandboxCall]:
+        yield row(0, 0)
+        raise OSError("the file is over")
+
+    store = CallStore()
+    with pytest.raises(OSError, match="the file is over"):
+        store.add(broken())
+    store.add([row(1, 1)])
+
+    assert store.select(EVERYTHING, order="insertion", limit=10) == ([row(1, 1)], 1)
+
+
+def test_the_body_of_an_answer_is_the_rows_as_json() -> None:
+    rows = [
+        SandboxCall(
+            id="Ünï\n", start_time=EPOCH - timedelta(milliseconds=1), src=None, extra={"é": [1.5, {"a": None}]}
+        ),
+        SandboxCall(id="b", start_time=datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=2)))),
+    ]
+
+    body = page_json(7, rows)
+
+    assert json.loads(body) == {"count": 7, "calls": [call_json(row) for row in rows]}
+    assert [call["startTime"] for call in json.loads(body)["calls"]] == [
+        "1969-12-31T23:59:59.999Z",
+        "2025-12-31T23:00:00.000Z",
+    ]
+    assert "é".encode() in body
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5, minutes=-30))])))
+def test_milliseconds_are_rounded_down(moment: datetime) -> None:
+    ms = epoch_ms(moment)
+
+    assert timedelta(0) <= moment - EPOCH - timedelta(milliseconds=ms) < timedelta(milliseconds=1)

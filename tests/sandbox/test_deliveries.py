@@ -1,308 +1,134 @@
-"""Deliveries that arrive: who gets what, signed how, how often and in which order."""
+"""The rules of delivery, without a network: signature, schedule, what counts as a failure."""
 
-import asyncio
-import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from unlimcall_async.sandbox import Envelope, EventType, Sandbox
-from unlimcall_async.sandbox.events import EVENTS
+from unlimcall_async.sandbox import DeliveryAttempt, Envelope, Subscription, WebhookSettings
+from unlimcall_async.sandbox.deliveries import Delivery, counted, may_be_retried, retry_delay, sign
+from unlimcall_async.sandbox.events import new_event
 
-from .receiving import TARGET, Arrival, Receiver, receiving, statuses_of, subscribed
-from .support import Visitor
-
-NOON = datetime(2026, 5, 24, 12, tzinfo=UTC)
-
-
-async def test_an_event_is_posted_and_signed(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    hook = sandbox.hooks[await subscribed(visitor)]
-
-    event = sandbox.deliver("call.ended", {"callId": "c1", "note": "Zürich"}, event_id="e1", occurred_at=NOON)
-    await sandbox.delivered()
-
-    (arrival,) = receiver.arrivals
-    assert (arrival.method, arrival.path) == ("POST", "/local")
-    assert arrival.headers["Content-Type"] == "application/json"
-    assert "Authorization" not in arrival.headers
-    assert arrival.body == event.body
-    assert arrival.json() == {
-        "event": "call.ended",
-        "eventId": "e1",
-        "timestamp": "2026-05-24T12:00:00.000Z",
-        "callId": "c1",
-        "note": "Zürich",
-    }
-    assert arrival.is_signed_with(hook.secret)
-    assert not arrival.is_signed_with(hook.secret.removeprefix("whsec_"))
+HOUR = 3600.0
+HOOK = Subscription("h1", "call.ended", "https://example.com/", "whsec_2VR9aBcDeFgHiJkLmNoPqRsTuVwXyZ01")
+EVENT = new_event("call.ended", {}, occurred_at=datetime(2026, 5, 24, tzinfo=UTC), event_id="e1", envelope=Envelope())
 
 
-async def test_an_attempt_is_logged(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    hook_id = await subscribed(visitor)
-
-    event = sandbox.deliver("call.ended")
-    await sandbox.delivered()
-
-    (attempt,), (arrival,) = sandbox.deliveries, receiver.arrivals
-    assert (attempt.hook_id, attempt.target_url) == (hook_id, TARGET)
-    assert (attempt.event, attempt.event_id) == ("call.ended", event.id)
-    assert (attempt.number, attempt.age) == (1, 0)
-    assert (attempt.status, attempt.error, attempt.delivered) == (200, None, True)
-    assert (attempt.signature, attempt.body) == (arrival.signature, arrival.body)
-    assert int(attempt.sent_at) == arrival.timestamp
-    assert "phone" not in repr(attempt)
+def attempted(status: int | None = None, error: Any = None) -> DeliveryAttempt:
+    attempt = Delivery("h1", EVENT).attempt(HOOK, WebhookSettings(), now=0.0)
+    attempt.status, attempt.error = status, error
+    return attempt
 
 
-async def test_all_five_events_are_delivered_each_to_those_who_want_it(
-    visitor: Visitor, sandbox: Sandbox, receiver: Receiver
-) -> None:
-    hooks: dict[EventType, str] = {event: await subscribed(visitor, event) for event in EVENTS}
-
-    for event in EVENTS:
-        sandbox.deliver(event)
-    await sandbox.delivered()
-
-    assert len(receiver.arrivals) == 5
-    by_type = {arrival.json()["event"]: arrival for arrival in receiver.arrivals}
-    for event, hook_id in hooks.items():
-        assert by_type[event].is_signed_with(sandbox.hooks[hook_id].secret)
-    assert by_type["disposition.set"].json()["triggersDnc"] is False
+def timestamp(attempt: DeliveryAttempt) -> int:
+    return int(attempt.signature.removeprefix("t=").partition(",")[0])
 
 
-async def test_nobody_subscribed_is_nobody_told(sandbox: Sandbox, receiver: Receiver) -> None:
-    event = sandbox.deliver("dnc.added")
-    await sandbox.delivered()
+def test_the_signature_is_what_openssl_computes() -> None:
+    # printf '1779646442.{"event":...}' | openssl dgst -sha256 -hmac whsec_2VR9aBcDeFgHiJkLmNoPqRsTuVwXyZ01
+    body = '{"event":"call.ended","eventId":"e1","phone":"+14155551234","note":"Zürich"}'.encode()
 
-    assert event.type == "dnc.added"
-    assert (receiver.arrivals, sandbox.deliveries) == ([], [])
-
-
-async def test_two_subscriptions_to_one_target_both_deliver_with_their_own_secrets(
-    visitor: Visitor, sandbox: Sandbox, receiver: Receiver
-) -> None:
-    """That is how a secret is changed: the API has no other way."""
-    old, new = [sandbox.hooks[await subscribed(visitor)] for _ in range(2)]
-
-    sandbox.deliver("call.ended", event_id="e1")
-    await sandbox.delivered()
-
-    assert receiver.event_ids == ["e1", "e1"]
-    for hook in (old, new):
-        assert sum(arrival.is_signed_with(hook.secret) for arrival in receiver.arrivals) == 1
-
-    await visitor.ask("DELETE", f"/hooks/{old.id}")
-    sandbox.deliver("call.ended", event_id="e2")
-    await sandbox.delivered()
-
-    assert receiver.event_ids == ["e1", "e1", "e2"]
-    assert receiver.arrivals[2].is_signed_with(new.secret)
-
-
-async def test_a_target_without_a_receiver_gets_nothing_and_does_not_fail(visitor: Visitor, sandbox: Sandbox) -> None:
-    hook_id = await subscribed(visitor)
-
-    for _ in range(11):
-        sandbox.deliver("call.ended")
-    await sandbox.delivered()
-
-    assert statuses_of(sandbox) == ["no route"] * 11
-    assert all(attempt.signature and attempt.body for attempt in sandbox.deliveries)
-    assert (sandbox.hooks[hook_id].enabled, sandbox.hooks[hook_id].failures) == (True, 0)
-
-
-async def test_each_target_has_its_own_receiver_and_may_move(visitor: Visitor, sandbox: Sandbox) -> None:
-    other = "https://example.org/other"
-    await subscribed(visitor)
-    await subscribed(visitor, target=other)
-    async with receiving() as one, receiving() as two:
-        sandbox.settings.deliver_to = {TARGET: one.url, other: two.url}
-        sandbox.deliver("call.ended", event_id="e1")
-        await sandbox.delivered()
-
-        sandbox.settings.deliver_to = {TARGET: two.url}
-        sandbox.deliver("call.ended", event_id="e2")
-        await sandbox.delivered()
-
-    assert one.event_ids == ["e1"]
-    assert two.event_ids == ["e1", "e2"]
-    assert sorted(map(str, statuses_of(sandbox))) == ["200", "200", "200", "no route"]
-
-
-def test_routes_are_checked_wherever_they_are_set() -> None:
-    assert Sandbox(deliver_to={TARGET: "http://[::1]:1/"}).settings.deliver_to == {TARGET: "http://[::1]:1/"}
-    with pytest.raises(ValueError, match="deliver_to"):
-        Sandbox(deliver_to={TARGET: "http://example.com/"})
-    sandbox = Sandbox()
-    with pytest.raises(ValueError, match="deliver_to"):
-        sandbox.settings.deliver_to = {"http://example.com/": "http://127.0.0.1/"}
-    assert sandbox.settings.deliver_to == {}
-
-
-async def test_the_envelope_is_a_setting(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    await subscribed(visitor, "lead.completed")
-
-    sandbox.settings.webhooks.envelope = Envelope(
-        type="type", id="id", payload="data", time="createdAt", time_format="unix"
+    assert sign(body, HOOK.secret, 1779646442) == (
+        "t=1779646442,v1=47c6e0c2542385565cfc6140ef84fb164238a7529b021fd5041b8730865234a2"
     )
-    sandbox.deliver("lead.completed", {"contactId": "9"}, event_id="e1", occurred_at=NOON)
-    await sandbox.delivered()
-
-    assert receiver.arrivals[0].json() == {
-        "type": "lead.completed",
-        "id": "e1",
-        "createdAt": 1779624000,
-        "data": {"contactId": "9"},
-    }
 
 
-async def test_twins_are_under_way_at_the_same_time(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    await subscribed(visitor)
-    sandbox.settings.webhooks.twins = 1.0
-    answered_when_first_came = []
-
-    async def note(_: Arrival) -> None:
-        answered_when_first_came.append([attempt.status for attempt in sandbox.deliveries])
-
-    receiver.before = note
-    sandbox.deliver("call.ended", event_id="e1")
-    await sandbox.delivered()
-
-    assert receiver.event_ids == ["e1", "e1"]
-    assert answered_when_first_came[0] == [None, None]
-    assert [attempt.number for attempt in sandbox.deliveries] == [1, 1]
+def test_an_answer_delivers_or_fails_for_ever_or_is_retried() -> None:
+    for status in (200, 201, 204, 299):
+        assert attempted(status).delivered, status
+    for status in (199, 300, 301, 307, 400, 404, 410, 429, 499):
+        assert (attempted(status).delivered, may_be_retried(attempted(status))) == (False, False), status
+    for status in (500, 502, 503, 599):
+        assert (attempted(status).delivered, may_be_retried(attempted(status))) == (False, True), status
+    for error, retried in {"timeout": True, "connection": True, "no route": False}.items():
+        attempt = attempted(error=error)
+        assert (attempt.delivered, may_be_retried(attempt)) == (False, retried), error
 
 
-async def test_a_repeat_comes_after_the_delivery(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    await subscribed(visitor)
-    sandbox.settings.webhooks.repeats = 1.0
-    receiver.statuses = iter([500, 200, 200])
-    sandbox.settings.webhooks.speed = float("inf")
-
-    sandbox.deliver("call.ended", event_id="e1")
-    await sandbox.delivered()
-
-    assert receiver.event_ids == ["e1"] * 3
-    assert [(attempt.number, attempt.status) for attempt in sandbox.deliveries] == [(1, 500), (2, 200), (1, 200)]
+def ages(first_delay: float) -> list[float]:
+    """The ages of all attempts of a delivery that never succeeds."""
+    delivery, found = Delivery("h1", EVENT), list[float]()
+    while True:
+        found.append(delivery.attempt(HOOK, WebhookSettings(), now=0.0).age)
+        delay = retry_delay(delivery, first_delay)
+        if delay is None:
+            return found
+        delivery.waited(delay, left_out=0.0)
 
 
-async def test_what_is_not_delivered_is_not_repeated(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    await subscribed(visitor)
-    sandbox.settings.webhooks.repeats = 1.0
-    receiver.statuses = iter([410])
-
-    sandbox.deliver("call.ended")
-    await sandbox.delivered()
-
-    assert statuses_of(sandbox) == [410]
+def test_retries_double_their_distance_for_up_to_24_hours() -> None:
+    assert ages(60.0) == [0, 60, 180, 420, 900, 1860, 3780, 7620, 15300, 30660, 61380]
+    assert ages(20 * HOUR) == [0, 20 * HOUR]
+    assert ages(24 * HOUR) == [0, 24 * HOUR]
+    assert ages(24 * HOUR + 1) == [0]
 
 
-async def arrivals_with(visitor: Visitor, receiver: Receiver, seed: int) -> list[str]:
-    """Deliver 40 events and return the ids in order of arrival."""
-    sandbox = visitor.sandbox
-    receiver.arrivals.clear()
-    sandbox.settings.webhooks.seed = seed
-    for number in range(40):
-        sandbox.deliver("call.ended", event_id=f"e{number}")
-    await sandbox.delivered()
-    return receiver.event_ids
+@settings(deadline=None)
+@given(st.floats(1.0, 30 * HOUR))
+def test_no_retry_comes_after_24_hours_and_none_is_left_out_before(first_delay: float) -> None:
+    times = ages(first_delay)
+    delays = [after - before for before, after in pairwise(times)]
+
+    assert times[-1] <= 24 * HOUR
+    assert times[-1] + first_delay * 2 ** len(delays) > 24 * HOUR
+    assert delays == pytest.approx([first_delay * 2**number for number in range(len(delays))])
 
 
-@pytest.mark.looptime
-async def test_disorder_shuffles_and_loses_nothing(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    await subscribed(visitor)
-    sandbox.settings.webhooks.disorder = 36_000.0
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([200, 204, 301, 400, 410, 500, "timeout", "connection", "no route"]), max_size=60))
+def test_ten_failures_in_a_row_disable(outcomes: list[int | str]) -> None:
+    hook, row, disabled = HOOK, 0, False
+    for outcome in outcomes:
+        hook = counted(hook, attempted(outcome) if isinstance(outcome, int) else attempted(error=outcome))
 
-    shuffled = await arrivals_with(visitor, receiver, seed=1)
-
-    assert shuffled != [f"e{number}" for number in range(40)]
-    assert sorted(shuffled) == sorted(f"e{number}" for number in range(40))
-
-
-@pytest.mark.looptime
-async def test_a_seed_chooses_who_is_sent_twice(visitor: Visitor, receiver: Receiver) -> None:
-    async def doubles(seed: int) -> list[str]:
-        async with Sandbox(deliver_to={TARGET: receiver.url}) as sandbox:
-            fresh = Visitor(sandbox, visitor.session)
-            await subscribed(fresh)
-            sandbox.settings.webhooks.twins = sandbox.settings.webhooks.repeats = 0.25
-            sandbox.settings.webhooks.disorder = 3600.0
-            return sorted(await arrivals_with(fresh, receiver, seed))
-
-    first = await doubles(1)
-
-    assert 50 < len(first) < 70  # 40, and about a quarter each of twins and of repeats
-    assert await doubles(1) == first
-    assert await doubles(2) != first
+        if outcome != "no route":
+            row = 0 if outcome in {200, 204} else row + 1
+        disabled = disabled or row >= 10
+        assert hook.failures == row
+        assert hook.enabled is not disabled
 
 
-async def test_at_most_64_are_under_way_at_once(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
-    await subscribed(visitor)
-    under_way = []
-
-    async def note(_: Arrival) -> None:
-        under_way.append(sum(attempt.status is None for attempt in sandbox.deliveries))
-
-    receiver.before = note
-    for _ in range(150):
-        sandbox.deliver("call.ended")
-    await sandbox.delivered()
-
-    assert len(receiver.arrivals) == 150
-    assert max(under_way) == 64
+def headers(settings: WebhookSettings, *waits: tuple[float, float]) -> list[int]:
+    """The `t` of each attempt: one at 1000.9, and one after each wait of so many seconds, so many of which passed."""
+    delivery, now = Delivery("h1", EVENT), 1000.9
+    found = [timestamp(delivery.attempt(HOOK, settings, now=now))]
+    for seconds, passed in waits:
+        delivery.waited(seconds, left_out=seconds - passed)
+        now += passed
+        found.append(timestamp(delivery.attempt(HOOK, settings, now=now)))
+    return found
 
 
-async def test_each_attempt_has_a_connection_of_its_own(visitor: Visitor, sandbox: Sandbox) -> None:
-    """A receiver may close a connection at any time, and that is not to be held against it."""
-    await subscribed(visitor)
-    sandbox.settings.webhooks.speed = float("inf")
-
-    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in head.decode().split("\r\n") if line.lower().startswith("content-length"))
-        await reader.readexactly(int(length.partition(":")[2]))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        await reader.read(1)  # the end of the connection, or another request on it
-        writer.close()
-
-    async with await asyncio.start_server(answer_once, "127.0.0.1", 0) as server:
-        sandbox.settings.deliver_to = {TARGET: f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"}
-        for _ in range(3):
-            sandbox.deliver("call.ended")
-            await sandbox.delivered()
-
-    assert statuses_of(sandbox) == [200, 200, 200]
+def test_each_attempt_is_dated_by_itself_or_all_by_the_first() -> None:
+    assert headers(WebhookSettings(resign=True), (60, 60), (120, 120)) == [1000, 1060, 1180]
+    assert headers(WebhookSettings(resign=False), (60, 60), (120, 120)) == [1000, 1000, 1000]
 
 
-async def test_many_deliveries_arrive_each_at_least_once(
-    visitor: Visitor, sandbox: Sandbox, receiver: Receiver
-) -> None:
-    """More than are sent at once, with all that may happen to them."""
-    hook_id = await subscribed(visitor)
-    webhooks = sandbox.settings.webhooks
-    webhooks.twins = webhooks.repeats = 0.1
-    webhooks.disorder, webhooks.speed = 3600.0, 1e5
-    # Every fifth answer fails, so the count of failures is often started and never full.
-    receiver.statuses = iter([200, 200, 200, 200, 503] * 200)
-
-    wanted = {sandbox.deliver("call.ended").id for _ in range(300)}
-    await sandbox.delivered()
-
-    succeeded = [attempt.event_id for attempt in sandbox.deliveries if attempt.delivered]
-    assert set(succeeded) == set(receiver.event_ids) == wanted
-    assert len(succeeded) > 300
-    assert sandbox.hooks[hook_id].enabled
-    assert len(sandbox.deliveries) == len(receiver.arrivals)
+def test_a_kept_signature_is_as_old_as_on_the_accelerated_clock() -> None:
+    accelerated = WebhookSettings(resign=False)
+    # By the real clock it is 1000.9 still, 1001.9 and 1003.9.
+    assert headers(accelerated, (20 * HOUR, 0)) == [1000, 1000 - 72000]
+    assert headers(accelerated, (60, 1), (120, 2)) == [1000, 1000 - 59, 1000 - 59 - 118]
 
 
-async def test_events_are_told_in_json_that_any_parser_reads(
-    visitor: Visitor, sandbox: Sandbox, receiver: Receiver
-) -> None:
-    await subscribed(visitor)
-    payload: dict[str, Any] = {"note": 'a "quote" \\ \u2028 \x00 €', "list": [1, 2.5, None, True, {"x": {}}]}
+def test_a_kept_signature_stays_the_same_where_that_is_wanted() -> None:
+    assert headers(WebhookSettings(resign=False, clock="real"), (60, 1), (120, 2)) == [1000, 1000, 1000]
 
-    sandbox.deliver("call.ended", payload)
-    await sandbox.delivered()
 
-    body = json.loads(receiver.arrivals[0].body)
-    assert {name: body[name] for name in payload} == payload
+def test_what_was_left_out_does_not_age_a_new_signature() -> None:
+    assert headers(WebhookSettings(resign=True), (60, 1), (120, 2)) == [1000, 1001, 1003]
+
+
+def test_a_repeat_goes_on_from_the_delivery_before_it() -> None:
+    delivery = Delivery("h1", EVENT)
+    settings = WebhookSettings(resign=False)
+    first = delivery.attempt(HOOK, settings, now=1000.0)
+    delivery.waited(60.0, left_out=60.0)
+
+    again = delivery.repeated().attempt(HOOK, settings, now=1001.0)
+
+    assert (again.number, again.event_id, again.body) == (1, first.event_id, first.body)
+    assert timestamp(again) == 940

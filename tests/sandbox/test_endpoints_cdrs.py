@@ -1,4 +1,4 @@
-"""`GET /cdrs` over HTTP; the selection itself is held against an oracle in `test_call_store`."""
+"""`GET /cdrs` over HTTP; the selection itself is held against an oracle in `test_calls`."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import get_args
@@ -271,29 +271,3 @@ async def test_unknown_parameters_are_ignored_and_the_first_of_two_counts(visito
 
     assert reply.json()["count"] == 1
     assert sandbox.requests[-1].query == {"from": at(), "till": at(1), "limit": "1", "cursor": "abc"}
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"order": "random"},
-        {"resolution": "us"},
-        {"count": "all"},
-        {"cap": 0},
-        {"minute": 0},
-        {"latency": -1},
-        {"retry_after": "soon"},
-        {"error_shape": "xml"},
-        {"from_inclusive": "yes"},
-        {"till_inclusive": None},
-        {"rate_limits": {"cdr": 60}},
-        {"rate_limits": {"cdrs": 0}},
-    ],
-    ids=str,
-)
-def test_a_setting_that_does_not_exist_is_refused(setting: dict[str, object]) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        Sandbox(**setting)  # type: ignore[arg-type]
-    name, value = next(iter(setting.items()))
-    with pytest.raises((ValueError, TypeError)):
-        setattr(Sandbox().settings, name, value)

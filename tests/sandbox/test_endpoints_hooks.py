@@ -4,13 +4,12 @@ import re
 import uuid
 from typing import Any
 
-import pytest
 from yarl import URL
 
 from unlimcall_async.sandbox import Sandbox
 
 from .support import Visitor, fields
-from .test_calls import BODIES_THAT_ARE_NO_OBJECT
+from .test_endpoints_calls import BODIES_THAT_ARE_NO_OBJECT
 
 TARGET = "https://example.com/hooks/unlimcall"
 
@@ -99,11 +98,11 @@ async def test_an_id_has_no_case_and_may_be_percent_encoded(visitor: Visitor) ->
         assert response.status == 204
 
 
-@pytest.mark.parametrize("version", ["1", "4", "7"])
-async def test_an_unknown_uuid_is_not_found(visitor: Visitor, version: str) -> None:
-    reply = await visitor.ask("DELETE", f"/hooks/8c6e3b7a-2d4f-{version}f9c-9e1a-7b0c5a8f2d31")
+async def test_an_unknown_uuid_is_not_found(visitor: Visitor) -> None:
+    for version in "147":
+        reply = await visitor.ask("DELETE", f"/hooks/8c6e3b7a-2d4f-{version}f9c-9e1a-7b0c5a8f2d31")
 
-    assert reply.error == (404, "not_found")
+        assert reply.error == (404, "not_found"), version
 
 
 async def test_what_is_no_uuid_is_invalid(visitor: Visitor) -> None:

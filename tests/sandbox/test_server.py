@@ -1,11 +1,13 @@
+"""Starting and stopping, and the record of requests; what faults do to a connection is in `test_wire`."""
+
 import asyncio
+import io
 import socket
 from contextlib import suppress
 
 import aiohttp
 import pytest
 
-import unlimcall_async.sandbox as package
 from unlimcall_async.sandbox import Close, Sandbox, Stall, Status
 
 from .support import Visitor, call_at, port_of, until
@@ -16,13 +18,6 @@ async def test_every_sandbox_has_its_own_port() -> None:
         assert one.url != other.url
         assert one.url.startswith("http://127.0.0.1:")
         assert one.url.endswith("/api/v1")
-
-
-def test_there_is_no_url_before_the_start() -> None:
-    with pytest.raises(RuntimeError, match="no port until it is started"):
-        _ = Sandbox().url
-    assert Sandbox(port=8080).url == "http://127.0.0.1:8080/api/v1"
-    assert Sandbox(host="::1", port=8080).url == "http://[::1]:8080/api/v1"
 
 
 async def test_a_stopped_sandbox_refuses_connections(visitor: Visitor, sandbox: Sandbox) -> None:
@@ -186,14 +181,28 @@ async def test_concurrent_requests_are_served(visitor: Visitor, sandbox: Sandbox
     assert len({call.call_id for call in sandbox.originated}) == 30
 
 
-async def test_the_repr_tells_the_state_and_hides_the_token(sandbox: Sandbox) -> None:
-    assert repr(sandbox) == f"<Sandbox running on {sandbox.url}, 0 requests>"
-    await sandbox.stop()
-    assert repr(sandbox) == "<Sandbox stopped, 0 requests>"
+async def test_every_request_is_recorded_as_it_came(visitor: Visitor, sandbox: Sandbox) -> None:
+    start = asyncio.get_running_loop().time()
+    await visitor.ask("POST", "/calls", data=b'{"x": "\xff', params={"a": "1 +"})
+    await visitor.ask("GET", "/numbers", token="unl_test_nobody")
+
+    first, second = sandbox.requests
+    assert (first.method, first.path, first.query, first.body) == (
+        "POST",
+        "/api/v1/calls",
+        {"a": "1 +"},
+        b'{"x": "\xff',
+    )
+    assert (first.endpoint, first.status) == ("calls", 400)
+    assert first.headers["authorization"] == first.headers["Authorization"] == f"Bearer {sandbox.token}"
+    assert (second.method, second.path, second.body) == ("GET", "/api/v1/numbers", b"")
+    assert (second.endpoint, second.status) == (None, 404)
+    assert start <= first.received_at <= second.received_at <= asyncio.get_running_loop().time()
+    assert sandbox.token not in repr(first)
 
 
-def test_the_package_offers_what_it_lists() -> None:
-    assert package.__all__ == sorted(package.__all__, key=lambda name: (not name.isupper(), name))
-    assert all(hasattr(package, name) for name in package.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'Sandpit'"):
-        _ = package.Sandpit  # type: ignore[attr-defined]  # as a checker sees, too
+async def test_a_body_of_any_size_reaches_the_record(visitor: Visitor, sandbox: Sandbox) -> None:
+    reply = await visitor.ask("POST", "/calls", data=io.BytesIO(b" " * 3_000_000))
+
+    assert reply.error == (400, "invalid_input")
+    assert len(sandbox.requests[0].body) == 3_000_000

@@ -24,8 +24,11 @@ async def test_each_test_has_its_own(unlimcall_sandbox):
     assert not unlimcall_sandbox.requests
 """
 
-UNRELATED_TEST = """
+TESTS_WITHOUT_PYTEST_ASYNCIO = """
 def test_unrelated():
+    pass
+
+def test_it(unlimcall_sandbox):
     pass
 """
 
@@ -40,7 +43,7 @@ def run(directory: Path, test: str, *plugins: str, prelude: str = "") -> subproc
     if plugins:
         options += ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"]
     program = f"{prelude}import sys, pytest; sys.exit(pytest.main({options!r}))"
-    return subprocess.run(  # noqa: S603  # the program is ours
+    return subprocess.run(  # noqa: S603 # the program is ours
         [sys.executable, "-c", program],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": SOURCE, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
@@ -57,26 +60,18 @@ def test_the_fixture_is_a_started_sandbox_for_one_test(tmp_path: Path) -> None:
     assert "2 passed" in result.stdout
 
 
-def test_without_pytest_asyncio_other_tests_run(tmp_path: Path) -> None:
-    result = run(tmp_path, UNRELATED_TEST, prelude=WITHOUT_PYTEST_ASYNCIO)
-
-    assert result.returncode == 0, result.stdout
-    assert "1 passed" in result.stdout
-
-
-def test_without_pytest_asyncio_the_fixture_says_what_to_install(tmp_path: Path) -> None:
-    test = USERS_TEST.replace("async def", "def").split("\n    headers")[0] + "\n    pass\n"
-
-    result = run(tmp_path, test, prelude=WITHOUT_PYTEST_ASYNCIO)
+def test_without_pytest_asyncio_the_fixture_says_what_to_install_and_other_tests_run(tmp_path: Path) -> None:
+    result = run(tmp_path, TESTS_WITHOUT_PYTEST_ASYNCIO, prelude=WITHOUT_PYTEST_ASYNCIO)
 
     assert result.returncode == 1
     assert "pip install pytest-asyncio" in result.stdout
+    assert "1 passed, 1 error" in result.stdout
 
 
 def test_loading_the_plugin_imports_no_server() -> None:
     program = "import sys, unlimcall_async.sandbox.pytest_plugin; sys.exit('aiohttp.web' in sys.modules)"
 
-    result = subprocess.run(  # noqa: S603  # the program is ours
+    result = subprocess.run(  # noqa: S603 # the program is ours
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": SOURCE}, check=False
     )
 

@@ -75,17 +75,18 @@ async def test_after_24_hours_it_is_given_up(visitor: Visitor, sandbox: Sandbox,
     assert (sandbox.hooks[hook_id].enabled, sandbox.hooks[hook_id].failures) == (True, 5)
 
 
-@pytest.mark.parametrize("status", [400, 404, 410, 429, 301, 307])
-async def test_other_answers_fail_for_ever(visitor: Visitor, sandbox: Sandbox, receiver: Receiver, status: int) -> None:
+async def test_other_answers_fail_for_ever(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
     hook_id = await subscribed(visitor)
-    receiver.statuses = iter([status])
+    statuses = [400, 404, 410, 429, 301, 307]
+    for count, status in enumerate(statuses, 1):
+        receiver.statuses = iter([status])
 
-    sandbox.deliver("call.ended")
-    await sandbox.delivered()
+        sandbox.deliver("call.ended")
+        await sandbox.delivered()
 
-    assert statuses_of(sandbox) == [status]
-    assert len(receiver.arrivals) == 1  # a redirect is not followed
-    assert (sandbox.hooks[hook_id].enabled, sandbox.hooks[hook_id].failures) == (True, 1)
+        assert statuses_of(sandbox) == statuses[:count]
+        assert len(receiver.arrivals) == count  # a redirect is not followed
+        assert (sandbox.hooks[hook_id].enabled, sandbox.hooks[hook_id].failures) == (True, count)
 
 
 @pytest.mark.looptime

@@ -32,6 +32,17 @@ def random_text(length: int) -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
+def _check_created_at(_: object, attribute: Attribute[Any], value: datetime) -> None:
+    if value.tzinfo is None or value.microsecond:
+        raise ValueError(f"{attribute.name} must be timezone-aware and on a whole second")
+
+
+def _check_money(_: object, attribute: Attribute[Any], value: str | Decimal | None) -> None:
+    # Money is written into the JSON digit for digit, so its text must be a JSON number.
+    if value is not None and not _JSON_NUMBER.fullmatch(str(value)):
+        raise ValueError(f"{attribute.name} must be written as a JSON number, not {str(value)!r}")
+
+
 @frozen(kw_only=True)
 class SandboxAgent:
     """A SIP line (agent) of `GET /agents`, which `POST /calls` may name.
@@ -47,13 +58,8 @@ class SandboxAgent:
     id: str
     sip_username: str = "unl_001"
     label: str = "SDR seat — Berlin"
-    created_at: datetime = field(default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC))
+    created_at: datetime = field(default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC), validator=_check_created_at)
     provisioned: bool = True
-
-    @created_at.validator
-    def _check_created_at(self, attribute: Attribute[Any], value: datetime) -> None:
-        if value.tzinfo is None or value.microsecond:
-            raise ValueError(f"{attribute.name} must be timezone-aware and on a whole second")
 
 
 DEFAULT_AGENTS: Final = (
@@ -92,10 +98,10 @@ class Account:
     company_name: str = "Acme Calling Co."
     customer_id: str = "1042"
     primary_contact_email: str = "ops@acme.example"
-    balance: str | Decimal = field(default="42.7831")
+    balance: str | Decimal = field(default="42.7831", validator=_check_money)
     currency: str = "USD"
     account_type: str = "prepaid"
-    credit_limit: str | Decimal | None = field(default=None)
+    credit_limit: str | Decimal | None = field(default=None, validator=_check_money)
     blocked: bool = False
     stale: bool = False
     balance_fails: bool = False
@@ -105,13 +111,6 @@ class Account:
     engine: bool = True
     originate_error: str | None = None
     agents: tuple[SandboxAgent, ...] = field(default=DEFAULT_AGENTS, converter=_agents)
-
-    @balance.validator
-    @credit_limit.validator
-    def _check_money(self, attribute: Attribute[Any], value: str | Decimal | None) -> None:
-        # Money is written into the JSON digit for digit, so its text must be a JSON number.
-        if value is not None and not _JSON_NUMBER.fullmatch(str(value)):
-            raise ValueError(f"{attribute.name} must be written as a JSON number, not {str(value)!r}")
 
     def agent(self, agent_id: str) -> SandboxAgent | None:
         """Return the agent with this id, or `None` if the account has no such agent."""

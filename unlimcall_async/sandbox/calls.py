@@ -33,6 +33,18 @@ def epoch_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def _check_start_time(_: object, __: Attribute[Any], value: datetime) -> None:
+    if value.tzinfo is None:
+        raise ValueError("start_time must be timezone-aware")
+    if value.microsecond % 1000:
+        raise ValueError("start_time must be a whole number of milliseconds: the API writes no finer time")
+
+
+def _check_extra(_: object, __: Attribute[Any], value: Mapping[str, Any]) -> None:
+    if taken := _DOCUMENTED.intersection(value):
+        raise ValueError(f"extra may not replace documented fields: {', '.join(sorted(taken))}")
+
+
 @frozen(kw_only=True)
 class SandboxCall:
     """A call detail record (reference, `GET /cdrs`). The defaults are the values of the reference's example.
@@ -54,7 +66,7 @@ class SandboxCall:
     """
 
     id: str
-    start_time: datetime = field()
+    start_time: datetime = field(validator=_check_start_time)
     duration: int = 81
     billsec: int = 81
     src: str | None = "+14155550100"
@@ -65,19 +77,7 @@ class SandboxCall:
     currency: str | None = "USD"
     country: str | None = "United Kingdom"
     did: str | None = None
-    extra: Mapping[str, Any] = field(factory=dict, hash=False)
-
-    @start_time.validator
-    def _check_start_time(self, _: Attribute[Any], value: datetime) -> None:
-        if value.tzinfo is None:
-            raise ValueError("start_time must be timezone-aware")
-        if value.microsecond % 1000:
-            raise ValueError("start_time must be a whole number of milliseconds: the API writes no finer time")
-
-    @extra.validator
-    def _check_extra(self, _: Attribute[Any], value: Mapping[str, Any]) -> None:
-        if taken := _DOCUMENTED.intersection(value):
-            raise ValueError(f"extra may not replace documented fields: {', '.join(sorted(taken))}")
+    extra: Mapping[str, Any] = field(factory=dict, validator=_check_extra, hash=False)
 
 
 def call_json(call: SandboxCall) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Window:
         """Return the window that the bounds of a request select.
 
         Both bounds are rounded down to a step. "The time, rounded down to the step, is after `from`" then means "the time is in
-        the next step or later", and "not after `till`" means "before the next step". So an exclusive start and an inclusive end
+        the next step or later". "Not after `till`" means "before the next step". So an exclusive start and an inclusive end
         move by one step.
         """
         step = 1000 if resolution == "s" else 1

@@ -7,9 +7,9 @@ effect, and how much of the response arrived. Each class says both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from attrs import Attribute, define, field, frozen, setters
+from attrs import define, field, frozen, setters
 from attrs.validators import ge, optional
 
 from unlimcall_async.sandbox.settings import check_endpoint
@@ -127,6 +127,11 @@ Fault: TypeAlias = (
 )
 
 
+def _check_endpoint(_: object, __: object, name: str | None) -> None:
+    if name is not None:
+        check_endpoint(name)
+
+
 @define(eq=False)
 class Injection:
     """One entry of the fault schedule. Its numbers fall as requests arrive.
@@ -139,14 +144,9 @@ class Injection:
     """
 
     fault: Fault
-    endpoint: str | None = field()
+    endpoint: str | None = field(validator=_check_endpoint)
     remaining: int | None = field(validator=optional(ge(1)), on_setattr=setters.NO_OP)  # it falls to 0
     skip: int = field(validator=ge(0))
-
-    @endpoint.validator
-    def _check_endpoint(self, _: Attribute[Any], name: str | None) -> None:
-        if name is not None:
-            check_endpoint(name)
 
 
 class FaultSchedule:

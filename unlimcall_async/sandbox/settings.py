@@ -1,9 +1,11 @@
 """The settings of a sandbox: what the API reference leaves open, limits, speed, and where webhooks go.
 
-Pure: no I/O. The reference does not say how `/cdrs` is sorted, whether its bounds are inclusive, what `count` counts, what the
-body of an error looks like, or which numbers stand behind "per-endpoint rate limits". Of webhooks it documents the five events,
-the signature, which responses are retried, a backoff of up to 24 hours, and the end of an endpoint after 10 failures. It does not
-say what surrounds an event's payload, how long the first delay and the timeout are, or whether a retry is signed anew.
+Pure: no I/O. The reference does not say how `/cdrs` is sorted, whether its bounds are inclusive, or what `count` counts. It does
+not show the body of an error, or the numbers behind "per-endpoint rate limits".
+
+Of webhooks the reference documents the five events and the signature. It says which responses are retried, that the backoff lasts
+up to 24 hours, and that an endpoint ends after 10 failures. It does not say what surrounds an event's payload, how long the first
+delay and the timeout are, or whether a retry is signed anew.
 
 Each of these gaps is a setting, so that a client can be tested against every behaviour that the real service may have.
 """

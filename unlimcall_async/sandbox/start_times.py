@@ -74,7 +74,7 @@ def uniform(random: Random, wanted: Range, _: int) -> Starts:
 
 
 def growth(random: Random, wanted: Range, _: int) -> Starts:
-    """Let the rate of calls rise with the cube of the time."""
+    """Spread the calls with a rate that rises with the cube of the time."""
     # The fourth root of a uniform number is distributed so.
     return lambda _: wanted.at(sqrt(sqrt(random.random())))
 

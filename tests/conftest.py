@@ -5,23 +5,41 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from unlimcall_async.sandbox import Sandbox
 
+# The README's command tries few examples of each property; `.ci/run` tries them again with `--hypothesis-profile=thorough`.
+# There is no deadline, because the time of an example depends on what else the machine does.
+settings.register_profile("fast", max_examples=50, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile("fast")
 
-def pytest_collection_finish() -> None:
-    # Each test collects garbage, to see what it left; what was imported need not be gone through every time.
-    gc.collect()
-    gc.freeze()
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTHONDONTWRITEBYTECODE" in os.environ:
+        # Some 250 tests start a Python process. Without byte code, each process would compile the package again, and take twice as
+        # long. The workers of pytest-xdist inherit the environment, and share the folder.
+        folder = tempfile.TemporaryDirectory(prefix="unlimcall-byte-code-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ["PYTHONPYCACHEPREFIX"] = folder.name
+        del os.environ["PYTHONDONTWRITEBYTECODE"]
 
 
 @pytest.fixture
 async def _watched_loop() -> AsyncIterator[None]:
     """Fail a test that leaves a task running, or an exception that nobody retrieved: neither is a warning."""
+    # The collection at the end searches for what the test left. Without the freeze, that collection would go through every object
+    # that was there before the test, and would take up to 0.2 seconds once 5,000 tests have run.
+    gc.collect()
+    gc.freeze()
     complaints: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: complaints.append(context))

@@ -49,6 +49,7 @@ async def test_a_call_that_spans_midnight_is_in_the_next_nights_file(
     assert (path.exists(), count) == (True, 0)
 
 
+@pytest.mark.slow
 async def test_a_follower_that_is_killed_has_every_call_once(sandbox: Sandbox, tmp_path: Path) -> None:
     start = datetime.now(UTC) - timedelta(hours=1)
     calls = generate_traffic(5000, start=start, end=start + timedelta(minutes=50), kind="legs", seed=5)

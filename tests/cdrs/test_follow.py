@@ -374,6 +374,7 @@ async def test_its_repr_says_how_far_it_is(client: AsyncClient) -> None:
     assert repr(client.cdrs.follow(START)) == "<CdrFollow from 2026-06-01T00:00:00+00:00, 0 records so far>"
 
 
+@pytest.mark.slow
 async def test_two_busy_days_with_crashes_an_outage_faults_and_late_records() -> None:
     week = Week(timedelta(days=2), timedelta(minutes=5), crashes=8, calls=8000)
     await week.run()

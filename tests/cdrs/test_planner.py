@@ -58,7 +58,7 @@ def may_saturate(server: Server, limit: int) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(cases())
 def test_every_record_comes_once_and_in_order(case: tuple[list[int], Habits, int, Range, bool, int, int]) -> None:
     starts, habits, limit, wanted, newest_first, concurrency, seed = case

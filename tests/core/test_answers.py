@@ -265,7 +265,7 @@ markup = st.lists(st.sampled_from(["<", ">", "<title", "</title>", "&#", "&amp;"
 bodies = st.binary() | documents.map(written) | markup.map(str.encode)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(st.integers(400, 599), bodies, st.sampled_from(ENDPOINTS))
 def test_any_body_gives_an_api_error_and_nothing_else(status: int, body: bytes, endpoint: Endpoint) -> None:
     error = api_failure(status, body, endpoint=endpoint)
@@ -373,7 +373,7 @@ header_values = (
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(header_values, st.none() | header_values)
 def test_no_header_breaks_the_reading_of_retry_after(value: str, date: str | None) -> None:
     seconds = retry_after(CIMultiDict({"Retry-After": value} | ({} if date is None else {"Date": date})), NOW)

@@ -87,7 +87,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None)
 @given(limits(), steps)
 def test_no_span_holds_more_than_its_limit(limit: RateLimit, steps: list[Step]) -> None:
     run = Run(limit, steps)
@@ -188,7 +188,7 @@ def test_a_token_that_comes_back_at_once_was_never_taken(limit: RateLimit, steps
     assert run.grants == pytest.approx(twin.grants, abs=EPSILON)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @example(RateLimit(60, burst=1), [Arrive(0.0), Arrive(0.0)], 0, 0.0)
 @given(limits(), st.lists(st.floats(0, 5).map(Arrive), min_size=1, max_size=20), st.integers(0, 19), st.floats(0, 50))
 def test_a_token_that_comes_back_late_gives_no_more_than_was_taken(

@@ -49,7 +49,7 @@ def test_a_number_beyond_all_bounds_is_a_decode_error(read: Read, number: str) -
     refusal(read, f'{{"new": {number}}}'.encode())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode), st.sampled_from(READERS))
 def test_arbitrary_bytes_are_a_decode_error(body: bytes, read: Read) -> None:
     refusal(read, body)

@@ -88,13 +88,13 @@ def read_slowly(body: bytes) -> CdrPage:
     return CdrPage(listing.count, tuple(listing.calls), complete, extra=listing.extra)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None)
 @given(bodies())
 def test_the_fast_way_and_the_converter_agree(body: bytes) -> None:
     assert outcome(read_page, body) == outcome(read_slowly, body)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(st.lists(bodies(), min_size=1, max_size=4))
 def test_what_was_learned_changes_nothing_that_is_read(some: list[bytes]) -> None:
     reader = Reader()
@@ -131,7 +131,7 @@ def row_of(record: CallRecord, zone: timezone) -> Json:
     return {**row, "startTime": moment.isoformat(), **record.extra}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.lists(records, max_size=4), zones)
 def test_any_record_survives_the_wire(some: list[CallRecord], zone: timezone) -> None:
     page = read_page(written({"count": len(some), "calls": [row_of(record, zone) for record in some]}))

@@ -203,7 +203,7 @@ def outcome(reader: Reader, body: bytes) -> object:
     return repr((page.count, list(page.calls), page.moments, page.finer, page.extra))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(st.lists(PAGES, min_size=1, max_size=5))
 def test_what_is_known_changes_nothing_that_is_read(pages: list[tuple[list[Json], Json]]) -> None:
     reader = Reader()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.operations.records import START, record, stream
@@ -67,7 +67,6 @@ def by_scope(alerts: list[CarrierAlert]) -> dict[str | None, list[CarrierAlert]]
     return {scope: [alert for alert in alerts if alert.country == scope] for scope in (None, "Germany", "France")}
 
 
-@settings(max_examples=150)
 @given(rows)
 def test_alerts_are_those_of_a_plain_account(drawn: list[tuple[int, bool, str | None]]) -> None:
     records, monitor = records_of(drawn), CarrierMonitor(span=SPAN, **BOUNDS)  # type: ignore[arg-type] # mixed values
@@ -79,7 +78,6 @@ def test_alerts_are_those_of_a_plain_account(drawn: list[tuple[int, bool, str | 
     assert monitor.countries == {country: share(records, newest, country) for country in held}
 
 
-@settings(max_examples=100)
 @given(rows)
 def test_nothing_starts_or_ends_without_its_bound_being_crossed(drawn: list[tuple[int, bool, str | None]]) -> None:
     monitor = CarrierMonitor(span=SPAN, **BOUNDS)  # type: ignore[arg-type] # mixed values
@@ -97,7 +95,6 @@ def test_nothing_starts_or_ends_without_its_bound_being_crossed(drawn: list[tupl
     }
 
 
-@settings(max_examples=100)
 @given(rows, st.lists(st.integers(0, 60), max_size=5))
 async def test_counts_and_alerts_are_the_same_however_the_stream_is_split(
     drawn: list[tuple[int, bool, str | None]], cuts: list[int]

@@ -153,9 +153,9 @@ async def test_a_handler_that_fails_is_a_500(endpoint: Endpoint) -> None:
     assert await endpoint.post() == (200, b"handled")
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_only_post_delivers(endpoint: Endpoint, method: str) -> None:
-    assert (await endpoint.post(method=method))[0] == 405
+async def test_only_post_delivers(endpoint: Endpoint) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        assert (await endpoint.post(method=method))[0] == 405
     assert endpoint.events == []
 
 

@@ -100,7 +100,7 @@ _steps = st.lists(st.tuples(st.sampled_from(["claim", "confirm", "release", "wai
 
 
 @given(steps=_steps)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 async def test_at_any_time_one_claim_holds_an_event_and_none_a_seen_one(
     store: SeenStore, steps: list[tuple[str, int]]
 ) -> None:

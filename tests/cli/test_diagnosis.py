@@ -14,11 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlimcall_async import CallRecord, CdrPage
-from unlimcall_async.cli.diagnosis import MOST, Question, Server, examine, order_of, telling_row
+from unlimcall_async.cli.diagnosis import (
+    MOST,
+    Findings,
+    Question,
+    Server,
+    examine,
+    lines,
+    lonely_row,
+    order_of,
+    server_lines,
+    skew,
+)
 from unlimcall_async.sandbox import SandboxCall
 from unlimcall_async.sandbox.calls import CallStore, Window, epoch_ms
 
 NOW = datetime(2026, 5, 24, 12, tzinfo=UTC)
+
+
 START = NOW - timedelta(days=10)
 
 
@@ -81,6 +94,8 @@ EVERY = [
         (9, 1000),
     )
 ]
+
+
 ORDERS = {
     "newest_first": "newest first",
     "oldest_first": "oldest first",
@@ -170,6 +185,64 @@ def test_the_row_to_look_for_is_lonely_and_within_its_second() -> None:
     last_millisecond = START + timedelta(hours=5, milliseconds=999)
     at_the_edge = START + timedelta(milliseconds=500)
     moments = [*crowd, lonely, whole, last_millisecond, at_the_edge]
-    assert telling_row([record(moment) for moment in moments], window) == lonely
-    assert telling_row([record(moment) for moment in [whole, last_millisecond, at_the_edge]], window) == whole
-    assert telling_row([record(moment) for moment in [last_millisecond, at_the_edge]], window) is None
+    assert lonely_row([record(moment) for moment in moments], window) == lonely
+    assert lonely_row([record(moment) for moment in [whole, last_millisecond, at_the_edge]], window) == whole
+    assert lonely_row([record(moment) for moment in [last_millisecond, at_the_edge]], window) is None
+
+
+NOON = datetime(2026, 5, 24, 12, tzinfo=UTC)
+
+
+DATE = "Sun, 24 May 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (0.0, 0.2, 0.0),
+        # The date is cut to the second: it stands for any time up to 12:00:01.
+        (0.9, 1.1, 0.0),
+        (-0.1, 0.1, 0.0),
+        (2.0, 2.5, -1.0),
+        (-10.0, -9.5, 9.5),
+        # A slow answer may have been dated at any time before it came.
+        (-10.0, 5.0, 0.0),
+    ],
+)
+def test_clocks_are_compared_as_far_as_that_goes(before: float, after: float, expected: float) -> None:
+    assert skew(DATE, NOON + timedelta(seconds=before), NOON + timedelta(seconds=after)) == expected
+
+
+@pytest.mark.parametrize("date", [None, "", "soon", "Sun, 24 May 2026 12:00:00 -0000"])
+def test_a_server_need_not_tell_its_time(date: str | None) -> None:
+    assert skew(date, NOON, NOON) is None
+
+
+def test_a_server_may_be_at_the_end_of_time() -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert skew("Fri, 31 Dec 9999 23:59:59 GMT", NOON, NOON) == (last - NOON).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("off", "line"),
+    [
+        (None, "unknown: the server does not send its time"),
+        (0.0, "agrees with the server's, to the second"),
+        (3.0, "3.0 s or more behind the server's"),
+        (-400.0, "400.0 s or more ahead of the server's; set it, or calls at the end of a range may be missed"),
+    ],
+)
+def test_a_clock_that_is_off_is_told(off: float | None, line: str) -> None:
+    assert dict(lines(Findings(skew=off, latencies=[0.1])))["clock"] == line
+
+
+def test_all_that_can_be_found_has_words() -> None:
+    server = Server(5, "not sorted", from_included=False, till_included=True, resolution="ms", count="matches", cap=7)
+    assert list(server_lines(server)) == [
+        ("order", "not sorted"),
+        ("from", "not included in a window"),
+        ("till", "included in a window"),
+        ("resolution", "times are compared in milliseconds"),
+        ("count", "counts all rows that match"),
+        ("cap", "pages hold at most 7 rows"),
+    ]

@@ -1,15 +1,12 @@
-"""Call records as text, and as a file that has its name when it is whole."""
+"""Call records as text."""
 
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -18,11 +15,13 @@ from hypothesis import strategies as st
 
 from unlimcall_async import CallRecord
 from unlimcall_async.cli.formats import CSV, FIELDS, csv_lines, encoded, ndjson
-from unlimcall_async.cli.output import UnwritableError
-from unlimcall_async.cli.writers import writing
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
 RECORD = CallRecord(id="1", start_time=START, duration=2, billsec=1, src='a,"b"', country="Österreich")
+
+
 COLUMNS = (
     *("id", "start_time", "duration", "billsec", "src", "dst", "disposition", "sip_username"),
     *("sell_price_cents", "currency", "country", "did"),
@@ -108,50 +107,3 @@ def test_nothing_is_lost(record: CallRecord) -> None:
         value = getattr(record, name)
         assert cell.removeprefix("'") == ("" if value is None else str(value).removeprefix("'"))
     assert json.loads(row[-1] or "{}") == record.extra
-
-
-# --- the file of the demo -------------------------------------------------------------------------------------------------
-
-
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "with_name", lambda *_: Path("/dev/full"))
-    monkeypatch.setattr(Path, "unlink", lambda *_: None)
-
-    def fill() -> None:
-        with writing(tmp_path / "pulled.csv") as file:
-            file.write([RECORD] * 10_000)
-
-    with pytest.raises(UnwritableError, match=os.strerror(errno.ENOSPC)):
-        fill()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("suffix", ["ndjson", "csv"])
-def test_a_file_that_is_not_finished_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"pulled.{suffix}"
-    path.write_text("old")
-
-    def interrupted() -> None:
-        with writing(path) as file:
-            file.write([RECORD])
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(f"pulled.{suffix}", "old")]
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
-    with writing(tmp_path / "link.csv") as file:
-        file.write([RECORD])
-    assert (tmp_path / "link.csv").is_symlink()
-    assert len((tmp_path / "target.csv").read_text().splitlines()) == 2
-
-
-def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
-    folder = tmp_path / "folder.csv"
-    folder.mkdir()
-    with pytest.raises(UnwritableError, match="no ordinary file"), writing(folder):
-        pass
-    assert list(tmp_path.iterdir()) == [folder]

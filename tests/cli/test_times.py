@@ -75,7 +75,7 @@ def test_a_zone_is_for_times_without_an_offset(text: str, expected: str) -> None
     ],
 )
 def test_what_is_no_time_is_told(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time; write 2026-05-01"):
+    with pytest.raises(ValueError, match="is not a time; write 2026-05-01"):
         moment(text, now=NOW, zone=UTC)
 
 
@@ -87,7 +87,7 @@ def test_what_lies_outside_of_time_is_told(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "m", "-5m", "1h30m"])
 def test_what_is_no_span_is_told(text: str) -> None:
-    with pytest.raises(ValueError, match="is no span of time"):
+    with pytest.raises(ValueError, match="is not a span of time"):
         span(text)
 
 

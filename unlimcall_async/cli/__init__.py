@@ -1,10 +1,25 @@
-"""The command `unlimcall`, for people. It comes with the extra `cli`, and uses nothing but the public package."""
+"""The command `unlimcall`. It needs the extra `cli`, and uses nothing but the public package.
+
+Each command, or group of commands, is declared and carried out in one file of its name. `commands` puts them together. Beside a
+command stand the parts of its work that do no I/O or can be tested alone:
+
+    cdrs_pull      pull_file (the file that survives a kill), journal (what its checkpoint file holds)
+    doctor         diagnosis (what to ask the server, and what its responses show)
+    demo           comparison (of the records with the sandbox's store), demo_report
+
+All commands share `options` and `times` (what a user writes), `credentials` (tokens and secrets), `running` (the client, signals,
+exit statuses), `output` (both standard streams), `formats` (records as text), `wording` (other values as text), `progress` and
+`atomic_file`.
+
+`--help` and completion must be quick. So a module that loads aiohttp, rich, the sandbox, the webhooks or the operations is imported
+inside the function that needs it.
+"""
 
 import sys
 
 
 def main() -> None:
-    """Run the command; without click, or without rich where it is needed, say how to get it."""
+    """Run the command. If click or rich is missing, end with a line that says how to install the extra."""
     try:
         from unlimcall_async.cli.commands import unlimcall  # noqa: PLC0415 # the extra may be missing
 
@@ -12,4 +27,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"click", "rich"}:
             raise
-        sys.exit("The command needs the extra `cli`: python -m pip install 'unlimcall-async[cli]'")
+        sys.exit(
+            f"The command needs the extra `cli`, and the package {error.name} is missing. "
+            "In a clone of the repository, run: python -m pip install '.[cli]'\n"
+            "From a wheel, run: python -m pip install 'WHEEL[cli]', with the path of the .whl file for WHEEL."
+        )

@@ -1,17 +1,23 @@
-"""`unlimcall`: all its commands, and the simple ones."""
+"""`unlimcall`: all commands together, and completion."""
 
 from __future__ import annotations
 
 import click
 from click.shell_completion import get_completion_class
 
-from unlimcall_async import AsyncClient, __version__
-from unlimcall_async.cli.cdrs import cdrs
-from unlimcall_async.cli.changes import calls, hooks
-from unlimcall_async.cli.checks import demo, doctor, health
-from unlimcall_async.cli.output import show, write
-from unlimcall_async.cli.running import Clients, Commands, as_json, ask, with_client
-from unlimcall_async.cli.serving import sandbox, webhooks
+from unlimcall_async import __version__
+from unlimcall_async.cli.account import agents, balance, me
+from unlimcall_async.cli.calls import calls
+from unlimcall_async.cli.cdrs_follow import follow
+from unlimcall_async.cli.cdrs_pull import pull
+from unlimcall_async.cli.demo import demo
+from unlimcall_async.cli.doctor import doctor
+from unlimcall_async.cli.health import health
+from unlimcall_async.cli.hooks import hooks
+from unlimcall_async.cli.listen import listen
+from unlimcall_async.cli.output import write
+from unlimcall_async.cli.running import Commands
+from unlimcall_async.cli.sandbox import sandbox
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,54 +25,40 @@ from unlimcall_async.cli.serving import sandbox, webhooks
 def unlimcall() -> None:
     """Use the UnlimCall API.
 
-    The token is taken from $UNLIMCALL_TOKEN, from a file or from standard input, and the URL from $UNLIMCALL_BASE_URL. Data goes to
-    standard output, all else to standard error.
+    The token comes from $UNLIMCALL_TOKEN, from a file or from standard input. $UNLIMCALL_BASE_URL names another server. Data goes
+    to standard output, everything else to standard error.
 
-    The exit status is 0 where all went well, 1 where a check has failed, 2 for wrong usage or a file that cannot be used, 3 where
-    the API refuses, 4 where it fails, 5 where no answer comes, and 6 where it is unknown whether a call was placed or a hook
-    created. Ctrl-C gives 130, a pipe that was closed 141, and SIGTERM 143.
+    The exit status is 0 for success, 1 for a failed check, 2 for wrong usage or a file that cannot be used, 3 if the API refuses
+    the request, 4 if the API fails, 5 if no response comes, and 6 if it is unknown whether a call was placed or a hook was
+    created. Ctrl-C gives 130, a closed pipe 141, and SIGTERM 143.
     """
 
 
-@unlimcall.command()
-@as_json
-@with_client
-def me(client: Clients, as_json: bool) -> None:
-    """Tell whose token it is."""
-    show(ask(client, AsyncClient.me), as_json=as_json)
+@unlimcall.group(cls=Commands)
+def cdrs() -> None:
+    """Pull or follow call detail records."""
 
 
-@unlimcall.command()
-@as_json
-@with_client
-def balance(client: Clients, as_json: bool) -> None:
-    """Read the account's balance."""
-    show(ask(client, AsyncClient.balance), as_json=as_json)
-
-
-@unlimcall.command()
-@as_json
-@with_client
-def agents(client: Clients, as_json: bool) -> None:
-    """List the SIP lines of the account."""
-    for number, agent in enumerate(ask(client, AsyncClient.agents)):
-        if number and not as_json:
-            write("\n")
-        show(agent, as_json=as_json)
+@unlimcall.group(cls=Commands)
+def webhooks() -> None:
+    """Receive webhooks during development."""
 
 
 @unlimcall.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script for completion in a shell.
+    """Print a script that completes commands and options in a shell.
 
-    It completes commands and options. For bash: eval "$(unlimcall completion bash)" in ~/.bashrc.
+    For bash, add this line to ~/.bashrc: eval "$(unlimcall completion bash)"
     """
     kind = get_completion_class(shell)
-    if kind is None:  # click has all three
+    if kind is None:  # for the type checker: click has all three shells
         raise click.UsageError(f"there is no completion for {shell}")
     write(kind(unlimcall, {}, "unlimcall", "_UNLIMCALL_COMPLETE").source())
 
 
-for _command in (cdrs, calls, hooks, webhooks, health, doctor, sandbox, demo):
+for _command in (me, balance, agents, calls, hooks, health, doctor, sandbox, demo):
     unlimcall.add_command(_command)
+cdrs.add_command(pull)
+cdrs.add_command(follow)
+webhooks.add_command(listen)

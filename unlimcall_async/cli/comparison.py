@@ -1,6 +1,7 @@
-"""Whether what was pulled is what the store holds. No I/O.
+"""Compares the records that the demo pulled with the sandbox's store. No I/O.
 
-It judges the client, so it takes nothing from it but the records: neither its order nor how it tells records apart.
+The comparison judges the client. So it takes nothing from the client but the records: neither the client's order of records nor its
+rule for telling records apart.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _values = attrgetter(*FIELDS)
 
 @attrs.frozen
 class Comparison:
-    """How far the pulled records differ from the store.
+    """How the pulled records differ from the store.
 
     Attributes:
-        compared: The records in the store.
+        compared: The number of records in the store.
         missing: Records of the store that were not pulled.
         doubled: Records that were pulled more often than the store holds them.
-        altered: Records of which a field differs.
-        foreign: Records that the store does not know.
-        misplaced: Records that stand on the wrong side of the one before.
-        first: The earliest difference, without phone numbers; empty where there is none.
+        altered: Records with a field that differs.
+        foreign: Records that the store does not hold.
+        misplaced: Records on the wrong side of the record before.
+        first: The earliest difference, without phone numbers; empty if there is none.
     """
 
     compared: int
@@ -51,19 +52,19 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether every record is there, once, in order, as it was."""
+        """Whether every record of the store was pulled once, in order and unaltered."""
         return not (self.missing or self.doubled or self.altered or self.foreign or self.misplaced)
 
 
 class Check:
-    """Compares the records with the store as they come: every field of each, and the order by start and id.
+    """Compares the records with the store while they are pulled: every field, and the order by start and id.
 
-    Rows that share both have no order among themselves, and are compared as multisets. Of what was pulled, only what is wrong is
-    kept.
+    Rows with the same start and id have no order among themselves, and are compared as multisets. Of the pulled records, only those
+    that differ are kept.
     """
 
     def __init__(self, store: Iterable[SandboxCall], *, newest_first: bool) -> None:
-        # How often each row is still to come. A row that has come stays, with a zero: so that it is known if it comes again.
+        # How often each row is still to come. A row that has come stays with a zero, so that a second one is known as doubled.
         self._left = Counter(map(_row, store))
         self._compared = self._left.total()
         self._newest_first = newest_first
@@ -72,35 +73,55 @@ class Check:
         self._before: _Row | None = None
 
     def add(self, records: Iterable[CallRecord]) -> None:
-        """Take the records that were pulled next."""
+        """Compare the records that were pulled next."""
         for record in records:
             row = _row(record)
             if self._left[row]:
                 self._left[row] -= 1
             else:
                 self._surplus.append(row)
-            if self._before is not None and self._is_misplaced(self._before, row):
-                self._misplaced.append(row)
+            if self._before is not None:
+                first, second = (row, self._before) if self._newest_first else (self._before, row)
+                if _key(first) > _key(second):
+                    self._misplaced.append(row)
             self._before = row
 
-    def _is_misplaced(self, before: _Row, row: _Row) -> bool:
-        return _key(before) < _key(row) if self._newest_first else _key(before) > _key(row)
-
     def result(self) -> Comparison:
-        """Say how it went, once everything has come."""
-        found = _differences(self._surplus, self._left)
-        found["out of order"] = [(row, "out of order") for row in self._misplaced]
-        every = [difference for kind in found.values() for difference in kind]
+        """Return how the records differ, once all have been added."""
+        # Each difference is a row with its description.
+        missing, doubled, altered, foreign = self._sorted_by_kind()
+        misplaced = [(row, "out of order") for row in self._misplaced]
+        every = [*missing, *doubled, *altered, *foreign, *misplaced]
         first = min(every, key=lambda difference: _key(difference[0]), default=None)
         return Comparison(
             compared=self._compared,
-            missing=len(found["missing"]),
-            doubled=len(found["doubled"]),
-            altered=len(found["altered"]),
-            foreign=len(found["foreign"]),
-            misplaced=len(found["out of order"]),
+            missing=len(missing),
+            doubled=len(doubled),
+            altered=len(altered),
+            foreign=len(foreign),
+            misplaced=len(misplaced),
             first="" if first is None else f"{first[0][0].isoformat()}, id {first[0][1]}: {first[1]}",
         )
+
+    def _sorted_by_kind(self) -> tuple[list[tuple[_Row, str]], ...]:
+        """Return the missing, doubled, altered and foreign rows."""
+        lost: dict[_Row, list[_Row]] = {}
+        for row in self._left.elements():
+            lost.setdefault(_key(row), []).append(row)
+        doubled, altered, foreign = [], [], []
+        for row in self._surplus:
+            if row in self._left:
+                doubled.append((row, "doubled"))
+            # A row that was not pulled has the same start and id: one row, with other values. Only the fields are named, because
+            # their values may be phone numbers.
+            elif originals := lost.get(_key(row)):
+                pairs = zip((*FIELDS, "extra"), row, originals.pop(), strict=True)
+                names = [name for name, new, old in pairs if new != old]
+                altered.append((row, f"altered in {', '.join(names)}"))
+            else:
+                foreign.append((row, "not in the store"))
+        missing = [(row, "missing") for rows in lost.values() for row in rows]
+        return missing, doubled, altered, foreign
 
 
 def _row(call: CallRecord | SandboxCall) -> _Row:
@@ -110,26 +131,3 @@ def _row(call: CallRecord | SandboxCall) -> _Row:
 
 def _key(row: _Row) -> _Row:
     return row[:2]
-
-
-def _differences(surplus: Iterable[_Row], left: Counter[_Row]) -> dict[str, list[tuple[_Row, str]]]:
-    """Sort by kind what came and should not have, and what is left, each row with a description."""
-    found: dict[str, list[tuple[_Row, str]]] = {"missing": [], "doubled": [], "altered": [], "foreign": []}
-    lost: dict[_Row, list[_Row]] = {}
-    for row in left.elements():
-        lost.setdefault(_key(row), []).append(row)
-    for row in surplus:
-        if row in left:
-            found["doubled"].append((row, "doubled"))
-        elif originals := lost.get(_key(row)):
-            found["altered"].append((row, _altered(row, originals.pop())))
-        else:
-            found["foreign"].append((row, "not in the store"))
-    found["missing"] = [(row, "missing") for rows in lost.values() for row in rows]
-    return found
-
-
-def _altered(row: _Row, original: _Row) -> str:
-    """Name the fields that differ. Their values may be phone numbers."""
-    names = [name for name, new, old in zip((*FIELDS, "extra"), row, original, strict=True) if new != old]
-    return f"altered in {', '.join(names)}"

@@ -1,129 +1,178 @@
-"""`unlimcall demo`: a year of a call centre, pulled from the sandbox over real HTTP and checked against its store.
+"""`unlimcall demo`: pulls a year of calls from the sandbox over real HTTP, and compares them with the sandbox's store.
 
-Client and sandbox share a process and an event loop, yet nothing else: what is pulled has been through a socket.
+Client and sandbox share a process and an event loop, and nothing else: every record has been through a socket.
 
-The rate limit is a real account's, with a minute that lasts two seconds. The sandbox knows such minutes. The client does not:
-it is told as many requests per real minute as make a little less than 60 in two seconds.
+The rate limit is a real account's, with a minute that lasts two seconds. The sandbox has such minutes, and the client has not. So
+the client's limit per real minute is set to a little less than 60 requests in two seconds.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from unlimcall_async import AsyncClient, CdrStream, RateLimit, RateLimits, RetryPolicy
-from unlimcall_async.cli.comparison import Check
-from unlimcall_async.cli.output import tell, write_json, write_styled
-from unlimcall_async.cli.progress import shown_progress
-from unlimcall_async.cli.report import Pull, RateScale, Totals, facts, many, size, summary
-from unlimcall_async.cli.running import run as run_to_end
-from unlimcall_async.cli.writers import RecordFile, writing
-from unlimcall_async.sandbox import (
-    Fault,
-    Injection,
-    ResetAfter,
-    ResetBefore,
-    Sandbox,
-    SandboxCall,
-    Status,
-    Truncate,
-    generate_traffic,
-)
+import click
+
+from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits, RetryPolicy
+from unlimcall_async.cli.atomic_file import replacing
+from unlimcall_async.cli.formats import FORMATS, encoded
+from unlimcall_async.cli.output import to_stderr, unwritable, write_json, write_styled
+from unlimcall_async.cli.running import FOUND, as_json, run
+from unlimcall_async.cli.wording import many, size
+
+if TYPE_CHECKING:
+    from unlimcall_async.cli.demo_report import Pull
+    from unlimcall_async.cli.progress import Show
+    from unlimcall_async.sandbox import Injection, Sandbox, SandboxCall
 
 # A year that is over, so that the same seed gives the same file whenever it is run.
 START: Final = datetime(2025, 1, 1, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
-# How much faster than in life the minute goes. The client has no more than a core to work with, of which the sandbox takes half;
-# at thirty times it is the rate limit that it waits for, as in life, and not the processor.
+# How much faster than real time the minute passes. The client has at most a core, half of which the sandbox takes. At thirty times,
+# the pull still waits for the rate limit and not for the processor, as a real pull does.
 _FASTER: Final = 30
-SCALE: Final = RateScale(per_minute=60, minute=60 / _FASTER)
+_PER_MINUTE: Final = 60
+_MINUTE: Final = 60 / _FASTER
 
-# The sandbox counts arrivals, which may lie closer together than the requests were sent. In two seconds no more than 52 and a burst
-# of 4 are sent, and no more than the stream's 4 can be on their way when they begin: 60 arrive at most, and none is refused.
+# The sandbox counts arrivals, which may lie closer together than the requests were sent. In two seconds the client sends at most 52
+# requests and a burst of 4. The stream's 4 concurrent requests may be under way when the two seconds begin. So at most 60 arrive,
+# and the sandbox refuses none.
 _CLIENT_LIMIT: Final = RateLimit(per_minute=52 * _FASTER, burst=4)
 _RETRY: Final = RetryPolicy(delays=tuple(delay / _FASTER for delay in (1, 2, 4)))
 
-# In this order, so that a small pull meets several kinds, too.
-_FAULTS: Final[tuple[tuple[str, Fault], ...]] = (
-    ("reset", ResetBefore()),
-    ("503", Status(503)),
-    ("truncated body", Truncate()),
-    ("429", Status(429, headers={"Retry-After": "1"})),
-    ("reset", ResetAfter()),
-    ("500", Status(500)),
-    ("truncated body", Truncate()),
-    ("502", Status(502)),
-    ("reset", ResetBefore()),
-    ("truncated body", Truncate()),
-    ("reset", ResetAfter()),
-    ("truncated body", Truncate()),
-)
-
-# Requests between two faults: more than pass before one is tried again, or four faults in a row could meet the same one.
+# Requests between two faults. A retry is sent within fewer requests, so the attempts of one call never meet several faults in a
+# row.
 _APART: Final = 7
 
 
-def run(calls: int, seed: int, out: Path, *, newest_first: bool, as_json: bool) -> bool:
-    """Show what the client can do; tell whether it did.
+def _ndjson_or_csv(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
+    if out.suffix[1:] not in FORMATS:
+        raise click.BadParameter("the name must end in .ndjson or .csv")
+    return out
 
-    Raises:
-        UnwritableError: The file cannot be written.
-        UnlimCallError: The pull failed.
+
+@click.command()
+@click.option(
+    "--calls", type=click.IntRange(min=1), default=200_000, show_default=True, help="The number of calls to generate."
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="The seed of the generated calls: another seed gives other calls.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default="unlimcall-demo.ndjson",
+    show_default=True,
+    callback=_ndjson_or_csv,
+    help="The file to write: .ndjson or .csv.",
+)
+@click.option("--newest-first", is_flag=True, help="Pull the newest calls first.")
+@as_json
+def demo(calls: int, seed: int, out: Path, newest_first: bool, as_json: bool) -> None:
+    """Pull generated calls, and check every one.
+
+    The command pulls a year of calls from the sandbox into a file, through faults and a rate limit. It needs no account. The exit
+    status is 1 if a record is missing, doubled, altered or out of order.
     """
-    with writing(out) as file:
-        tell(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...")
+    from unlimcall_async.cli import demo_report  # noqa: PLC0415 # loads the sandbox
+    from unlimcall_async.cli.comparison import Check  # noqa: PLC0415 # loads the sandbox
+
+    # Here and not in `_pull`: if rich is missing, the user learns so before the calls are generated.
+    from unlimcall_async.cli.progress import shown_progress  # noqa: PLC0415 # loads rich
+    from unlimcall_async.sandbox import generate_traffic  # noqa: PLC0415 # loads a server
+
+    # Named by the process, so that two demos with one file do not write into each other's part.
+    with replacing(out, f".{os.getpid()}.new") as file:
+        to_stderr(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...")
         store = generate_traffic(calls, start=START, end=END, seed=seed)
         check = Check(store, newest_first=newest_first)
-        gc.freeze()  # they stay to the end, and need not be looked through again and again meanwhile
-        pull = run_to_end(lambda: _pull(store, file, check, newest_first=newest_first))
+        gc.freeze()  # the calls stay to the end; each collection would look through all of them in vain
+
+        def write(text: str) -> None:
+            with unwritable(out):
+                file.write(encoded(text))
+
+        form = FORMATS[out.suffix[1:]]
+        write(form.head)
+        with_each = [lambda batch: write(form.encode(batch)), check.add]
+        pull = run(lambda: _pull(store, with_each, shown_progress, newest_first=newest_first))
     comparison = check.result()
     if as_json:
-        write_json(facts(pull, comparison, file=str(out)))
+        write_json(demo_report.facts(pull, comparison, file=str(out)))
     else:
-        write_styled(summary(pull, comparison, scale=SCALE, file=f"{out}, {size(out.stat().st_size)}") + "\n")
-    return comparison.same
+        scale = demo_report.RateScale(per_minute=_PER_MINUTE, minute=_MINUTE)
+        shown = f"{out}, {size(out.stat().st_size)}"
+        write_styled(demo_report.summary(pull, comparison, scale=scale, file=shown) + "\n")
+    if not comparison.same:
+        raise SystemExit(FOUND)
 
 
-async def _pull(store: Sequence[SandboxCall], file: RecordFile, check: Check, *, newest_first: bool) -> Pull:
+async def _pull(
+    store: Sequence[SandboxCall],
+    with_each: Sequence[Callable[[Sequence[CallRecord]], None]],
+    shown_progress: Callable[[], AbstractContextManager[Show]],
+    *,
+    newest_first: bool,
+) -> Pull:
+    """Pull the calls from a sandbox that holds them. Each batch goes to the functions `with_each`, and is not kept."""
+    from unlimcall_async.cli.demo_report import Pull, Totals  # noqa: PLC0415 # loads the sandbox
+    from unlimcall_async.sandbox import Sandbox  # noqa: PLC0415 # loads a server
+
+    totals = Totals()
     limits = RateLimits(cdrs=_CLIENT_LIMIT)
-    async with Sandbox(rate_limits={"cdrs": SCALE.per_minute}, minute=SCALE.minute) as sandbox:
+    async with Sandbox(rate_limits={"cdrs": _PER_MINUTE}, minute=_MINUTE) as sandbox:
         sandbox.add_calls(store)
-        faults = _inject(sandbox, len(store))
+        faults = _inject_faults(sandbox, len(store))
         async with AsyncClient(sandbox.token, base_url=sandbox.url, retry=_RETRY, rate_limits=limits) as client:
-            tell("Pulling them from the sandbox ...")
+            to_stderr("Pulling them from the sandbox ...")
             started = time.perf_counter()
             stream = client.cdrs.stream(START, END, newest_first=newest_first)
-            totals = await _drain(stream, file, check)
+            with shown_progress() as show:
+                async with stream:
+                    async for batch in stream.batches():
+                        for use in (*with_each, totals.add):
+                            use(batch)
+                        show(stream)
             seconds = time.perf_counter() - started
     met = Counter(kind for kind, fault in faults if not fault.remaining)
     refused = sum(request.status == 429 for request in sandbox.requests) - met["429"]
     return Pull(totals, stream.stats, seconds, len(sandbox.requests), refused, +met)
 
 
-async def _drain(stream: CdrStream, file: RecordFile, check: Check) -> Totals:
-    """Do with each batch all that is to be done, and keep none."""
-    totals = Totals()
-    with shown_progress() as show:
-        async with stream:
-            async for batch in stream.batches():
-                file.write(batch)
-                check.add(batch)
-                totals.add(batch)
-                show(stream)
-    return totals
+def _inject_faults(sandbox: Sandbox, calls: int) -> list[tuple[str, Injection]]:
+    """Spread the faults over as many requests as the pull needs at least."""
+    from unlimcall_async.sandbox import Fault, ResetAfter, ResetBefore, Status, Truncate  # noqa: PLC0415 # loads a server
 
-
-def _inject(sandbox: Sandbox, calls: int) -> list[tuple[str, Injection]]:
-    """Spread the faults over as many requests as the pull needs at the least."""
-    fewest = calls // 1000
-    apart = max(_APART, fewest // len(_FAULTS))
+    # The kinds are mixed, so that a small pull, which meets the first few only, meets several kinds.
+    faults: tuple[tuple[str, Fault], ...] = (
+        ("reset", ResetBefore()),
+        ("503", Status(503)),
+        ("truncated body", Truncate()),
+        ("429", Status(429, headers={"Retry-After": "1"})),
+        ("reset", ResetAfter()),
+        ("500", Status(500)),
+        ("truncated body", Truncate()),
+        ("502", Status(502)),
+        ("reset", ResetBefore()),
+        ("truncated body", Truncate()),
+        ("reset", ResetAfter()),
+        ("truncated body", Truncate()),
+    )
+    apart = max(_APART, calls // 1000 // len(faults))
     return [
         (kind, sandbox.inject(fault, endpoint="cdrs", skip=apart // 2 + apart * place))
-        for place, (kind, fault) in enumerate(_FAULTS)
+        for place, (kind, fault) in enumerate(faults)
     ]

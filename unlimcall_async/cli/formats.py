@@ -1,11 +1,11 @@
 """Call records as text: newline-delimited JSON, or CSV. No I/O.
 
-JSON has the names of `CallRecord` in its order, money and times as text. What the API sends beyond them stands together under
-`extra`, in lines that have any, so that no name of the API's can ever take the place of a field.
+JSON has the fields of `CallRecord` in their order, with money and times as text. Fields that the API adds later stand together in
+`extra`, in the lines that have any. So no name of the API can ever take the place of a field.
 
-CSV has the same as columns, `extra` as JSON in the last. `None` is an empty cell. The file may be opened in a spreadsheet, which
-takes a text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and a caller may call himself whatever
-he likes. So such a text gets an apostrophe in front, unless it is a number, as a phone number is: those stay as they are.
+CSV has the same as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet takes a text that begins with
+`=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and a caller chooses the name that he shows. So such a text gets an
+apostrophe in front. Numbers, and so phone numbers, stay as they are.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Format:
     """How records become text.
 
     Attributes:
-        name: What it is called.
-        head: What a file begins with.
-        encode: The text of some records.
+        name: The format's name, which is also the ending of a file's name.
+        head: The text at the start of a file.
+        encode: Returns the text of some records.
     """
 
     name: str
@@ -44,32 +44,26 @@ class Format:
 
 
 def ndjson(records: Iterable[CallRecord]) -> str:
-    """Give one JSON object a line."""
+    """Return one JSON object a line."""
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=text_of).encode
-    return "".join(encode(_members(record)) + "\n" for record in records)
+    lines = []
+    for record in records:
+        members: dict[str, Any] = {name: getattr(record, name) for name in FIELDS}
+        if record.extra:
+            members["extra"] = dict(record.extra)
+        lines.append(encode(members) + "\n")
+    return "".join(lines)
 
 
 def csv_lines(records: Iterable[CallRecord]) -> str:
-    """Give one line a record."""
-    return _csv(_cells(record) for record in records)
-
-
-def text_of(value: Any) -> str:
-    """Give a time as the API writes it, and anything else, as a `Decimal`, digit for digit: a float would round it."""
-    if not isinstance(value, datetime):
-        return str(value)
-    precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
-    return value.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
-def encoded(text: str) -> bytes:
-    """Give a text in UTF-8; half a surrogate pair, which JSON can hold and UTF-8 cannot, as the escape that JSON has for it."""
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _members(record: CallRecord) -> dict[str, Any]:
-    members = {name: getattr(record, name) for name in FIELDS}
-    return {**members, "extra": dict(record.extra)} if record.extra else members
+    """Return one CSV line for each record."""
+    return _csv(
+        [
+            *(_cell(getattr(record, name)) for name in FIELDS),
+            json.dumps(dict(record.extra), ensure_ascii=False, default=text_of) if record.extra else "",
+        ]
+        for record in records
+    )
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> str:
@@ -78,15 +72,23 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
-def _cells(record: CallRecord) -> list[object]:
-    extra = json.dumps(dict(record.extra), ensure_ascii=False, default=text_of) if record.extra else ""
-    return [*(_cell(getattr(record, name)) for name in FIELDS), extra]
-
-
 def _cell(value: object) -> object:
     if isinstance(value, str):
         return f"'{value}" if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
     return value if value is None or isinstance(value, int) else text_of(value)
+
+
+def text_of(value: Any) -> str:
+    """Return a time as the API writes it. Other values, such as a `Decimal`, keep every digit, which a float would round."""
+    if not isinstance(value, datetime):
+        return str(value)
+    precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
+    return value.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def encoded(text: str) -> bytes:
+    """Return a text in UTF-8. JSON can hold half a surrogate pair, and UTF-8 cannot: it is written as JSON's escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 NDJSON: Final = Format("ndjson", "", ndjson)

@@ -1,30 +1,44 @@
-"""`unlimcall health`, done."""
+"""`unlimcall health`: the calls that the carrier failed, by country."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
-from typing import Any, Final
+from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from unlimcall_async.cli import options
-from unlimcall_async.cli.output import plain, tell, write_json, write_styled
-from unlimcall_async.cli.progress import shown_progress
-from unlimcall_async.cli.report import columns, share
-from unlimcall_async.cli.running import Clients, run
-from unlimcall_async.operations import CarrierMonitor, Share
+from unlimcall_async.cli.output import to_stderr, write_json, write_styled
+from unlimcall_async.cli.running import FOUND, Clients, as_json, run, with_client
+from unlimcall_async.cli.wording import columns, plain, share
+
+if TYPE_CHECKING:
+    from unlimcall_async.operations import Share
 
 # The operations guide: "sustained elevation above 1 % indicates a carrier routing problem".
-ABOVE: Final = 0.01
-# As `CarrierMonitor` has it: of fewer attempts, one failure more or less is above or below.
-MINIMUM: Final = 200
+_ABOVE: Final = 0.01
+# As in `CarrierMonitor`: among fewer attempts, a single failure decides whether the share is above 1 %.
+_MINIMUM: Final = 200
 
 
-def examined(client: Clients, start: str, end: str, zone: tzinfo, *, as_json: bool) -> bool:
-    """Show the table, and tell whether nothing in it is marked."""
+@click.command()
+@options.range_options(start="24h", end="now")
+@as_json
+@with_client
+def health(client: Clients, start: str, end: str, zone: tzinfo, as_json: bool) -> None:
+    """Show the calls that the carrier failed.
+
+    The command counts them by country. A share above 1 %, of 200 attempts or more, is marked and makes the exit status 1: ask the
+    carrier to check the routing. Busy and no answer are not failures. With --json, each country is an object in a line. The
+    object without a country counts all calls.
+    """
+    from unlimcall_async.cli.progress import shown_progress  # noqa: PLC0415 # loads rich
+    from unlimcall_async.operations import CarrierMonitor  # noqa: PLC0415 # `--help` must be quick
+
     first, last = options.window(start, end, zone)
-    monitor = CarrierMonitor(span=_span(last - first))
+    # The monitor's span moves in steps of a 60th, and holds 59 to 60 of them. This span holds the whole range at any time.
+    monitor = CarrierMonitor(span=max((last - first) * 60 / 58, timedelta(minutes=1)))
 
     async def count() -> None:
         async with client() as open_client, open_client.cdrs.stream(first, last) as stream:
@@ -38,23 +52,23 @@ def examined(client: Clients, start: str, end: str, zone: tzinfo, *, as_json: bo
     if as_json:
         for row in facts(monitor.overall, monitor.countries):
             write_json(row)
+    elif monitor.overall.of:
+        lines = table(monitor.overall, monitor.countries)
+        marked = [click.style(line, fg="red") if line.endswith(f"above {_ABOVE:.0%}") else line for line in lines]
+        write_styled("\n".join(marked) + "\n")
     else:
-        _show(monitor, first, last)
-    return not any(is_high(share) for share in (monitor.overall, *monitor.countries.values()))
-
-
-def _span(length: timedelta) -> timedelta:
-    """Give a monitor's span that holds a whole range: it moves in steps of a 60th, and holds from 59 to 60 of them."""
-    return max(length * 60 / 58, timedelta(minutes=1))
+        to_stderr(f"No calls from {first.isoformat()} till {last.isoformat()}.")
+    if any(is_high(failures) for failures in (monitor.overall, *monitor.countries.values())):
+        raise SystemExit(FOUND)
 
 
 def is_high(failures: Share) -> bool:
-    """Whether so many failures are a matter for the carrier."""
-    return failures.of >= MINIMUM and (failures.rate or 0.0) > ABOVE
+    """Return whether so many failures point to a problem of the carrier."""
+    return failures.of >= _MINIMUM and (failures.rate or 0.0) > _ABOVE
 
 
 def facts(overall: Share, countries: Mapping[str, Share]) -> list[dict[str, Any]]:
-    """Give what the table shows: the highest shares first, and all of them together at the end."""
+    """Return the rows of the table: the countries, the highest share first, and then all calls together."""
     rows = sorted(countries.items(), key=lambda item: (-(item[1].rate or 0.0), item[0]))
     return [
         {
@@ -69,31 +83,16 @@ def facts(overall: Share, countries: Mapping[str, Share]) -> list[dict[str, Any]
 
 
 def table(overall: Share, countries: Mapping[str, Share]) -> list[str]:
-    """Give the table, as lines."""
-    head = ("country", "attempts", "failed", "share", "")
-    rows = [
-        (
-            "all" if row["country"] is None else plain(row["country"]),
-            f"{row['attempts']:,}",
-            f"{row['failed']:,}",
-            share(row["failed"], row["attempts"]),
-            _mark(row),
+    """Return the table as lines."""
+    rows = [("country", "attempts", "failed", "share", "")]
+    for row in facts(overall, countries):
+        mark = ""
+        if row["high"]:
+            mark = f"above {_ABOVE:.0%}"
+        elif (row["share"] or 0.0) > _ABOVE:  # explains why such a share is not marked
+            mark = "few attempts"
+        country = "all" if row["country"] is None else plain(row["country"])
+        rows.append(
+            (country, f"{row['attempts']:,}", f"{row['failed']:,}", share(row["failed"], row["attempts"]), mark)
         )
-        for row in facts(overall, countries)
-    ]
-    return columns([head, *rows], "<>>><")
-
-
-def _mark(row: Mapping[str, Any]) -> str:
-    if row["high"]:
-        return f"above {ABOVE:.0%}"
-    return "few attempts" if (row["share"] or 0.0) > ABOVE else ""
-
-
-def _show(monitor: CarrierMonitor, first: datetime, last: datetime) -> None:
-    if not monitor.overall.of:
-        tell(f"No calls from {first.isoformat()} till {last.isoformat()}.")
-        return
-    lines = table(monitor.overall, monitor.countries)
-    marked = [click.style(line, fg="red") if line.endswith(f"above {ABOVE:.0%}") else line for line in lines]
-    write_styled("\n".join(marked) + "\n")
+    return columns(rows, "<>>><")

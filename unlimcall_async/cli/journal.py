@@ -1,10 +1,10 @@
-"""What stands in the file beside a pull's file: how far it is, and of what. No I/O."""
+"""The content of `FILE.checkpoint`: which range a pull's file holds, and how far the pull is. No I/O."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import attrs
 
@@ -15,7 +15,7 @@ VERSION: Final = 1
 
 
 class JournalError(ValueError):
-    """It is no journal, or of another release."""
+    """The text is not a journal, or is the journal of another release."""
 
 
 @attrs.frozen
@@ -23,13 +23,13 @@ class Journal:
     """How far a pull is.
 
     Attributes:
-        start: Where its range begins.
-        end: Where it ends, settled when the pull began.
+        start: The start of its range.
+        end: The end of its range, settled when the pull began.
         form: The format's name.
-        length: Bytes of the file that count. What is behind them was written after this was.
-        records: How many records they are.
-        complete: Whether that is all.
-        checkpoint: Where the stream goes on; `None` at its start.
+        length: The bytes of the file that count. Bytes behind them were written after this journal.
+        records: The number of records in these bytes.
+        complete: Whether they are all records of the range.
+        checkpoint: Where the stream continues; `None` at its start.
     """
 
     start: datetime
@@ -41,7 +41,7 @@ class Journal:
     checkpoint: Checkpoint | None = None
 
     def to_json(self) -> str:
-        """Write it."""
+        """Return the journal as JSON."""
         fields = {name: getattr(self, name) for name in attrs.fields_dict(Journal)}
         if self.checkpoint is not None:
             fields["checkpoint"] = json.loads(self.checkpoint.to_json())
@@ -49,36 +49,34 @@ class Journal:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
+        """Read a journal that `to_json` wrote.
 
         Raises:
-            JournalError: It is something else.
+            JournalError: The text is something else.
         """
         try:
-            return cls._of(json.loads(text))
+            content = json.loads(text)
+            checkpoint = content["checkpoint"]
+            journal = cls(
+                start=datetime.fromisoformat(content["start"]),
+                end=datetime.fromisoformat(content["end"]),
+                form=content["form"],
+                length=content["length"],
+                records=content["records"],
+                complete=content["complete"],
+                checkpoint=None if checkpoint is None else Checkpoint.from_json(json.dumps(checkpoint)),
+            )
+            known = content["version"] == VERSION and journal.form in FORMATS
         except (ValueError, KeyError, TypeError, RecursionError, CheckpointError):
-            raise JournalError("is not what a pull of this release leaves") from None
-
-    @classmethod
-    def _of(cls, content: dict[str, Any]) -> Self:
-        checkpoint = content["checkpoint"]
-        journal = cls(
-            start=datetime.fromisoformat(content["start"]),
-            end=datetime.fromisoformat(content["end"]),
-            form=content["form"],
-            length=content["length"],
-            records=content["records"],
-            complete=content["complete"],
-            checkpoint=None if checkpoint is None else Checkpoint.from_json(json.dumps(checkpoint)),
-        )
+            raise JournalError("the text is not a journal of this release") from None
         numbers = (journal.length, journal.records)
-        sound = all(type(number) is int and number >= 0 for number in numbers) and isinstance(journal.complete, bool)
-        if content["version"] != VERSION or journal.form not in FORMATS or not sound:
-            raise ValueError
-        if journal.start.tzinfo is None or journal.end.tzinfo is None:
-            raise ValueError
+        # JSON's `true` is an int in Python, and would pass for a length of 1.
+        typed = all(type(number) is int and number >= 0 for number in numbers) and isinstance(journal.complete, bool)
+        aware = journal.start.tzinfo is not None and journal.end.tzinfo is not None
+        if not (known and typed and aware):
+            raise JournalError("the text is not a journal of this release")
         return journal
 
-    def further(self, written: int, records: int, checkpoint: Checkpoint | None) -> Self:
-        """Give the journal after some more."""
-        return attrs.evolve(self, length=self.length + written, records=self.records + records, checkpoint=checkpoint)
+    def after(self, length: int, records: int, checkpoint: Checkpoint | None) -> Self:
+        """Return the journal after `length` more bytes, which hold `records` records."""
+        return attrs.evolve(self, length=self.length + length, records=self.records + records, checkpoint=checkpoint)

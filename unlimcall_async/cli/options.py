@@ -1,19 +1,25 @@
-"""Options that several commands have, read."""
+"""Options that several commands have, and how option texts are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from unlimcall_async import UnlimCallError
 from unlimcall_async.cli import times
 
 
 def read_by(reader: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Have an option's text, or each of its texts, read by a function whose `ValueError` says what is wrong."""
+    """Return a click callback that reads an option's text, or each of its texts, with `reader`.
+
+    A `ValueError` of the reader becomes click's error for the option.
+    """
 
     def callback(_context: click.Context, option: click.Parameter, value: Any) -> Any:
         if value is None:
@@ -26,12 +32,33 @@ def read_by(reader: Callable[[str], Any]) -> Callable[[click.Context, click.Para
     return callback
 
 
+@contextmanager
+def in_option_names(options: Mapping[str, str]) -> Iterator[None]:
+    """Raise a `click.UsageError` in place of a `ValueError` of the package.
+
+    Args:
+        options: The option for each argument of the package. The message then names options.
+    """
+    try:
+        yield
+    except UnlimCallError:  # some are a ValueError too, and keep their own exit status
+        raise
+    except ValueError as error:
+        names = "|".join(map(re.escape, options))
+        message = (
+            re.sub(rf"(?<![\w-])'?({names})\b'?", lambda match: options[match[1]], str(error))
+            if options
+            else str(error)
+        )
+        raise click.UsageError(message) from None
+
+
 def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
-    # What it raises depends on what stands under the name: nothing, a folder, or a path that leads elsewhere.
+    # Which of these is raised depends on the file system: no such name, a folder, or a path that leads elsewhere.
     except (OSError, ValueError, LookupError):
-        raise ValueError(f"{name!r} is no time zone that this machine knows; write one as Europe/Berlin") from None
+        raise ValueError(f"{name!r} is not a time zone that this machine knows; write one like Europe/Berlin") from None
 
 
 tz: Callable[[Any], Any] = click.option(
@@ -41,20 +68,20 @@ tz: Callable[[Any], Any] = click.option(
     default="UTC",
     show_default=True,
     callback=read_by(_zone),
-    help="The zone of times that do not say their offset, as Europe/Berlin.",
+    help="The time zone of times without an offset, for example Europe/Berlin.",
 )
 
 
 def now() -> datetime:
-    """Give the time, in whole seconds."""
+    """Return the current time, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def moment(option: str, text: str, zone: tzinfo, at: datetime | None = None) -> datetime:
-    """Read a time that an option was given, `at` some time, or now.
+    """Read the time that an option was given. Spans count back from `at`, or from now.
 
     Raises:
-        click.BadParameter: It is none.
+        click.BadParameter: The text is not a time.
     """
     try:
         return times.moment(text, now=at or now(), zone=zone)
@@ -63,10 +90,10 @@ def moment(option: str, text: str, zone: tzinfo, at: datetime | None = None) -> 
 
 
 def window(start: str, end: str, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Read `--from` and `--till`, by one clock.
+    """Read `--from` and `--till`, both against one reading of the clock.
 
     Raises:
-        click.UsageError: They are not in order, or one is no time.
+        click.UsageError: A text is not a time, or `--from` is after `--till`.
     """
     at = now()
     first, last = moment("--from", start, zone, at), moment("--till", end, zone, at)
@@ -76,11 +103,11 @@ def window(start: str, end: str, zone: tzinfo) -> tuple[datetime, datetime]:
 
 
 def range_options(*, start: str | None, end: str | None) -> Callable[[Any], Any]:
-    """Give a command `--from`, `--till` and `--tz`, and with them `start`, `end` and `zone`."""
+    """Add `--from`, `--till` and `--tz` to a command, which receives them as `start`, `end` and `zone`."""
 
     def decorate(command: Any) -> Any:
         till = click.option(
-            "--till", "end", metavar="TIME", default=end, show_default=True, help="The end, itself not included."
+            "--till", "end", metavar="TIME", default=end, show_default=True, help="The end, which is not included."
         )
         begin = click.option(
             "--from",
@@ -93,3 +120,12 @@ def range_options(*, start: str | None, end: str | None) -> Callable[[Any], Any]
         return begin(till(tz(command)))
 
     return decorate
+
+
+def address_options(command: Any) -> Any:
+    """Add `--host` and `--port` to a command that serves."""
+    port = click.option(
+        "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port; 0 for a free one."
+    )
+    host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+    return host(port(command))

@@ -1,24 +1,33 @@
-"""What a command writes: data on standard output, all else on standard error."""
+"""What a command writes: data on standard output, everything else on standard error.
+
+The reader of a pipe may be slow, or pause for a while, as a pager does. A write that waits for such a reader stops the whole event
+loop: requests under way would time out although their responses are there, and neither Ctrl-C nor SIGTERM would end the command. So
+`write_when_ready`, which writes records and events, waits in the event loop until the pipe has room.
+"""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
+import select
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-import attrs
 import click
 
-from unlimcall_async.cli.formats import encoded, text_of
+from unlimcall_async.cli.formats import encoded
+from unlimcall_async.cli.wording import cell, fields_of, json_line
 
-_PLACE: Final = "standard output"
+_STDOUT: Final = "standard output"
+
+# A pipe that reports room takes this many bytes at once: PIPE_BUF of this system. POSIX promises 512 on any system.
+_AT_ONCE: Final = 512 if sys.platform == "win32" else select.PIPE_BUF
 
 
 class UnusableError(click.ClickException):
-    """A file, a port or another thing of this machine cannot be used; click shows why in one line."""
+    """A file, a port or another resource of this machine cannot be used. click shows the reason in one line."""
 
     exit_code = 2
 
@@ -30,85 +39,93 @@ class UnwritableError(UnusableError):
         super().__init__(f"cannot write {place}: {reason}")
 
 
-def write(text: str) -> None:
-    """Write on standard output, in UTF-8 whatever the locale, and at once.
-
-    Raises:
-        BrokenPipeError: Nobody reads any longer.
-        UnwritableError: It cannot be written.
-    """
-    write_bytes(encoded(text))
-
-
-def write_bytes(content: bytes) -> None:
-    """Write what is encoded already; else as `write` does."""
-    if sys.stdout is None:
-        # Closed by whoever started the command. What is lost may be a secret that is shown this once.
-        raise UnwritableError(_PLACE, "it is closed")
-    try:
-        click.echo(content, nl=False)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        silence()
-        raise UnwritableError(_PLACE, error.strerror or str(error)) from None
-
-
-def write_styled(text: str) -> None:
-    """Write text with colours, which only a terminal gets. Not for data: it may hold what looks like one."""
-    write(text if sys.stdout is not None and sys.stdout.isatty() else click.unstyle(text))
-
-
 @contextmanager
 def unwritable(place: object) -> Iterator[None]:
-    """Turn what goes wrong with a file into an `UnwritableError`."""
+    """Raise an `UnwritableError` with the name of the file in place of an `OSError`."""
     try:
         yield
     except OSError as error:
         raise UnwritableError(place, error.strerror or str(error)) from error
 
 
-def tell(text: str) -> None:
-    """Write a line on standard error. If that cannot be, there is nobody to tell, and what counts is the exit status."""
+# --- standard output ------------------------------------------------------------------------------------------------------
+
+
+def write(text: str) -> None:
+    """Write text on standard output at once, in UTF-8 whatever the locale.
+
+    Raises:
+        BrokenPipeError: The reader has closed the pipe.
+        UnwritableError: Standard output cannot be written.
+    """
+    _write_bytes(encoded(text))
+
+
+def _write_bytes(content: bytes) -> None:
+    # Closed by the program that started this one. The loss must be reported: the content may be a secret that is shown once.
+    if sys.stdout is None:
+        raise UnwritableError(_STDOUT, "it is closed")
     try:
-        click.echo(text, err=True)
-    except OSError:
-        silence()
+        click.echo(content, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_broken_streams()
+        raise UnwritableError(_STDOUT, error.strerror or str(error)) from None
 
 
-def silence() -> None:
-    """Let what Python itself writes at the end go nowhere: what could not be written would fail again, with a traceback."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        # A stream that works is left alone, as the reason is still to be told on it.
-        if stream is not None and _is_broken(stream):
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+async def write_when_ready(text: str) -> None:
+    """Write text on standard output as `write` does, and wait for its reader. If cancelled, whole lines have been written.
+
+    Raises:
+        BrokenPipeError: The reader has closed the pipe.
+        UnwritableError: Standard output cannot be written.
+    """
+    content = encoded(text)
+    start = 0
+    while start < len(content):
+        # As many whole lines as a pipe takes at once. A longer line goes by itself, and blocks until the reader has taken it.
+        end = content.rfind(b"\n", start, start + _AT_ONCE) + 1 or content.find(b"\n", start) + 1 or len(content)
+        await _wait_for_room()
+        _write_bytes(content[start:end])
+        start = end
 
 
-def _is_broken(stream: Any) -> bool:
+async def _wait_for_room() -> None:
+    # Windows cannot ask a pipe whether it has room; and a closed stream is reported by the write.
+    if sys.platform == "win32" or sys.stdout is None:
+        return
     try:
-        stream.flush()
-    except OSError:
-        return True
-    return False
+        descriptor = sys.stdout.fileno()
+    except OSError:  # replaced by a stream in memory, which always has room
+        return
+    # A file always has room. So has a pipe without a reader, and the write raises. The event loop takes no files, and sees neither.
+    while not select.select([], [descriptor], [], 0)[1]:
+        loop, room = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_writer(descriptor, room.set)
+        try:
+            await room.wait()
+        finally:
+            loop.remove_writer(descriptor)
 
 
-def show(answer: Any, *, as_json: bool) -> None:
-    """Write what the API answered: a model of the package, by its fields."""
-    show_fields(fields_of(answer), as_json=as_json)
+def write_styled(text: str) -> None:
+    """Write text with colours, which only a terminal gets. Data must not come here: data may look like a colour code."""
+    write(text if sys.stdout is not None and sys.stdout.isatty() else click.unstyle(text))
 
 
-def fields_of(answer: Any) -> dict[str, Any]:
-    """Give the fields of a model. `extra` is among them only where the API has sent something that it does not document."""
-    fields = {name: getattr(answer, name) for name in attrs.fields_dict(type(answer))}
-    if not fields["extra"]:
-        del fields["extra"]
-    return fields
+def write_json(value: Any) -> None:
+    """Write a value as JSON in one line."""
+    write(json_line(value))
+
+
+def show(model: Any, *, as_json: bool) -> None:
+    """Write a model of the package, field by field."""
+    show_fields(fields_of(model), as_json=as_json)
 
 
 def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
-    """Write some facts: as a JSON object in a line, or a line each."""
+    """Write some fields: a JSON object in one line, or one line for each."""
     if as_json:
         write_json(fields)
         return
@@ -116,27 +133,26 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
     write("".join(f"{name:<{width}}  {cell(value)}\n" for name, value in fields.items()))
 
 
-def write_json(value: Any) -> None:
-    """Write JSON in a line."""
-    write(json_line(value))
+# --- standard error -------------------------------------------------------------------------------------------------------
 
 
-def json_line(value: Any) -> str:
-    """Give JSON in a line. Money and times are text: a number in JSON would be read as a float."""
-    return json.dumps(value, ensure_ascii=False, default=text_of) + "\n"
+def to_stderr(text: str) -> None:
+    """Write a line on standard error. If that fails, only the exit status is left to report anything."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        discard_broken_streams()
 
 
-def cell(value: Any) -> str:
-    """Give a value as people read it."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return plain(json.dumps(dict(value), ensure_ascii=False, default=text_of))
-    return plain(value if isinstance(value, str) else text_of(value))
-
-
-def plain(text: str) -> str:
-    """Replace what a terminal could take for a command. Names and error texts come from elsewhere."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+def discard_broken_streams() -> None:
+    """Send the rest of each broken stream nowhere. Python flushes at its end, and would fail again with a traceback."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        # A stream that works is left alone, because the reason is still to be written on it.
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

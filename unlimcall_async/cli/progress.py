@@ -1,4 +1,4 @@
-"""How far a pull is, on standard error: a bar where somebody looks at it, else a plain line now and then."""
+"""How far a pull is, on standard error: a bar on a terminal, else a plain line now and then."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unlimcall_async import CdrStream
-from unlimcall_async.cli.output import tell
-from unlimcall_async.cli.report import wait_of_each
+from unlimcall_async.cli.output import to_stderr
+from unlimcall_async.cli.wording import wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
 
-# Seconds between two lines: few enough of them for the log of a job.
+# Seconds between two lines, so that a pull of an hour adds at most 720 lines to the log of a job.
 PAUSE: Final = 5.0
 
 
 class _Bar(Progress):
-    """A bar that leaves room at its right for the `^C` that a terminal writes: on a line of its own it would double the bar."""
+    """A bar that leaves room at its right for the `^C` that a terminal writes. Without room the bar would show twice."""
 
     def __init__(self, console: Console) -> None:
         self._terminal = console
@@ -43,30 +43,29 @@ class _Bar(Progress):
 
 @contextmanager
 def shown_progress() -> Iterator[Show]:
-    """Show how far a stream is, as often as it is called with it."""
-    if sys.stderr is None or not sys.stderr.isatty():  # it is none where it was closed
+    """Return a function that shows how far a stream is. Call it with the stream after each batch."""
+    if sys.stderr is None or not sys.stderr.isatty():  # `None` if standard error was closed
         yield plain_lines(time.monotonic)
         return
     # All numbers have room in 80 columns: the bar takes what is left.
     with _Bar(Console(stderr=True, highlight=False)) as bar:
         task = bar.add_task("", total=1.0, counts="")
-        yield lambda stream: bar.update(task, completed=stream.progress.fraction, counts=counts(stream))
+        yield lambda stream: bar.update(task, completed=stream.progress.fraction, counts=_counts(stream))
 
 
 def plain_lines(clock: Callable[[], float]) -> Show:
-    """Give a function that writes a line, though none sooner than five seconds after the one before."""
+    """Return a function that writes a line for a stream, at most one every five seconds."""
     last = clock()
 
     def show(stream: CdrStream) -> None:
         nonlocal last
         if clock() - last >= PAUSE:
             last = clock()
-            tell(f"{stream.progress.fraction:.0%}, {counts(stream)}")
+            to_stderr(f"{stream.progress.fraction:.0%}, {_counts(stream)}")
 
     return show
 
 
-def counts(stream: CdrStream) -> str:
-    """Tell in a few words what the stream has done."""
+def _counts(stream: CdrStream) -> str:
     stats = stream.stats
     return f"{stats.records:,} records, {stats.requests:,} requests, {wait_of_each(stats):.2f} s wait each"

@@ -1,9 +1,13 @@
-"""The file of a pull, which any kill leaves in a state that `--resume` goes on from exactly.
+"""The file of a pull. After any kill, `--resume` continues it exactly.
 
-It grows as `FILE.part`, and gets its name when it is whole. `FILE.checkpoint` says how far it is. All depends on the order of the
-steps: what was written is on the disk before the checkpoint that counts it, so a kill between the two leaves bytes that do not
-count, and to go on is to cut them off. The checkpoint is replaced in one step. It says "complete" before the file gets its name,
-and stays afterwards, so that to resume a pull that was killed at its very end, or after it, finds that nothing is left to do.
+The file grows as `FILE.part`, and gets its name when it is complete. `FILE.checkpoint` holds the journal: how much of the part
+counts, and where the stream continues. Everything depends on the order of the steps:
+
+1. Records are written to the part and brought to the disk before the journal that counts them. A kill between the two leaves bytes
+   that no journal counts; to continue is to cut them off.
+2. The journal is replaced in one step.
+3. The journal says "complete" before the file gets its name, and stays afterwards. So if a pull was killed at its very end or after
+   its end, `--resume` finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -17,39 +21,34 @@ from typing import Self
 
 import attrs
 
+from unlimcall_async.cli.atomic_file import AtomicFile, replace
 from unlimcall_async.cli.journal import Journal, JournalError
-from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
-from unlimcall_async.cli.stored import replace, target_of
+from unlimcall_async.cli.output import UnusableError, unwritable
 
 
 class PullFile:
-    """The file, open and locked. Leave `with` to let go of it.
+    """The part and the journal of a pull. The part is open and locked until the `with` block ends.
 
     Args:
-        path: The file's name when it is whole.
+        path: The file's name when it is complete.
 
     Raises:
-        UnwritableError: Something cannot be written; so do all methods.
-        UnusableError: Another process writes it.
+        UnwritableError: A file cannot be written. All methods raise this error too.
+        UnusableError: Another process writes the file.
     """
 
     def __init__(self, path: Path) -> None:
-        with unwritable(path):
-            target = target_of(path)
-        if target.exists() and not target.is_file():
-            raise UnwritableError(path, "it is no ordinary file")
         self._path = path
-        self._target = target
-        self._part = target.with_name(f"{target.name}.part")
-        self._beside = target.with_name(f"{target.name}.checkpoint")
+        self._atomic = AtomicFile.at(path, ".part")
+        self._journal = self._atomic.target.with_name(f"{self._atomic.target.name}.checkpoint")
         with unwritable(path):
-            self._file = self._part.open("a+b")
-        if not self._is_locked():
+            self._file = self._atomic.part.open("a+b")
+        if not self._lock():
             self._file.close()
             raise UnusableError(f"another process is writing {path}")
 
-    def _is_locked(self) -> bool:
-        """See to it that this is the only process that writes the file; tell whether it is."""
+    def _lock(self) -> bool:
+        """Lock the part, and return whether this process is the only one that writes it."""
         if sys.platform == "win32":
             return True
         import fcntl  # noqa: PLC0415 # Windows has none
@@ -60,12 +59,13 @@ class PullFile:
             return False
         except OSError:  # a file system without locks
             return True
-        # A process that has just ended may have given the file its name meanwhile.
+        # Another process may have ended between the opening and the lock, and have given the part its name.
         return self._is_in_place()
 
     def _is_in_place(self) -> bool:
+        """Return whether the open file is still the one that is called `FILE.part`."""
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
+            return os.path.samestat(os.fstat(self._file.fileno()), self._atomic.part.stat())
         except FileNotFoundError:
             return False
 
@@ -76,79 +76,77 @@ class PullFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with suppress(OSError, ValueError):
-            if self._is_in_place() and not self._part.stat().st_size:  # nothing to go on from
-                self._part.unlink()
-        with suppress(OSError):  # a full disk fails again here, and the first error is the one that counts
+            if self._is_in_place() and not self._atomic.part.stat().st_size:  # nothing to continue from
+                self._atomic.part.unlink()
+        with suppress(OSError):  # a full disk fails again here; the first error is the one that counts
             self._file.close()
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything that a new pull would destroy."""
-        return self._target.exists() or self._part.stat().st_size > 0
+        """Whether a new pull would destroy anything."""
+        return self._atomic.target.exists() or self._atomic.part.stat().st_size > 0
 
     def stored(self) -> Journal | None:
-        """Read how far the pull is; `None` if nothing tells.
+        """Return the journal in `FILE.checkpoint`; `None` if there is no such file.
 
         Raises:
-            UnusableError: It cannot be read.
+            UnusableError: The file cannot be read, or does not hold a journal.
         """
         try:
-            return Journal.from_json(self._beside.read_text("utf-8"))
+            return Journal.from_json(self._journal.read_text("utf-8"))
         except FileNotFoundError:
             return None
         except (JournalError, UnicodeDecodeError):
-            raise UnusableError(f"{self._beside} is not what a pull of this release leaves") from None
+            raise UnusableError(
+                f"{self._journal} is not what a pull of this release leaves; --force starts anew"
+            ) from None
         except OSError as error:
-            raise UnusableError(f"cannot read {self._beside}: {error.strerror}") from None
+            raise UnusableError(f"cannot read {self._journal}: {error.strerror}") from None
 
     def begin(self, journal: Journal) -> None:
-        """Start anew. A whole file of an earlier pull stays until this one is whole."""
+        """Start anew. The complete file of an earlier pull stays until this pull is complete."""
+        replace(self._journal, journal.to_json())  # first: from here on, --resume continues this pull
         with unwritable(self._path):
-            self._note(journal)  # first: from here on it is this pull that resumes
             self._file.truncate(0)
 
-    def go_on(self, journal: Journal) -> None:
-        """Have the file as it was when the journal was written.
+    def cut_to(self, journal: Journal) -> None:
+        """Cut the part to the length that the journal counts.
 
         Raises:
-            UnusableError: It is shorter than it was then.
+            UnusableError: The part is shorter than this length.
         """
         with unwritable(self._path):
             if self._length() < journal.length:
-                raise UnusableError(f"{self._part} is shorter than {self._beside} says; --force starts anew")
+                raise UnusableError(f"{self._atomic.part} is shorter than {self._journal} says; --force starts anew")
             self._file.truncate(journal.length)
 
     def append(self, text: bytes, journal: Journal) -> Journal:
-        """Write some more, and then the journal that counts it."""
+        """Append records to the part, and then store the journal that counts them."""
         with unwritable(self._path):
             self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._note(journal)
+        replace(self._journal, journal.to_json())
         return journal
 
     def finish(self, journal: Journal) -> None:
-        """Give the file its name, as it is whole; also where a kill came in between, or after that.
+        """Give the complete file its name. A pull that was killed while or after it did so is finished too.
 
         Raises:
-            UnusableError: There is neither a whole file nor a whole part.
+            UnusableError: Neither the part nor the file has the length that the journal counts.
         """
+        target = self._atomic.target
         with unwritable(self._path):
             length = self._length()
-            named = not length and self._is_whole(journal)
+            # An empty part beside a file of the right length: the file had got its name, and this process has opened a new part.
+            named = not length and target.exists() and target.stat().st_size == journal.length
             if not named and length != journal.length:
-                raise UnusableError(f"{self._path} is not as {self._beside} says; --force pulls it anew")
-            self._note(attrs.evolve(journal, complete=True))
+                raise UnusableError(f"{self._path} is not as {self._journal} says; --force pulls it anew")
+            replace(self._journal, attrs.evolve(journal, complete=True).to_json())
             if not named:
                 if sys.platform == "win32":  # which renames no open file
                     self._file.close()
-                self._part.replace(self._target)
-
-    def _note(self, journal: Journal) -> None:
-        replace(self._beside, journal.to_json())
+                self._atomic.put_in_place()
 
     def _length(self) -> int:
         return os.fstat(self._file.fileno()).st_size
-
-    def _is_whole(self, journal: Journal) -> bool:
-        return self._target.exists() and self._target.stat().st_size == journal.length

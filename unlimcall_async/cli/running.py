@@ -1,6 +1,6 @@
-"""How a command runs: with which client, how a signal ends it, and with which status it ends.
+"""How a command runs: its client, the signals that end it, and its exit status.
 
-What a user does wrong, or the API refuses, is a line on standard error and never a traceback.
+A user's mistake, or a refusal by the API, gives a line on standard error and never a traceback.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 
 from unlimcall_async import AsyncClient, UnlimCallError
-from unlimcall_async.cli.output import plain, silence, tell
-from unlimcall_async.cli.private import read_private, read_stdin
+from unlimcall_async.cli.credentials import read_private, read_stdin
+from unlimcall_async.cli.options import in_option_names
+from unlimcall_async.cli.output import UnusableError, UnwritableError, discard_broken_streams, to_stderr
+from unlimcall_async.cli.wording import plain
 
 T = TypeVar("T")
 
-# A check has failed. It is Python's, too, for what nobody has thought of. 2 is click's for wrong usage, and by who is to blame it
-# goes on from 3.
+# 1 is for a failed check, and is also Python's own status for an unexpected exception. 2 is click's, for wrong usage. The statuses
+# from 3 on say who is to blame for an error.
 FOUND: Final = 1
 EXIT_STATUS: Final = {"application": 3, "provider": 4, "network": 5}
 OUTCOME_UNKNOWN: Final = 6
 
-# As a shell reports a process that these signals have ended: 128 and the signal's number.
+# A shell reports a process that a signal has ended by these: 128 and the signal's number.
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 TERMINATED: Final = 143
@@ -36,56 +38,87 @@ TERMINATED: Final = 143
 as_json: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Write JSON, one object a line.")
 
 
+# --- how a command ends ---------------------------------------------------------------------------------------------------
+
+
 class TerminatedError(Exception):
     """SIGTERM came."""
 
 
 class Commands(click.Group):
-    """A group of commands, the end of each of which is told in a line and by the exit status."""
+    """A group of commands. An error or a signal ends each command with one line and an exit status."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read the arguments; `--help` writes already here."""
-        with _told_in_a_line():
+        """Read the arguments. `--help` already writes here."""
+        with _errors_as_status():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
-        with _told_in_a_line():
+        """Run the command that the arguments name."""
+        with _errors_as_status():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _told_in_a_line() -> Iterator[None]:
+def _errors_as_status() -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, click.Abort):  # the latter is what a prompt makes of Ctrl-C
+    except (KeyboardInterrupt, click.Abort):  # a prompt turns Ctrl-C into the latter
         _end("Interrupted.", INTERRUPTED)
     except TerminatedError:
         _end("Terminated.", TERMINATED)
     except UnlimCallError as error:
-        _end(told(error), EXIT_STATUS[error.category])
-    except BrokenPipeError:  # `| head` has seen enough
-        silence()
+        _end(_error_line(error), EXIT_STATUS[error.category])
+    except BrokenPipeError:  # for example `| head`, which has read enough
+        discard_broken_streams()
         raise SystemExit(PIPE_CLOSED) from None
     except OSError as error:
-        silence()
+        discard_broken_streams()
         _end(f"Error: {error.strerror or error}", click.UsageError.exit_code)
 
 
 def _end(line: str, status: int) -> NoReturn:
-    tell(line)
+    to_stderr(line)
     raise SystemExit(status) from None
 
 
-def told(error: UnlimCallError) -> str:
-    """Give an error as a line."""
+def _error_line(error: UnlimCallError) -> str:
     return f"Error: {plain(str(error))}"
 
 
+@contextmanager
+def with_doubt(doubt: str) -> Iterator[None]:
+    """Write `doubt` if the block ends without an answer to the question whether its POST had an effect."""
+    try:
+        yield
+    except UnlimCallError as error:
+        if not error.outcome_unknown:
+            raise
+        _end(f"{_error_line(error)}\n{doubt}", OUTCOME_UNKNOWN)
+    except (KeyboardInterrupt, TerminatedError):
+        to_stderr(doubt)
+        raise
+
+
+@contextmanager
+def with_line_if_unshown(line: str) -> Iterator[None]:
+    """Write `line` on standard error if the block cannot write its output: the call or the hook exists all the same."""
+    try:
+        yield
+    except (UnwritableError, BrokenPipeError):
+        to_stderr(line)
+        raise
+
+
+# --- the client -----------------------------------------------------------------------------------------------------------
+
+Clients = Callable[[], AsyncClient]
+
+
 def with_client(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options for the token, and, as `client`, what makes a client of it."""
+    """Add the options for the token to a command, which receives a function that makes a client as `client`."""
 
     @click.option(
         "--token-file",
@@ -101,40 +134,33 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
         token = read_private(token_file) if token_file else read_stdin() if token_stdin else None
         if token is None and not os.environ.get("UNLIMCALL_TOKEN", "").strip():
             raise click.UsageError("the token is missing: set UNLIMCALL_TOKEN, or give --token-file or --token-stdin")
-        command(*arguments, client=lambda: _client(token), **options)
+        command(*arguments, client=functools.partial(_client, token), **options)
 
     return wrapped
 
 
-Clients = Callable[[], AsyncClient]
-
-
 def _client(token: str | None) -> AsyncClient:
-    try:
+    # The argument that the package's message offers has no option here.
+    names = {"base_url": "UNLIMCALL_BASE_URL", "use https, or allow_plain_http=True": "use https"}
+    with in_option_names(names):
         return AsyncClient(token)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
 
 
 def ask(client: Clients, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
-    """Ask one question.
-
-    Raises:
-        click.UsageError: The client finds an argument wrong.
-    """
+    """Make one call with a client that is open for this call only, and return its result."""
 
     async def asked() -> T:
         async with client() as open_client:
             return await question(open_client)
 
-    try:
-        return run(asked)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    return run(asked)
+
+
+# --- the event loop and signals -------------------------------------------------------------------------------------------
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run something to its end, which Ctrl-C and SIGTERM bring about too, in order.
+    """Run a coroutine to its end. Ctrl-C and SIGTERM cancel the coroutine, which can still clean up.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -164,3 +190,22 @@ async def _terminable(work: Callable[[], Awaitable[T]]) -> T:
         if terminated:
             raise TerminatedError from None
         raise
+
+
+def serve(work: Callable[[], Coroutine[Any, Any, None]], host: str, port: int) -> None:
+    """Run a server until Ctrl-C or SIGTERM, which are its ordinary end.
+
+    Raises:
+        BrokenPipeError: The reader of standard output has closed the pipe.
+        UnusableError: The server cannot listen on this host and port.
+    """
+    try:
+        run(work)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UnusableError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+    except UnicodeError:  # raised by the encoding of host names, which has rules of its own
+        raise UnusableError(f"cannot listen on {plain(host)}: this is not a valid host name") from None
+    except (KeyboardInterrupt, TerminatedError):
+        return

@@ -1,8 +1,8 @@
 """Times and spans as people write them. No I/O, no clock.
 
-A time is `now`, `today`, `yesterday`, a span such as `7d` for so long ago, a date, or a date and a time, in ISO 8601. One that does
-not say its offset is in the zone that is given. Where a change of clocks makes it two, it is the first; write the offset for the
-second.
+A time is `now`, `today`, `yesterday`, a span such as `7d` that counts back from now, a date, or a date and a time in ISO 8601. A
+time without an offset is in the given time zone. When clocks are set back, such a time occurs twice: the first is meant, and the
+second needs its offset.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw])")
 _DAYS_AGO: Final = {"today": 0, "yesterday": 1}
-# What Python reads beyond these, such as weeks, or dates without hyphens, is more often a slip than meant.
+# Python reads other forms too, such as weeks, or dates without hyphens. They are more often a slip than meant.
 _ISO: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
@@ -25,14 +25,14 @@ TIME_FORMS: Final = (
 
 
 def span(text: str) -> timedelta:
-    """Read a span, such as `30s` or `2h`.
+    """Read a span of time, such as `30s` or `2h`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: `text` is not a span of time, or is too long.
     """
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no span of time, as 30s, 15m, 2h, 7d or 4w")
+        raise ValueError(f"{text!r} is not a span of time; write one like 30s, 15m, 2h, 7d or 4w")
     try:
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:
@@ -40,29 +40,31 @@ def span(text: str) -> timedelta:
 
 
 def moment(text: str, *, now: datetime, zone: tzinfo) -> datetime:
-    """Read a time, and give it in UTC.
+    """Read a time, and return it in UTC.
 
     Raises:
-        ValueError: It is none.
+        ValueError: `text` is not a time, or is out of range.
     """
     try:
-        return _read(text, now, zone).astimezone(UTC)
+        if text == "now":
+            read = now
+        elif text in _DAYS_AGO:
+            day = now.astimezone(zone).date() - timedelta(days=_DAYS_AGO[text])
+            read = datetime(day.year, day.month, day.day, tzinfo=zone)
+        elif _SPAN.fullmatch(text):
+            read = now - span(text)
+        else:
+            read = _iso(text, zone)
+        return read.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is out of range") from None
 
 
-def _read(text: str, now: datetime, zone: tzinfo) -> datetime:
-    if text == "now":
-        return now
-    if text in _DAYS_AGO:
-        day = now.astimezone(zone).date() - timedelta(days=_DAYS_AGO[text])
-        return datetime(day.year, day.month, day.day, tzinfo=zone)
-    if _SPAN.fullmatch(text):
-        return now - span(text)
+def _iso(text: str, zone: tzinfo) -> datetime:
     try:
         read = datetime.fromisoformat(text) if _ISO.fullmatch(text) else None
-    except ValueError:  # the thirtieth of February
+    except ValueError:  # for example the thirtieth of February
         read = None
     if read is None:
-        raise ValueError(f"{text!r} is no time; write {TIME_FORMS}")
+        raise ValueError(f"{text!r} is not a time; write {TIME_FORMS}")
     return read if read.tzinfo else read.replace(tzinfo=zone)

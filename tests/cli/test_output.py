@@ -1,4 +1,4 @@
-"""Standard output is a pipe whose reader has stopped: the command can still be stopped, too."""
+"""Standard output and standard error: closed, full, or with a reader that has stopped."""
 
 from __future__ import annotations
 
@@ -15,12 +15,53 @@ from pathlib import Path
 import attrs
 import pytest
 
-from unlimcall_async.cli.pouring import pour
-from unlimcall_async.sandbox import Sandbox
+from unlimcall_async.cli.output import write_when_ready
+from unlimcall_async.sandbox import Sandbox, Status
 
-from .support import made, run, running, until
+from .support import made, run_process, running, until
+
+
+@pytest.mark.parametrize("command", ["agents", "cdrs pull --from 2026-05-01", "--help", "me --help"])
+async def test_a_pipe_that_was_closed_ends_it_quietly(command: str) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(1))
+        status, _, err = await run_process(sandbox, *command.split(), stdout=theirs)
+    os.close(theirs)
+    assert (status, err) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["agents"], ["completion", "fish"], ["--help"], ["sandbox", "--port", "0"]])
+async def test_a_full_disk_is_told_in_a_line(arguments: list[str]) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with Sandbox() as sandbox:
+        status, _, err = await run_process(sandbox, *arguments, stdout=full)
+    os.close(full)
+    assert (status, err.count("\n"), "No space left" in err) == (2, 1, True)
+
+
+@pytest.mark.parametrize("command", ["me", "agents", "cdrs pull --from 2026-05-01", "completion bash"])
+async def test_where_standard_output_is_closed_that_is_told(command: str) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(1))
+        status, _, err = await run_process(sandbox, *command.split(), redirected=">&-")
+    assert (status, err) == (2, "Error: cannot write standard output: it is closed\n")
+
+
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-"])
+async def test_the_status_is_the_same_where_nothing_can_be_told(redirected: str) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(1))
+        good, _, _ = await run_process(sandbox, "cdrs", "pull", "--from", "2026-05-01", redirected=redirected)
+        sandbox.inject(Status(403))
+        refused, _, _ = await run_process(sandbox, "me", redirected=redirected)
+    assert (good, refused) == (0, 3)
+
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+
+
 # Twice what a pipe holds.
 CALLS = made(600, apart=timedelta(seconds=1), start=NOW - timedelta(hours=1))
 
@@ -75,6 +116,7 @@ async def test_a_pull_ends_by_a_signal(pipe: Pipe, number: signal.Signals, statu
     assert written == [call.id for call in CALLS[: len(written)]]
 
 
+@pytest.mark.slow
 async def test_a_follow_ends_by_a_signal_and_what_was_not_written_comes_again(pipe: Pipe, tmp_path: Path) -> None:
     follow = ["cdrs", "follow", "--from", f"{NOW - timedelta(days=1):%FT%TZ}", "--checkpoint", str(tmp_path / "c")]
     async with Sandbox() as sandbox:
@@ -95,7 +137,7 @@ async def test_a_line_longer_than_a_pipe_takes_at_once_arrives_whole() -> None:
     long = [attrs.evolve(call, country="x" * 200_000) for call in CALLS[:3]]
     async with Sandbox() as sandbox:
         sandbox.add_calls(long)
-        status, out, _ = await run(sandbox, "cdrs", "pull", "--from", "1d")
+        status, out, _ = await run_process(sandbox, "cdrs", "pull", "--from", "1d")
     assert (status, ids(out.splitlines(keepends=True))) == (0, [call.id for call in long])
     assert [len(json.loads(line)["country"]) for line in out.splitlines()] == [200_000] * 3
 
@@ -107,7 +149,7 @@ async def test_the_loop_does_not_go_on_watching_a_pipe_that_has_room(
     lines = [f"{number:099}\n" for number in range(1000)]  # half as much again as a pipe holds
     with os.fdopen(os.dup(pipe.writing), "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        pouring = asyncio.create_task(pour("".join(lines)))
+        pouring = asyncio.create_task(write_when_ready("".join(lines)))
         await until(pipe.is_full)
         await asyncio.sleep(0)
         came = [] if cancelled and pouring.cancel() else pipe.lines()

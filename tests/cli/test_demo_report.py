@@ -1,25 +1,29 @@
-"""What a pull has come to, in words."""
+"""The summary of the demo."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import click
-import pytest
 from attrs import evolve
 
 from unlimcall_async import CallRecord, StreamStats
-from unlimcall_async.cli import report
+from unlimcall_async.cli import demo_report as report
 from unlimcall_async.cli.comparison import Comparison
-from unlimcall_async.cli.progress import plain_lines, shown_progress
+from unlimcall_async.cli.wording import share
 
 RECORD = CallRecord(id="1", start_time=datetime(2025, 1, 1, tzinfo=UTC), duration=2, billsec=1)
+
+
 STATS = StreamStats(
     requests=15, records=3, duplicates=1, full_pages=2, retries=3, min_requests=12, waited_s=1234.56, strategy="divide"
 )
+
+
 SAME = Comparison(3, 0, 0, 0, 0, 0, "")
+
+
 SCALE = report.RateScale(per_minute=60, minute=2.0)
 
 
@@ -51,7 +55,7 @@ def test_money_is_exact_and_grouped() -> None:
 
 def test_times_read_as_people_say_them() -> None:
     times = [0.4, 59, 60, 400, 3600, 100_000, 10_000_000]
-    assert [report.lasting(time) for time in times] == [
+    assert [report.duration(time) for time in times] == [
         *("0 s", "59 s", "1 min", "6 min 40 s", "1 h 0 min", "27 h 46 min", "2,777 h 46 min")
     ]
 
@@ -72,7 +76,7 @@ def test_spend_is_by_country_and_currency() -> None:
 def test_spend_has_ten_countries_and_the_rest() -> None:
     rows = report.spend(totals(sold(f"C{number:02}", 100 - number) for number in range(13)))
     assert [row[0] for row in rows] == [*(f"C{number:02}" for number in range(10)), "(other)", "total"]
-    assert rows[10] == ("(other)", "3 calls", "2.67 USD", report.share(267, 1222))
+    assert rows[10] == ("(other)", "3 calls", "2.67 USD", share(267, 1222))
 
 
 def test_dispositions_have_shares() -> None:
@@ -82,25 +86,6 @@ def test_dispositions_have_shares() -> None:
         ("BUSY", "1 call", "25.0%"),
         ("(none)", "1 call", "25.0%"),
     ]
-
-
-def test_sizes_read_as_people_say_them() -> None:
-    assert [report.size(length) for length in (0, 99_999, 100_000, 51_900_000)] == [
-        "0 bytes",
-        "99,999 bytes",
-        "0.1 MB",
-        "51.9 MB",
-    ]
-
-
-def test_the_wait_is_that_of_a_request_and_not_their_sum() -> None:
-    assert report.wait_of_each(STATS) == pytest.approx(1234.56 / 18)
-    assert report.wait_of_each(evolve(STATS, requests=0, retries=0, waited_s=0.0)) == 0
-
-
-def test_columns_are_aligned() -> None:
-    assert report.columns([("a", "1", "x"), ("bcd", "20", "")], "<><") == ["  a      1   x", "  bcd   20"]
-    assert report.columns([], "<>") == []
 
 
 def test_the_summary_tells_everything() -> None:
@@ -114,7 +99,7 @@ def test_the_summary_tells_everything() -> None:
         "Faults    3 faults survived with 3 further attempts\n          reset x2, 503 x1",
         "Checked   every record in the store is there once, in order, unaltered (3)",
         "File      x.csv, 1.0 MB",
-        "The rate limit's minute lasts 2 s here; for real, this takes about 2 s.",
+        "The rate limit's minute lasts 2 s here; with a real minute, this takes about 2 s.",
     ):
         assert line in text
 
@@ -131,24 +116,3 @@ def test_a_failed_check_says_how_many_and_the_first() -> None:
         "NOT the 1,000 records of the sandbox's store: 1 missing, 1,200 out of order",
         "          the first: then, id 17: missing",
     ]
-
-
-class _Stream:
-    stats = STATS
-
-    class progress:  # noqa: N801 # as the stream has it
-        fraction = 0.4567
-
-
-def test_a_plain_line_comes_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    times: Iterator[float] = iter([0.0, 1.0, 4.9, 5.0, 5.0, 6.0])
-    show = plain_lines(lambda: next(times))
-    for _ in range(4):
-        show(_Stream())  # type: ignore[arg-type] # the two attributes that are read
-    assert capsys.readouterr().err == "46%, 3 records, 15 requests, 68.59 s wait each\n"
-
-
-def test_where_standard_error_is_closed_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", None)
-    with shown_progress() as show:
-        show(_Stream())  # type: ignore[arg-type] # the two attributes that are read

@@ -15,7 +15,7 @@ import pytest
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Stall, Status
 
 from .kill import run as run_killed
-from .support import START, in_this_process, made, names_in, run, running, until
+from .support import START, in_this_process, made, names_in, run, run_process, running, until
 
 MAY = ["--from", "2026-05-01", "--till", "2026-05-02"]
 
@@ -43,17 +43,17 @@ async def test_csv_goes_to_standard_output() -> None:
     assert (clash, "exclude each other" in err) == (2, True)
 
 
-async def test_standard_output_gets_what_a_file_gets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+async def test_standard_output_gets_what_a_file_gets(tmp_path: Path, form: str) -> None:
     strange = SandboxCall(id="7", start_time=START, src="\x1b[31mred", dst="=1+1", country="Öster,\r\nreich")
     async with Sandbox() as sandbox:
         sandbox.add_calls([strange])
-        for form in ("csv", "ndjson"):
-            out = tmp_path / f"calls.{form}"
-            await run(sandbox, "cdrs", "pull", *MAY, "--out", str(out))
-            with (tmp_path / "stdout").open("wb") as file:
-                await run(sandbox, "cdrs", "pull", *MAY, "--format", form, stdout=file.fileno())
-            assert out.read_bytes() == (tmp_path / "stdout").read_bytes()
-            assert "Öster,\\r\\nreich" in out.read_text() or "Öster,\r\nreich" in out.read_bytes().decode()
+        out = tmp_path / f"calls.{form}"
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", str(out))
+        with (tmp_path / "stdout").open("wb") as file:
+            await run_process(sandbox, "cdrs", "pull", *MAY, "--format", form, stdout=file.fileno())
+    assert out.read_bytes() == (tmp_path / "stdout").read_bytes()
+    assert "Öster,\\r\\nreich" in out.read_text() or "Öster,\r\nreich" in out.read_bytes().decode()
 
 
 @pytest.mark.parametrize(("name", "lines"), [("calls.ndjson", 30), ("calls.csv", 31), ("calls", 30)])
@@ -126,8 +126,8 @@ async def test_a_file_that_exists_is_not_replaced_unless_it_is_said(tmp_path: Pa
         unknown, _, doubt = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path), "--resume")
         assert path.read_text() == "mine\n"
         forced, _, _ = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path), "--force")
-    assert (refused, "--resume goes on with it, --force replaces it" in err) == (2, True)
-    assert (unknown, "no checkpoint tells what it is" in doubt) == (2, True)
+    assert (refused, "--resume continues it, --force replaces it" in err) == (2, True)
+    assert (unknown, "which says how to continue it, does not; --force replaces the file" in doubt) == (2, True)
     assert (forced, ids(path.read_text())) == (0, ["17.0", "17.1"])
 
 
@@ -139,15 +139,15 @@ async def test_a_pull_that_has_ended_has_nothing_to_go_on_with(tmp_path: Path) -
         sandbox.add_calls(made(1, start=START + timedelta(hours=3)))
         status, _, err = await run(sandbox, "cdrs", "pull", "--out", "calls.ndjson", "--resume", cwd=tmp_path)
         assert len(sandbox.requests) == asked
-    assert (status, "It was whole already." in err) == (0, True)
+    assert (status, "The file was complete already." in err) == (0, True)
     assert (tmp_path / "calls.ndjson").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--from", "2026-05-03"], "and --from 2026-05-03 is another range; to go on with it leave --from out"),
-        (["--till", "2026-06-01"], "and --till 2026-06-01 is another range; to go on with it leave --till out"),
+        (["--from", "2026-05-03"], "and --from 2026-05-03 is another range; leave --from out to continue the file"),
+        (["--till", "2026-06-01"], "and --till 2026-06-01 is another range; leave --till out to continue the file"),
         (["--format", "csv"], "was begun as ndjson, not as csv"),
     ],
 )
@@ -180,16 +180,16 @@ def test_a_link_that_leads_to_itself_is_told(tmp_path: Path, monkeypatch: pytest
     ("arguments", "complaint"),
     [
         ([], "--from is missing"),
-        (["--from", "soon"], "Invalid value for --from: 'soon' is no time"),
+        (["--from", "soon"], "Invalid value for --from: 'soon' is not a time"),
         (["--from", "1d", "--till", "2d"], "--from is after --till"),
-        (["--from", "1d", "--tz", "Mars/Base"], "'Mars/Base' is no time zone"),
-        (["--from", "1d", "--tz", "../../etc/passwd"], "is no time zone"),
+        (["--from", "1d", "--tz", "Mars/Base"], "'Mars/Base' is not a time zone"),
+        (["--from", "1d", "--tz", "../../etc/passwd"], "is not a time zone"),
         (["--from", "1d", "--out", "calls.xlsx"], "must end in .ndjson or .csv"),
         (["--from", "1d", "--resume"], "--resume needs --out"),
         (["--from", "1d", "--force"], "--force needs --out"),
         (["--from", "1d", "--out", "c.csv", "--force", "--resume"], "exclude each other"),
         (["--from", "1d", "--out", "missing/c.csv"], "cannot write missing/c.csv"),
-        (["--from", "1d", "--out", "/dev/full", "--format", "csv"], "it is no ordinary file"),
+        (["--from", "1d", "--out", "/dev/full", "--format", "csv"], "it is not an ordinary file"),
         (["--out", "c.csv", "--resume"], "--from is missing"),
     ],
 )
@@ -205,6 +205,7 @@ def test_wrong_usage_is_told(
 # --- a pull that is stopped -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: signal.Signals, status: int) -> None:
     async with Sandbox(cap=10, count="matches") as sandbox:
@@ -217,7 +218,7 @@ async def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: 
             _, err = await process.communicate()
         sandbox.clear_faults()
         assert process.returncode == status
-        assert "To go on: unlimcall cdrs pull --out 'my calls.csv' --resume\n" in err.decode()
+        assert "To continue: unlimcall cdrs pull --out 'my calls.csv' --resume\n" in err.decode()
         assert b"Traceback" not in err
         assert names_in(tmp_path) == ["my calls.csv.checkpoint", "my calls.csv.part"]
         again, _, _ = await run(sandbox, "cdrs", "pull", "--out", "my calls.csv", "--resume", cwd=tmp_path)
@@ -231,7 +232,7 @@ async def test_an_error_leaves_what_can_be_gone_on_with(tmp_path: Path) -> None:
         sandbox.add_calls(made(5))
         sandbox.inject(Status(409), endpoint="cdrs")
         status, _, err = await run(sandbox, "cdrs", "pull", "--from", "2026-05-01", "--out", "c.ndjson", cwd=tmp_path)
-        assert (status, "To go on: unlimcall cdrs pull --out c.ndjson --resume" in err) == (3, True)
+        assert (status, "To continue: unlimcall cdrs pull --out c.ndjson --resume" in err) == (3, True)
         journal = json.loads((tmp_path / "c.ndjson.checkpoint").read_text())
         # Till now: settled by the pull that began, and not again by the one that goes on.
         again, _, _ = await run(sandbox, "cdrs", "pull", "--out", "c.ndjson", "--resume", cwd=tmp_path)
@@ -250,7 +251,7 @@ async def test_a_full_disk_is_told_in_a_line() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(5))
-        status, _, err = await run(sandbox, "cdrs", "pull", *MAY, stdout=full)
+        status, _, err = await run_process(sandbox, "cdrs", "pull", *MAY, stdout=full)
     os.close(full)
     assert (status, err) == (2, "Error: cannot write standard output: No space left on device\n")
 

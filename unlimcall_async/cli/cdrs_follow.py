@@ -1,0 +1,127 @@
+"""`unlimcall cdrs follow`: call records as they appear."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+import click
+
+from unlimcall_async import Checkpoint, CheckpointError
+from unlimcall_async.cli import options
+from unlimcall_async.cli.atomic_file import replace
+from unlimcall_async.cli.formats import ndjson
+from unlimcall_async.cli.output import UnusableError, to_stderr, write_when_ready
+from unlimcall_async.cli.running import Clients, TerminatedError, as_json, run, with_client
+from unlimcall_async.cli.times import span
+from unlimcall_async.cli.wording import many
+
+
+@click.command()
+@click.option("--from", "start", metavar="TIME", help="The start, in any form that pull takes; without it, now.")
+@options.tz
+@click.option(
+    "--interval",
+    metavar="SPAN",
+    default="30s",
+    show_default=True,
+    callback=options.read_by(span),
+    help="The time from one poll to the next.",
+)
+@click.option(
+    "--lookback",
+    metavar="SPAN",
+    callback=options.read_by(span),
+    default="2h",
+    show_default=True,
+    help="How long after its start a record may appear: no shorter than the longest call.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep the place that was reached in this file. If the file exists, continue from that place.",
+)
+@as_json
+@with_client
+def follow(
+    *,
+    client: Clients,
+    start: str | None,
+    zone: tzinfo,
+    interval: timedelta,
+    lookback: timedelta,
+    checkpoint: Path | None,
+    as_json: bool,  # noqa: ARG001 # there is no other format
+) -> None:
+    """Write call records as they appear, until Ctrl-C or SIGTERM.
+
+    Each record is a line of JSON on standard output, written at once; --json changes nothing. With --checkpoint, a second start
+    continues where the first one ended. No record is left out. The records of a batch that was being written come again.
+    SIGTERM is the ordinary end: the exit status is 0.
+    """
+    begin, resume = _begin(start, zone, checkpoint)
+
+    async def work() -> None:
+        with options.in_option_names({"interval": "--interval", "lookback": "--lookback"}):
+            open_client = client()
+            stream = open_client.cdrs.follow(begin, interval=interval, lookback=lookback, resume=resume)
+        async with open_client, stream:
+            # At once: a file that cannot be written shows before the first record, and the next start has the same `now`.
+            _store(checkpoint, begin, stream.checkpoint)
+            written = True
+            try:
+                async for batch in stream.batches():
+                    written = False
+                    await write_when_ready(ndjson(batch))
+                    written = True
+                    _store(checkpoint, begin, stream.checkpoint)
+            finally:
+                if written:  # polls without new records have moved the checkpoint too
+                    _store(checkpoint, begin, stream.checkpoint)
+                stats = stream.stats
+                to_stderr(f"{many(stats.records, 'record', 'records')}, {many(stats.requests, 'request', 'requests')}.")
+
+    try:
+        run(work)
+    except TerminatedError:
+        return
+    except CheckpointError:  # the file's start and the checkpoint in it disagree, so the file was changed by hand
+        raise click.UsageError(f"{checkpoint} is damaged; delete it to start anew") from None
+
+
+def _begin(start: str | None, zone: tzinfo, checkpoint: Path | None) -> tuple[datetime, Checkpoint | None]:
+    """Return the start of the follow, and the checkpoint to continue from.
+
+    Raises:
+        click.UsageError: `start` is not a time, or not the start of the checkpoint.
+        UnusableError: The checkpoint cannot be read.
+    """
+    wanted = None if start is None else options.moment("--from", start, zone)
+    if checkpoint is None or not checkpoint.exists():
+        return wanted or options.now(), None
+    # A device could be read without end.
+    if not checkpoint.is_file():
+        raise UnusableError(f"{checkpoint} is not an ordinary file")
+    try:
+        content = json.loads(checkpoint.read_text("utf-8"))
+        held, reached = (
+            datetime.fromisoformat(content["start"]),
+            Checkpoint.from_json(json.dumps(content["checkpoint"])),
+        )
+    except OSError as error:
+        raise UnusableError(f"cannot read {checkpoint}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError, CheckpointError):
+        raise UnusableError(
+            f"{checkpoint} is not a checkpoint of a follow of this release; delete it to start anew"
+        ) from None
+    if wanted not in {None, held}:
+        raise click.UsageError(f"{checkpoint} is of a follow from {held.isoformat()}; leave --from out to continue it")
+    return held, reached
+
+
+def _store(path: Path | None, start: datetime, reached: Checkpoint) -> None:
+    if path is not None:
+        content = {"start": start.isoformat(), "checkpoint": json.loads(reached.to_json())}
+        replace(path, json.dumps(content) + "\n")

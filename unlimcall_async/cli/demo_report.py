@@ -1,0 +1,197 @@
+"""The summary of `unlimcall demo`: for people, and as JSON for programs. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+import click
+
+from unlimcall_async import CallRecord, StreamStats
+from unlimcall_async.cli.comparison import Comparison
+from unlimcall_async.cli.wording import columns, many, share, wait_of_each
+
+# Countries that the table names; the others are one line, so that the summary fits on a screen.
+_TOP: Final = 10
+
+# The width of the names in front of the facts.
+_NAMES: Final = 10
+_INDENT: Final = " " * _NAMES
+
+
+@attrs.define
+class Totals:
+    """Sums over the records that were pulled. With these, no record has to be kept.
+
+    Attributes:
+        records: The number of records.
+        cents: Their price, by country and currency.
+        calls: Their number, by country and currency.
+        dispositions: Their number, by disposition.
+    """
+
+    records: int = 0
+    cents: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    calls: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    dispositions: Counter[str] = attrs.field(factory=Counter)
+
+    def add(self, records: Iterable[CallRecord]) -> None:
+        """Add some records."""
+        for record in records:
+            place = record.country or "(no country)", record.currency or "(no currency)"
+            self.records += 1
+            self.cents[place] += record.sell_price_cents or 0
+            self.calls[place] += 1
+            self.dispositions[record.disposition or "(none)"] += 1
+
+
+@attrs.frozen
+class Pull:
+    """A pull, and the faults that it met.
+
+    Attributes:
+        totals: The sums over its records.
+        stats: The statistics of the stream.
+        seconds: The time from the first request to the last record.
+        attempts: All requests that reached the server, repeated ones included.
+        refused: The requests that the server refused because of its rate limit, without the injected faults.
+        faults: The number of faults that the client met, by kind.
+    """
+
+    totals: Totals
+    stats: StreamStats
+    seconds: float
+    attempts: int
+    refused: int
+    faults: Mapping[str, int]
+
+
+@attrs.frozen
+class RateScale:
+    """A rate limit with a shortened minute.
+
+    Attributes:
+        per_minute: The requests that it allows.
+        minute: The length of its minute in seconds.
+    """
+
+    per_minute: int
+    minute: float
+
+    def real_seconds(self, requests: int) -> float:
+        """Return how long so many requests wait with a minute of 60 seconds. The requests of one minute are sent at once."""
+        return (requests - 1) // self.per_minute * 60
+
+
+def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str) -> str:
+    """Return the whole summary for people, as lines."""
+    stats, records = pull.stats, pull.totals.records
+    rate = records / pull.seconds if pull.seconds else 0.0
+    ratio = stats.requests / max(stats.min_requests, 1)
+    requests = f"{stats.requests:,}, which is {ratio:.2f} times the fewest possible, {stats.min_requests:,}"
+    full, again = many(stats.full_pages, "full page", "full pages"), many(stats.duplicates, "row", "rows")
+    beyond = many(pull.refused, "request", "requests") if pull.refused else "no request"
+    faults = "none"
+    if pull.faults:
+        kinds = ", ".join(f"{kind} x{count}" for kind, count in Counter(pull.faults).most_common())
+        survived = f"{many(sum(pull.faults.values()), 'fault', 'faults')} survived"
+        faults = f"{survived} with {many(stats.retries, 'further attempt', 'further attempts')}\n{_INDENT}{kinds}"
+    named = [
+        ("Pulled", f"{many(records, 'record', 'records')} in {pull.seconds:,.1f} s, {rate:,.0f} a second"),
+        ("Requests", f"{requests}\n{_INDENT}strategy {stats.strategy}: {full}, {again} received again"),
+        ("Waits", f"{wait_of_each(stats):.2f} s each, on average, for the rate limit; {beyond} went beyond it"),
+        ("Faults", faults),
+        ("Checked", verdict(comparison)),
+        ("File", file),
+    ]
+    # A small pull waits less than its requests take, and never less than the line can show.
+    real = duration(max(scale.real_seconds(pull.attempts), pull.seconds, 1.0))
+    blocks = [
+        [f"{click.style(f'{name:<{_NAMES}}', bold=True)}{fact}" for name, fact in named],
+        [click.style("Spend by country", bold=True), *columns(spend(pull.totals), "<>>>")],
+        [click.style("Dispositions", bold=True), *columns(dispositions(pull.totals), "<>>")],
+        [f"The rate limit's minute lasts {scale.minute:g} s here; with a real minute, this takes about {real}."],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def facts(pull: Pull, comparison: Comparison, *, file: str) -> dict[str, Any]:
+    """Return the summary for a program, without the tables, which the program can make from the file."""
+    return {
+        "file": file,
+        "records": pull.totals.records,
+        "seconds": round(pull.seconds, 3),
+        **{name: getattr(pull.stats, name) for name in ("requests", "min_requests", "retries", "strategy")},
+        "beyond_limit": pull.refused,
+        "faults": dict(pull.faults),
+        "same": comparison.same,
+    }
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return whether the pull equals the sandbox's store; if not, how many records differ in which way, and the first."""
+    if comparison.same:
+        text = f"every record in the store is there once, in order, unaltered ({comparison.compared:,})"
+        return click.style(text, fg="green")
+    counts = {
+        "missing": comparison.missing,
+        "doubled": comparison.doubled,
+        "altered": comparison.altered,
+        "not in the store": comparison.foreign,
+        "out of order": comparison.misplaced,
+    }
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    text = f"NOT the {comparison.compared:,} records of the sandbox's store: {kinds}"
+    return f"{click.style(text, fg='red')}\n{_INDENT}the first: {comparison.first}"
+
+
+def spend(totals: Totals) -> list[tuple[str, ...]]:
+    """Return country, calls, money and share: the ten most expensive, the others, and a total for each currency."""
+    by_price = sorted(totals.cents, key=lambda place: (-totals.cents[place], place))
+    # Country, currency, calls and cents. Currencies are never added to each other.
+    rows = [
+        (country, currency, totals.calls[country, currency], totals.cents[country, currency])
+        for country, currency in by_price
+    ]
+    other = _by_currency("(other)", rows[_TOP:])
+    total = _by_currency("total", rows)
+    whole = {currency: cents for _, currency, _, cents in total}
+    return [
+        (country, many(count, "call", "calls"), money(cents, currency), share(cents, whole[currency]))
+        for country, currency, count, cents in [*rows[:_TOP], *other, *total]
+    ]
+
+
+def _by_currency(name: str, rows: Iterable[tuple[str, str, int, int]]) -> list[tuple[str, str, int, int]]:
+    calls: Counter[str] = Counter()
+    cents: Counter[str] = Counter()
+    for _, currency, count, amount in rows:
+        calls[currency] += count
+        cents[currency] += amount
+    return [(name, currency, calls[currency], cents[currency]) for currency in sorted(calls)]
+
+
+def dispositions(totals: Totals) -> list[tuple[str, ...]]:
+    """Return disposition, calls and their share, the most frequent first."""
+    return [
+        (name, many(count, "call", "calls"), share(count, totals.records))
+        for name, count in totals.dispositions.most_common()
+    ]
+
+
+def money(cents: int, currency: str) -> str:
+    """Return cents as an amount, exactly."""
+    return f"{Decimal(cents).scaleb(-2):,.2f} {currency}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60:,} h {minutes % 60} min"

@@ -1,0 +1,71 @@
+"""Values as text: for people, and as JSON for programs. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from unlimcall_async import StreamStats
+from unlimcall_async.cli.formats import text_of
+
+
+def fields_of(model: Any) -> dict[str, Any]:
+    """Return the fields of a model of the package. `extra` is among them only if the API sent undocumented fields."""
+    fields = {name: getattr(model, name) for name in attrs.fields_dict(type(model))}
+    if not fields["extra"]:
+        del fields["extra"]
+    return fields
+
+
+def json_line(value: Any) -> str:
+    """Return a value as JSON in one line. Money and times are text, because a number in JSON would be read as a float."""
+    return json.dumps(value, ensure_ascii=False, default=text_of) + "\n"
+
+
+def cell(value: Any) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return plain(json.dumps(dict(value), ensure_ascii=False, default=text_of))
+    return plain(value if isinstance(value, str) else text_of(value))
+
+
+def plain(text: str) -> str:
+    """Replace each character that a terminal could take for a command: names and error texts come from the server."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def many(count: int, one: str, more: str) -> str:
+    """Return a number with its noun, in the singular or the plural."""
+    return f"{count:,} {one if count == 1 else more}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in per cent; `-` if there is no whole."""
+    return f"{part / whole:.1%}" if whole else "-"
+
+
+def size(length: int) -> str:
+    """Return a length in bytes, or in megabytes from 0.1 MB on."""
+    return f"{length / 1e6:,.1f} MB" if length >= 100_000 else f"{length:,} bytes"
+
+
+def wait_of_each(stats: StreamStats) -> float:
+    """Return the seconds that a request waited for the rate limit, on average. Several wait at once, so a sum would mislead."""
+    return stats.waited_s / max(stats.requests + stats.retries, 1)
+
+
+def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Return rows as aligned lines. `sides` has `<` or `>` for each column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "   ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    ]

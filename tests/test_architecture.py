@@ -197,6 +197,11 @@ def test_the_command_uses_the_public_package_only() -> None:
             assert inner <= {"operations", "webhooks"}, name  # each a public package
 
 
+def test_only_two_commands_load_the_sandbox() -> None:
+    users = {name for name, path in modules() if name.split(".")[0] == "cli" and "sandbox" in own_imports(path)}
+    assert users == {"cli.comparison", "cli.demo", "cli.sandbox"}
+
+
 def test_operations_use_the_public_package_only() -> None:
     # With one exception: a number or a time is checked by the client's own checks, so that the package has one rule and one
     # message.

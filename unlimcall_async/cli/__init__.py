@@ -12,7 +12,7 @@ exit statuses), `output` (both standard streams), `formats` (records as text), `
 `atomic_file`.
 
 `--help` and completion must be quick. So a module that loads aiohttp, rich, the sandbox, the webhooks or the operations is imported
-inside the function that needs it.
+inside the function that needs it, and so is the work that only one command does.
 """
 
 import sys

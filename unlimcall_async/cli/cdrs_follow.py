@@ -10,7 +10,6 @@ import click
 
 from unlimcall_async import Checkpoint, CheckpointError
 from unlimcall_async.cli import options
-from unlimcall_async.cli.atomic_file import replace
 from unlimcall_async.cli.formats import ndjson
 from unlimcall_async.cli.output import UnusableError, to_stderr, write_when_ready
 from unlimcall_async.cli.running import Clients, TerminatedError, as_json, run, with_client
@@ -122,6 +121,8 @@ def _begin(start: str | None, zone: tzinfo, checkpoint: Path | None) -> tuple[da
 
 
 def _store(path: Path | None, start: datetime, reached: Checkpoint) -> None:
+    from unlimcall_async.cli.atomic_file import replace  # noqa: PLC0415 # `--help` must be quick
+
     if path is not None:
         content = {"start": start.isoformat(), "checkpoint": json.loads(reached.to_json())}
         replace(path, json.dumps(content) + "\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import click
@@ -16,11 +15,13 @@ import click
 from unlimcall_async import CallRecord, CdrStream, Checkpoint, CheckpointError, UnlimCallError
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import FORMATS, NDJSON, Format, encoded
-from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnwritableError, to_stderr, write_json, write_when_ready
-from unlimcall_async.cli.pull_file import PullFile
 from unlimcall_async.cli.running import Clients, TerminatedError, as_json, run, with_client
 from unlimcall_async.cli.wording import many, size
+
+if TYPE_CHECKING:
+    from unlimcall_async.cli.journal import Journal
+    from unlimcall_async.cli.pull_file import PullFile
 
 
 @click.command()
@@ -74,8 +75,7 @@ def pull(
         _pull_to_file(client, wanted, chosen, out, resume=resume, force=force, as_json=as_json)
 
 
-@attrs.frozen
-class _Range:
+class _Range(NamedTuple):
     """The range as the user wrote it."""
 
     start: str | None
@@ -138,6 +138,10 @@ def _pull_to_stdout(client: Clients, wanted: _Range, form: Format, *, as_json: b
 def _pull_to_file(
     client: Clients, wanted: _Range, form: Format, out: Path, *, resume: bool, force: bool, as_json: bool
 ) -> None:
+    import shlex  # noqa: PLC0415 # `--help` must be quick
+
+    from unlimcall_async.cli.pull_file import PullFile  # noqa: PLC0415 # as above
+
     with PullFile(out) as file:
         # A job may always give --resume: if nothing is there yet, the pull begins.
         journal = file.stored() if resume else None
@@ -179,6 +183,8 @@ def _begun(file: PullFile, wanted: _Range, form: Format, out: Path, *, force: bo
     Raises:
         click.UsageError: The file exists, and `force` is not set.
     """
+    from unlimcall_async.cli.journal import Journal  # noqa: PLC0415 # `--help` must be quick
+
     start, end = wanted.settled()
     if file.exists and not force:
         if resume:

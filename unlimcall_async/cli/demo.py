@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits, RetryPolicy
-from unlimcall_async.cli.atomic_file import replacing
 from unlimcall_async.cli.formats import FORMATS, encoded
 from unlimcall_async.cli.output import to_stderr, unwritable, write_json, write_styled
 from unlimcall_async.cli.running import FOUND, as_json, run
@@ -88,6 +87,7 @@ def demo(calls: int, seed: int, out: Path, newest_first: bool, as_json: bool) ->
     status is 1 if a record is missing, doubled, altered or out of order.
     """
     from unlimcall_async.cli import demo_report  # noqa: PLC0415 # loads the sandbox
+    from unlimcall_async.cli.atomic_file import replacing  # noqa: PLC0415 # `--help` must be quick
     from unlimcall_async.cli.comparison import Check  # noqa: PLC0415 # loads the sandbox
 
     # Here and not in `_pull`: if rich is missing, the user learns so before the calls are generated.

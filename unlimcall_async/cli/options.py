@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -54,6 +53,8 @@ def in_option_names(options: Mapping[str, str]) -> Iterator[None]:
 
 
 def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 # `--help` must be quick
+
     try:
         return ZoneInfo(name)
     # Which of these is raised depends on the file system: no such name, a folder, or a path that leads elsewhere.

@@ -27,7 +27,9 @@ async def ids_of(process: asyncio.subprocess.Process, count: int) -> list[str]:
     return [json.loads(await line_of(process.stdout))["id"] for _ in range(count)]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 0)]
+)
 async def test_records_come_as_they_appear(number: signal.Signals, status: int) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(recent("a", "b"))
@@ -43,6 +45,7 @@ async def test_records_come_as_they_appear(number: signal.Signals, status: int) 
     assert b"Traceback" not in err
 
 
+@pytest.mark.slow
 async def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     follow = [*FOLLOW, "--checkpoint", str(tmp_path / "follow.checkpoint")]
     async with Sandbox() as sandbox:
@@ -71,6 +74,7 @@ async def test_now_is_settled_once(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["start"] == start
 
 
+@pytest.mark.slow
 async def test_what_was_not_written_comes_again(tmp_path: Path) -> None:
     path = tmp_path / "follow.checkpoint"
     full = os.open("/dev/full", os.O_WRONLY)

@@ -1,9 +1,10 @@
-"""Peak memory of a pull, by its number of records: it must not grow with them.
+"""Peak memory of a pull by its number of records, with which the peak must not grow.
 
     python benchmarks/memory.py
 
-Measured as Python sees it (tracemalloc), in the client's process alone; the server is another. It gives the newest first, and the
-output is ascending: the harder way, because chains of pages against the order are held until they reach its near end.
+tracemalloc measures the peak, in the client's process alone; the server is another process. The server sorts the newest first, and
+the output is ascending. This is the harder direction: pages that arrive against the output's direction are held until the
+pages before them are there.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.records_server import END, START, served
 from unlimcall_async import AsyncClient, RateLimits
 
-# The peak of the largest pull, as a multiple of that of the smallest.
+# The highest peak that is allowed, as a multiple of the smallest pull's peak.
 TARGET: Final = 1.05
 
 
 async def pull(url: str) -> tuple[int, int]:
-    """Pull all records, and give how many came, and in how many requests."""
+    """Pull all records, and return their number and the number of requests."""
     pulled = 0
     async with AsyncClient("unl_live_benchmark", base_url=url, rate_limits=RateLimits.unlimited()) as client:
         stream = client.cdrs.stream(START, END, concurrency=4)
@@ -38,7 +39,7 @@ async def pull(url: str) -> tuple[int, int]:
 
 
 def peak_of(records: int) -> tuple[int, int]:
-    """Pull so many records, and give the peak in bytes and the number of requests."""
+    """Pull this many records, and return the peak in bytes and the number of requests."""
     with served(records) as url:
         gc.collect()
         tracemalloc.start()
@@ -46,17 +47,17 @@ def peak_of(records: int) -> tuple[int, int]:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     if pulled != records:
-        raise RuntimeError(f"{pulled} of {records} records came")
+        raise RuntimeError(f"received {pulled} of {records} records")
     return peak, requests
 
 
 def main() -> None:
-    """Print a line for each size."""
+    """Measure each size, and print a line for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="100000,300000,1000000", metavar="A,B")
     given = parser.parse_args()
     with served(1000) as url:
-        asyncio.run(pull(url))  # so that what is imported on first use counts for none
+        asyncio.run(pull(url))  # imports on first use shall not count
     print(f"{datetime.now(UTC):%Y-%m-%d}, target at most {TARGET:.2f} of the first\n")
     first = 0
     for size in map(int, given.sizes.split(",")):

@@ -1,4 +1,4 @@
-"""What a call record costs the client: typed, checked and in order, beside plain dicts, and beside the SDKs that users know.
+"""What a call record costs the client, typed, checked and in order; compared with plain dicts, and with well-known SDKs.
 
     python -m pip install -r benchmarks/requirements.txt
     python benchmarks/records.py
@@ -7,10 +7,10 @@
     python benchmarks/records.py --instructions
     python benchmarks/records.py --picture records.png
 
-Each way pulls the same records from the same server on this machine, in pages of 1000, in a process of its own; the server is
-another. CPU is that of the client's process alone. The ways take turns, and the medians count. 1.00 is aiohttp with orjson, which
-gives dicts that nobody has checked. What is not installed is left out, and said. `--instructions` counts, in valgrind, what a
-busy machine changes little.
+Each way pulls the same records from the same server on this machine, in pages of 1000. Each run is a process of its own, and so is
+the server. CPU is the CPU time of the client's process alone. The ways take turns, and the table shows medians. 1.00 is aiohttp
+with orjson, which returns unchecked dicts. Ways whose package is not installed are left out, and the output names them.
+`--instructions` counts machine instructions in valgrind: a busy machine changes them little.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from benchmarks.records_server import served
 from benchmarks.records_ways import WAYS, Cost, missing
 
 _WAYS_FILE: Final = Path(__file__).with_name("records_ways.py")
-# What is imported to begin with.
+# The module that a user of each way imports.
 _IMPORTS: Final = {
     "floor": "aiohttp", "batches": "unlimcall_async", "each": "unlimcall_async", "twilio": "twilio.rest",
     "githubkit": "githubkit", "telnyx": "telnyx", "openai": "openai", "stripe": "stripe",
 }  # fmt: skip
 _TIME_IMPORT: Final = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-# The slow ones need a minute a round, and are far from each other.
+# The other SDKs need up to a minute a round, and their results are far apart.
 _ROUNDS_OF_OTHERS: Final = 3
 
 
 def run(*arguments: str) -> str:
-    """Run Python, and give what it prints."""
+    """Run Python with these arguments, and return its output."""
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 # ours
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -58,12 +58,15 @@ def run(*arguments: str) -> str:
 
 @frozen
 class Result:
-    """The medians of a way, by record in microseconds, and in bytes.
+    """The medians of one way.
 
     Attributes:
-        ratio: CPU, as a multiple of that of the dicts of the same rounds.
-        least: The least of these multiples by round.
-        most: The most of them.
+        ratio: CPU time, as a multiple of the dicts' CPU time.
+        least: The lowest of these multiples by round.
+        most: The highest of these multiples by round.
+        cpu: CPU time of a record, in microseconds.
+        wall: Wall time of a record, in microseconds.
+        peak: Peak memory of the process, in bytes.
     """
 
     ratio: float
@@ -75,7 +78,7 @@ class Result:
 
 
 def measured(ways: Sequence[str], url: str, records: int, rounds: int) -> dict[str, list[Cost]]:
-    """Run the ways, taking turns."""
+    """Run the ways in turns, and return their costs."""
     costs: dict[str, list[Cost]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
@@ -88,7 +91,7 @@ def measured(ways: Sequence[str], url: str, records: int, rounds: int) -> dict[s
 
 
 def results(costs: Mapping[str, Sequence[Cost]], records: int) -> dict[str, Result]:
-    """Work out the medians."""
+    """Return the medians of each way."""
     found = {}
     for way, own in costs.items():
         base = costs[WAYS[way].base]
@@ -101,7 +104,7 @@ def results(costs: Mapping[str, Sequence[Cost]], records: int) -> dict[str, Resu
 
 
 def import_times(ways: Sequence[str], rounds: int) -> dict[str, float]:
-    """Give the median seconds of the imports."""
+    """Return the median time of each way's import, in seconds."""
     modules = dict.fromkeys(["aiohttp", *(_IMPORTS[way] for way in ways if way in _IMPORTS)])
     times: dict[str, list[float]] = {module: [] for module in modules}
     for _ in range(rounds):
@@ -111,7 +114,7 @@ def import_times(ways: Sequence[str], rounds: int) -> dict[str, float]:
 
 
 def table(found: Mapping[str, Result]) -> Iterator[str]:
-    """Yield a line for each way: ratios first."""
+    """Yield the lines of the table: one for each way, with its ratio first."""
     yield f"{'':38}{'CPU':>7}  {'by round':13}{'CPU us':>8}{'wall us':>9}{'peak MB':>9}"
     for way, each in found.items():
         spread = f"{each.least:.2f}-{each.most:.2f}"
@@ -120,7 +123,7 @@ def table(found: Mapping[str, Result]) -> Iterator[str]:
 
 
 def verdicts(found: Mapping[str, Result]) -> Iterator[str]:
-    """Yield the targets, and whether they are met."""
+    """Yield a line for each target, with whether it is met."""
     for way, most in (("batches", 1.20), ("each", 1.30), ("novel", 2.0)):
         if way in found:
             verdict = "ok" if found[way].ratio <= most else "MISSED"
@@ -132,13 +135,13 @@ def verdicts(found: Mapping[str, Result]) -> Iterator[str]:
 
 
 def bars(found: Mapping[str, Result]) -> list[CostBar]:
-    """Give what the picture shows."""
+    """Return the bars of the picture."""
     shown = [way for way in found if WAYS[way].base == "dicts"]
     return [CostBar(WAYS[way].name, found[way].ratio, WAYS[way].group) for way in shown]
 
 
 def _profile(url: str, records: int) -> Iterator[str]:
-    """Yield where the time goes in `batches()`, in the form of `cProfile`, which adds to what it measures."""
+    """Yield the lines of a profile of `batches()`. `cProfile` itself takes time, which the lines include."""
     text = run("-m", "cProfile", "-s", "tottime", str(_WAYS_FILE), "batches", url, str(records))
     root = str(Path(sys.path[0]))
     for line in text.splitlines()[1:36]:
@@ -146,7 +149,10 @@ def _profile(url: str, records: int) -> Iterator[str]:
 
 
 def _instructions(ways: Sequence[str], records: int) -> Iterator[str]:
-    """Yield the instructions that each way takes for a record: what three times as many take more than so many."""
+    """Yield the instructions that each way takes for one record.
+
+    The way runs with `records` and with three times as many. The difference leaves out the start of the process.
+    """
     if which("valgrind") is None:
         raise SystemExit("--instructions needs valgrind")
     counts: dict[tuple[str, int], int] = {}
@@ -174,14 +180,14 @@ def _instructions_of(way: str, url: str, records: int) -> int:
 
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=200_000, help="shorter runs mislead")
+    parser.add_argument("--records", type=int, default=200_000, help="fewer than 200,000 give unstable ratios")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ways", default=",".join(WAYS), metavar="A,B", help="some of: %(default)s")
-    parser.add_argument("--profile", action="store_true", help="show where the time goes, in place of all else")
+    parser.add_argument("--profile", action="store_true", help="show a profile of batches(), and measure nothing else")
     parser.add_argument(
-        "--instructions", action="store_true", help="count them in place of the time; a tenth of the records will do"
+        "--instructions", action="store_true", help="count instructions instead of time, with a tenth of the records"
     )
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw it, too")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="also draw a picture")
     return parser.parse_args()
 
 
@@ -190,16 +196,16 @@ def _chosen(text: str) -> list[str]:
     asked = [way for way in WAYS if way in text.split(",")]
     left_out = [WAYS[way].needs for way in asked if way in lacking]
     if left_out:
-        print(f"Left out, because it is not installed: {', '.join(dict.fromkeys(left_out))}")
+        print(f"Left out, because not installed: {', '.join(dict.fromkeys(left_out))}")
     ways = [way for way in asked if way not in lacking]
     bases = {WAYS[way].base for way in ways} - set(ways)
     if bases & set(lacking):
-        raise SystemExit("All is measured against orjson: pip install orjson")
+        raise SystemExit("orjson is missing, the base of all ratios: pip install orjson")
     return [way for way in WAYS if way in {*ways, *bases}]
 
 
 def main() -> None:
-    """Measure, and tell."""
+    """Measure, and print the results."""
     given = _parsed()
     if given.picture:
         check_matplotlib()

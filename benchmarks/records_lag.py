@@ -1,11 +1,10 @@
-"""How late the event loop is for others while pages of 1000 rows are decoded and handed out.
+"""How late the event loop is for other tasks while pages of 1000 rows are decoded and handed out.
 
     python benchmarks/records_lag.py
 
-Something else on the loop asks to be called each millisecond, and notes how late it is, and how much CPU the process has used since
-it was called last: that tells how long the loop was busy, whatever else runs on the machine. Beside it run the stream and, to tell
-what the machine itself makes late, nothing at all, and plain dicts. The server is another process. The ways take turns; all ticks
-of a way count together.
+A tick is scheduled each millisecond. It notes how late it is, and how much CPU time the process has used since the last tick: the
+latter is how long the loop was busy, whatever else runs on the machine. Ticks run beside each way in turn, beside plain dicts, and
+beside nothing at all, which shows the machine's own delays. The server is another process. All ticks of a way count together.
 """
 
 from __future__ import annotations
@@ -33,7 +32,12 @@ _JUDGED: Final = {"batches", "each", "newest"}
 
 
 class Ticks:
-    """Calls itself on a loop, again and again, and notes how late each time, and the CPU used meanwhile. All in seconds."""
+    """Runs ticks on the event loop until it is stopped.
+
+    Attributes:
+        late: How late each tick was, in seconds.
+        busy: The CPU time between each tick and the one before, in seconds.
+    """
 
     def __init__(self) -> None:
         self.late: list[float] = []
@@ -52,12 +56,12 @@ class Ticks:
         self._handle = self._loop.call_at(self._due, self._tick)
 
     def stop(self) -> None:
-        """Call no more."""
+        """Cancel the next tick."""
         self._handle.cancel()
 
 
 async def ticks_beside(way: str, url: str, records: int) -> Ticks:
-    """Run a way, and give the ticks beside it."""
+    """Run a way, and return the ticks that ran beside it."""
     ticks = Ticks()
     if way == "nothing":
         await asyncio.sleep(1)
@@ -73,7 +77,7 @@ def _figures(seconds: list[float]) -> tuple[float, str]:
 
 
 def table(seen: dict[str, list[Ticks]]) -> Iterator[str]:
-    """Yield a line for each way."""
+    """Yield the lines of the table, one for each way."""
     yield f"{'':34}{'milliseconds late':>27}{'CPU milliseconds between':>27}"
     yield f"{'':34}{'99 %':>9}{'median':>9}{'worst':>9}{'99 %':>9}{'median':>9}{'worst':>9}{'ticks':>9}"
     for way, runs in seen.items():
@@ -93,7 +97,7 @@ def _busy(ticks: Ticks) -> list[float]:
 
 
 def main() -> None:
-    """Measure, and tell."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,8 +1,9 @@
-"""The server of the benchmarks: the same call records for each client, in the shape that it knows, rendered beforehand.
+"""The server of the benchmarks: the same call records for each client, in the format of the client's own API, encoded beforehand.
 
     python benchmarks/records_server.py --records 200000
 
-A process of its own, so that the client's CPU time is the client's alone. It prints its port, and ends with its standard input.
+The server is a process of its own, so that it uses none of the client's CPU time. It prints its port, and ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _PLACES: Final = (("+4420", "United Kingdom"), ("+1415", "United States"), ("+49
 
 
 def rows_of(records: int, traffic: str = "uniform") -> list[dict[str, Any]]:
-    """Make the rows of a year, the oldest first: the same on every run."""
+    """Return the rows of a year, the oldest first. They are the same on every run."""
     chance = Random(2025)  # noqa: S311 # made-up calls guard no secret
     return [_row(at, number, chance) for number, at in enumerate(start_times(traffic, records, seed=1))]
 
@@ -65,13 +66,13 @@ def _row(at: int, number: int, chance: Random) -> dict[str, Any]:
     }
 
 
-# --- as other APIs write them ---------------------------------------------------------------------------------------------
+# --- the formats of other APIs --------------------------------------------------------------------------------------------
 
-# Twelve fields each, as in ours, or as many as the SDK's smallest class of records has: what is filled in is what it reads.
+# A row of ours has twelve fields. The others have twelve too, or as many as the smallest class of records in the SDK has.
 
 
 def as_twilio(row: dict[str, Any]) -> dict[str, Any]:
-    """Write a row as a `Call` of Twilio."""
+    """Return a row as a `Call` of Twilio."""
     return {
         "sid": row["id"],
         "start_time": "Sat, 24 May 2025 18:14:02 +0000",
@@ -89,7 +90,7 @@ def as_twilio(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_telnyx(row: dict[str, Any]) -> dict[str, Any]:
-    """Write a row as a `MessageDetailRecord` of Telnyx."""
+    """Return a row as a `MessageDetailRecord` of Telnyx."""
     return {
         "record_type": "message_detail_record",
         "uuid": row["id"],
@@ -107,7 +108,7 @@ def as_telnyx(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_github(row: dict[str, Any]) -> dict[str, Any]:
-    """Write a row as an `Artifact` of GitHub."""
+    """Return a row as an `Artifact` of GitHub."""
     return {
         "id": row["duration"],
         "node_id": row["id"],
@@ -125,7 +126,7 @@ def as_github(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_openai(row: dict[str, Any]) -> dict[str, Any]:
-    """Write a row as a `FileObject` of OpenAI."""
+    """Return a row as a `FileObject` of OpenAI."""
     return {
         "id": row["id"],
         "object": "file",
@@ -140,7 +141,7 @@ def as_openai(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_stripe(row: dict[str, Any]) -> dict[str, Any]:
-    """Write a row as a `BalanceTransaction` of Stripe."""
+    """Return a row as a `BalanceTransaction` of Stripe."""
     return {
         "id": row["id"],
         "object": "balance_transaction",
@@ -173,7 +174,7 @@ def _json(body: bytes) -> web.Response:
 
 
 class Rows:
-    """Rows in the shape of `GET /cdrs`, by time."""
+    """Rows in the format of `GET /cdrs`, by time."""
 
     def __init__(self, rows: Sequence[dict[str, Any]], latency: float) -> None:
         self._latency = latency
@@ -181,7 +182,7 @@ class Rows:
         self._texts = [_dump(row) for row in rows]
 
     async def window(self, request: web.Request) -> web.Response:
-        """Answer `from`, `till` and `limit`: both bounds included, the newest first, and `count` that of the rows."""
+        """Serve `from`, `till` and `limit`. Both bounds are included, the newest row is first, and `count` counts the rows."""
         if self._latency:
             await asyncio.sleep(self._latency)
         first, end = _millis(request.query["from"]), _millis(request.query["till"]) + 1
@@ -189,7 +190,7 @@ class Rows:
         return self._answer(max(places[0], places[1] - int(request.query["limit"])), places[1])
 
     async def numbered(self, request: web.Request) -> web.Response:
-        """Answer a page by its number: what needs no windows asks this."""
+        """Serve a page by its number, for the clients that know no windows."""
         first = int(request.match_info["number"]) * PAGE
         return self._answer(first, min(first + PAGE, len(self._texts)))
 
@@ -198,28 +199,28 @@ class Rows:
 
 
 class Pages:
-    """Pages as another API would give them, one after the other."""
+    """The pages of another API, one after the other."""
 
     def __init__(self, rows: Sequence[bytes]) -> None:
         chunks = [rows[first : first + PAGE] for first in range(0, len(rows), PAGE)]
         self._pages = [b",".join(chunk) for chunk in chunks]
-        # Whoever goes on by the last id that it has seen finds the page behind it.
+        # By the last id of each page: the number of the next page.
         self._behind = {
             json.loads(chunk[-1])["id"]: number for number, chunk in enumerate(chunks, 1) if b'"id"' in chunk[-1]
         }
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of pages."""
         return len(self._pages)
 
     def after(self, cursor: str | None) -> tuple[bytes, bool]:
-        """Give the page behind an id, and whether others follow."""
+        """Return the page after an id, and whether more pages follow."""
         number = 0 if cursor is None else self._behind[cursor]
         return self._pages[number], number + 1 < self.count
 
     def numbered(self, number: int) -> bytes:
-        """Give a page by its number; nothing behind the last."""
+        """Return a page by its number, or nothing after the last page."""
         return self._pages[number] if number < self.count else b""
 
 
@@ -263,7 +264,7 @@ def _add_others(app: web.Application, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def application(records: int, traffic: str, latency: float, *, others: bool) -> web.Application:
-    """Make the server. `others` tells whether it also speaks as other APIs do; `latency` is in seconds."""
+    """Return the server. With `others` it serves other APIs and undocumented fields, too. `latency` is in seconds."""
     rows = rows_of(records, traffic)
     served = {"": Rows(rows, latency)}
     if others:
@@ -289,7 +290,7 @@ async def _serve(app: web.Application) -> None:
 
 @contextmanager
 def served(records: int, *, traffic: str = "uniform", latency: float = 0.0, others: bool = False) -> Iterator[str]:
-    """Run the server in a process of its own, and give its URL."""
+    """Run the server in a process of its own, and yield its URL."""
     options = ["--records", str(records), "--traffic", traffic, "--latency", str(latency)]
     command = [sys.executable, __file__, *options, *["--others"] * others]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
@@ -304,9 +305,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--traffic", choices=KINDS, default="uniform")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each response")
     parser.add_argument(
-        "--others", action="store_true", help="also speak as other APIs do, and with fields that are new"
+        "--others", action="store_true", help="also serve other APIs, and rows with undocumented fields"
     )
     given = parser.parse_args()
     asyncio.run(_serve(application(given.records, given.traffic, given.latency, others=given.others)))

@@ -1,9 +1,9 @@
-"""The ways that `records.py` compares: each pulls all records from the server, and gives how many came.
+"""The ways that `records.py` compares: each pulls all records from the server, and returns how many it received.
 
     python benchmarks/records_ways.py dicts http://127.0.0.1:8080 200000
 
-That runs one of them, and prints what it took as JSON: CPU seconds of this process, seconds by the clock, and the most memory that
-the process had, in bytes.
+This command runs one way, and prints its cost as JSON: CPU seconds of this process, wall seconds, and the process's peak memory in
+bytes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from benchmarks.records_server import END, PAGE, START
 from unlimcall_async import AsyncClient, RateLimits
 
 _TOKEN: Final = "unl_live_benchmark"
-# So much less than a page is asked for in a window of `single pages` that none is full: uniform traffic varies.
+# The windows of `single` would hold this share of a page if traffic were even. With less room some would hold more than a page.
 _ROOM: Final = 0.85
 
 Run = Callable[[str, int], Awaitable[int]]
 
 
-# --- floors: aiohttp, and one way to read a page ---------------------------------------------------------------------------
+# --- floors: aiohttp, and one way to decode a page ---------------------------------------------------------------------------
 
 
 def _floor(make: Callable[[], Callable[[bytes], int]], prefix: str = "") -> Run:
@@ -56,7 +56,7 @@ def _floor(make: Callable[[], Callable[[bytes], int]], prefix: str = "") -> Run:
 
 
 def _count_bytes() -> Callable[[bytes], int]:
-    """Nothing is read of a page; its records are counted by a word that each of them has once."""
+    """Count a page's records by a word that stands once in each, without decoding the page."""
     return lambda body: body.count(b'"startTime"')
 
 
@@ -92,10 +92,10 @@ def _structs() -> Callable[[bytes], int]:
 
 @frozen
 class _Plain:
-    """A record as attrs makes them, with the names of the API, so that cattrs does what it does without being told more."""
+    """A record as an attrs class with the API's own names, so that plain cattrs can structure it."""
 
     id: str
-    startTime: datetime  # noqa: N815 # see above
+    startTime: datetime  # noqa: N815 # the API's own name
     duration: int
     billsec: int
     src: str | None = None
@@ -201,7 +201,7 @@ async def _twilio(url: str, _records: int) -> int:
         async def request(self, method: str, uri: str, *rest: Any, **more: Any) -> Any:
             return await super().request(method, uri.replace("https://api.twilio.com", url), *rest, **more)
 
-    # It uses what aiohttp has deprecated.
+    # twilio uses a deprecated part of aiohttp.
     warnings.simplefilter("ignore", DeprecationWarning)
     http, got = Local(), 0
     client = importlib.import_module("twilio.rest").Client("AC1", "secret", http_client=http)
@@ -261,11 +261,11 @@ class Way:
     """A way to pull all records.
 
     Attributes:
-        name: As the table has it.
-        run: Pulls them from a URL, which holds so many.
-        needs: The module that it needs; where that is missing it is left out.
+        name: The name in the table.
+        run: Pulls the records, from a URL and with their number.
+        needs: The module that the way needs.
         group: `floor`, `ours` or `other`.
-        base: The way that stands for 1.00.
+        base: The way whose cost is 1.00.
     """
 
     name: str
@@ -296,13 +296,13 @@ WAYS: Final[Mapping[str, Way]] = {
 
 
 def missing() -> list[str]:
-    """Name the ways whose package is not there."""
+    """Return the ways whose package is not installed."""
     return [key for key, way in WAYS.items() if find_spec(way.needs) is None]
 
 
 @frozen
 class Cost:
-    """What a way took: seconds of CPU, seconds by the clock, and bytes of memory at its peak."""
+    """The cost of one run: CPU seconds, wall seconds, and peak memory in bytes."""
 
     cpu: float
     wall: float
@@ -310,25 +310,25 @@ class Cost:
 
 
 async def _warm_up(url: str) -> None:
-    """Ask for one page, so that what is imported at the first request is no cost of the records."""
+    """Ask for one page, so that what the first request imports does not count."""
     async with _client(url) as client:
         await client.cdrs.list(START, START + timedelta(days=1))
 
 
 def cost_of(key: str, url: str, records: int) -> Cost:
-    """Run a way, once, in this process."""
+    """Run a way once, in this process, and return its cost."""
     asyncio.run(_warm_up(url))
     began, began_at = time.process_time(), time.perf_counter()
     got = asyncio.run(_awaited(WAYS[key].run(url, records)))
     cpu, wall = time.process_time() - began, time.perf_counter() - began_at
     if got != records:
-        raise RuntimeError(f"{key}: {got} of {records} records came")
+        raise RuntimeError(f"{key}: received {got} of {records} records")
     return Cost(cpu, wall, peak_memory())
 
 
 def peak_memory() -> int:
-    """Give the most memory that this process has had, in bytes."""
-    # Not `getrusage`, which begins with what the process had that has started this one.
+    """Return the peak memory of this process, in bytes."""
+    # Not `getrusage`: its peak includes the process that started this one.
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
@@ -338,15 +338,15 @@ async def _awaited(run: Awaitable[int]) -> int:
 
 
 def main() -> None:
-    """Run one, and print its cost."""
+    """Run one way, and print its cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("way", choices=WAYS)
     parser.add_argument("url")
     parser.add_argument("records", type=int)
     given = parser.parse_args()
-    # One of its neighbours has the name of a package that others need.
+    # A file beside this one has the name of a package that another SDK imports.
     sys.path.remove(str(Path(__file__).resolve().parent))
-    # An import is no cost of the records; it is timed apart.
+    # Import before the clock starts: `records.py` times imports separately.
     importlib.import_module(WAYS[given.way].needs)
     cost = cost_of(given.way, given.url, given.records)
     print(json.dumps([cost.cpu, cost.wall, cost.peak]))

@@ -1,9 +1,8 @@
-"""What can go wrong, split by who is to blame.
+"""The errors of the package, split by who is to blame.
 
-Every error of the package is an `UnlimCallError`. It keeps its evidence as attributes, survives `pickle` and `copy`,
-and never holds the token. `category` sorts errors as the operations guide does; `outcome_unknown` says whether a
-request that must not be repeated (a phone call, a subscription) may have taken effect although no good answer came
-back.
+Every error is an `UnlimCallError`. An error keeps its evidence as attributes, survives `pickle` and `copy`, and never holds the
+token. `category` sorts errors as the operations guide does. `outcome_unknown` says of a request that must not be repeated (a phone
+call, a subscription) whether the request may have taken effect although no valid response came back.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ Category: TypeAlias = Literal["application", "provider", "network"]
 
 
 class UnlimCallError(Exception):
-    """The root of the tree."""
+    """The base class of all errors of the package."""
 
     _category: ClassVar[Category] = "application"
     outcome_unknown: bool = False
 
     @property
     def category(self) -> Category:
-        """Who is to blame: `"application"` (the caller), `"provider"` (the API) or `"network"` (no answer came)."""
+        """Who is to blame: `"application"` (the caller), `"provider"` (the API) or `"network"` (no response came)."""
         return self._category
 
 
 @define(eq=False, slots=False)
 class APIError(UnlimCallError):
-    """The API answered with an error.
+    """The API responded with an error.
 
     Attributes:
         status: The HTTP status.
-        code: The documented code, such as `window_too_wide`, or `None` if the answer held none.
+        code: The documented code, for example `window_too_wide`, or `None` if the response has no code.
         detail: The server's own words, or `None`.
         method: The request's method.
         path: The request's path below the base URL.
-        headers: The answer's headers; names compare without case.
-        body: The answer's body, with the token struck out should the server have echoed it.
+        headers: The response's headers; names compare without case.
+        body: The response's body. If the server has echoed the token, the token is struck out.
         retry_after: Seconds to wait, from the `Retry-After` header, or `None`.
-        outcome_unknown: True for a 5xx on a request that must not be repeated: it may have taken effect.
+        outcome_unknown: True for a 5xx on a request that must not be repeated: the request may have taken effect.
     """
 
     status: int
@@ -54,7 +53,7 @@ class APIError(UnlimCallError):
     detail: str | None = None
     method: str = ""
     path: str = ""
-    # Headers and body may hold phone numbers: kept as evidence, out of every repr.
+    # Headers and body may hold phone numbers. They are kept as evidence, but no repr shows them.
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     retry_after: float | None = None
@@ -66,9 +65,9 @@ class APIError(UnlimCallError):
         return "provider" if self.status >= 500 else "application"
 
     def __str__(self) -> str:
-        what = " ".join(str(part) for part in (self.status, self.code) if part is not None)
+        status = " ".join(str(part) for part in (self.status, self.code) if part is not None)
         detail = f": {self.detail}" if self.detail else ""
-        return f"{self.method} {self.path} answered {what}{detail}{_doubt(self)}"
+        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}"
 
 
 class InvalidRequestError(APIError):
@@ -100,11 +99,11 @@ class SuspendedError(APIError):
 
 
 class NotFoundError(APIError):
-    """404 `not_found`: no such thing on this account."""
+    """404 `not_found`: the account has nothing with this id or under this path."""
 
 
 class AgentNotFoundError(NotFoundError):
-    """404 `ai_agent_not_found`: no agent with that id on this account."""
+    """404 `ai_agent_not_found`: the account has no agent with this id."""
 
 
 class ConflictError(APIError):
@@ -124,7 +123,7 @@ class DialerRequiredError(ConflictError):
 
 
 class RateLimitedError(APIError):
-    """429: too many requests; `retry_after` says how long to wait where the server does."""
+    """429: too many requests. `retry_after` is how long to wait, if the server says so."""
 
 
 class ServerError(APIError):
@@ -132,7 +131,7 @@ class ServerError(APIError):
 
 
 class OriginateFailedError(ServerError):
-    """502 `originate_failed`: the upstream rejected the call; `detail` says why. No call was placed."""
+    """502 `originate_failed`: the upstream carrier rejected the call; `detail` says why. No call was placed."""
 
 
 class EngineNotConfiguredError(ServerError):
@@ -141,14 +140,14 @@ class EngineNotConfiguredError(ServerError):
 
 @define(eq=False, slots=False)
 class TransportError(UnlimCallError):
-    """There was no answer: the connection, or TLS, failed.
+    """No response came: the connection, or TLS, failed.
 
     Attributes:
         reason: What happened.
         method: The request's method.
         path: The request's path below the base URL.
-        outcome_unknown: True where the server may have acted on a request that must not be repeated.
-        permanent: True where trying again cannot help, as with a certificate that is not trusted.
+        outcome_unknown: True if the server may have acted on a request that must not be repeated.
+        permanent: True if another attempt cannot help, for example after a certificate that is not trusted.
     """
 
     _category: ClassVar[Category] = "network"
@@ -160,30 +159,33 @@ class TransportError(UnlimCallError):
     permanent: bool = False
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}: {self.reason}{_doubt(self)}"
+        return f"{self.method} {self.path}: {self.reason}{_outcome(self)}"
 
 
 class RequestTimeoutError(TransportError):
-    """No answer within `timeout` seconds. It is not a `TimeoutError`, so that a caller's own time limit stays apart."""
+    """No response came within `timeout` seconds.
+
+    The class does not derive from `TimeoutError`, so that callers can tell it from the end of a time limit of their own.
+    """
 
 
 class ClientClosedError(TransportError, RuntimeError):
-    """The client was closed while this call was under way."""
+    """The client was closed while this call was in progress."""
 
 
 @define(eq=False, slots=False)
 class ResponseError(UnlimCallError):
-    """An answer that is not what the API promises: a redirect, not JSON, a missing field, a wrong type.
+    """The response is not what the API promises: a redirect, not JSON, a missing field, a wrong type.
 
     Attributes:
         status: The HTTP status.
-        where: The place in the answer, such as `calls[17].startTime`, or `body`, or `status`.
-        reason: What was expected there. Never what was found: that may be a phone number.
+        where: The place in the response, for example `calls[17].startTime`, or `body`, or `status`.
+        reason: What was expected there. What was found is not said, because the value may be a phone number.
         method: The request's method.
         path: The request's path below the base URL.
-        outcome_unknown: True where the server may have acted on a request that must not be repeated.
-        window: In a stream, the `from` and `till` that were asked.
-        resume_after: In a stream, a checkpoint behind that window, for a caller who accepts to lose it.
+        outcome_unknown: True if the server may have acted on a request that must not be repeated.
+        window: In a stream, the `from` and `till` of the request.
+        resume_after: In a stream, a checkpoint behind `window`, for a caller who accepts to lose the records of the window.
     """
 
     _category: ClassVar[Category] = "provider"
@@ -199,20 +201,20 @@ class ResponseError(UnlimCallError):
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}".strip() or "the API"
-        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_doubt(self)}"
+        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_outcome(self)}"
 
 
 @define(eq=False, slots=False)
 class WindowSaturatedError(UnlimCallError):
-    """One instant, the finest window that the server tells apart, holds as many records as a page can.
+    """One instant, the shortest window that the server tells apart, holds as many records as a page can.
 
-    Some of its records cannot be had. Everything before it was handed out.
+    Some records of the instant may be out of reach. All records before the instant have been handed out.
 
     Attributes:
         start: Where the instant begins.
-        end: Where it ends.
-        seen: The records that were received on it.
-        resume_after: A checkpoint behind it, for a caller who accepts the loss.
+        end: Where the instant ends.
+        seen: The records of the instant that were received.
+        resume_after: A checkpoint behind the instant, for a caller who accepts the loss.
     """
 
     _category: ClassVar[Category] = "provider"
@@ -225,11 +227,11 @@ class WindowSaturatedError(UnlimCallError):
 
     def __str__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
-        return f"{span} holds more records than a page: {len(self.seen)} came, and there may be more"
+        return f"{span} fills a whole page: {len(self.seen)} records were received, and there may be more"
 
 
 class CheckpointError(UnlimCallError, ValueError):
-    """A checkpoint that is none, is of another version, or does not fit the range that is asked for."""
+    """The checkpoint is not valid, is of another version, or does not fit the range that was asked for."""
 
     _category: ClassVar[Category] = "application"
 
@@ -238,21 +240,21 @@ SignatureReason: TypeAlias = Literal["missing", "malformed", "too_old", "in_futu
 
 _SIGNATURE_REASONS: dict[SignatureReason, str] = {
     "missing": "the delivery has no signature",
-    "malformed": "the signature is not of the form t=<unix>,v1=<hex>",
+    "malformed": "the delivery's signature does not have the form t=<unix>,v1=<hex>",
     "too_old": "the delivery was signed too long ago",
     "in_future": "the delivery was signed in the future",
-    "mismatch": "no signature of the delivery was made with a secret that is known here",
+    "mismatch": "none of the delivery's signatures was made with a known secret",
 }
 
 
 @define(eq=False, slots=False)
 class SignatureError(UnlimCallError):
-    """A webhook delivery whose signature does not hold.
+    """The signature of a webhook delivery is not valid.
 
     Attributes:
-        reason: `"missing"`, `"malformed"`, `"mismatch"`; or `"too_old"`, `"in_future"`, which are said only of a delivery that was
-            signed with one of the secrets.
-        age: For those two, how many seconds ago it was signed, below 0 for a time to come; otherwise `None`.
+        reason: `"missing"`, `"malformed"` or `"mismatch"`; or, for a delivery that was signed with a known secret, `"too_old"` or
+            `"in_future"`.
+        age: How many seconds ago the delivery was signed, if it is `"too_old"` or, below 0, `"in_future"`; otherwise `None`.
     """
 
     _category: ClassVar[Category] = "application"
@@ -267,11 +269,11 @@ class SignatureError(UnlimCallError):
 
 @define(eq=False, slots=False)
 class EventError(UnlimCallError):
-    """The body of a webhook delivery that is no event.
+    """The body of a webhook delivery is not a valid event.
 
     Attributes:
-        where: The place in it: `body`, or the name of a field.
-        reason: What was expected there. Never what was found: that may be a phone number.
+        where: The place in the body: `body`, or the name of a field.
+        reason: What was expected there. What was found is not said, because the value may be a phone number.
     """
 
     _category: ClassVar[Category] = "application"
@@ -280,8 +282,9 @@ class EventError(UnlimCallError):
     reason: str
 
     def __str__(self) -> str:
-        return f"this is no event, at {self.where}: {self.reason}"
+        return f"the delivery is not a valid event: {self.where}: {self.reason}"
 
 
-def _doubt(error: UnlimCallError) -> str:
+def _outcome(error: UnlimCallError) -> str:
+    """Return the end of a message: a warning if the error's request may have taken effect."""
     return " (the request may have taken effect)" if error.outcome_unknown else ""

@@ -13,8 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
     {"_version", "_arguments", "_clock", "errors", "models"},
-    {"_vocabulary"},
-    {"_rows"},
+    {"_pages"},
     {"_codec"},
     {"http.endpoints", "http.messages", "http.bucket", "cdrs.times", "cdrs.checkpoint", "cdrs.stats"},
     {"cdrs.output_order", "cdrs.iteration"},
@@ -51,8 +50,7 @@ LAYERS: list[set[str]] = [
 PURE = {
     "_arguments",
     "_codec",
-    "_rows",
-    "_vocabulary",
+    "_pages",
     "cli.comparison",
     "cli.demo_report",
     "cli.diagnosis",

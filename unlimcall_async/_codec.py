@@ -1,14 +1,12 @@
 """Bytes to models: strict about types, open to fields that the API adds.
 
-Pure: no I/O. One private cattrs converter holds a strict hook for each type of the payloads, because the hooks that
-cattrs comes with coerce (`None` to `'None'`, `'7'` to `7`). JSON is read without a float in between, so money stays
-exact.
+Pure: no I/O. One private cattrs converter holds a strict hook for each type of the payloads, because the hooks of cattrs itself
+coerce (`None` to `'None'`, `'7'` to `7`). No number of a JSON text passes through a float, so money stays exact.
 
-Pages of call records, the bulk of all bytes, have a fast way (`_rows`). Whatever that refuses goes through the
-converter, which decides.
+CDR pages, the bulk of all bytes, have a fast way (`_pages`). The converter reads each body that the fast way refuses, and decides.
 
-An error says where it is (`calls[17].startTime`) and what was expected, never what was found: that may be a phone
-number.
+An error says where in the body it is (`calls[17].startTime`) and what was expected there. It never says what was found, because the
+value may be a phone number.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ import attrs
 import cattrs
 import msgspec
 
-from unlimcall_async._rows import REFUSALS, Reader, Rows, finer_than_millis
+from unlimcall_async._pages import REFUSALS, DecodedPage, PageDecoder, are_finer_than_millis
 from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
 
 T = TypeVar("T")
@@ -34,7 +32,7 @@ _untyped = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class DecodeError(Exception):
-    """A body is not what the API promises: `where` is the place in it, `reason` what was expected there."""
+    """A body is not what the API promises: `where` is the place in the body, `reason` what was expected there."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
@@ -42,13 +40,13 @@ class DecodeError(Exception):
         self.reason = reason
 
     def inside(self, outer: str) -> DecodeError:
-        """Give the same error as seen from one level further out."""
+        """Return the error with its place seen from the enclosing value, in which the present value is at `outer`."""
         joint = "" if not self.where or self.where.startswith("[") else "."
         return DecodeError(f"{outer}{joint}{self.where}", self.reason)
 
 
 def decode(body: bytes, model: type[T]) -> T:
-    """Read a body as one of the models, or raise `DecodeError`."""
+    """Decode a body as one of the models, or raise `DecodeError`."""
     try:
         value: T = _converter.structure(parse(body), model)
     except DecodeError as error:
@@ -56,24 +54,24 @@ def decode(body: bytes, model: type[T]) -> T:
     return value
 
 
-def decode_page(body: bytes, limit: int, reader: Reader) -> CdrPage:
-    """Read an answer of `GET /cdrs` to a request for at most `limit` rows, or raise `DecodeError`."""
-    rows = decode_rows(body, reader)
-    return CdrPage(rows.count, tuple(rows.calls), complete=rows.is_whole(limit), extra=rows.extra)
+def decode_cdr_list(body: bytes, limit: int, decoder: PageDecoder) -> CdrPage:
+    """Decode the response to a CDR request with this `limit` as users see it, or raise `DecodeError`."""
+    page = decode_cdr_page(body, decoder)
+    return CdrPage(page.count, tuple(page.records), complete=page.is_complete(limit), extra=page.extra)
 
 
-def decode_rows(body: bytes, reader: Reader) -> Rows:
-    """Read an answer of `GET /cdrs` as it came, or raise `DecodeError`. The reader learns from it."""
-    rows = reader.read(body)
-    if rows is None:
+def decode_cdr_page(body: bytes, decoder: PageDecoder) -> DecodedPage:
+    """Decode the response to a CDR request, or raise `DecodeError`. The decoder learns from the page."""
+    page = decoder.decode(body)
+    if page is None:
         listing = decode(body, _CdrListing)
-        moments = [record.start_time for record in listing.calls]
-        rows = Rows(listing.count, listing.calls, moments, finer_than_millis(moments), listing.extra)
-    return rows
+        starts = [record.start_time for record in listing.calls]
+        page = DecodedPage(listing.count, listing.calls, starts, are_finer_than_millis(starts), listing.extra)
+    return page
 
 
 def decode_agents(body: bytes) -> list[Agent]:
-    """Read an answer of `GET /agents`, or raise `DecodeError`: also if it counts more agents than it holds."""
+    """Decode the response to `GET /agents`. Raise `DecodeError` also if `count` is higher than the number of agents in it."""
     listing = decode(body, _AgentListing)
     if listing.count > len(listing.agents):
         raise DecodeError("count", f"counts more agents than the {len(listing.agents)} that came")
@@ -81,13 +79,13 @@ def decode_agents(body: bytes) -> list[Agent]:
 
 
 def decode_hook(body: bytes, event: str, target_url: str) -> Hook:
-    """Read an answer of `POST /hooks` to a request for `event` and `target_url`, or raise `DecodeError`."""
+    """Decode the response to a `POST /hooks` request for `event` and `target_url`, or raise `DecodeError`."""
     created = decode(body, _CreatedHook)
     return Hook(created.id, created.secret, event, target_url, extra=created.extra)
 
 
 def parse(body: bytes) -> Any:
-    """Read JSON into plain values, its fractions as `Decimal`, or raise `DecodeError`."""
+    """Decode JSON into plain values, with fractions as `Decimal`, or raise `DecodeError`."""
     try:
         return _untyped.decode(body)
     except REFUSALS:
@@ -116,11 +114,14 @@ class _CdrListing:
 
 
 # --- the converter --------------------------------------------------------------------------------------------------
+# A structure hook takes a value of the decoded JSON and its type, and returns what the model holds, or raises `DecodeError`.
 
 
 def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
+    """Return the hook of a type that takes values of exactly this type."""
+
     def structure(value: Any, _type: Any) -> T:
-        # Not isinstance: a bool is an int, and no API means that.
+        # Not `isinstance`: a bool is an int in Python, but `true` is not a number in JSON.
         if type(value) is not kind:
             raise DecodeError("", f"expected {name}")
         return value
@@ -129,6 +130,7 @@ def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
 
 
 def _decimal(value: Any, _type: Any) -> Decimal:
+    # The JSON decoder makes a `Decimal` of each number with a fraction or an exponent, and an int of any other.
     if type(value) is Decimal:
         return value
     if type(value) is int:
@@ -146,6 +148,7 @@ def _utc(value: Any, _type: Any) -> datetime:
 
 
 def _list_hook(list_type: Any) -> Callable[[Any, Any], list[Any]]:
+    """Return the hook of a list type. Its errors say which item is wrong."""
     (item_type,) = get_args(list_type)
     item_hook = _converter.get_structure_hook(item_type)
 
@@ -154,6 +157,7 @@ def _list_hook(list_type: Any) -> Callable[[Any, Any], list[Any]]:
             raise DecodeError("", "expected an array")
         items: list[Any] = []
         try:
+            # The items before the wrong one are in the list when its error arrives, so their number is its index.
             items.extend(item_hook(item, item_type) for item in value)
         except DecodeError as error:
             raise error.inside(f"[{len(items)}]") from None
@@ -163,13 +167,14 @@ def _list_hook(list_type: Any) -> Callable[[Any, Any], list[Any]]:
 
 
 def _optional_hook(union: Any) -> Callable[[Any, Any], Any]:
+    """Return the hook of a type that may also be `None`."""
     (kind,) = (member for member in get_args(union) if member is not type(None))
     hook = _converter.get_structure_hook(kind)
     return lambda value, _type: None if value is None else hook(value, kind)
 
 
 def _payload_hook(model: Any) -> Callable[[Any, Any], Any]:
-    """Make the hook of an attrs class: its fields under their wire names, all others kept in `extra`."""
+    """Return the hook of an attrs class. It takes the fields by their names in JSON, and keeps all others in `extra`."""
     attrs.resolve_types(model)
     fields = {_wire_name(a.name): a for a in attrs.fields(model) if a.name != "extra"}
     hooks = {wire: (_converter.get_structure_hook(a.type), a.type, a.name) for wire, a in fields.items()}
@@ -181,7 +186,7 @@ def _payload_hook(model: Any) -> Callable[[Any, Any], Any]:
         for wire in required:
             if wire not in value:
                 raise DecodeError(wire, "missing")
-        # By name, so that their order depends neither on the server nor on what was read before (see `_rows`).
+        # Sorted by name as in `_pages`, so that the order does not tell which of the two ways decoded the page.
         known: dict[str, Any] = {"extra": {wire: value[wire] for wire in sorted(value) if wire not in hooks}}
         for wire, item in value.items():
             if wire not in hooks:
@@ -197,6 +202,7 @@ def _payload_hook(model: Any) -> Callable[[Any, Any], Any]:
 
 
 def _wire_name(name: str) -> str:
+    """Return the API's name of an attribute: the same in camel case."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
@@ -209,17 +215,12 @@ def _is_optional(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
 
 
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=False)
-    converter.register_structure_hook(str, _exactly(str, "text"))
-    converter.register_structure_hook(int, _exactly(int, "a whole number"))
-    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
-    converter.register_structure_hook(Decimal, _decimal)
-    converter.register_structure_hook(datetime, _utc)
-    converter.register_structure_hook_factory(_is_optional, _optional_hook)
-    converter.register_structure_hook_factory(_is_list, _list_hook)
-    converter.register_structure_hook_factory(attrs.has, _payload_hook)
-    return converter
-
-
-_converter = _make_converter()
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(str, _exactly(str, "text"))
+_converter.register_structure_hook(int, _exactly(int, "a whole number"))
+_converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+_converter.register_structure_hook(Decimal, _decimal)
+_converter.register_structure_hook(datetime, _utc)
+_converter.register_structure_hook_factory(_is_optional, _optional_hook)
+_converter.register_structure_hook_factory(_is_list, _list_hook)
+_converter.register_structure_hook_factory(attrs.has, _payload_hook)

@@ -1,18 +1,21 @@
-"""Pages of call records, the bulk of all bytes: decoded straight into records, without Python code per row.
+"""CDR pages, decoded straight into records, without Python code for each row.
 
-Pure: no I/O. What is refused here, be it a page that no struct can be made for or a real error, `_codec` reads by its converter,
-which decides. So the reader may refuse more than the converter, never less, and a test holds the two together.
+Pure: no I/O. This module is the fast way of `_codec`. `_codec` reads each body that is refused here once more, with its converter.
+The converter decides whether the body is an error, or a page that the converter alone can read. So this module may refuse more than
+the converter does, and never less. Tests compare the two.
 
-What documented fields do not read is read by a struct that has the new ones too, whose names are remembered; so are texts that
-repeat. Both change how fast a page is read, and what it takes in memory, and nothing else.
+There are two kinds of rows:
+
+1. Rows with the fields of the API reference alone, the documented fields, are decoded into `CallRecord` itself.
+2. Rows with undocumented fields are decoded into a private struct that has these fields, too, and then copied into records. The
+   names of these fields are learned from the pages that have them. This changes how fast a page is decoded, not what is decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from itertools import chain, count
 from operator import attrgetter
 from typing import Any, Final
 
@@ -20,227 +23,184 @@ import msgspec
 from attrs import frozen
 from msgspec.structs import fields, force_setattr
 
-from unlimcall_async._vocabulary import Vocabulary
-from unlimcall_async.models import NOTHING, CallRecord
+from unlimcall_async.models import EMPTY_EXTRA, CallRecord
 
-# All that msgspec says of a body that it does not take. The last is what Decimal says of an exponent beyond its own.
+# All that msgspec raises for a body that it does not accept. Decimal raises the last one, for an exponent beyond its own limits.
 REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
 
-# An API adds a field now and then. A server that thinks up names must not make this learn for ever.
-_MOST_NAMES: Final = 16
+# An API adds a field now and then. A server that makes up names would otherwise make a client build structs for ever.
+_MAX_UNDOCUMENTED: Final = 16
 
-_written: Final = msgspec.json.Encoder().encode
-_page_of_anything: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_rows_of_anything: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_encode: Final = msgspec.json.Encoder().encode
+_decode_any_page: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_any_rows: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
-# The fields of a row that the reference names, as structs are made of them. Some types are parameters, which stand for any text.
-_DOCUMENTED: Final = [
+# The documented fields of a row, in the form that `msgspec.defstruct` takes.
+_ROW_FIELDS: Final = [
     (each.name, each.type, msgspec.field(default=each.default, name=each.encode_name))
     for each in fields(CallRecord)
     if each.name != "extra"
 ]
-_OF_ROWS: Final = frozenset(default.name for _, _, default in _DOCUMENTED)
-_OF_PAGE: Final = frozenset({"count", "calls"})
+_ROW_NAMES: Final = frozenset(each.encode_name for each in fields(CallRecord) if each.name != "extra")
+_PAGE_NAMES: Final = frozenset({"count", "calls"})
 
 
 @frozen
-class Rows:
-    """A page, as it was decoded.
+class DecodedPage:
+    """The response to one CDR request.
 
     Attributes:
-        count: What it says of the number of records.
-        calls: Its records, in the server's order.
-        moments: When each of them starts, in UTC.
-        finer: Whether one of these is no whole millisecond.
-        extra: What stands beside `count` and `calls`.
+        count: The number of records that the server states.
+        records: The records, in server order.
+        starts: The start of each record, in UTC.
+        finer_than_millis: Whether one of the starts is not a whole millisecond.
+        extra: The fields beside `count` and `calls`.
     """
 
     count: int
-    calls: Sequence[CallRecord]
-    moments: list[datetime]
-    finer: bool
+    records: Sequence[CallRecord]
+    starts: list[datetime]
+    finer_than_millis: bool
     extra: Mapping[str, Any]
 
-    def is_whole(self, limit: int) -> bool:
-        """Tell whether the answer to a request for at most `limit` rows cannot have been clipped."""
-        return len(self.calls) < limit and self.count <= len(self.calls)
+    def is_complete(self, limit: int) -> bool:
+        """Return whether the page, asked for with this `limit`, holds all records of its window."""
+        return len(self.records) < limit and self.count <= len(self.records)
 
 
-class Reader:
-    """Decodes pages, and learns which fields they have besides those of the reference, and which texts come again and again."""
+class PageDecoder:
+    """Decodes CDR pages, and learns the names of their undocumented fields. One decoder serves a client and its views."""
 
     def __init__(self) -> None:
-        self._vocabulary = Vocabulary()
-        self._documented = _Shape(_documented, self._vocabulary)
-        self._learned: _Shape | None = None
+        self._extended: _FieldsDecoder | None = None
 
-    def read(self, body: bytes) -> Rows | None:
-        """Read a page, or give `None` if it is none, or no struct can be made for it."""
-        page = self._documented.read(body)
-        if page is None and self._learned is not None:
-            page = self._learned.read(body)
-        return self._read_novel(body) if page is None else page
-
-    def _read_novel(self, body: bytes) -> Rows | None:
-        """Read a page with fields that are new, and keep their names; but names that are of no use are ignored."""
-        old = (self._learned or self._documented).decoder
-        of_page, of_rows = _names_in(body)
-        of_page, of_rows = _joined(old.of_page, of_page), _joined(old.of_rows, of_rows)
-        if (of_page, of_rows) == (old.of_page, old.of_rows) or len(of_page) + len(of_rows) > _MOST_NAMES:
-            return None
-        try:
-            shape = _Shape(_Decoder(of_page, of_rows), self._vocabulary)
-        except ValueError:
-            # A struct does not take a name that JSON must escape, nor the one that stands for `extra`.
-            return None
-        page = shape.read(body)
-        if page is not None:
-            self._learned = shape
+    def decode(self, body: bytes) -> DecodedPage | None:
+        """Decode a page. Return `None` if the body is not a page, or has fields that no struct can have."""
+        page = _documented.decode(body)
+        if page is None and self._extended is not None:
+            page = self._extended.decode(body)
+        if page is None:
+            page = self._learn(body)
         return page
 
-
-def _names_in(body: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the names of fields that are not documented, of a page and of its rows; none if that is no page."""
-    try:
-        page = _page_of_anything(body)
-        rows = _rows_of_anything(page.get("calls", b"[]"))
-    except REFUSALS:
-        return (), ()
-    # In the order of the page, in which msgspec looks for them.
-    of_rows = dict.fromkeys(chain.from_iterable(rows))
-    return tuple(name for name in page if name not in _OF_PAGE), tuple(name for name in of_rows if name not in _OF_ROWS)
-
-
-def _joined(known: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*known, *names)))
-
-
-class _Shape:
-    """Pages with the same fields: decoded by the texts that are known, else whatever their texts are."""
-
-    def __init__(self, decoder: _Decoder, vocabulary: Vocabulary) -> None:
-        self.decoder = decoder
-        self._vocabulary = vocabulary
-        self._by_texts: _Decoder | None = None
-        self._edition = 0
-
-    def read(self, body: bytes) -> Rows | None:
-        """Read a page, or give `None` if it has other fields."""
-        rows = self._by_texts.decode(body) if self._by_texts else None
-        if rows is None:
-            rows = self.decoder.decode(body)
-            if rows is not None:
-                self._learn(rows)
-        return rows
-
-    def _learn(self, rows: Rows) -> None:
-        self._vocabulary.learn(rows.calls)
-        if self._edition != self._vocabulary.edition:
-            self._edition = self._vocabulary.edition
-            self._by_texts = _Decoder(self.decoder.of_page, self.decoder.of_rows, self._vocabulary.types)
+    def _learn(self, body: bytes) -> DecodedPage | None:
+        """Decode a page with a struct that has its undocumented fields, too, and keep the struct if it fits the page."""
+        try:
+            page = _decode_any_page(body)
+            rows = _decode_any_rows(page.get("calls", b"[]"))
+        except REFUSALS:
+            return None
+        # Names that are known come first; new ones follow in the order of the page, in which msgspec will look for them.
+        known = self._extended or _documented
+        page_names = tuple(dict.fromkeys([*known.page_names, *(name for name in page if name not in _PAGE_NAMES)]))
+        names = dict.fromkeys(name for row in rows for name in row)
+        row_names = tuple(dict.fromkeys([*known.row_names, *(name for name in names if name not in _ROW_NAMES)]))
+        if (page_names, row_names) == (known.page_names, known.row_names):
+            # The page has no new field: something else is wrong with the body.
+            return None
+        if len(page_names) + len(row_names) > _MAX_UNDOCUMENTED:
+            return None
+        try:
+            extended = _FieldsDecoder(page_names, row_names)
+        except ValueError:
+            # A struct accepts neither a name that JSON must escape, nor the empty name, which `CallRecord.extra` has.
+            return None
+        decoded = extended.decode(body)
+        if decoded is not None:
+            self._extended = extended
+        return decoded
 
 
-class _Decoder:
-    """Decodes pages with the documented fields, and with others of these names; `texts` are types of some of the fields."""
+class _FieldsDecoder:
+    """Decodes pages that have the documented fields, and undocumented ones of the given names in the page and in its rows."""
 
-    def __init__(
-        self, of_page: tuple[str, ...], of_rows: tuple[str, ...], texts: Mapping[str, Any] | None = None
-    ) -> None:
-        self.of_page = of_page
-        self.of_rows = of_rows
-        row: Any = CallRecord
-        if of_rows:
-            documented = [(name, (texts or {}).get(name, kind), default) for name, kind, default in _DOCUMENTED]
-            row = _struct_with("NovelRow", documented, of_rows)
-        elif texts:
-            # Its parameters stand in this order, too.
-            row = CallRecord[tuple(texts.values())]  # type: ignore[misc] # parameters for msgspec alone, see `models`
-        # The collector does not look into a tuple either, once it has seen that there is nothing in it to look at.
+    def __init__(self, page_names: tuple[str, ...] = (), row_names: tuple[str, ...] = ()) -> None:
+        self.page_names = page_names
+        self.row_names = row_names
+        row: Any = _struct_with(_ROW_FIELDS, row_names) if row_names else CallRecord
+        # A tuple, because the garbage collector stops tracking a tuple of records once it has looked; a list it visits each time.
         calls: Any = tuple[row, ...]
-        page = _struct_with("Page", [("count", int), ("calls", calls)], of_page)
-        self._decode = msgspec.json.Decoder(page, float_hook=Decimal).decode
+        page = _struct_with([("count", int), ("calls", calls)], page_names)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(page, float_hook=Decimal).decode
 
-    def decode(self, body: bytes) -> Rows | None:
+    def decode(self, body: bytes) -> DecodedPage | None:
+        """Decode a page. Return `None` if the body has other fields, or is not a page."""
         try:
             page = self._decode(body)
-            starts = self._starts_of(page.calls)
-        except (*REFUSALS, OverflowError):  # the last is what a time says that no other zone can write
+            rows = page.calls
+            if self.row_names:
+                starts = [row.start_time for row in rows]
+            else:
+                # One loop over the records checks `extra`, too: a field with an empty name is decoded into `extra`.
+                starts = [record.start_time for record in rows if record.extra is EMPTY_EXTRA]
+                if len(starts) != len(rows):
+                    return None
+            starts, finer_than_millis = _convert_to_utc(rows, starts)
+        except (*REFUSALS, OverflowError):  # `astimezone` raises OverflowError at the edge of the calendar
             return None
-        if starts is None:
-            return None
-        calls = _records_of(page.calls, self.of_rows) if self.of_rows else page.calls
-        return Rows(page.count, calls, *starts, _extras([page], self.of_page)[0])
-
-    def _starts_of(self, rows: Sequence[CallRecord]) -> tuple[list[datetime], bool] | None:
-        """As `_in_utc`; `None` also if a record has a field of the name that stands for `extra`."""
-        if self.of_rows:
-            return _in_utc(rows, [row.start_time for row in rows])
-        # One look at each record for both.
-        moments = [row.start_time for row in rows if row.extra is NOTHING]
-        return _in_utc(rows, moments) if len(moments) == len(rows) else None
+        if self.row_names:
+            rows = [
+                CallRecord(
+                    row.id, row.start_time, row.duration, row.billsec, row.src, row.dst, row.disposition,
+                    row.sip_username, row.sell_price_cents, row.currency, row.country, row.did, extra,
+                )
+                for row, extra in zip(rows, _extras(rows, self.row_names), strict=True)
+            ]  # fmt: skip
+        return DecodedPage(page.count, rows, starts, finer_than_millis, _extras([page], self.page_names)[0])
 
 
-def _in_utc(rows: Sequence[CallRecord], moments: list[datetime]) -> tuple[list[datetime], bool] | None:
-    """Make the starts of rows that nobody has seen yet UTC, if they are not; `None` if one has no zone.
+def are_finer_than_millis(starts: Sequence[datetime]) -> bool:
+    """Return whether one of these times in UTC is not a whole millisecond."""
+    return _has_fine_fraction(_encode(starts))
 
-    Gives them, and whether one of them is no whole millisecond.
+
+def _convert_to_utc(rows: Sequence[Any], starts: list[datetime]) -> tuple[list[datetime], bool]:
+    """Return the rows' starts in UTC, and whether one of them is not a whole millisecond.
+
+    The rows are changed in place if their starts are in other zones. A start without a zone is a `msgspec.ValidationError`.
     """
-    # Written as JSON they are looked at all at once, for a third of what it takes to look at one after the other. An offset of mere
-    # seconds would be written as `Z` too, but none can be read.
-    text = _written(moments)
-    if text.count(b"Z") == len(rows):
-        return moments, _is_finer(text)
-    if any(moment.tzinfo is None for moment in moments):
-        return None
-    moments = [moment.astimezone(UTC) for moment in moments]
-    for row, moment in zip(rows, moments, strict=True):
-        force_setattr(row, "start_time", moment)
-    return moments, finer_than_millis(moments)
+    # Nearly all pages are in UTC. Encoded as JSON, all starts can be checked at once, in a third of the time that a loop takes.
+    # msgspec writes an offset of less than a minute as `Z`, too, but does not read one.
+    text = _encode(starts)
+    if text.count(b"Z") == len(starts):
+        return starts, _has_fine_fraction(text)
+    if any(start.tzinfo is None for start in starts):
+        raise msgspec.ValidationError("a start has no zone")
+    starts = [start.astimezone(UTC) for start in starts]
+    for row, start in zip(rows, starts, strict=True):
+        # Records are frozen, but nobody has seen these yet.
+        force_setattr(row, "start_time", start)
+    return starts, are_finer_than_millis(starts)
 
 
-def finer_than_millis(moments: Sequence[datetime]) -> bool:
-    """Tell whether one of some times in UTC is no whole millisecond."""
-    return _is_finer(_written(moments))
+def _has_fine_fraction(encoded: bytes) -> bool:
+    """Return whether one of these times, as msgspec has encoded them in UTC, is not a whole millisecond."""
+    # msgspec writes no fraction or six digits. A `.` stands nowhere else, and `000Z` ends no time without a fraction.
+    return b"." in encoded and encoded.count(b"000Z") < encoded.count(b".")
 
 
-def _is_finer(text: bytes) -> bool:
-    # A fraction of a second is written with six digits; and `.` stands nowhere else, nor `000Z` at the end of a whole second.
-    return b"." in text and text.count(b"000Z") < text.count(b".")
-
-
-def _struct_with(name: str, documented: Sequence[tuple[str, Any] | tuple[str, Any, Any]], names: Iterable[str]) -> Any:
-    """Make a struct with these fields, and some of any type under the names that JSON has."""
-    novel = [
-        (_novel(number), Any, msgspec.field(default=msgspec.UNSET, name=each)) for number, each in enumerate(names)
+def _struct_with(documented: Sequence[Any], names: Iterable[str]) -> type[msgspec.Struct]:
+    """Return a struct with the documented fields, and optional ones of any type that have these names in JSON."""
+    undocumented = [
+        (_attribute(number), Any, msgspec.field(default=msgspec.UNSET, name=name)) for number, name in enumerate(names)
     ]
-    return msgspec.defstruct(name, [*documented, *novel], gc=False, forbid_unknown_fields=True)
-
-
-def _records_of(rows: Sequence[CallRecord], names: Sequence[str]) -> Sequence[CallRecord]:
-    """Make records of rows with novel fields, which they have in `extra`."""
-    return [
-        CallRecord(
-            row.id, row.start_time, row.duration, row.billsec, row.src, row.dst, row.disposition,
-            row.sip_username, row.sell_price_cents, row.currency, row.country, row.did, extra,
-        )
-        for row, extra in zip(rows, _extras(rows, names), strict=True)
-    ]  # fmt: skip
+    return msgspec.defstruct("Extended", [*documented, *undocumented], gc=False, forbid_unknown_fields=True)
 
 
 def _extras(structs: Sequence[msgspec.Struct], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Give what structs have in their novel fields, which JSON has under these names, in the order of the names."""
+    """Return the undocumented fields of each struct, sorted by name."""
     extras: list[dict[str, Any]] = [{} for _ in structs]
-    # Field by field: that is half the work of row by row.
-    for name, number in sorted(zip(names, count(), strict=False)):
-        for extra, value in zip(extras, map(attrgetter(_novel(number)), structs), strict=True):
+    # Field by field takes half the time of struct by struct.
+    for name, number in sorted((name, number) for number, name in enumerate(names)):
+        for extra, value in zip(extras, map(attrgetter(_attribute(number)), structs), strict=True):
             if value is not msgspec.UNSET:
                 extra[name] = value
     return extras
 
 
-def _novel(number: int) -> str:
-    """Name a novel field as it is called in a struct: the name that it has in JSON may be none for an attribute."""
-    return f"novel_{number}"
+def _attribute(number: int) -> str:
+    """Return a struct's attribute for an undocumented field: a name in JSON need not be an identifier."""
+    return f"undocumented_{number}"
 
 
-_documented: Final = _Decoder((), ())
+_documented: Final = _FieldsDecoder()

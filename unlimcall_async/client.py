@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from unlimcall_async import _arguments
 from unlimcall_async._codec import decode, decode_agents
-from unlimcall_async._rows import Reader
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.resource import Cdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
@@ -95,14 +95,14 @@ class AsyncClient:
                 Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
                 owns_pool=True,
             ),
-            Reader(),
+            PageDecoder(),
         )
 
-    def _bind(self, caller: Caller, reader: Reader) -> None:
+    def _bind(self, caller: Caller, decoder: PageDecoder) -> None:
         self._caller = caller
-        # One reader for a client and its views: what it learns from one page serves all later pages.
-        self._reader = reader
-        self.cdrs = Cdrs(caller, reader)
+        # One decoder for a client and its views: what it learns from one page serves all later pages.
+        self._decoder = decoder
+        self.cdrs = Cdrs(caller, decoder)
         self.calls = Calls(caller)
         self.hooks = Hooks(caller)
 
@@ -131,7 +131,7 @@ class AsyncClient:
                 owns_pool=False,
                 closed=caller.closed,
             ),
-            self._reader,
+            self._decoder,
         )
         return view
 

@@ -1,12 +1,11 @@
-"""The payloads of the API: frozen attrs classes, named as the reference names them, in snake case.
+"""The payloads of the API: frozen attrs classes with the names of the API reference, in snake case.
 
-Enumerations (disposition, account type, status, event) are plain strings: the API may add values, and a value that
-this release does not know must come through unchanged, also through `pickle`. Every class keeps the fields that the
-API adds later in `extra`, under the names that the API gives them.
+Enumerations (disposition, account type, status, event) are plain strings, because the API may add values. A value that this
+release does not know arrives unchanged, and `pickle` keeps the value. Every class has an `extra`, which holds the fields that the
+API adds later, under the API's own names.
 
-Call records are the bulk of all bytes, so `CallRecord` is also a struct of msgspec, which decodes a page straight into records: for
-less than plain dicts cost, and out of sight of the garbage collector. It is an attrs class in all that a user sees of it, but for
-what `REPEATING` tells.
+`CallRecord` is also a msgspec struct, because call records are the bulk of all bytes. msgspec decodes a page straight into records,
+for less than plain dicts cost, and the garbage collector does not track them. To users a record is an attrs class like the others.
 """
 
 from __future__ import annotations
@@ -14,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Generic, final
+from typing import Any, Final, NoReturn, final
 
 import msgspec
 from attrs import field, frozen, resolve_types
-from typing_extensions import TypeVar
 
 
 def _extra() -> Any:
-    """Make the field `extra`. It is left out of the hash, because a dict has none and records belong into sets."""
+    """Return the attrs field `extra`. The hash leaves it out: a dict has no hash, and models belong in sets."""
     return field(factory=dict, hash=False, kw_only=True)
 
 
@@ -42,9 +40,9 @@ class Balance:
 
     Attributes:
         balance: Money in `currency`, digit for digit as the API wrote it.
-        currency: The currency's code, such as `USD`.
+        currency: The currency's code, for example `USD`.
         account_type: `prepaid`, or another type of account.
-        credit_limit: Money in `currency`, or `None` where the account has no limit.
+        credit_limit: Money in `currency`, or `None` if the account has no limit.
         blocked: Whether the account is blocked.
         stale: Whether the snapshot is out of date.
     """
@@ -69,36 +67,27 @@ class Agent:
     extra: Mapping[str, Any] = _extra()
 
 
-def _refuse(*_args: object, **_more: object) -> Any:
-    raise TypeError("an empty extra is shared by records, and cannot be changed")
+class _EmptyExtra(dict[str, Any]):
+    """An empty dict that cannot be changed. Copies of it, by `copy`, `pickle` or `attrs.asdict`, are plain dicts."""
+
+    def _refuse(self, *_args: object, **_more: object) -> NoReturn:
+        raise TypeError("an empty extra is shared by all records and cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[()]]:
+        return dict, ()
 
 
-# A dict for each record would be a tenth of what a record takes. It is one to all that reads it; what is pickled, or copied by
-# `copy` or `attrs.asdict`, is a plain one.
-_WRITING: Final = ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update")
-NOTHING: Final[Mapping[str, Any]] = type(
-    "_Nothing", (dict,), {**dict.fromkeys(_WRITING, _refuse), "__reduce__": lambda _self: (dict, ())}
-)()
+# The `extra` of every record that has only documented fields. A dict for each record would be a tenth of a record's memory.
+EMPTY_EXTRA: Final[Mapping[str, Any]] = _EmptyExtra()
 
+# The fields of `CallRecord` for attrs, in the order of the struct's fields.
 _REQUIRED: Final = ("id", "start_time", "duration", "billsec")
 _OPTIONAL: Final = (
     *("src", "dst", "disposition", "sip_username"),
     *("sell_price_cents", "currency", "country", "did"),
 )
-
-# Fields whose texts are the same in many records. For msgspec, which reads the class itself, they are parameters of `CallRecord`:
-# who decodes a page may say what these texts can be (see `_vocabulary`), and gets records of that very class. To type checkers and
-# to attrs they are texts. cattrs looks at the parameters too, and takes their default; `typing.get_type_hints`,
-# `msgspec.structs.fields` and `help` show them.
-REPEATING: Final = ("src", "disposition", "sip_username", "currency", "country", "did")
-
-if TYPE_CHECKING:
-
-    class _WithTexts: ...
-
-else:
-    _TEXTS = {name: TypeVar(name, bound=str | None, default=str | None) for name in REPEATING}
-    _WithTexts = Generic[tuple(_TEXTS.values())]
 
 
 @final
@@ -106,18 +95,18 @@ else:
     these={
         **{name: field() for name in _REQUIRED},
         **{name: field(default=None) for name in _OPTIONAL},
-        "extra": field(default=NOTHING, hash=False),
+        "extra": field(default=EMPTY_EXTRA, hash=False),
     },
-    # Of the struct: it has slots, and takes its arguments.
+    # The struct already has slots, an `__init__` and a `__match_args__`.
     slots=False,
     init=False,
     match_args=False,
 )
-class CallRecord(msgspec.Struct, _WithTexts, frozen=True, rename="camel", gc=False, forbid_unknown_fields=True):
+class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_unknown_fields=True):
     """One call detail record (reference: `GET /cdrs`).
 
     Attributes:
-        id: The call's id. The legs of one call may share it.
+        id: The call's id. The legs of one call may share an id.
         start_time: When the call started, in UTC.
         duration: Seconds from start to end.
         billsec: Seconds that are billed.
@@ -128,8 +117,8 @@ class CallRecord(msgspec.Struct, _WithTexts, frozen=True, rename="camel", gc=Fal
         sell_price_cents: The price in cents of `currency`.
         currency: The currency's code.
         country: The destination's country.
-        did: The DID number, where there was one.
-        extra: Fields that the API has added since, by name. An empty one is shared by records, and read-only.
+        did: The DID number, if the call had one.
+        extra: Fields that the API has added since, by name. All records without such fields share one read-only `extra`.
     """
 
     id: str
@@ -144,27 +133,26 @@ class CallRecord(msgspec.Struct, _WithTexts, frozen=True, rename="camel", gc=Fal
     currency: str | None = None
     country: str | None = None
     did: str | None = None
-    extra: Mapping[str, Any] = msgspec.field(default=NOTHING, name="")
+    # A struct cannot leave a field out of decoding. The empty name is the one that no field of the API is likely to have.
+    extra: Mapping[str, Any] = msgspec.field(default=EMPTY_EXTRA, name="")
 
     def __init_subclass__(cls) -> None:
-        # It would be a struct and no attrs class: a field of its own would be missing wherever attrs copies or compares.
-        raise TypeError("CallRecord cannot be subclassed; keep a record in a class of your own")
+        # A subclass would be a struct but not an attrs class: attrs would not copy or compare the fields that the subclass adds.
+        raise TypeError("CallRecord cannot be subclassed; keep a record as an attribute of your own class")
 
 
-# attrs and msgspec look at the same annotations: attrs now, for the texts; msgspec at its first page, for the parameters.
+# attrs evaluates annotations only on request. `attrs.fields(CallRecord)` shall show types, not their text.
 resolve_types(CallRecord)
-if not TYPE_CHECKING:
-    CallRecord.__annotations__.update(_TEXTS)
 
 
 @frozen
 class CdrPage:
-    """One answer of `GET /cdrs`.
+    """The response to one `GET /cdrs` request.
 
     Attributes:
-        count: The number of records that the server states; the reference leaves open whether rows or matches.
-        calls: The records, in the server's order.
-        complete: False where the page may have been clipped, because it holds `limit` rows or fewer than `count`.
+        count: The number of records that the server states. The reference does not say whether `count` counts rows or matches.
+        calls: The records, in server order.
+        complete: False if records of the window may be missing: the page holds `limit` rows, or fewer rows than `count`.
     """
 
     count: int
@@ -184,7 +172,7 @@ class QueuedCall:
 
 @frozen
 class Hook:
-    """A webhook subscription (reference: `POST /hooks`). The API shows `secret` this once."""
+    """A webhook subscription (reference: `POST /hooks`). The API shows `secret` only in this response."""
 
     id: str
     secret: str = field(repr=False)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from unlimcall_async._codec import DecodeError, decode, decode_agents, decode_hook, decode_page
-from unlimcall_async._rows import Reader
+from unlimcall_async._codec import DecodeError, decode, decode_agents, decode_cdr_list, decode_hook
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.models import Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall
 
 Json = dict[str, Any]
@@ -71,7 +71,7 @@ def read_queued(body: bytes) -> QueuedCall:
 
 
 def read_page(body: bytes) -> CdrPage:
-    return decode_page(body, 1000, Reader())
+    return decode_cdr_list(body, 1000, PageDecoder())
 
 
 def read_hook(body: bytes) -> Hook:

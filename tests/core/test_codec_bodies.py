@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.payloads import AGENT, CALL, PAGE, PHONE, READERS, Json, Read, refusal, written
-from unlimcall_async._codec import decode_agents, decode_page
-from unlimcall_async._rows import Reader
+from unlimcall_async._codec import decode_agents, decode_cdr_list
+from unlimcall_async._pages import PageDecoder
 
 NOT_JSON = {
     "empty": b"",
@@ -87,5 +87,5 @@ def test_fewer_agents_than_the_count_are_an_error(count: int, held: int, good: b
 def test_a_page_is_complete_if_below_the_limit_and_the_count_not_above_its_rows(
     rows: int, count: int, limit: int, complete: bool, more: Json
 ) -> None:
-    page = decode_page(written({"count": count, "calls": [CALL] * rows, **more}), limit, Reader())
+    page = decode_cdr_list(written({"count": count, "calls": [CALL] * rows, **more}), limit, PageDecoder())
     assert (len(page.calls), page.count, page.complete) == (rows, count, complete)

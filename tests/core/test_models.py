@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import operator
 import pickle
-from collections.abc import Callable
+import pydoc
+import typing
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -102,10 +105,65 @@ def test_a_record_is_a_struct_with_the_fields_that_attrs_names() -> None:
     assert [field.name for field in attrs.fields(CallRecord)] == list(CallRecord.__struct_fields__)
     defaults = {field.name: field.default for field in attrs.fields(CallRecord) if field.default is not attrs.NOTHING}
     assert defaults == {name: getattr(CallRecord("1", RECORD.start_time, 1, 0), name) for name in defaults}
-    assert {attrs.fields_dict(CallRecord)[name].type for name in ("src", "dst", "country")} == {str | None}
     assert attrs.evolve(RECORD, duration=82).duration == 82
     assert CallRecord(**attrs.asdict(RECORD)) == RECORD
     assert "extra={}" in repr(RECORD)
+
+
+# What the source of `CallRecord` says.
+TYPES: dict[str, Any] = {
+    "id": str,
+    "start_time": datetime,
+    "duration": int,
+    "billsec": int,
+    "src": str | None,
+    "dst": str | None,
+    "disposition": str | None,
+    "sip_username": str | None,
+    "sell_price_cents": int | None,
+    "currency": str | None,
+    "country": str | None,
+    "did": str | None,
+    "extra": Mapping[str, Any],
+}
+SEEN_TYPES: dict[str, Callable[[], Mapping[str, Any]]] = {
+    "typing": lambda: typing.get_type_hints(CallRecord, include_extras=True),
+    "inspect": lambda: {name: each.annotation for name, each in inspect.signature(CallRecord).parameters.items()},
+    "attrs": lambda: {each.name: each.type for each in attrs.fields(CallRecord)},
+    "msgspec": lambda: {each.name: each.type for each in msgspec.structs.fields(CallRecord)},
+}
+
+
+@pytest.mark.parametrize("tool", SEEN_TYPES)
+def test_every_tool_sees_the_types_of_a_record_that_its_source_says(tool: str) -> None:
+    assert SEEN_TYPES[tool]() == TYPES
+
+
+def test_a_record_has_no_type_parameters() -> None:
+    assert CallRecord.__bases__ == (msgspec.Struct,)
+    with pytest.raises(TypeError, match="not subscriptable"):
+        CallRecord[str]  # type: ignore[misc] # that is the point
+
+
+def test_cattrs_structures_each_field_of_a_record_as_the_type_that_its_source_says() -> None:
+    asked: dict[Any, list[str]] = {}
+
+    def note(value: str, kind: Any) -> str:
+        asked.setdefault(kind, []).append(value)
+        return value
+
+    converter = cattrs.Converter()
+    for kind in (str, int, datetime):
+        converter.register_structure_hook(kind, note)
+    names: Json = {name: name for name in TYPES if name != "extra"} | {"extra": {}}
+    assert attrs.asdict(converter.structure(names, CallRecord)) == names
+    assert asked.keys() == {str, int, datetime}
+    for kind, its_fields in asked.items():
+        assert its_fields == [name for name, type_ in TYPES.items() if type_ in {kind, kind | None}]
+
+
+def test_help_shows_the_types_of_a_record() -> None:
+    assert "src: str | None = None" in pydoc.plain(pydoc.render_doc(CallRecord))
 
 
 def test_a_record_goes_through_the_converters_of_a_user_and_back() -> None:

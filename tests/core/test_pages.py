@@ -1,4 +1,4 @@
-"""Pages of call records: the fast way, and what it learns. That it reads what the converter reads is tested beside that one."""
+"""CDR pages: the fast way, and the fields that it learns. `test_codec_fast_way` compares it with the converter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 from unlimcall_async import _codec
-from unlimcall_async._codec import DecodeError, decode, decode_page, decode_rows
-from unlimcall_async._rows import Reader
+from unlimcall_async._codec import DecodeError, decode, decode_cdr_list, decode_cdr_page
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.models import CallRecord, CdrPage
 
 Json = dict[str, Any]
@@ -36,65 +36,65 @@ NEW_IN_ROWS: Json = {"queue": "sales", "rating": 4.50, "tags": ["a", {"b": None}
 
 
 def test_new_fields_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = Reader()
+    decoder = PageDecoder()
     rows = [CALL, {**CALL, **NEW_IN_ROWS}, {**CALL, "queue": None}]
     body = written({"count": 3, "calls": rows, "next": "abc"})
     listing = decode(body, _codec._CdrListing)
     monkeypatch.setattr(_codec, "parse", None)
-    for _ in range(2):  # one finds them out, the next knows them
-        page = decode_page(body, 1000, reader)
+    for _ in range(2):  # the first page teaches the fields
+        page = decode_cdr_list(body, 1000, decoder)
         assert page == CdrPage(3, tuple(listing.calls), complete=True, extra=listing.extra)
         assert repr(page.calls[1].extra["rating"]) == "Decimal('4.5')"
         assert [call.extra for call in page.calls] == [{}, NEW_IN_ROWS, {"queue": None}]
-    assert decode_page(written(PAGE), 1000, reader).calls == (RECORD,) * 2
+    assert decode_cdr_list(written(PAGE), 1000, decoder).calls == (RECORD,) * 2
 
 
-def test_a_server_that_thinks_up_names_is_not_followed_for_ever() -> None:
-    reader = Reader()
+def test_a_server_that_makes_up_names_is_not_learned_from_for_ever() -> None:
+    decoder = PageDecoder()
     for number in range(40):
-        page = decode_page(written({"count": 1, "calls": [{**CALL, f"new {number}": number}]}), 1000, reader)
+        page = decode_cdr_list(written({"count": 1, "calls": [{**CALL, f"new {number}": number}]}), 1000, decoder)
         assert page.calls[0].extra == {f"new {number}": number}
-    assert reader.read(written({"count": 1, "calls": [{**CALL, "new 39": 39}]})) is None
+    assert decoder.decode(written({"count": 1, "calls": [{**CALL, "new 39": 39}]})) is None
 
 
-def test_a_page_that_is_none_teaches_nothing() -> None:
-    reader = Reader()
+def test_a_body_that_is_not_a_page_teaches_nothing() -> None:
+    decoder = PageDecoder()
     for number in range(16):
         with pytest.raises(DecodeError):
-            decode_rows(written({"count": 1, "calls": [{"error": 1, f"new {number}": number}]}), reader)
-    decode_page(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]}), 1000, reader)
-    assert reader.read(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]})) is not None
+            decode_cdr_page(written({"count": 1, "calls": [{"error": 1, f"new {number}": number}]}), decoder)
+    decode_cdr_list(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]}), 1000, decoder)
+    assert decoder.decode(written({"count": 1, "calls": [{**CALL, "queue": "sales"}]})) is not None
 
 
 @pytest.mark.parametrize("name", ["", 'a "quoted" one', "back\\slash", "line\nbreak"])
 def test_a_name_that_cannot_be_learned_is_read_all_the_same(name: str) -> None:
-    reader = Reader()
+    decoder = PageDecoder()
     for _ in range(2):
-        page = decode_page(written({"count": 1, "calls": [{**CALL, name: 1}], name: 2}), 1000, reader)
+        page = decode_cdr_list(written({"count": 1, "calls": [{**CALL, name: 1}], name: 2}), 1000, decoder)
         assert (page.calls[0].extra, page.extra) == ({name: 1}, {name: 2})
 
 
 @pytest.mark.parametrize("more", [{}, {"queue": "sales"}])
 def test_no_garbage_collector_looks_at_records(more: Json) -> None:
-    reader, body = Reader(), written({"count": 1, "calls": [{**CALL, **more}]})
-    decode_rows(body, reader)  # from here on it knows of the field
-    (record,) = decode_rows(body, reader).calls
+    decoder, body = PageDecoder(), written({"count": 1, "calls": [{**CALL, **more}]})
+    decode_cdr_page(body, decoder)  # the decoder knows the field from here on
+    (record,) = decode_cdr_page(body, decoder).records
     assert type(record) is CallRecord
     assert record == attrs.evolve(RECORD, extra=more)
     assert not gc.is_tracked(record)
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, {}])
-def test_an_empty_name_is_no_way_into_extra(value: Json) -> None:
-    calls = decode_rows(written({"count": 2, "calls": [CALL, {**CALL, "": value}]}), Reader()).calls
+def test_a_field_with_an_empty_name_does_not_replace_extra(value: Json) -> None:
+    calls = decode_cdr_page(written({"count": 2, "calls": [CALL, {**CALL, "": value}]}), PageDecoder()).records
     assert [call.extra for call in calls] == [{}, {"": value}]
 
 
 def test_starts_are_made_utc() -> None:
     rows = [{**CALL, "startTime": each} for each in ("2026-05-24T20:14:02+02:00", "2026-05-24T18:14:02Z")]
-    page = decode_rows(written({"count": 2, "calls": rows}), Reader())
-    assert [record.start_time.tzinfo for record in page.calls] == [UTC, UTC]
-    assert page.moments == [record.start_time for record in page.calls] == [RECORD.start_time] * 2
+    page = decode_cdr_page(written({"count": 2, "calls": rows}), PageDecoder())
+    assert [record.start_time.tzinfo for record in page.records] == [UTC, UTC]
+    assert page.starts == [record.start_time for record in page.records] == [RECORD.start_time] * 2
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_starts_are_made_utc() -> None:
 )
 @pytest.mark.parametrize("more", [{}, {"queue": "sales"}])
 def test_a_page_tells_whether_its_times_are_finer_than_milliseconds(texts: list[str], finer: bool, more: Json) -> None:
-    reader = Reader()
+    decoder = PageDecoder()
     calls = [{**CALL, **more, "startTime": f"2026-05-24T{text}"} for text in texts]
-    for _ in range(2):  # one finds out the new field, the next knows it
-        page = decode_rows(written({"count": len(calls), "calls": calls}), reader)
-        assert page.finer is finer
-        assert [moment.tzinfo for moment in page.moments] == [UTC] * len(texts)
+    for _ in range(2):  # the first page teaches the new field
+        page = decode_cdr_page(written({"count": len(calls), "calls": calls}), decoder)
+        assert page.finer_than_millis is finer
+        assert [start.tzinfo for start in page.starts] == [UTC] * len(texts)

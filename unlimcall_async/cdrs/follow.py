@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from unlimcall_async import _clock
-from unlimcall_async._rows import Reader
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint, TailPlace
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
 from unlimcall_async.cdrs.stats import FollowStats
@@ -66,7 +66,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def __init__(
         self,
         caller: Caller,
-        reader: Reader,
+        decoder: PageDecoder,
         start: datetime,
         place: TailPlace | None = None,
         *,
@@ -76,7 +76,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         super().__init__(_FollowIteration)
         self.start: datetime = start
         self._caller = caller
-        self._reader = reader
+        self._decoder = decoder
         self._interval = interval.total_seconds()
         self._lookback = ceil(lookback // timedelta(microseconds=1), MILLISECOND)
         first = floor(to_micros(start), MILLISECOND)
@@ -178,7 +178,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         last = to_datetime(wanted.end)
         first = min(max(self.start, to_datetime(wanted.start)), last)
         options = StreamOptions(first, last, newest_first=False, concurrency=_CONCURRENCY, page_size=1000, seek=True)
-        return CdrStream(self._caller, self._reader, options, limiter=limiter)
+        return CdrStream(self._caller, self._decoder, options, limiter=limiter)
 
     def _skip_in_checkpoint(self, error: WindowSaturatedError | ResponseError, reached: int) -> None:
         """Turn the range that the stream's checkpoint skips into a hole of the follow's own checkpoint."""

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments, _clock
-from unlimcall_async._codec import decode_page
-from unlimcall_async._rows import Reader
+from unlimcall_async._codec import decode_cdr_list
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
@@ -24,9 +24,9 @@ Strategy: TypeAlias = Literal["auto", "divide"]
 class Cdrs:
     """Call detail records (reference: `GET /cdrs`, scope `read:cdrs`)."""
 
-    def __init__(self, caller: Caller, reader: Reader) -> None:
+    def __init__(self, caller: Caller, decoder: PageDecoder) -> None:
         self._caller = caller
-        self._reader = reader
+        self._decoder = decoder
 
     async def list(self, start: datetime | None = None, end: datetime | None = None, limit: int = 100) -> CdrPage:
         """Return the page of one window, by one request.
@@ -51,7 +51,9 @@ class Cdrs:
             params["from"] = timestamp(first)
         if last is not None:
             params["till"] = timestamp(last)
-        return await self._caller.fetch(CDRS, partial(decode_page, limit=limit, reader=self._reader), params=params)
+        return await self._caller.fetch(
+            CDRS, partial(decode_cdr_list, limit=limit, decoder=self._decoder), params=params
+        )
 
     def stream(
         self,
@@ -101,7 +103,7 @@ class Cdrs:
         options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
             raise CheckpointError("resume is a checkpoint of another range or direction")
-        return CdrStream(self._caller, self._reader, options, None if resume is None else resume.place)
+        return CdrStream(self._caller, self._decoder, options, None if resume is None else resume.place)
 
     def follow(
         self,
@@ -146,7 +148,7 @@ class Cdrs:
         if resume is not None and resume.start != first:
             raise CheckpointError("resume is a checkpoint of a follow from another start")
         place = None if resume is None else resume.place
-        return CdrFollow(self._caller, self._reader, first, place, interval=interval, lookback=lookback)
+        return CdrFollow(self._caller, self._decoder, first, place, interval=interval, lookback=lookback)
 
 
 def _check_options(newest_first: object, settle: object, strategy: object, resume: object) -> None:

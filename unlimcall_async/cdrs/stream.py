@@ -17,8 +17,8 @@ from typing import Final
 
 from attrs import frozen
 
-from unlimcall_async._codec import decode_rows
-from unlimcall_async._rows import Reader
+from unlimcall_async._codec import decode_cdr_page
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
@@ -97,7 +97,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
     def __init__(
         self,
         caller: Caller,
-        reader: Reader,
+        decoder: PageDecoder,
         options: StreamOptions,
         place: Place | None = None,
         limiter: Limiter | None = None,
@@ -108,7 +108,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
         self._caller = caller
         self._limiter = limiter or caller.limiters.of(CDRS.bucket)
         self._options = options
-        self._reader = reader
+        self._decoder = decoder
         self._decoding = asyncio.Lock()
         self._position = Position(options.start, options.end, newest_first=options.newest_first, place=place)
         self._planner = Planner(
@@ -240,11 +240,12 @@ class CdrStream(OneAtATime[_StreamIteration]):
         """Ask for one window."""
         first, last = (timestamp(to_datetime(at)) for at in (window.start, window.till))
         params = {"from": first, "till": last, "limit": str(self._options.page_size)}
-        decode = partial(decode_rows, reader=self._reader)
-        rows = await self._caller.fetch(
+        decode = partial(decode_cdr_page, decoder=self._decoder)
+        decoded = await self._caller.fetch(
             CDRS, decode, params=params, cost=self._cost, limiter=self._limiter, decoding=self._one_decoding()
         )
-        page = Page(rows.calls, rows.moments, rows.count, rows.is_whole(self._options.page_size), rows.finer)
+        complete = decoded.is_complete(self._options.page_size)
+        page = Page(decoded.records, decoded.starts, decoded.count, complete, decoded.finer_than_millis)
         self._requests += 1
         self._rows += len(page.rows)
         if not page.complete:

@@ -1,7 +1,7 @@
-"""What a record costs, counted and not timed: steps of the interpreter, looks for garbage, and turns of the event loop.
+"""The cost of a record, counted and not timed: steps of the interpreter, garbage collections, and turns of the event loop.
 
-The transport is replaced by pages that were rendered beforehand; all above it is real. The bounds have room for another release of
-Python or aiohttp, and none for one more step of Python for each record.
+Pages that were encoded beforehand replace the transport; everything above it is real. The bounds have room for another release of
+Python or aiohttp, and none for one more loop over the records.
 """
 
 from __future__ import annotations
@@ -119,10 +119,10 @@ class Steps:
         return self._step
 
 
-# The count is the same on every run of one Python: 21 in batches and 28 one by one, and with two new fields 94 and 101. To look at
-# a record's start, and whether it has an `extra`, takes 11, and to fill an `extra` and make the record 73 more; the planner and the
-# request share the rest among a page. The bounds leave 8 more, for what is done once for each page. To work out one number for
-# each row, in the leanest loop, takes 15.
+# The count is the same on every run of one Python: 21 in batches and 28 one by one, and with two undocumented fields 94 and 101.
+# The loop over the starts and extras of a page takes 11 of them, and filling an `extra` and making the record takes 73 more. The
+# planner and the request take the rest. The bounds leave 8 more, for work that is done once for each page. The leanest loop that
+# works out one number for each row takes 15.
 MOST = {("batches", False): 29, ("records", False): 36, ("batches", True): 102, ("records", True): 109}
 
 
@@ -136,7 +136,7 @@ async def test_a_record_takes_few_steps_of_python(client: AsyncClient, view: str
     assert 5 < steps.count / RECORDS <= MOST[view, bool(more)]
 
 
-# Three, which the requests make: records are nothing that the collector looks at.
+# The requests cause three collections. Records cause none, because the garbage collector does not track them.
 @pytest.mark.parametrize("more", [{}], indirect=True)
 @pytest.mark.parametrize("view", ["batches", "records"])
 async def test_a_reader_that_lets_go_of_records_makes_no_garbage(client: AsyncClient, view: str) -> None:

@@ -50,6 +50,7 @@ def decode(body: bytes, model: type[T]) -> T:
     try:
         value: T = _converter.structure(parse(body), model)
     except DecodeError as error:
+        # Only an error about the outermost value has no place yet.
         raise DecodeError(error.where or "body", error.reason) from None
     return value
 
@@ -64,6 +65,7 @@ def decode_cdr_page(body: bytes, decoder: PageDecoder) -> DecodedPage:
     """Decode the response to a CDR request, or raise `DecodeError`. The decoder learns from the page."""
     page = decoder.decode(body)
     if page is None:
+        # The fast way has refused the body. The converter accepts it, or says where it is wrong.
         listing = decode(body, _CdrListing)
         starts = [record.start_time for record in listing.calls]
         page = DecodedPage(listing.count, listing.calls, starts, are_finer_than_millis(starts), listing.extra)
@@ -74,7 +76,7 @@ def decode_agents(body: bytes) -> list[Agent]:
     """Decode the response to `GET /agents`. Raise `DecodeError` also if `count` is higher than the number of agents in it."""
     listing = decode(body, _AgentListing)
     if listing.count > len(listing.agents):
-        raise DecodeError("count", f"counts more agents than the {len(listing.agents)} that came")
+        raise DecodeError("count", f"expected at most {len(listing.agents)}, the number of agents received")
     return listing.agents
 
 
@@ -143,7 +145,7 @@ def _utc(value: Any, _type: Any) -> datetime:
         raise DecodeError("", "expected a time as text")
     try:
         return msgspec.convert(value, AwareDatetime).astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+    except (msgspec.ValidationError, OverflowError):  # `astimezone` raises OverflowError at the edge of the calendar
         raise DecodeError("", "expected an ISO 8601 time with its offset from UTC") from None
 
 

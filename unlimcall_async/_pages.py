@@ -76,6 +76,7 @@ class PageDecoder:
 
     def decode(self, body: bytes) -> DecodedPage | None:
         """Decode a page. Return `None` if the body is not a page, or has fields that no struct can have."""
+        # First of all the decoder that copies nothing: most servers send no undocumented field, or not in all pages.
         page = _documented.decode(body)
         if page is None and self._extended is not None:
             page = self._extended.decode(body)
@@ -103,7 +104,7 @@ class PageDecoder:
         try:
             extended = _FieldsDecoder(page_names, row_names)
         except ValueError:
-            # A struct accepts neither a name that JSON must escape, nor the empty name, which `CallRecord.extra` has.
+            # A struct does not accept a name that JSON must escape.
             return None
         decoded = extended.decode(body)
         if decoded is not None:
@@ -159,8 +160,9 @@ def _convert_to_utc(rows: Sequence[Any], starts: list[datetime]) -> tuple[list[d
 
     The rows are changed in place if their starts are in other zones. A start without a zone is a `msgspec.ValidationError`.
     """
-    # Nearly all pages are in UTC. Encoded as JSON, all starts can be checked at once, in a third of the time that a loop takes.
-    # msgspec writes an offset of less than a minute as `Z`, too, but does not read one.
+    # Nearly all pages are in UTC. Encoded as JSON, all starts are checked at once: 0.14 ms for 1000 of them, against 0.39 ms in a
+    # loop over `tzinfo` and `microsecond` (`python -m timeit`). msgspec writes an offset of less than a minute as `Z`, too, but
+    # does not read one.
     text = _encode(starts)
     if text.count(b"Z") == len(starts):
         return starts, _has_fine_fraction(text)
@@ -190,7 +192,7 @@ def _struct_with(documented: Sequence[Any], names: Iterable[str]) -> type[msgspe
 def _extras(structs: Sequence[msgspec.Struct], names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the undocumented fields of each struct, sorted by name."""
     extras: list[dict[str, Any]] = [{} for _ in structs]
-    # Field by field takes half the time of struct by struct.
+    # A loop over fields and then structs takes half the time of a loop over structs and then fields.
     for name, number in sorted((name, number) for number, name in enumerate(names)):
         for extra, value in zip(extras, map(attrgetter(_attribute(number)), structs), strict=True):
             if value is not msgspec.UNSET:

@@ -1,4 +1,4 @@
-"""The payloads that the reference documents, their readers, and the refusal of what is wrong with them."""
+"""The payloads of the API reference, the functions that decode them, and a helper for bodies that are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOOK: Json = {"id": "8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31", "secret": "whsec_2VR
 PAGE: Json = {"count": 18, "calls": [CALL] * 18}
 AGENTS: Json = {"count": 1, "agents": [AGENT]}
 
-# What it says of the fields of a call: `?` where null is allowed.
+# The kinds of a row's fields in the API reference, with `?` if null is allowed.
 CALL_KINDS = {
     "id": "text", "startTime": "time", "duration": "whole", "billsec": "whole", "src": "text?", "dst": "text?",
     "disposition": "text?", "sipUsername": "text?", "sellPriceCents": "whole?", "currency": "text?", "country": "text?",

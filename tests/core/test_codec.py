@@ -65,7 +65,7 @@ def test_documented_payloads_arrive_field_for_field(read: Read, payload: Json, m
 
 
 class Place(NamedTuple):
-    """An object inside an answer, and what the reference says of its fields (`?` where null is allowed)."""
+    """An object in a response, and the kinds of its fields in the API reference, with `?` if null is allowed."""
 
     read: Read
     answer: Json
@@ -201,7 +201,7 @@ def test_unknown_values_of_enumerations_are_kept_as_they_came() -> None:
 # --- times and money ------------------------------------------------------------------------------------------------
 
 
-# As they come, and as they are meant.
+# As the API writes a time, and the same time in UTC.
 GOOD_TIMES = [
     ("2026-05-24T18:14:02Z", "2026-05-24T18:14:02"),
     ("2026-05-24T18:14:02.000Z", "2026-05-24T18:14:02"),

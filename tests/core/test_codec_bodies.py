@@ -1,4 +1,4 @@
-"""Bodies that are not what they should be: no JSON, no object, beyond all bounds, or fewer rows than they count."""
+"""Bodies that the API does not promise: not JSON, not an object, numbers out of range, or fewer rows than `count`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree of errors: who descends from whom, who is to blame, and what survives a copy."""
+"""The tree of errors: base classes, categories, and what `pickle` and `copy` keep."""
 
 from __future__ import annotations
 

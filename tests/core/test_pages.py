@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unlimcall_async import _codec
 from unlimcall_async._codec import DecodeError, decode, decode_cdr_list, decode_cdr_page
@@ -28,8 +30,8 @@ RECORD = CallRecord("1747852442.42", datetime(2026, 5, 24, 18, 14, 2, tzinfo=UTC
 PAGE: Json = {"count": 2, "calls": [CALL] * 2}
 
 
-def written(value: object) -> bytes:
-    return json.dumps(value).encode()
+def written(value: object, **options: Any) -> bytes:
+    return json.dumps(value, **options).encode()
 
 
 NEW_IN_ROWS: Json = {"queue": "sales", "rating": 4.50, "tags": ["a", {"b": None}]}
@@ -116,3 +118,38 @@ def test_a_page_tells_whether_its_times_are_finer_than_milliseconds(texts: list[
         page = decode_cdr_page(written({"count": len(calls), "calls": calls}), decoder)
         assert page.finer_than_millis is finer
         assert [start.tzinfo for start in page.starts] == [UTC] * len(texts)
+
+
+TEXTS = (
+    st.none()
+    | st.sampled_from(["ANSWERED", "", "\u00e9\U0001f600", "\ufeff", 'a "quoted" one', "back\\slash", "\x00"])
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+)
+TIMES = st.sampled_from(["2026-05-24T18:14:02Z", "2026-05-24T20:14:02.001+02:00", "2026-05-24T18:14:02.000001Z"])
+NAMES = ["src", "disposition", "sipUsername", "currency", "country", "did"]
+GOOD_CHANGES = st.fixed_dictionaries({}, optional={**dict.fromkeys([*NAMES, "queue", ""], TEXTS), "startTime": TIMES})
+BAD_CHANGES = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([7, True, [], {}]), min_size=1, max_size=1)
+# Few rows are wrong, so that most pages can be decoded.
+CHANGES = st.one_of(*[GOOD_CHANGES] * 15, BAD_CHANGES)
+PAGES = st.tuples(st.lists(CHANGES, max_size=4), st.sampled_from([{}, {}, {"next": "abc"}]), st.booleans())
+
+
+def outcome(decoder: PageDecoder, body: bytes) -> object:
+    try:
+        page = decode_cdr_page(body, decoder)
+    except DecodeError as error:
+        return error.where, error.reason
+    assert page.starts == [record.start_time for record in page.records]
+    assert page.finer_than_millis == any(start.microsecond % 1000 for start in page.starts)
+    # As text: `True == 1`, and only the repr tells them apart.
+    return repr((page.count, list(page.records), page.starts, page.finer_than_millis, page.extra))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(PAGES, min_size=1, max_size=5))
+def test_what_is_learned_changes_nothing_that_is_decoded(pages: list[tuple[list[Json], Json, bool]]) -> None:
+    decoder = PageDecoder()
+    for changes, beside, escaped in pages * 2:
+        rows = [CALL | change for change in changes]
+        body = written({"count": len(rows), "calls": rows, **beside}, ensure_ascii=escaped)
+        assert outcome(decoder, body) == outcome(PageDecoder(), body)

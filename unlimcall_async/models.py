@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, final
 
 import msgspec
 from attrs import field, frozen, resolve_types
@@ -67,11 +67,12 @@ class Agent:
     extra: Mapping[str, Any] = _extra()
 
 
+def _refuse(*_args: object, **_more: object) -> Any:
+    raise TypeError("an empty extra is shared by all records and cannot be changed")
+
+
 class _EmptyExtra(dict[str, Any]):
     """An empty dict that cannot be changed. Copies of it, by `copy`, `pickle` or `attrs.asdict`, are plain dicts."""
-
-    def _refuse(self, *_args: object, **_more: object) -> NoReturn:
-        raise TypeError("an empty extra is shared by all records and cannot be changed")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 

@@ -39,7 +39,7 @@ from unlimcall_async.http.bucket import RateLimit
 from unlimcall_async.http.limiter import RateLimits
 from unlimcall_async.http.messages import RawResponse
 from unlimcall_async.http.retry import RetryPolicy
-from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall
+from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, EventType, Hook, Identity, QueuedCall
 
 __all__ = [
     "APIError",
@@ -61,6 +61,7 @@ __all__ = [
     "DialerRequiredError",
     "EngineNotConfiguredError",
     "EventError",
+    "EventType",
     "FollowStats",
     "Hook",
     "Identity",

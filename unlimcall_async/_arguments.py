@@ -12,13 +12,15 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import unquote
 
 from yarl import URL
 
-# The allow-list of `POST /hooks`: the one list of the client's event names.
-EVENTS: Final = ("call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed")
+from unlimcall_async.models import EventType
+
+# The allow-list of `POST /hooks`.
+EVENTS: Final[tuple[str, ...]] = get_args(get_args(EventType)[0])
 
 # Rows (reference: `GET /cdrs`, limit).
 MAX_LIMIT: Final = 1000

@@ -9,27 +9,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from attrs import define, field
 
-if TYPE_CHECKING:
-    from unlimcall_async.cdrs.checkpoint import Checkpoint
-    from unlimcall_async.models import CallRecord
+from unlimcall_async._error_root import Category, CheckpointError, UnlimCallError
+from unlimcall_async.cdrs.checkpoint import Checkpoint
+from unlimcall_async.models import CallRecord
 
-Category: TypeAlias = Literal["application", "provider", "network"]
-
-
-class UnlimCallError(Exception):
-    """The base class of all errors of the package."""
-
-    _category: ClassVar[Category] = "application"
-    outcome_unknown: bool = False
-
-    @property
-    def category(self) -> Category:
-        """Who is to blame: `"application"` (the caller), `"provider"` (the API) or `"network"` (no response came)."""
-        return self._category
+__all__ = [
+    "APIError",
+    "AccountNotProvisionedError",
+    "AgentNotFoundError",
+    "AgentNotProvisionedError",
+    "AuthenticationError",
+    "Category",
+    "CheckpointError",
+    "ClientClosedError",
+    "ConflictError",
+    "DialerRequiredError",
+    "EngineNotConfiguredError",
+    "EventError",
+    "InvalidInputError",
+    "InvalidRequestError",
+    "InvalidTimestampError",
+    "NotFoundError",
+    "OriginateFailedError",
+    "RateLimitedError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerError",
+    "SignatureError",
+    "SignatureReason",
+    "SuspendedError",
+    "TransportError",
+    "UnlimCallError",
+    "WindowOrderError",
+    "WindowSaturatedError",
+    "WindowTooWideError",
+]
 
 
 @define(eq=False, slots=False)
@@ -228,12 +246,6 @@ class WindowSaturatedError(UnlimCallError):
     def __str__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
         return f"{span} fills a whole page: {len(self.seen)} records were received, and there may be more"
-
-
-class CheckpointError(UnlimCallError, ValueError):
-    """The checkpoint is not valid, is of another version, or does not fit the range that was asked for."""
-
-    _category: ClassVar[Category] = "application"
 
 
 SignatureReason: TypeAlias = Literal["missing", "malformed", "too_old", "in_future", "mismatch"]

@@ -13,10 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import msgspec
 from attrs import field, frozen, resolve_types
+
+# The events of `POST /hooks`. `EventType` is open, because the API may add events; an editor suggests those that are known.
+_KnownEvent: TypeAlias = Literal["call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed"]
+EventType: TypeAlias = _KnownEvent | str
 
 
 def _extra() -> Any:

@@ -12,7 +12,7 @@ from yarl import URL
 
 from tests.core.refusals import NAN, UUID, Options, Text, refused
 from unlimcall_async import _arguments as arguments
-from unlimcall_async.cli import changes
+from unlimcall_async.cli import hooks
 from unlimcall_async.webhooks import events
 
 FULLWIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
@@ -119,8 +119,8 @@ ALLOWED_EVENTS = ["call.ended", "call.transferred", "disposition.set", "dnc.adde
 
 
 def test_the_names_of_events_are_the_same_everywhere() -> None:
-    """The command stands on the public API alone, and has a copy; the webhooks have a table of fields for each event."""
-    assert list(arguments.EVENTS) == ALLOWED_EVENTS == list(changes.EVENTS) == list(events._KINDS)
+    """The client, the command and the table of fields that the webhooks have for each event."""
+    assert list(arguments.EVENTS) == ALLOWED_EVENTS == list(hooks.EVENTS) == list(events._KINDS)
 
 
 @pytest.mark.parametrize("value", ALLOWED_EVENTS)

@@ -69,4 +69,4 @@ def test_without_the_library_the_error_names_the_extra() -> None:
         "try:\n    CallerId('+442079460812')\n"
         "except ImportError as error:\n    print(error)"
     )
-    assert "python -m pip install 'unlimcall-async[numbers]'" in run(program)
+    assert "python -m pip install '.[numbers]'" in run(program)

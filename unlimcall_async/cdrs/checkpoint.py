@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final, Self
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, instance_of, optional
 
+from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.times import MILLISECOND, Range
-from unlimcall_async.errors import CheckpointError
 
 VERSION: Final = 1
 # The bytes that a follow keeps of a record: a digest of its start and id, and one of all fields.

@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import attrs
 import click
 
+from unlimcall_async import EventType
 from unlimcall_async.cli.options import in_option_names
 from unlimcall_async.cli.output import show, show_fields, unwritable
 from unlimcall_async.cli.running import Clients, Commands, as_json, ask, with_client, with_doubt, with_line_if_unshown
 from unlimcall_async.cli.wording import fields_of
 
-EVENTS: Final = ("call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed")
+EVENTS: Final[tuple[str, ...]] = get_args(get_args(EventType)[0])
 
 _DOUBT: Final = "A hook may have been created all the same, and its secret is lost. Look for the hook in the portal."
 

@@ -39,7 +39,9 @@ def place_of(number: str) -> Place:
         import phonenumbers  # noqa: PLC0415 # the extra may be missing, and only caller ids need it
     except ModuleNotFoundError as error:
         raise ImportError(
-            "Caller ids need the extra `numbers`: python -m pip install 'unlimcall-async[numbers]'", name=error.name
+            "Caller ids need the extra `numbers`. In a clone: python -m pip install '.[numbers]'. "
+            "From a wheel: python -m pip install 'WHEEL[numbers]', with the path of the .whl file for WHEEL.",
+            name=error.name,
         ) from error
     try:
         parsed = phonenumbers.parse(number)

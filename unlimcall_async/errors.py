@@ -255,7 +255,7 @@ _SIGNATURE_REASONS: dict[SignatureReason, str] = {
     "malformed": "the delivery's signature does not have the form t=<unix>,v1=<hex>",
     "too_old": "the delivery was signed too long ago",
     "in_future": "the delivery was signed in the future",
-    "mismatch": "none of the delivery's signatures was made with a known secret",
+    "mismatch": "no signature of the delivery was made with a known secret",
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,11 +55,12 @@ def listen(host: str, port: int, secret_files: tuple[Path, ...], as_json: bool) 
 
     with in_option_names({"secrets": "the secrets in --secret-file and UNLIMCALL_WEBHOOK_SECRET"}):
         receiver = WebhookReceiver(secrets)
-    _show_refusals()
-    serve(lambda: _serve(host, port, receiver, as_json=as_json), host, port)
+    with _refusals_shown():
+        serve(lambda: _serve(host, port, receiver, as_json=as_json), host, port)
 
 
-def _show_refusals() -> None:
+@contextmanager
+def _refusals_shown() -> Iterator[None]:
     """Write on standard error what the receiver logs about each delivery that it refuses."""
     import logging  # noqa: PLC0415 # `--help` must be quick
 
@@ -65,9 +68,15 @@ def _show_refusals() -> None:
         def emit(self, record: logging.LogRecord) -> None:
             to_stderr(plain(record.getMessage()))
 
-    logger = logging.getLogger("unlimcall_async")
-    logger.addHandler(Refusals())
+    logger, handler = logging.getLogger("unlimcall_async"), Refusals()
+    level = logger.level
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 async def _serve(host: str, port: int, receiver: WebhookReceiver, *, as_json: bool) -> None:

@@ -223,7 +223,11 @@ RULES: Final[Sequence[Rule]] = (
         lambda: always(KnownBounds, "surely_covers", value=True),
     ),
     Rule("learning", "answers refute hypotheses", lambda: patch.object(KnownBounds, "learn", learn_nothing)),
-    Rule("telling", "windows are asked to tell hypotheses apart", lambda: always(KnownBounds, "telling_windows", [])),
+    Rule(
+        "informative",
+        "windows are asked to tell hypotheses apart",
+        lambda: always(KnownBounds, "informative_windows", []),
+    ),
 )
 
 

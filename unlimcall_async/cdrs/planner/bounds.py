@@ -116,7 +116,7 @@ class KnownBounds:
         else:
             self.refuted = True
 
-    def telling_windows(self, seen: Sequence[int]) -> list[Window]:
+    def informative_windows(self, seen: Sequence[int]) -> list[Window]:
         """Return windows whose pages may refute hypotheses, the best first.
 
         Under two hypotheses the page of a window may have different rows of those that are known. The more such differences,
@@ -125,7 +125,7 @@ class KnownBounds:
         Args:
             seen: The starts of known rows, in microseconds.
         """
-        # A few rows, from the first to the last, are enough to find a window that tells, and cheap to try.
+        # A few rows, from the first to the last, are enough to find such a window, and cheap to try.
         distinct = sorted(set(seen))
         few = distinct[:: max(1, len(distinct) // 8)] + distinct[-1:]
         outcomes = {
@@ -134,14 +134,14 @@ class KnownBounds:
             for window in self._windows_around(floor(micros, MILLISECOND))
         }
         ranked = sorted(outcomes, key=lambda window: (-outcomes[window], len(window), window.start))
-        telling = [window for window in ranked if outcomes[window] > 1]
+        informative = [window for window in ranked if outcomes[window] > 1]
         if len(self.left) > 1:
             # A window beside a known row, in the row's step: if an unknown row comes there, steps are finer.
             for at in (floor(micros, MILLISECOND) for micros in few[-1:]):
                 start = floor(at, self.step)
                 beside = (Window(at, start + self.step - MILLISECOND), Window(start, at - MILLISECOND))
-                telling += [window for window in beside if window.till > window.start]
-        return telling
+                informative += [window for window in beside if window.till > window.start]
+        return informative
 
     def _windows_around(self, at: int) -> Iterator[Window]:
         """Yield windows within, and at the edges of, the step that a time falls in."""
@@ -200,8 +200,8 @@ class Resolver:
             return Resolve(window, tried, seen, records)
         if halves := _halves(wanted, self._known.step):
             return [Part(half, Waiting(Resolve(next(self._windows_for(half)), seen=seen))) for half in halves]
-        telling = (window for window in self._known.telling_windows([*seen]) if window not in tried)
-        if (window := next(telling, None)) is not None:
+        informative = (window for window in self._known.informative_windows([*seen]) if window not in tried)
+        if (window := next(informative, None)) is not None:
             return Resolve(window, tried, seen, records)
         return []
 

@@ -1,0 +1,161 @@
+"""What is known of a server's bounds, and a second that is taken apart by it: for every server that the reference allows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.simulated import expected, page_of, record
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds, Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.parts import Part, Resolve
+from unlimcall_async.cdrs.planner.windows import with_margins
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
+
+LIMIT = 12
+WHOLE = Range(0, SECOND)
+hypotheses = st.sampled_from(ALL)
+micros = st.integers(-3 * SECOND, 3 * SECOND)
+instants = st.integers(-2000, 2000).map(lambda millis: millis * MILLISECOND)
+windows = st.builds(lambda start, millis: Window(start, start + millis * MILLISECOND), instants, st.integers(1, 2500))
+
+
+def shorter(bounds: Bounds, window: Window) -> list[Window]:
+    """Return the windows that leave out the first, or the last, step that a window covers. A window has a length."""
+    later = max(window.start + MILLISECOND, floor(window.start, bounds.step) + bounds.step)
+    earlier = floor(window.till, bounds.step) - MILLISECOND
+    return [each for each in (Window(later, window.till), Window(window.start, earlier)) if each.till > each.start]
+
+
+@given(hypotheses, micros, st.integers(0, 3 * SECOND))
+def test_the_narrowest_window_covers_all_times_between_two(bounds: Bounds, first: int, length: int) -> None:
+    last = first + length
+    window = bounds.narrowest(first, last)
+    assert window.till > window.start
+    assert window.start % MILLISECOND == window.till % MILLISECOND == 0
+    assert all(bounds.covers(window, at) for at in (first, (first + last) // 2, last))
+
+
+@given(hypotheses, instants, st.integers(0, 3000))
+def test_no_window_with_fewer_steps_covers_them(bounds: Bounds, first: int, millis: int) -> None:
+    last = first + millis * MILLISECOND
+    for window in shorter(bounds, bounds.narrowest(first, last)):
+        assert not (bounds.covers(window, first) and bounds.covers(window, last))
+
+
+# --- learning -------------------------------------------------------------------------------------------------------------
+
+
+@given(hypotheses, st.sets(instants, max_size=20), st.lists(windows, max_size=12))
+def test_the_hypothesis_that_holds_is_never_dropped(truth: Bounds, rows: set[int], asked: list[Window]) -> None:
+    known = KnownBounds()
+    for window in asked:
+        came = {at for at in rows if truth.covers(window, at)}
+        known.learn(window, came, rows - came)
+        assert truth in known.left
+    assert not known.refuted
+
+
+@given(hypotheses, st.sets(instants, min_size=1, max_size=4))
+def test_a_window_that_tells_hypotheses_apart_drops_some_of_them(truth: Bounds, rows: set[int]) -> None:
+    known = KnownBounds()
+    for window in known.telling_windows(sorted(rows))[:2]:
+        came = {at for at in rows if truth.covers(window, at)}
+        tells = len({tuple(bounds.covers(window, at) for at in rows) for bounds in known.left}) > 1
+        before = len(known.left)
+        known.learn(window, came, rows - came)
+        assert (len(known.left) < before) == tells
+
+
+def test_a_page_that_no_hypothesis_allows_refutes_them_all() -> None:
+    known = KnownBounds()
+    known.learn(Window(0, SECOND), [5 * SECOND], [])
+    assert known.refuted
+
+
+@given(hypotheses, instants, st.integers(1, 2000))
+def test_a_window_that_covers_surely_covers(truth: Bounds, start: int, millis: int) -> None:
+    wanted, known = Range(start, start + millis * MILLISECOND), KnownBounds()
+    window = known.window_for(wanted)
+    assert known.surely_covers(window, wanted)
+    assert truth.covers(window, wanted.start)
+    assert truth.covers(window, wanted.end - MILLISECOND)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "within"),
+    [(Range(0, SECOND), True), (Range(0, SECOND + 1), False), (Range(-1, 1), False), (Range(SECOND, SECOND + 1), True)],
+)
+def test_a_range_is_within_a_second_if_no_whole_second_cuts_it(wanted: Range, within: bool) -> None:
+    assert is_within_a_second(wanted) is within
+
+
+# --- taking a second apart ------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Outcome:
+    """What came of a second: records, and the ranges that were given up as saturated."""
+
+    records: list[CallRecord]
+    saturated: list[Range]
+
+
+def answer(truth: Bounds, rows: Sequence[CallRecord], window: Window) -> Page:
+    within = [row for row in rows if truth.covers(window, to_micros(row.start_time))]
+    return page_of(within[:LIMIT], complete=len(within) < LIMIT)
+
+
+def take_apart(truth: Bounds, rows: Sequence[CallRecord]) -> Outcome:
+    resolver, done, saturated = Resolver(), list[CallRecord](), list[Range]()
+    first = Resolve(with_margins(WHOLE))
+    to_do: list[tuple[Range, Resolve | list[Part]]] = [
+        (WHOLE, resolver.after(WHOLE, first, answer(truth, rows, first.window)))
+    ]
+    while to_do:
+        wanted, following = to_do.pop(0)
+        if isinstance(following, list):
+            if not following:
+                saturated.append(wanted)
+            for piece in following:
+                assert isinstance(piece.task, Resolve)
+                to_do.append((piece.range, piece.task))
+            continue
+        page = answer(truth, rows, following.window)
+        if resolver.is_complete_for(Part(wanted), following, page, complete=page.complete):
+            done += page.rows_of(wanted)
+        else:
+            to_do.append((wanted, resolver.after(wanted, following, page)))
+    return Outcome(expected(done, WHOLE, newest_first=False), saturated)
+
+
+def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
+    """Return rows of three seconds, the second to take apart in the middle. One millisecond of it is crowded, or too full."""
+    chance = random.Random(seed)
+    crowded = chance.choice([LIMIT // 2, LIMIT + 1])
+    starts = [chance.randrange(-1000, 2000) for _ in range(count - crowded)] + [chance.randrange(1000)] * crowded
+    rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
+    chance.shuffle(rows)
+    return rows
+
+
+@pytest.mark.parametrize("truth", ALL, ids=str)
+def test_each_row_of_a_full_second_comes_once_or_lies_in_a_range_that_is_saturated(truth: Bounds) -> None:
+    rows = rows_of_a_second(120, str(truth))
+    outcome = take_apart(truth, rows)
+    lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
+    assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)
+
+
+@pytest.mark.parametrize("truth", ALL, ids=str)
+def test_a_range_is_saturated_only_if_the_finest_window_for_it_is_full(truth: Bounds) -> None:
+    rows = rows_of_a_second(120, str(truth))
+    for wanted in take_apart(truth, rows).saturated:
+        finest = truth.narrowest(wanted.start, wanted.end - MILLISECOND)
+        assert not answer(truth, rows, finest).complete

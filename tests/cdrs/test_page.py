@@ -1,0 +1,97 @@
+"""A page gives the rows of a range, in the order of the output, whatever order they came in."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.simulated import expected, page_of, record
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.planner.page import Page, RowOutsideError, check_inside
+from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, SECOND, Range, Window, to_micros
+
+# A few instants, so that many rows share one, and both ends of what a datetime holds.
+instants = st.one_of(
+    st.integers(-4, 12).map(lambda place: place * 400 * MILLISECOND),
+    st.integers(0, 2).map(lambda place: FIRST + place),
+    st.integers(0, 2).map(lambda place: LAST - place),
+)
+rows = st.builds(
+    lambda at, number, seconds: record(at, number, billsec=seconds), instants, st.integers(0, 2), st.integers(0, 2)
+)
+
+
+def start_of(row: CallRecord) -> int:
+    return to_micros(row.start_time)
+
+
+def newest_first(some: list[CallRecord]) -> list[CallRecord]:
+    return sorted(some, key=start_of, reverse=True)
+
+
+def oldest_first(some: list[CallRecord]) -> list[CallRecord]:
+    return sorted(some, key=start_of)
+
+
+lists = st.lists(rows, max_size=12)
+pages = st.one_of(lists, lists.map(oldest_first), lists.map(newest_first)).map(
+    lambda some: page_of(some, complete=True)
+)
+edges = st.one_of(instants, st.sampled_from([FIRST - SECOND, LAST + 1, LAST + SECOND]))
+ranges = st.builds(Range, edges, edges)
+
+
+@given(pages, ranges)
+def test_rows_of_a_range_are_those_of_a_plain_filter_and_sort(page: Page, wanted: Range) -> None:
+    assert page.rows_of(wanted) == expected(page.rows, wanted, newest_first=False)
+
+
+@given(pages, ranges)
+def test_keys_and_number_are_those_of_the_rows(page: Page, wanted: Range) -> None:
+    plain = expected(page.rows, wanted, newest_first=False)
+    assert page.keys_of(wanted) == [(row.start_time, row.id) for row in plain]
+    assert page.number_of(wanted) == len(plain)
+
+
+@given(pages)
+def test_the_order_is_that_of_the_starts(page: Page) -> None:
+    starts = [start_of(row) for row in page.rows]
+    assert page.ascending == (starts == sorted(starts))
+    assert page.descending == (starts == sorted(starts, reverse=True))
+
+
+@given(pages)
+def test_the_order_by_seconds_is_that_of_whole_seconds(page: Page) -> None:
+    seconds = [start_of(row) // SECOND for row in page.rows]
+    assert page.seconds_rise == (seconds == sorted(seconds))
+    assert page.seconds_fall == (seconds == sorted(seconds, reverse=True))
+
+
+@given(pages)
+def test_bounds_are_the_first_and_the_last_start(page: Page) -> None:
+    starts = [start_of(row) for row in page.rows]
+    assert page.bounds == ((min(starts), max(starts)) if starts else None)
+
+
+@given(pages, instants, st.integers(1, 5000))
+def test_the_first_row_outside_the_window_is_named(page: Page, start: int, millis: int) -> None:
+    window = Window(start, start + millis * MILLISECOND)
+    first, last = window.start - SECOND, window.till + SECOND
+    outside = [index for index, row in enumerate(page.rows) if not first <= start_of(row) <= last]
+    if outside:
+        with pytest.raises(RowOutsideError) as caught:
+            check_inside(window, page)
+        assert caught.value.index == outside[0]
+    else:
+        check_inside(window, page)
+
+
+@pytest.mark.parametrize(
+    ("count", "complete", "total"), [(2, True, 2), (5, False, 5), (2, False, None), (1, True, 1), (1, False, None)]
+)
+def test_a_total_is_known_of_a_complete_page_or_of_a_count_above_the_rows(
+    count: int, complete: bool, total: int | None
+) -> None:
+    two = [record(0, 1), record(1, 2)]
+    assert Page(two, [row.start_time for row in two], count, complete).total == total

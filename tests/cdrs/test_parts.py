@@ -1,0 +1,218 @@
+"""Every transition of a part from every state, and what a part keeps of its data."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+
+from tests.cdrs.simulated import page_of, record
+from unlimcall_async.cdrs.planner import parts
+from unlimcall_async.cdrs.planner.parts import (
+    Asked,
+    Claim,
+    Claimed,
+    Done,
+    Failed,
+    IllegalTransitionError,
+    Part,
+    Probe,
+    Prove,
+    Question,
+    Read,
+    Recheck,
+    Resolve,
+    Saturated,
+    Seam,
+    State,
+    Task,
+    Waiting,
+)
+from unlimcall_async.cdrs.times import SECOND, Range, Window
+
+WANTED, WINDOW = Range(0, 10 * SECOND), Window(-SECOND, 11 * SECOND)
+RECORDS = [record(0, 1), record(SECOND, 2)]
+CLAIM = Claim(page_of(RECORDS, complete=False), RECORDS, 1)
+SEAM = Seam(Part(WANTED), True, 12 * SECOND, 10 * SECOND, (), 0, 0, None)
+TASKS: Final[dict[str, Task]] = {
+    "Read": Read(),
+    "Read behind a seam": Read(SEAM),
+    "Prove": Prove(CLAIM),
+    "Probe": Probe(Range(0, SECOND), RECORDS, Counter(), 2),
+    "Recheck": Recheck(2, 3),
+    "Resolve": Resolve(WINDOW, records=RECORDS),
+}
+QUESTION, ERROR = Question(Part(WANTED), WANTED, WINDOW), OSError()
+
+TRANSITIONS: Final[dict[str, Callable[[Part], None]]] = {
+    "ask": lambda part: part.ask(QUESTION),
+    "put_back": Part.put_back,
+    "fail": lambda part: part.fail(ERROR),
+    "finish": lambda part: part.finish(RECORDS, 7),
+    "turn_to": lambda part: part.turn_to(Recheck(5, 6)),
+    "saturate": lambda part: part.saturate(RECORDS),
+    "agree": Part.agree,
+    "accept": Part.accept,
+    "doubt": Part.doubt,
+    "ask_again": Part.ask_again,
+    "retry": Part.retry,
+}
+
+
+def a_part(*transitions: str, state: Waiting | Claimed) -> Part:
+    part = Part(WANTED, state)
+    for transition in transitions:
+        TRANSITIONS[transition](part)
+    return part
+
+
+def every_part() -> Iterator[tuple[str, Part]]:
+    for name, task in TASKS.items():
+        yield f"Waiting({name})", a_part(state=Waiting(task))
+        yield f"Asked({name})", a_part("ask", state=Waiting(task))
+        yield f"Failed({name})", a_part("ask", "fail", state=Waiting(task))
+    yield "Claimed", a_part(state=Claimed(CLAIM))
+    yield "Claimed, agreed", a_part("agree", state=Claimed(CLAIM))
+    yield "Done", a_part("ask", "finish", state=Waiting())
+    yield "Done, by order", a_part("accept", state=Claimed(CLAIM))
+    yield "Saturated", a_part("ask", "saturate", state=Waiting())
+
+
+PARTS: Final = [name for name, _ in every_part()]
+
+
+def from_the_beginning(transition: str, state: State) -> State | None:  # noqa: PLR0911 # a row of the table each
+    """Return the state that the table promises for what a question, or its page, brings; `None` for an illegal transition."""
+    match transition, state:
+        case "ask", Waiting(task=task):
+            return Asked(task, QUESTION)
+        case "ask", Claimed(claim=claim):
+            return Asked(Prove(claim), QUESTION)
+        case "put_back", Asked(task=task):
+            return Waiting(task)
+        case "fail", Asked(task=task):
+            return Failed(task, ERROR)
+        case "finish", Asked():
+            return Done(RECORDS, 7, by_order=False)
+        case "turn_to", Asked():
+            return Waiting(Recheck(5, 6))
+        case "saturate", Asked():
+            return Saturated(RECORDS)
+        case _:
+            return None
+
+
+def from_a_claim(transition: str, state: State) -> State:
+    """Return the state that the table promises for a claim. Other parts stay as they are."""
+    match transition, state:
+        case "agree", Claimed(claim=claim):
+            return Claimed(claim, agreed=True)
+        case "accept", Claimed(claim=claim):
+            return Done(claim.records, 0, by_order=True)
+        case "doubt", Claimed(claim=claim):
+            return Waiting(Prove(claim))
+        case _:
+            return state
+
+
+def anew(transition: str, state: State) -> State | None:  # noqa: PLR0911 # a row of the table each
+    """Return the state that the table promises for a part that begins anew; `None` for an illegal transition."""
+    match transition, state:
+        case "ask_again", Asked(question=question):
+            return Asked(Read(), question)
+        case "ask_again", Failed(error=error):
+            return Failed(Read(), error)
+        case "ask_again", Waiting() | Claimed() | Done():
+            return Waiting(Read())
+        case "retry", Asked(task=task) | Failed(task=task):
+            return Waiting(task)
+        case "retry", Saturated():
+            return Waiting(Read())
+        case "retry", _:
+            return state
+        case _:
+            return None
+
+
+def promised(transition: str, state: State) -> State | None:
+    if transition in {"agree", "accept", "doubt"}:
+        return from_a_claim(transition, state)
+    return anew(transition, state) if transition in {"ask_again", "retry"} else from_the_beginning(transition, state)
+
+
+@pytest.mark.parametrize("transition", TRANSITIONS)
+@pytest.mark.parametrize("name", PARTS)
+def test_a_transition_leads_where_the_table_says_or_is_refused(name: str, transition: str) -> None:
+    part = dict(every_part())[name]
+    before, held, target = part.state, part.held, promised(transition, part.state)
+    if target is None:
+        with pytest.raises(IllegalTransitionError, match=f"{transition}: {type(before).__name__} to "):
+            TRANSITIONS[transition](part)
+        assert (part.state, part.held) == (before, held)
+    else:
+        TRANSITIONS[transition](part)
+        assert part.state == target
+    assert part.range == WANTED
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_shows_the_data_of_its_state(name: str) -> None:
+    part = dict(every_part())[name]
+    task = next((task for task_name, task in TASKS.items() if f"({task_name})" in name), None)
+    assert part.task == (None if name.startswith("Failed") else task)
+    assert part.seam is (SEAM if name in {"Waiting(Read behind a seam)", "Asked(Read behind a seam)"} else None)
+    assert part.question is (QUESTION if name.startswith("Asked") else None)
+    assert part.records == (RECORDS if name.startswith(("Done", "Saturated")) else [])
+
+
+HOLDING = {
+    *(f"{state}({task})" for state in ("Waiting", "Asked") for task in ("Prove", "Probe")),
+    *("Claimed", "Claimed, agreed", "Done", "Done, by order"),
+}
+
+
+@pytest.mark.parametrize("transition", ["", *TRANSITIONS])
+@pytest.mark.parametrize("name", PARTS)
+def test_records_that_wait_for_their_turn_are_held_and_no_others(name: str, transition: str) -> None:
+    part = dict(every_part())[name]
+    if transition and promised(transition, part.state) is not None:
+        TRANSITIONS[transition](part)
+    # The name under which the same state is listed, or none for a task that only `turn_to` makes.
+    now = next((other for other, each in every_part() if each.state == part.state), "")
+    assert part.held == (2 if now in HOLDING else 0)
+
+
+def table() -> dict[tuple[str, type], type]:
+    """Read the table of transitions in the module's docstring: its columns are a transition, and the states before and after."""
+    states = {each.__name__: each for each in (Waiting, Asked, Claimed, Done, Saturated, Failed)}
+    any_state = re.compile("|".join(states))
+    assert parts.__doc__ is not None
+    rows = parts.__doc__.partition("    transition  from")[2].splitlines()[2:]
+    read: dict[tuple[str, type], type] = {}
+    transition, after = "", ""
+    for row in rows:
+        line = row.removeprefix("    ")
+        transition, after = line[:12].strip() or transition, line[34:53].strip() or after
+        for before in any_state.findall(line[12:34]):
+            target = before if after.startswith("the same") else any_state.findall(after)[0]
+            read[transition, states[before]] = states[target]
+    return read
+
+
+def test_the_table_in_the_docstring_is_the_one_that_is_enforced() -> None:
+    assert table() == parts._TRANSITIONS
+
+
+def test_untouched_is_a_part_that_waits_to_be_read_without_a_seam() -> None:
+    assert [name for name, part in every_part() if part.untouched] == ["Waiting(Read)"]
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_cut_leaves_the_seam_at_its_edge(descending: bool) -> None:
+    seam = Seam(Part(WANTED), descending, 0, 0, (), 0, 0, None)
+    earlier, later = Part(WANTED, Waiting(Read(seam))).cut(3 * SECOND)
+    assert (earlier.range, later.range) == (Range(0, 3 * SECOND), Range(3 * SECOND, 10 * SECOND))
+    assert (earlier.seam, later.seam) == ((None, seam) if descending else (seam, None))

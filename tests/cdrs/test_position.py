@@ -1,0 +1,137 @@
+"""A place in the output, from which a stream goes on with exactly the rest."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.simulated import expected, record
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.position import Position
+from unlimcall_async.cdrs.times import MILLISECOND, Range, to_datetime, to_micros
+
+# A dozen milliseconds. Records share milliseconds and instants, and some have the same id, or are the same.
+instants = st.integers(0, 48).map(lambda quarter: quarter * MILLISECOND // 4)
+records = st.lists(
+    st.builds(
+        lambda at, number, seconds: record(at, number, billsec=seconds), instants, st.integers(0, 2), st.integers(0, 1)
+    ),
+    max_size=15,
+)
+
+
+@frozen
+class Stream:
+    """A range of a server that holds these records, and how a reader goes through it."""
+
+    held: list[CallRecord]
+    wanted: Range
+    newest: bool
+    whole: list[CallRecord]
+
+    def position(self, place: Place | None) -> Position:
+        start, end = to_datetime(self.wanted.start), to_datetime(self.wanted.end)
+        return Position(start, end, newest_first=self.newest, place=place)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Stream:
+    """Draw a stream. The ends of its range may cut a millisecond in two, and so have records on both sides."""
+    held, newest = draw(records), draw(st.booleans())
+    wanted = Range(*sorted((draw(instants), draw(instants))))
+    return Stream(held, wanted, newest, expected(held, wanted, newest_first=newest))
+
+
+def parts_of(left: Range, cuts: list[int], *, newest: bool) -> list[Range]:
+    """Return the parts of a range in the order of the output, cut at some whole milliseconds."""
+    edges = sorted({left.start, left.end, *(cut * MILLISECOND for cut in cuts if left.holds(cut * MILLISECOND))})
+    parts = [Range(start, end) for start, end in pairwise(edges)]
+    return parts[::-1] if newest else parts
+
+
+def read(position: Position, stream: Stream, data: st.DataObject, most: int) -> list[CallRecord]:
+    """Hand out at least `most` records if there are as many, in parts, batches and single records."""
+    cuts = data.draw(st.lists(st.integers(0, 12), max_size=4))
+    got: list[CallRecord] = []
+    for part in parts_of(position.range_left, cuts, newest=stream.newest):
+        if len(got) >= most:
+            break
+        # As a page gives them: all records of the part, also those that the ends of the range leave out.
+        left = position.enter(part, expected(stream.held, part, newest_first=False))
+        assert position.left == left
+        singly = data.draw(st.integers(0, left))
+        got += [next(position.records()) for _ in range(singly)]
+        if singly < left and data.draw(st.booleans()):
+            position.take_over()
+            assert position.left == left - singly
+        if data.draw(st.booleans()):
+            got += position.batch()
+        elif position.left and len(got) >= most:
+            break
+        else:
+            got += list(position.records())
+        assert position.handed_out == len(got)
+    assert position.handed_out == len(got)
+    return got
+
+
+@given(streams(), st.data(), st.lists(st.integers(0, 6), max_size=4))
+def test_resuming_goes_on_with_exactly_the_rest(stream: Stream, data: st.DataObject, stops: list[int]) -> None:
+    got: list[CallRecord] = []
+    place: Place | None = None
+    for most in [*stops, 99]:
+        position = stream.position(place)
+        got += read(position, stream, data, most)
+        place = position.place
+        assert got == stream.whole[: len(got)]
+    assert got == stream.whole
+
+
+@given(streams(), st.data(), st.integers(0, 15))
+def test_the_range_that_is_left_has_every_record_that_was_not_handed_out(
+    stream: Stream, data: st.DataObject, most: int
+) -> None:
+    position = stream.position(None)
+    got = read(position, stream, data, most)
+    left = stream.position(position.place).range_left
+    assert all(left.holds(to_micros(each.start_time)) for each in stream.whole[len(got) :])
+    assert left.start % MILLISECOND == left.end % MILLISECOND == 0
+
+
+@given(streams(), st.integers(0, 12), st.integers(0, 12))
+def test_a_part_that_cannot_be_had_may_be_passed(stream: Stream, one: int, other: int) -> None:
+    part = Range(*sorted((one * MILLISECOND, other * MILLISECOND)))
+    position = stream.position(stream.position(None).behind(part))
+    got = read_all(position, stream)
+    beyond = [
+        each
+        for each in stream.whole
+        if (to_micros(each.start_time) < part.start if stream.newest else to_micros(each.start_time) >= part.end)
+    ]
+    assert got == beyond
+
+
+def read_all(position: Position, stream: Stream) -> list[CallRecord]:
+    position.enter(position.range_left, expected(stream.held, position.range_left, newest_first=False))
+    return position.batch()
+
+
+@given(streams(), st.data())
+def test_the_fraction_goes_from_none_to_all_of_the_range(stream: Stream, data: st.DataObject) -> None:
+    position = stream.position(None)
+    assert position.fraction == (0 if len(stream.wanted) else 1)
+    read(position, stream, data, data.draw(st.integers(0, 15)))
+    assert 0 <= position.fraction <= 1
+    position = stream.position(position.place)
+    read_all(position, stream)
+    assert position.fraction == 1
+
+
+@given(streams())
+def test_only_records_of_the_range_are_within_it_in_the_order_of_the_output(stream: Stream) -> None:
+    left = stream.position(None).range_left
+    assert stream.position(None).within(left, expected(stream.held, left, newest_first=False)) == stream.whole

@@ -339,37 +339,6 @@ async def test_the_lag_says_how_far_it_is_behind(sandbox: Sandbox, client: Async
     await asyncio.wait([task])
 
 
-async def test_it_accepts_only_its_own_checkpoints(client: AsyncClient) -> None:
-    stream, follow = client.cdrs.stream(START, now()), client.cdrs.follow(START)
-    with pytest.raises(CheckpointError, match="of a stream"):
-        client.cdrs.follow(START, resume=stream.checkpoint)
-    with pytest.raises(CheckpointError, match="of a follow"):
-        client.cdrs.stream(START, now(), resume=follow.checkpoint)
-    with pytest.raises(CheckpointError, match="another start"):
-        client.cdrs.follow(START + MINUTE, resume=follow.checkpoint)
-    with pytest.raises(CheckpointError, match="checkpoint of"):
-        type(follow.checkpoint).from_json(stream.checkpoint.to_json())
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "error"),
-    [
-        ("start", START.replace(tzinfo=None), ValueError),
-        ("start", "2026-01-01", TypeError),
-        ("interval", timedelta(0), ValueError),
-        ("interval", -MINUTE, ValueError),
-        ("interval", 30, TypeError),
-        ("lookback", -MINUTE, ValueError),
-        ("lookback", 7200, TypeError),
-        ("resume", "{}", TypeError),
-    ],
-)
-async def test_bad_arguments_are_named(client: AsyncClient, name: str, value: object, error: type[Exception]) -> None:
-    arguments = {"start": START, name: value}
-    with pytest.raises(error, match=name):
-        client.cdrs.follow(**arguments)  # type: ignore[arg-type] # wrong on purpose
-
-
 async def test_its_repr_says_how_far_it_is(client: AsyncClient) -> None:
     assert repr(client.cdrs.follow(START)) == "<CdrFollow from 2026-06-01T00:00:00+00:00, 0 records so far>"
 

@@ -54,6 +54,15 @@ def test_keys_and_number_are_those_of_the_rows(page: Page, wanted: Range) -> Non
     assert page.number_of(wanted) == len(plain)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "number"),
+    [(Range(FIRST, LAST), 1), (Range(FIRST, LAST + 1), 2), (Range(FIRST - SECOND, LAST + SECOND), 2)],
+)
+def test_a_range_may_end_at_or_beyond_the_last_time_that_a_datetime_holds(wanted: Range, number: int) -> None:
+    page = page_of([record(FIRST, 1), record(LAST, 2)], complete=True)
+    assert page.number_of(wanted) == len(page.rows_of(wanted)) == number
+
+
 @given(pages)
 def test_the_order_is_that_of_the_starts(page: Page) -> None:
     starts = [start_of(row) for row in page.rows]
@@ -85,6 +94,15 @@ def test_the_first_row_outside_the_window_is_named(page: Page, start: int, milli
         assert caught.value.index == outside[0]
     else:
         check_inside(window, page)
+
+
+@pytest.mark.parametrize("outside", [-SECOND - 1, 3 * SECOND + 1])
+def test_a_row_a_second_beside_the_window_is_not_outside(outside: int) -> None:
+    rows = [record(at, number) for number, at in enumerate((-SECOND, 3 * SECOND, outside))]
+    check_inside(Window(0, 2 * SECOND), page_of(rows[:2], complete=True))
+    with pytest.raises(RowOutsideError) as caught:
+        check_inside(Window(0, 2 * SECOND), page_of(rows, complete=True))
+    assert caught.value.index == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cdrs.calls import a_call, every_second, expected, rest_of
 from tests.cdrs.matrix import END, START
-from unlimcall_async import AsyncClient, CallRecord, ResponseError, ServerError, WindowSaturatedError
+from unlimcall_async import AsyncClient, CallRecord, Checkpoint, ResponseError, ServerError, WindowSaturatedError
 from unlimcall_async.sandbox import ResetAfter, Sandbox, Status, generate_traffic
 from unlimcall_async.sandbox.traffic import TrafficKind
 
@@ -89,12 +89,6 @@ async def test_months_are_months_across_a_change_of_the_clock(sandbox: Sandbox, 
     stream = client.cdrs.stream(datetime(2023, 10, 20, tzinfo=zone), datetime(2024, 3, 20, tzinfo=zone))
     assert len(await rest_of(stream)) == 1
     assert {request.status for request in sandbox.requests} == {200}
-
-
-async def test_the_end_is_read_once_and_stays_behind(client: AsyncClient) -> None:
-    before = datetime.now(UTC)
-    stream = client.cdrs.stream(START, settle=timedelta(hours=3))
-    assert before <= stream.end + timedelta(hours=3) <= datetime.now(UTC)
 
 
 async def test_records_that_appear_while_it_runs_are_had_where_it_has_not_been(
@@ -196,26 +190,34 @@ async def test_a_row_outside_its_window_is_an_error(sandbox: Sandbox, client: As
     assert caught.value.where == "calls[1].startTime"
 
 
-# --- wrong options --------------------------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("options", "kind", "message"),
-    [
-        ({"concurrency": 0}, ValueError, "concurrency must be 1 or more"),
-        ({"page_size": 1001}, ValueError, "page_size must be from 1 to 1000"),
-        ({"settle": -timedelta(1)}, ValueError, "settle must not be negative"),
-        ({"settle": 3}, TypeError, "settle must be a timedelta"),
-        ({"strategy": "guess"}, ValueError, "strategy must be one of auto, divide"),
-        ({"newest_first": 1}, TypeError, "newest_first must be a bool"),
-        ({"resume": "x"}, TypeError, "resume must be a Checkpoint"),
-        ({"start": END + timedelta(1)}, ValueError, "start must not be after end"),
-        ({"start": datetime(2026, 1, 1)}, ValueError, "start must be timezone-aware"),  # noqa: DTZ001 # on purpose
-    ],
-    ids=str,
-)
-async def test_a_wrong_option_is_named(
-    client: AsyncClient, options: dict[str, object], kind: type[Exception], message: str
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize("kind", ["ties", "legs", "call_centre"])
+async def test_a_checkpoint_between_any_two_records_gives_exactly_the_rest(
+    sandbox: Sandbox, client: AsyncClient, kind: TrafficKind, newest: bool
 ) -> None:
-    with pytest.raises(kind, match=message):
-        client.cdrs.stream(**{"start": START, "end": END, **options})  # type: ignore[arg-type] # wrong on purpose
+    sandbox.settings.order = "arbitrary"
+    sandbox.add_calls(generate_traffic(2000, start=START, end=END, kind=kind))
+    whole = expected(sandbox.calls, newest_first=newest)
+    chance = random.Random(5)
+    got: list[CallRecord] = []
+    stored = client.cdrs.stream(START, END, newest_first=newest).checkpoint.to_json()
+    while len(got) < len(whole):
+        resume = Checkpoint.from_json(stored)
+        size = chance.choice([500, 800, 1000])
+        stream = client.cdrs.stream(
+            START, newest_first=newest, resume=resume, page_size=size, concurrency=chance.choice([1, 3])
+        )
+        assert stream.end == END
+        stop = chance.randrange(1, 400)
+        async with stream:
+            async for record in stream:
+                got.append(record)
+                stop -= 1
+                if not stop:
+                    break
+        stored = stream.checkpoint.to_json()
+        assert got == whole[: len(got)]
+    assert await rest_of(client.cdrs.stream(START, newest_first=newest, resume=Checkpoint.from_json(stored))) == []

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from tests.cdrs.calls import every_second, expected, requests_under_way, rest_of
+from tests.cdrs.calls import every_second, requests_under_way, rest_of
 from tests.cdrs.matrix import END, START
 from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
 from unlimcall_async.cdrs.planner.divide import BUFFER
@@ -99,25 +97,3 @@ async def test_what_interrupts_a_request_ends_the_iteration(sandbox: Sandbox) ->
         with pytest.raises(Interrupted):
             await asyncio.wait_for(rest_of(stream), 30)
         assert len(await rest_of(stream)) == 30
-
-
-@pytest.mark.parametrize("view", ["records", "batches"])
-async def test_an_iteration_that_was_closed_takes_nothing_from_the_next(
-    sandbox: Sandbox, client: AsyncClient, view: str
-) -> None:
-    calls = every_second(100)
-    sandbox.add_calls(calls)
-    stream = client.cdrs.stream(START, END)
-    first = aiter(stream)
-    came = [await anext(first)]
-    await stream.aclose()
-    if view == "batches":
-        second: AsyncGenerator[Any, None] = stream.batches()
-        came += await anext(second)
-    else:
-        second = aiter(stream)
-        came.append(await anext(second))
-    with pytest.raises(RuntimeError, match="closed"):
-        await anext(first)
-    await second.aclose()
-    assert came + await rest_of(stream) == expected(calls)

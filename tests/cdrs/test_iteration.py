@@ -1,18 +1,17 @@
-"""Iterating over a stream: by records and by batches, one iteration at a time, closed, cancelled and resumed."""
+"""Iterating over a stream: by records and by batches, one iteration at a time, closed and cancelled."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from datetime import timedelta
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
 from tests.cdrs.calls import every_second, expected, requests_under_way, rest_of
 from tests.cdrs.matrix import END, START
-from unlimcall_async import AsyncClient, CallRecord, Checkpoint, CheckpointError
-from unlimcall_async.sandbox import Sandbox, Stall, generate_traffic
-from unlimcall_async.sandbox.traffic import TrafficKind
+from unlimcall_async import AsyncClient, CallRecord
+from unlimcall_async.sandbox import Sandbox, Stall
 
 
 async def test_records_and_batches_are_two_views_on_one_position(sandbox: Sandbox, client: AsyncClient) -> None:
@@ -120,73 +119,23 @@ async def test_closing_ends_the_iteration_and_a_new_one_goes_on(sandbox: Sandbox
         [record async for record in first]
 
 
-@pytest.mark.parametrize("newest", [False, True])
-@pytest.mark.parametrize("kind", ["ties", "legs", "call_centre"])
-async def test_a_checkpoint_between_any_two_records_gives_exactly_the_rest(
-    sandbox: Sandbox, client: AsyncClient, kind: TrafficKind, newest: bool
-) -> None:
-    sandbox.settings.order = "arbitrary"
-    sandbox.add_calls(generate_traffic(2000, start=START, end=END, kind=kind))
-    whole = expected(sandbox.calls, newest_first=newest)
-    chance = random.Random(5)
-    got: list[CallRecord] = []
-    stored = client.cdrs.stream(START, END, newest_first=newest).checkpoint.to_json()
-    while len(got) < len(whole):
-        resume = Checkpoint.from_json(stored)
-        size = chance.choice([500, 800, 1000])
-        stream = client.cdrs.stream(
-            START, newest_first=newest, resume=resume, page_size=size, concurrency=chance.choice([1, 3])
-        )
-        assert stream.end == END
-        stop = chance.randrange(1, 400)
-        async with stream:
-            async for record in stream:
-                got.append(record)
-                stop -= 1
-                if not stop:
-                    break
-        stored = stream.checkpoint.to_json()
-        assert got == whole[: len(got)]
-    assert await rest_of(client.cdrs.stream(START, newest_first=newest, resume=Checkpoint.from_json(stored))) == []
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"start": START + timedelta(days=1)}, {"end": END + timedelta(days=1)}, {"newest_first": True}],
-    ids=str,
-)
-async def test_a_checkpoint_of_something_else_is_refused(client: AsyncClient, changes: dict[str, object]) -> None:
-    resume = client.cdrs.stream(START, END).checkpoint
-    arguments = {"start": START, "end": END, **changes}
-    with pytest.raises(CheckpointError, match="another range or direction"):
-        client.cdrs.stream(**arguments, resume=resume)  # type: ignore[arg-type] # of mixed types
-
-
-async def test_progress_never_falls_and_ends_at_one(sandbox: Sandbox, client: AsyncClient) -> None:
-    sandbox.add_calls(generate_traffic(3000, start=START, end=END))
-    for newest in (False, True):
-        stream = client.cdrs.stream(START, END, newest_first=newest, page_size=300)
-        fractions = [stream.progress.fraction]
-        async for record in stream:
-            progress = stream.progress
-            fractions.append(progress.fraction)
-            assert progress.position == record.start_time or progress.fraction in {fractions[-2], progress.fraction}
-        assert fractions == sorted(fractions)
-        assert (fractions[0], stream.progress.fraction, stream.progress.records) == (0, 1, 3000)
-
-
-@pytest.mark.parametrize("newest", [False, True])
-async def test_what_is_resumed_in_batches_counts_the_rest_alone(
-    sandbox: Sandbox, client: AsyncClient, newest: bool
+@pytest.mark.parametrize("view", ["records", "batches"])
+async def test_an_iteration_that_was_closed_takes_nothing_from_the_next(
+    sandbox: Sandbox, client: AsyncClient, view: str
 ) -> None:
     calls = every_second(100)
     sandbox.add_calls(calls)
-    stream = client.cdrs.stream(START, END, newest_first=newest)
-    async with stream:
-        async for _ in stream:
-            if stream.stats.records == 30:
-                break
-    rest = client.cdrs.stream(START, END, newest_first=newest, resume=stream.checkpoint)
-    came = [record async for batch in rest.batches() for record in batch]
-    assert came == expected(calls, newest_first=newest)[30:]
-    assert (rest.stats.records, rest.progress.records) == (70, 70)
+    stream = client.cdrs.stream(START, END)
+    first = aiter(stream)
+    came = [await anext(first)]
+    await stream.aclose()
+    if view == "batches":
+        second: AsyncGenerator[Any, None] = stream.batches()
+        came += await anext(second)
+    else:
+        second = aiter(stream)
+        came.append(await anext(second))
+    with pytest.raises(RuntimeError, match="closed"):
+        await anext(first)
+    await second.aclose()
+    assert came + await rest_of(stream) == expected(calls)

@@ -65,7 +65,7 @@ def test_the_hypothesis_that_holds_is_never_dropped(truth: Bounds, rows: set[int
 @given(hypotheses, st.sets(instants, min_size=1, max_size=4))
 def test_a_window_that_tells_hypotheses_apart_drops_some_of_them(truth: Bounds, rows: set[int]) -> None:
     known = KnownBounds()
-    for window in known.telling_windows(sorted(rows))[:2]:
+    for window in known.informative_windows(sorted(rows))[:2]:
         came = {at for at in rows if truth.covers(window, at)}
         tells = len({tuple(bounds.covers(window, at) for at in rows) for bounds in known.left}) > 1
         before = len(known.left)

@@ -169,7 +169,7 @@ def test_a_part_shows_the_data_of_its_state(name: str) -> None:
 
 
 HOLDING = {
-    *(f"{state}({task})" for state in ("Waiting", "Asked") for task in ("Prove", "Probe")),
+    *(f"{state}({task})" for state in ("Waiting", "Asked", "Failed") for task in ("Prove", "Probe")),
     *("Claimed", "Claimed, agreed", "Done", "Done, by order"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,3 +138,24 @@ def test_what_is_held_or_under_way_takes_room() -> None:
 def test_a_plan_for_no_time_is_empty() -> None:
     plan = Plan(Range(7, 7), Sizes.of(PAGE, 1, BUFFER), newest_first=False)
     assert (plan.first, plan.edge, list(plan)) == (None, 7, [])
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_room_is_made_from_the_far_end_until_a_page_fits_and_never_of_the_part_that_is_kept(newest: bool) -> None:
+    sizes = Sizes.of(PAGE, 1, 4)
+    plan = Plan(WANTED, sizes, newest_first=newest)
+    (whole,) = plan
+    earlier, later = whole.cut(500)
+    pieces = [*earlier.cut(250), *later.cut(750)]
+    plan.replace(whole, pieces)
+    first, second, third, fourth = plan
+    for part in (first, second, third, fourth):
+        finish(part, PAGE)
+    assert plan.room == sizes.most - 4 * PAGE < PAGE
+    assert plan.make_room(second) >= PAGE
+    assert [part.held for part in (first, second, third, fourth)] == [PAGE, PAGE, PAGE, 0]
+    # More than fits: nothing before the kept part is dropped, and neither is that part.
+    ask(fourth)
+    fourth.finish([record(fourth.range.start, number) for number in range(2 * PAGE)], 2 * PAGE)
+    plan.make_room(fourth)
+    assert [part.held for part in (first, second, third, fourth)] == [PAGE, PAGE, PAGE, 2 * PAGE]

@@ -77,3 +77,12 @@ def test_totals_tell_of_rows_that_both_skip(count: int, says: Verdict, newest_fi
     page = mirrored(ALL[:40], newest_first=newest_first)
     behind = mirrored([each for each in ALL if each < 682], newest_first=newest_first)
     assert judged(page, behind, newest_first=newest_first, count=count) is says
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_page_claims_nothing_beyond_its_window(newest_first: bool) -> None:
+    """The window of a long part reaches one end of it alone; the claim of a page may lie at the other end."""
+    longer = Range(WANTED.start, WANTED.end + SECOND) if newest_first else Range(WANTED.start - SECOND, WANTED.end)
+    question = Question(Part(longer), WANTED, with_margins(WANTED))
+    page = page_at(mirrored(FIRST, newest_first=newest_first))
+    assert claim_of(question, page, 1, descending=newest_first, to_prove=False) is None

@@ -49,7 +49,7 @@ class Bounds:
         return after and (place < last or (self.till_included and place == last))
 
     def narrowest(self, first: int, last: int) -> Window:
-        """Return the narrowest window that covers the times from `first` to `last`."""
+        """Return the narrowest window, in steps, that covers the times from `first` to `last`."""
         first_step, last_step = floor(first, self.step), floor(last, self.step)
         start = floor(first if self.from_included else first_step - 1, MILLISECOND)
         till = ceil(last_step if self.till_included else last_step + self.step, MILLISECOND)
@@ -135,12 +135,12 @@ class KnownBounds:
         }
         ranked = sorted(outcomes, key=lambda window: (-outcomes[window], len(window), window.start))
         informative = [window for window in ranked if outcomes[window] > 1]
-        if len(self.left) > 1:
+        if len(self.left) > 1 and distinct:
             # A window beside a known row, in the row's step: if an unknown row comes there, steps are finer.
-            for at in (floor(micros, MILLISECOND) for micros in few[-1:]):
-                start = floor(at, self.step)
-                beside = (Window(at, start + self.step - MILLISECOND), Window(start, at - MILLISECOND))
-                informative += [window for window in beside if window.till > window.start]
+            at = floor(distinct[-1], MILLISECOND)
+            start = floor(at, self.step)
+            beside = (Window(at, start + self.step - MILLISECOND), Window(start, at - MILLISECOND))
+            informative += [window for window in beside if window.till > window.start]
         return informative
 
     def _windows_around(self, at: int) -> Iterator[Window]:

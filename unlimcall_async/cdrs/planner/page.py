@@ -81,7 +81,7 @@ class Page:
 
     @cached_property
     def _by_seconds(self) -> tuple[bool, bool]:
-        """Whether the whole seconds of the rows never fall, and whether they never rise."""
+        """Whether the rows came with the oldest first, and whether they came with the newest first, by whole seconds."""
         ordered = self._sortedness.starts
         if not ordered or to_micros(ordered[0]) // SECOND == to_micros(ordered[-1]) // SECOND:
             return True, True

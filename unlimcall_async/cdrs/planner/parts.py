@@ -22,15 +22,16 @@ a combination that makes no sense cannot be built. A part that waits, and a part
     fail        Asked(task)           Failed(task)       the question got an error
     finish      Asked                 Done               a page is complete for the part
     turn_to     Asked                 Waiting(new task)  the page was not enough, and another question is to follow
-    saturate    Asked(Resolve)        Saturated          no window is left that could tell more
+    saturate    Asked                 Saturated          no window is left that could show more of it
     agree       Claimed               Claimed, agreed    the page behind it repeats the rows that both hold
     accept      Claimed               Done, by order     the claim agrees, and the server's order is proven
     doubt       Claimed               Waiting(Prove)     the page behind it disagrees, failed, or a proof is due
     ask_again   Waiting(any task),    Waiting(Read)      what the part had is dropped: its order was withdrawn, its page was cut
                 Claimed, Done                            short, or it takes room that an earlier part needs
-                Asked, Failed(Prove)  the same (Read)    the order was withdrawn: the answer is taken as that of any window
+                Asked                 Asked(Read)        the same, while a question is under way: its page is that of any window
+                Failed                Failed(Read)       the same, after a failure
     retry       Asked, Failed(task)   Waiting(task)      the output is iterated again
-                Saturated             Waiting(Read)      the same: its records may fit by now
+                Saturated             Waiting(Read)      the same: its records may fit by now. Other states stay as they are.
 """
 
 from __future__ import annotations
@@ -306,10 +307,9 @@ class Part:
 
     def _enter(self, state: State) -> None:
         self._state = state
-        match self.task or state:
-            case Done(records=held) | Probe(records=held):
-                self.held = len(held)
-            case Claimed(claim=Claim(records=held)) | Prove(claim=Claim(records=held)):
+        # A part keeps the records of its state, or of the task that it waits for, was asked for, or failed at.
+        match state.task if isinstance(state, (Waiting, Asked, Failed)) else state:
+            case Done(records=held) | Probe(records=held) | Claimed(Claim(records=held)) | Prove(Claim(records=held)):
                 self.held = len(held)
             case _:
                 self.held = 0

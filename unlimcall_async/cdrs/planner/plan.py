@@ -43,7 +43,7 @@ class Plan:
         return self._parts[0].range.end if self._newest_first else self._parts[0].range.start
 
     def is_first(self, part: Part) -> bool:
-        """Return whether all parts before this one were handed out, or are claimed and so wait for no answer of their own."""
+        """Return whether the output waits for this part: all parts before it, if any, are claimed, and ask nothing of their own."""
         return next((each for each in self._parts if type(each.state) is not Claimed), None) is part
 
     @property
@@ -54,8 +54,12 @@ class Plan:
     @property
     def room(self) -> int:
         """How many more records may be held, if each question under way brings a full page."""
-        asked = sum(type(part.state) is Asked for part in self._parts)
-        return self._sizes.most - self.held - asked * self._sizes.page
+        taken = 0
+        for part in self._parts:
+            taken += part.held
+            if type(part.state) is Asked:
+                taken += self._sizes.page
+        return self._sizes.most - taken
 
     # --- which part to ask ----------------------------------------------------------------------------------------------
 
@@ -71,8 +75,8 @@ class Plan:
         first = next((part for part in self._parts if part.hints.expected or isinstance(part.state, stops)), None)
         return first if first is not None and isinstance(first.state, Waiting) else None
 
-    def first_to_ask(self, divider: Divider) -> Part | None:
-        """Return the first part that waits, if it is not better cut later, and if there is room for its page."""
+    def first_to_ask(self, divider: Divider, room: int) -> Part | None:
+        """Return the first part that waits, if it is not better cut later, and if `room` records are enough for its page."""
         # This loop goes over a hundred parts, most of them claimed or done, before each question: hence `type(...) is`.
         first = True
         for part in self._parts:
@@ -83,7 +87,7 @@ class Plan:
                 return None  # nobody could use what lies behind
             if state is Waiting and not divider.is_better_cut_later(part, self.asked):
                 # What all others wait for may always be asked.
-                return part if first or self.room >= self._sizes.page + self._sizes.kept else None
+                return part if first or room >= self._sizes.page + self._sizes.kept else None
             first = False
         return None
 
@@ -105,9 +109,10 @@ class Plan:
     def keep_to(self, part: Part, asked: Range) -> None:
         """Reduce a long part to the range that its window reached, and leave the rest of it for later."""
         if asked != part.range:
-            near = Range(asked.end, part.range.end) if self._newest_first else Range(part.range.start, asked.start)
+            beside = Range(part.range.start, asked.start), Range(asked.end, part.range.end)
+            hints = Hints(density=part.hints.density)
             part.range = asked
-            self.replace(part, [Part(near, hints=Hints(density=part.hints.density)), part])
+            self.replace(part, [part, *(Part(rest, hints=hints) for rest in beside if len(rest))])
 
     def extend(self, part: Part, most: int | None = None) -> bool:
         """Extend a part over the untouched part behind it, by `most` microseconds; return whether there was such a part."""

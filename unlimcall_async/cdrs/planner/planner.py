@@ -161,22 +161,23 @@ class Planner:
         if part is None and self._divider.needs_durations:
             part = self._plan.part_to_learn_from()
         if part is None:
-            part = self._plan.first_to_ask(self._divider)
+            room = self._plan.room
+            part = self._plan.first_to_ask(self._divider, room)
             if part is not None and isinstance(part.task, Read):
-                part = self._cut_to_ask(part)
+                part = self._cut_to_ask(part, room)
         if part is None:
             return None
         question = question_of(part, newest_first=self._newest_first)
         part.ask(question)
         return question
 
-    def _cut_to_ask(self, part: Part) -> Part:
+    def _cut_to_ask(self, part: Part, room: int) -> Part:
         """Return the piece of a waiting part to ask now. The pieces stand in the plan in the place of the part."""
-        seam, first, room = part.seam, self._plan.is_first(part), self._plan.room
+        seam, first = part.seam, self._plan.is_first(part)
         # The rest of a window that was full: a chain with the output may as well reach as far as a window does.
         along = first and seam is not None and seam.descending == self._newest_first
         if along and self._plan.extend(part, widest_of(part.range, seam) - len(part.range)):
-            # They say nothing of what has come to the part.
+            # The hints were about the part as it was before.
             part.hints = evolve(part.hints, sample=None, density=None)
         while self._divider.is_too_small(part):
             if not self._plan.extend(part):
@@ -372,9 +373,9 @@ class Planner:
             if order.disagree():
                 self._withdraw_order()
             return
-        sought = self.seeks
+        was_proven = self.seeks
         order.prove(len(claim.records), claim.number, descending=order.candidate)
-        if self.seeks and not sought:
+        if self.seeks and not was_proven:
             self._rely_on_order()
 
     def _rely_on_order(self) -> None:

@@ -67,6 +67,13 @@ def claim_of(
     rows, wanted = len(page.rows), question.part.range
     if rows <= OVERLAP:
         return None
+    # In descending order, with the oldest at the left; in ascending order mirrored:
+    #
+    #     rest of the part ............ | cut ......... claimed .............. | end of the part
+    #       last row |<- 1 s ->| edge   |<- 1 s or more ->| reach
+    #
+    # The claim begins at `cut`: at the edge of the page's last second, or two seconds further in if the claim is to be asked. The
+    # next window reaches up to `reach`, far enough to hold the 8 rows from `inner` on again.
     last, inner = (floor(to_micros(page.starts[place]), SECOND) for place in (-1, -OVERLAP))
     room = _ROOM if to_prove else 0
     if descending:
@@ -83,7 +90,9 @@ def claim_of(
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
         gained = page.number_of(Range(FIRST, reach - SECOND))
         near = Range(reach - SECOND, LAST + 1)
-    if not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
+    # The window of a long part does not reach its other end, and a page claims nothing beyond its window.
+    reached = wanted.end == question.range.end if descending else wanted.start == question.range.start
+    if not reached or not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
         return None
     claim = Claim(page, page.rows_of(claimed), number)
     part = Part(claimed, Claimed(claim))

@@ -22,14 +22,16 @@ def question_of(part: Part, *, newest_first: bool) -> Question:
         case Probe(piece=piece):
             return Question(part, piece, with_margins(piece))
         case _:
-            asked = part.range
-            widest = widest_of(asked, part.seam)
-            # Of a longer part, the end that is put out last: there a chain against the output begins.
-            if newest_first:
-                asked = Range(asked.start, min(asked.end, asked.start + widest))
+            # A part may be longer than a window. Then one end of it is asked: the end with the seam, so that the window reaches
+            # into the page before; without a seam, the end that is handed out last, where a chain against the output begins.
+            whole, seam = part.range, part.seam
+            widest = widest_of(whole, seam)
+            from_start = newest_first if seam is None else not seam.descending
+            if from_start:
+                asked = Range(whole.start, min(whole.end, whole.start + widest))
             else:
-                asked = Range(max(asked.start, asked.end - widest), asked.end)
-            return Question(part, asked, with_margins(asked, part.seam))
+                asked = Range(max(whole.start, whole.end - widest), whole.end)
+            return Question(part, asked, with_margins(asked, seam))
 
 
 def widest_of(wanted: Range, seam: Seam | None) -> int:

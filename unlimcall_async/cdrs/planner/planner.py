@@ -138,9 +138,7 @@ class Planner:
     def take_first(self) -> Part | None:
         """Return the first part if it is done, saturated or failed, else `None`. A part that is done is removed from the plan."""
         part = self._plan.first
-        if part is None:
-            return None
-        match part.state:
+        match part.state if part is not None else None:
             case Done(rows=rows):
                 self._plan.remove_first()
                 self._most_rows_handed_out = max(self._most_rows_handed_out, rows)

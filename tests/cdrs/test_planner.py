@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected, page_of, record
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.divide import BUFFER
-from unlimcall_async.cdrs.planner.parts import Asked, Question, Saturated
+from unlimcall_async.cdrs.planner.parts import Asked, Failed, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
@@ -125,6 +127,32 @@ def test_nothing_is_asked_behind_a_part_that_has_failed() -> None:
     again = planner.next_question()
     assert again is not None
     assert again.part is second.part
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+def test_a_failure_costs_its_window_and_nothing_before_it(newest_first: bool) -> None:
+    """Against the output a chain begins at the far end of a part that may be months long: only that window fails."""
+    year = Range(0, 365 * 24 * 60 * MINUTE)
+    records = [record(at * 5 * 60 * MINUTE, at) for at in range(len(year) // (5 * 60 * MINUTE))]
+    server = Server(records, Habits("oldest_first" if newest_first else "newest_first"))
+    planner = Planner(year, newest_first=newest_first, page_size=100, concurrency=1)
+    output: list[CallRecord] = []
+    failed: Question | None = None
+    while (part := planner.take_first()) is None or not isinstance(part.state, Failed):
+        if part is not None:
+            output += in_output_order(part.records, newest_first=newest_first)
+        elif (question := planner.next_question()) is not None:
+            if failed is None and question.range != question.part.range:
+                failed = question
+                planner.fail(question, LookupError())
+            else:
+                rows, complete = server.answer(question.window, 100)
+                planner.receive(question, page_of(rows, complete=complete))
+    assert failed is not None
+    assert part is failed.part
+    before = Range(failed.range.end, year.end) if newest_first else Range(year.start, failed.range.start)
+    assert len(before) > 60 * 24 * 60 * MINUTE
+    assert output == expected(records, before, newest_first=newest_first)
 
 
 def test_an_answer_that_comes_too_late_is_ignored() -> None:

@@ -262,7 +262,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
     def _fail(self, question: Question, error: Exception) -> None:
         if isinstance(error, ResponseError):
             error.window = to_datetime(question.window.start), to_datetime(question.window.till)
-            error.resume_after = self._checkpoint_at(self._position.behind(question.part.range))
+            error.resume_after = self._checkpoint_at(self._position.behind(question.range))
         self._planner.fail(question, error)
 
     # --- how far it is --------------------------------------------------------------------------------------------------

@@ -207,6 +207,8 @@ class Planner:
                 claimed.doubt()
             case _:
                 pass
+        # Of a part that is longer than its window, the rest does not fail with the window.
+        self._plan.keep_to(part, question.range)
         part.fail(error)
 
     def retry(self) -> None:

@@ -63,7 +63,8 @@ class APIError(UnlimCallError):
         headers: The response's headers; names compare without case.
         body: The response's body. If the server has echoed the token, the token is struck out.
         retry_after: Seconds to wait, from the `Retry-After` header, or `None`.
-        outcome_unknown: True for a 5xx on a request that must not be repeated: the request may have taken effect.
+        outcome_unknown: True if the request may have taken effect and must not be repeated: any 5xx on a POST, except
+            `originate_failed` and `engine_not_configured`, which say that no call was placed.
     """
 
     status: int

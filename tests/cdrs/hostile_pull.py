@@ -206,7 +206,7 @@ class Pull:
     def _leave(self) -> None:
         """Have all questions under way cancelled, as when the stream is left and iterated again."""
         self._under_way.clear()
-        self._planner.retry()
+        self._planner.reset()
 
     def _answer_outside(self, asked: UnderWay, run: Run) -> None:
         """Answer with a row that is more than a second away from the window: nothing of it may be used."""

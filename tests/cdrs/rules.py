@@ -30,7 +30,7 @@ from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.planner import Planner
-from unlimcall_async.cdrs.planner.seek import ServerOrder, Verdict
+from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
 
 MODULES: Final = (bounds, divide, page_cap, pages, parts, plan, planner, seek, windows)
@@ -173,9 +173,11 @@ def learn_nothing(*_args: Any) -> None:
 
 RULES: Final[Sequence[Rule]] = (
     Rule("margins", "windows have margins of a second or more", lambda: everywhere("with_margins", no_margins)),
-    Rule("full page", "a full page is not its whole window", lambda: always(PageCap, "is_complete", value=True)),
+    Rule("full page", "a full page is not its whole window", lambda: always(PageCap, "holds_window", value=True)),
     Rule(
-        "count", "nor is one whose `count` is above its rows", lambda: wrapped(PageCap, "is_complete", complete_by_size)
+        "count",
+        "nor is one whose `count` is above its rows",
+        lambda: wrapped(PageCap, "holds_window", complete_by_size),
     ),
     Rule(
         "within",
@@ -200,7 +202,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "seam",
         "an answer must agree with the page before it",
-        lambda: everywhere("judge", lambda *_, **__: Verdict.AGREES),
+        lambda: everywhere("check_seam", lambda *_, **__: SeamCheck.AGREES),
     ),
     Rule(
         "last second",

@@ -80,7 +80,7 @@ def test_the_order_by_seconds_is_that_of_whole_seconds(page: Page) -> None:
 @given(pages)
 def test_bounds_are_the_first_and_the_last_start(page: Page) -> None:
     starts = [start_of(row) for row in page.rows]
-    assert page.bounds == ((min(starts), max(starts)) if starts else None)
+    assert page.span == ((min(starts), max(starts)) if starts else None)
 
 
 @given(pages, instants, st.integers(1, 5000))

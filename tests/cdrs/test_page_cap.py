@@ -32,22 +32,22 @@ def page(count: int, *, complete: bool = True) -> Page:
 
 def test_a_full_page_below_the_limit_shows_the_cap() -> None:
     cap = PageCap(LIMIT)
-    assert not cap.is_complete(page(300, complete=False))
+    assert not cap.holds_window(page(300, complete=False))
     assert (cap.rows, cap.found) == (300, 1)
-    assert cap.is_complete(page(299))
-    assert not cap.is_complete(page(300))
+    assert cap.holds_window(page(299))
+    assert not cap.holds_window(page(300))
 
 
 def test_a_full_page_of_the_limit_shows_no_cap() -> None:
     cap = PageCap(LIMIT)
-    assert not cap.is_complete(page(LIMIT, complete=False))
+    assert not cap.holds_window(page(LIMIT, complete=False))
     assert cap.rows is None
 
 
 def test_a_larger_page_lifts_the_cap() -> None:
     cap = PageCap(LIMIT)
-    cap.is_complete(page(300, complete=False))
-    assert cap.is_complete(page(301))
+    cap.holds_window(page(300, complete=False))
+    assert cap.holds_window(page(301))
     assert cap.rows is None
 
 

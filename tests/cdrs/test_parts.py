@@ -58,7 +58,7 @@ TRANSITIONS: Final[dict[str, Callable[[Part], None]]] = {
     "accept": Part.accept,
     "doubt": Part.doubt,
     "ask_again": Part.ask_again,
-    "retry": Part.retry,
+    "reset": Part.reset,
 }
 
 
@@ -127,11 +127,11 @@ def anew(transition: str, state: State) -> State | None:  # noqa: PLR0911 # a ro
             return Failed(Read(), error)
         case "ask_again", Waiting() | Claimed() | Done():
             return Waiting(Read())
-        case "retry", Asked(task=task) | Failed(task=task):
+        case "reset", Asked(task=task) | Failed(task=task):
             return Waiting(task)
-        case "retry", Saturated():
+        case "reset", Saturated():
             return Waiting(Read())
-        case "retry", _:
+        case "reset", _:
             return state
         case _:
             return None
@@ -140,7 +140,7 @@ def anew(transition: str, state: State) -> State | None:  # noqa: PLR0911 # a ro
 def promised(transition: str, state: State) -> State | None:
     if transition in {"agree", "accept", "doubt"}:
         return from_a_claim(transition, state)
-    return anew(transition, state) if transition in {"ask_again", "retry"} else from_the_beginning(transition, state)
+    return anew(transition, state) if transition in {"ask_again", "reset"} else from_the_beginning(transition, state)
 
 
 @pytest.mark.parametrize("transition", TRANSITIONS)

@@ -123,7 +123,7 @@ def test_nothing_is_asked_behind_a_part_that_has_failed() -> None:
     planner.receive(first, page_of([], complete=True))
     assert planner.take_first() is first.part
     assert planner.next_question() is None
-    planner.retry()
+    planner.reset()
     again = planner.next_question()
     assert again is not None
     assert again.part is second.part
@@ -159,7 +159,7 @@ def test_an_answer_that_comes_too_late_is_ignored() -> None:
     planner = Planner(YEARS, newest_first=False)
     question = planner.next_question()
     assert question is not None
-    planner.retry()
+    planner.reset()
     planner.receive(question, page_of([], complete=True))
     planner.fail(question, LookupError())
     assert planner.take_first() is None

@@ -65,7 +65,7 @@ def read(position: Position, stream: Stream, data: st.DataObject, most: int) -> 
         singly = data.draw(st.integers(0, left))
         got += [next(position.records()) for _ in range(singly)]
         if singly < left and data.draw(st.booleans()):
-            position.take_over()
+            position.detach_iterator()
             assert position.left == left - singly
         if data.draw(st.booleans()):
             got += position.batch()

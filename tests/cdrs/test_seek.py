@@ -8,7 +8,7 @@ import pytest
 
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part, Question
-from unlimcall_async.cdrs.planner.seek import Verdict, claim_of, judge
+from unlimcall_async.cdrs.planner.seek import SeamCheck, check_seam, claim_of
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
 from unlimcall_async.models import CallRecord
@@ -24,14 +24,14 @@ def page_at(seconds: Sequence[int], count: int = 0) -> Page:
 
 def judged(
     page: Sequence[int], behind: Sequence[int], *, newest_first: bool, complete: bool = True, count: int = 0
-) -> Verdict:
+) -> SeamCheck:
     """Return the verdict of the page `behind` on a page; both have a row at each of these seconds. The first may count more."""
     question = Question(Part(WANTED), WANTED, with_margins(WANTED))
     found = claim_of(question, page_at(page, count), 1, descending=newest_first, to_prove=False)
     assert found is not None
     _, left, _ = found
     assert left.seam is not None
-    return judge(left.seam, with_margins(left.range, left.seam), page_at(behind), complete=complete)
+    return check_seam(left.seam, with_margins(left.range, left.seam), page_at(behind), complete=complete)
 
 
 def mirrored(seconds: Sequence[int], *, newest_first: bool) -> list[int]:
@@ -47,15 +47,15 @@ FIRST, BEHIND = [*range(990, 590, -10)], [*range(680, 500, -10)]
 @pytest.mark.parametrize(
     ("page", "behind", "says"),
     [
-        (FIRST, BEHIND, Verdict.AGREES),
-        (FIRST, [each for each in BEHIND if each != 650], Verdict.REFUTES),
-        ([each for each in FIRST if each != 650] + [590], BEHIND, Verdict.UNSURE),
-        (FIRST, [640, *BEHIND[5:]], Verdict.REFUTES),
+        (FIRST, BEHIND, SeamCheck.AGREES),
+        (FIRST, [each for each in BEHIND if each != 650], SeamCheck.REFUTES),
+        ([each for each in FIRST if each != 650] + [590], BEHIND, SeamCheck.UNSURE),
+        (FIRST, [640, *BEHIND[5:]], SeamCheck.REFUTES),
     ],
     ids=["repeats it", "lacks a row", "has one more", "lacks most"],
 )
 def test_an_answer_agrees_if_it_repeats_the_page_and_no_more(
-    page: list[int], behind: list[int], says: Verdict, newest_first: bool
+    page: list[int], behind: list[int], says: SeamCheck, newest_first: bool
 ) -> None:
     page, behind = mirrored(page, newest_first=newest_first), mirrored(behind, newest_first=newest_first)
     assert judged(page, behind, newest_first=newest_first) is says
@@ -64,7 +64,7 @@ def test_an_answer_agrees_if_it_repeats_the_page_and_no_more(
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_a_few_rows_are_no_overlap(newest_first: bool) -> None:
     page, behind = mirrored(FIRST, newest_first=newest_first), mirrored(BEHIND[:5], newest_first=newest_first)
-    assert judged(page, behind, newest_first=newest_first, complete=False) is Verdict.UNSURE
+    assert judged(page, behind, newest_first=newest_first, complete=False) is SeamCheck.UNSURE
 
 
 # Of 50 rows the page has 40, and the ninth from its end lies on the bound of the next window, which leaves it out.
@@ -72,8 +72,8 @@ ALL = sorted([*range(990, 500, -10), 682], reverse=True)
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-@pytest.mark.parametrize(("count", "says"), [(50, Verdict.AGREES), (51, Verdict.REFUTES)], ids=["none", "one"])
-def test_totals_tell_of_rows_that_both_skip(count: int, says: Verdict, newest_first: bool) -> None:
+@pytest.mark.parametrize(("count", "says"), [(50, SeamCheck.AGREES), (51, SeamCheck.REFUTES)], ids=["none", "one"])
+def test_totals_tell_of_rows_that_both_skip(count: int, says: SeamCheck, newest_first: bool) -> None:
     page = mirrored(ALL[:40], newest_first=newest_first)
     behind = mirrored([each for each in ALL if each < 682], newest_first=newest_first)
     assert judged(page, behind, newest_first=newest_first, count=count) is says

@@ -29,6 +29,7 @@ from unlimcall_async.models import CallRecord
 
 # The share of the rate limit that polls may take; the rest is left to others that use the client.
 SHARE: Final = 0.5
+# That of a stream: the history is pulled as a stream pulls it.
 _CONCURRENCY: Final = 4
 
 
@@ -127,7 +128,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self._tail.record(record)
         self._records += 1
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """Keep nothing: what was not handed out is asked again."""
 
     # --- polls --------------------------------------------------------------------------------------------------------

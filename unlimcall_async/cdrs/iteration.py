@@ -63,10 +63,10 @@ class OneAtATime(ABC, Generic[T]):
             await iteration.stop()
         finally:
             # Also if a second cancellation cuts this short: answers that still come are then ignored.
-            self._forget()
+            self._reset()
 
     @abstractmethod
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """Drop what an iteration has begun and not handed out."""
 
     async def aclose(self) -> None:

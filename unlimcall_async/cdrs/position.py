@@ -101,8 +101,8 @@ class Position:
         self._rest = iter(self._part)
         return rest
 
-    def take_over(self) -> None:
-        """Leave nothing to an iteration that has ended but goes on all the same: the next one has its own iterator."""
+    def detach_iterator(self) -> None:
+        """Replace the iterator over the rest, so that the one that an ended iteration still holds yields nothing."""
         self._rest = iter(list(self._rest))
 
     # --- how far it is ------------------------------------------------------------------------------------------------

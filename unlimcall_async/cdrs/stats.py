@@ -12,12 +12,16 @@ class StreamStats:
     """What a stream has done.
 
     Attributes:
-        requests: Answers to CDR requests; further attempts do not count. records: Records that were handed out. duplicates:
-        Rows that came in more than one answer, counted once less than they came. full_pages: Answers that were not their whole
-        window. retries: Further attempts. min_requests: The fewest requests in which any client could have had what has been
-        covered: a thousand rows, or 31 days, each. waited_s: Seconds that requests waited for the rate limit, added up.
+        requests: Answers to CDR requests; further attempts do not count.
+        records: Records that were handed out.
+        duplicates: Rows that came in more than one answer, counted once less than they came.
+        full_pages: Answers that were not their whole window.
+        retries: Further attempts.
+        min_requests: The fewest requests in which any client could have had what has been covered: a thousand rows, or 31 days,
+            each.
+        waited_s: Seconds that requests waited for the rate limit, added up.
         strategy: How the stream goes on if a window holds more than a page: `"seek"` if the server's order is proven, else
-        `"divide"`.
+            `"divide"`.
     """
 
     requests: int

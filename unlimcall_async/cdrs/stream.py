@@ -61,7 +61,7 @@ class _StreamIteration(Iteration):
         super().__init__()
         self.tasks: dict[asyncio.Task[None], Question] = {}
         self.task_ended = asyncio.Event()
-        # What a task has ended with that is not an error of its request, for example what a test runner raises.
+        # An exception that escaped `_answer`, for example `KeyboardInterrupt`.
         self.failure: BaseException | None = None
 
     def check(self) -> None:
@@ -122,8 +122,10 @@ class CdrStream(OneAtATime[_StreamIteration]):
         self._fraction = 0.0
         self._strategy = "divide"
         self._cost = CallCost()
-        # Answers; those that were full; their rows; and the rows of those that counted.
-        self._requests = self._full_pages = self._rows = self._rows_used = 0
+        # Pages, those of them that were full, and the rows of all pages.
+        self._requests = self._full_pages = self._rows = 0
+        # Rows that became records of a part that was entered.
+        self._rows_used = 0
 
     # --- iteration ----------------------------------------------------------------------------------------------------
 
@@ -158,9 +160,9 @@ class CdrStream(OneAtATime[_StreamIteration]):
         finally:
             await self._finish(iteration)
 
-    def _forget(self) -> None:
-        self._planner.retry()
-        self._position.take_over()
+    def _reset(self) -> None:
+        self._planner.reset()
+        self._position.detach_iterator()
 
     async def _load(self, iteration: _StreamIteration) -> bool:
         """Wait until there are records to hand out, and return whether there are any left."""

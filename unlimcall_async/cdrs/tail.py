@@ -33,8 +33,10 @@ from unlimcall_async.cdrs.output_order import digest
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, floor, to_micros
 from unlimcall_async.models import CallRecord
 
-_CELLS: Final = 24  # to a lookback
-# What a page may be expected to hold of rows that were seen; more rows take twice as many pages, if the server does not sort.
+# Cells to a lookback: the more, the less is asked again of a cell that a poll has covered in part, and the longer the checkpoint.
+_CELLS: Final = 24
+# Rows that were seen and still fit on a page of 1000 with those that may have come since. More rows take twice as many pages, if
+# the server does not sort.
 _PAGE: Final = 900
 # The share of a poll's requests that its newest cells may take.
 _NEWEST: Final = 0.5

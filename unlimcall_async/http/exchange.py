@@ -91,7 +91,8 @@ async def exchange(
             delay = delay_before_retry(policy, verdict, error, retries=retries, chance=random.random())  # noqa: S311 # no secret
             if isinstance(error, RateLimitedError):
                 # The whole endpoint stops, not only this call: for as long as the server says, else for the delay.
-                limiter.pause(delay or 0.0 if error.retry_after is None else error.retry_after)
+                pause = delay if error.retry_after is None else error.retry_after
+                limiter.pause(pause or 0.0)
             if delay is None:
                 if verdict.may_pass:
                     _report_give_up(policy, error)

@@ -25,19 +25,19 @@ _TICK: Final = 0.001
 
 # The operations guide expects 60 to 120 requests a minute on `/cdrs`, and names no figure for other endpoints. The low end is the
 # safe choice for all of them.
-_DOCUMENTED = RateLimit(per_minute=60)
+_DEFAULT = RateLimit(per_minute=60)
 
 
 @frozen(kw_only=True)
 class RateLimits:
     """The rate limit of each endpoint; `None` for no limit. The default of each is 60 requests a minute."""
 
-    me: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
-    balance: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
-    cdrs: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
-    agents: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
-    calls: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
-    hooks: RateLimit | None = field(default=_DOCUMENTED, validator=_check_limit)
+    me: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
+    balance: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
+    cdrs: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
+    agents: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
+    calls: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
+    hooks: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
 
     @classmethod
     def unlimited(cls) -> RateLimits:

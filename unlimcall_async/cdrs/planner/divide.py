@@ -38,23 +38,29 @@ from unlimcall_async.models import CallRecord
 
 # Pages that may be held or under way, for each request that may be under way.
 BUFFER: Final = 23
-# Shares of the buffer: what is kept for the part that all others wait for, so that a pull of a hundred pages holds as much as
-# one of a thousand; the length of a part that is worked on beside others, with the server's order and against it; and the
-# length of a gap.
-_KEPT, _WITH, _AGAINST, _GAP = 10 / 23, 12 / 23, 14 / 23, 4 / 23
+# The share of the buffer that is kept for the part that all others wait for: a pull of a hundred pages then holds as much as one
+# of a thousand.
+_KEPT_SHARE: Final = 10 / 23
+# The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
+_ALONG_SHARE, _AGAINST_SHARE = 12 / 23, 14 / 23
+# The share of it that a gap is left for.
+_GAP_SHARE: Final = 4 / 23
 # How full a page may be by estimate, if the estimate has no error.
 _FULL: Final = 0.97
-# If each row of a sample stands for more records than this, the sample is too coarse to cut single pages: groups of pages are cut.
-_COARSE, _GROUP = 16, 8
+# If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
+_COARSE: Final = 16
+# Pages that are then cut as a group, to be sampled anew.
+_GROUP: Final = 8
 # How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
 _OVERFULL: Final = 1.25
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
 _ALIKE: Final = 1.4
-# How fast it is learned how many times as many records there are as the calls' durations say, and how few times at least.
-_SPEED, _FEWEST = 0.3, 0.7
-# With more times than this, pages are samples after all: sorted, but not chosen by that. And how much of this is kept with each
-# page that is taken for a sample.
-_SAMPLES_ABOVE, _KEPT_OF_EXCESS = 2.0, 0.99
+# The excess is the ratio of the records that came to those that the calls' durations promised. The weight of one part in it, and
+# the least ratio that a part may bring in.
+_WEIGHT, _LEAST_EXCESS = 0.3, 0.7
+# Above this excess full pages are taken for random samples that were sorted afterwards. Each such page reduces the excess by this
+# factor, so that durations are tried again some day.
+_SAMPLES_ABOVE, _EXCESS_KEPT = 2.0, 0.99
 # A part that was meant to hold less than this share of a page teaches nothing.
 _LEAST_TO_LEARN: Final = 0.25
 
@@ -83,7 +89,14 @@ class Sizes:
     def of(cls, page: int, concurrency: int, buffer: int) -> Sizes:
         """Return the sizes for a buffer of so many pages for each request that may be under way."""
         one = page * buffer
-        return cls(page, one * concurrency, round(one * concurrency * _KEPT), one * _WITH, one * _AGAINST, one * _GAP)
+        return cls(
+            page,
+            one * concurrency,
+            round(one * concurrency * _KEPT_SHARE),
+            one * _ALONG_SHARE,
+            one * _AGAINST_SHARE,
+            one * _GAP_SHARE,
+        )
 
 
 class Divider:
@@ -122,7 +135,7 @@ class Divider:
 
     def _learn_excess(self, part: Part, rows: float) -> None:
         if part.hints.expected > _LEAST_TO_LEARN * self._sizes.page:
-            self._excess += _SPEED * (max(_FEWEST, rows / part.hints.expected) - self._excess)
+            self._excess += _WEIGHT * (max(_LEAST_EXCESS, rows / part.hints.expected) - self._excess)
 
     # --- which part to ask --------------------------------------------------------------------------------------------
 
@@ -226,7 +239,7 @@ class Divider:
                 if (shown := self._durations.shown(page, part.range)) is not None:
                     return self._cut_pages(part, shown, rows)
             else:
-                self._excess *= _KEPT_OF_EXCESS
+                self._excess *= _EXCESS_KEPT
         # In whole milliseconds, as parts are.
         starts = [floor(to_micros(start), MILLISECOND) for start in page.starts]
         sample = Sample.of(starts, part.range, expected)

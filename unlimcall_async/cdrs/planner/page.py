@@ -38,7 +38,8 @@ class Page:
         rows: The rows, in the server's order.
         starts: When each row starts, in UTC.
         count: The number of rows that the response states.
-        complete: Whether the page has fewer rows than were asked for, and `count` is not above them.
+        complete: Whether the page has fewer rows than were asked for, and `count` is not above them. Whether the page is then taken
+            for its whole window, `PageCap.holds_window` decides: the server may give fewer rows than are asked for.
         finer_than_millis: Whether a row starts within a millisecond, not at one.
     """
 
@@ -92,7 +93,7 @@ class Page:
         return seconds == rising, seconds[::-1] == rising
 
     @property
-    def bounds(self) -> tuple[int, int] | None:
+    def span(self) -> tuple[int, int] | None:
         """The first and the last start, in microseconds, or `None` for a page without rows."""
         ordered = self._sortedness.starts
         return (to_micros(ordered[0]), to_micros(ordered[-1])) if ordered else None
@@ -133,10 +134,10 @@ class Page:
 
 
 def check_inside(window: Window, page: Page) -> None:
-    """Raise `RowOutsideError` if a row lies outside the window by more than a second (contract: section 2)."""
+    """Raise `RowOutsideError` if a row lies outside the window by more than a second (`docs/promises.md`, assumptions)."""
     first, last = window.start - SECOND, window.till + SECOND
-    bounds = page.bounds
-    if bounds is not None and not (first <= bounds[0] and bounds[1] <= last):
+    span = page.span
+    if span is not None and not (first <= span[0] and span[1] <= last):
         raise RowOutsideError(
             next(index for index, start in enumerate(page.starts) if not first <= to_micros(start) <= last)
         )

@@ -1,6 +1,6 @@
 """The page cap: the most rows that the server ever gives, if that is less than what is asked for.
 
-Pure: no I/O. A page with fewer rows than were asked for is taken for its whole window (contract: section 2). A server whose cap
+Pure: no I/O. A page with fewer rows than were asked for is taken for its whole window (`docs/promises.md`). A server whose cap
 lies below the limit shows the cap in two ways: `count` exceeds the rows, or sizes stand out, because the largest so far is a
 round number or comes again. A page whose size stands out is probed once, as if it were full: a piece of its window is asked
 again. If that piece holds rows that the page lacks, the whole window is asked once more. The same size again, of a window that
@@ -45,7 +45,7 @@ class PageCap:
         self._sizes: set[int] = set()
         self._cleared: set[int] = set()
 
-    def is_complete(self, page: Page) -> bool:
+    def holds_window(self, page: Page) -> bool:
         """Return whether a page is taken for its whole window, and learn what it shows of the cap."""
         size = len(page.rows)
         if not page.complete:

@@ -30,7 +30,7 @@ a combination that makes no sense cannot be built. A part that waits, and a part
                 Claimed, Done                            short, or it takes room that an earlier part needs
                 Asked                 Asked(Read)        the same, while a question is under way: its page is that of any window
                 Failed                Failed(Read)       the same, after a failure
-    retry       Asked, Failed(task)   Waiting(task)      the output is iterated again
+    reset       Asked, Failed(task)   Waiting(task)      the iteration has ended: its questions are not under way any more
                 Saturated             Waiting(Read)      the same: its records may fit by now. Other states stay as they are.
 """
 
@@ -75,7 +75,7 @@ class Seam:
         reach: How far the next window reaches into the page, in microseconds: the two overlap by 8 rows at least.
         edge: From here on (up to here, in ascending order) the page claims to hold all rows. In microseconds.
         near: The keys of the page's rows that the next window may hold, in the order of the output.
-        others: How many rows the page has besides.
+        others: How many rows the page has beside those of `near`.
         far_end: The other end of the window that was asked, in microseconds.
         total: How many rows that window holds, or `None` if the page does not tell.
     """
@@ -241,9 +241,9 @@ _TRANSITIONS: Final[dict[tuple[str, type], type]] = {
     ("ask_again", Done): Waiting,
     ("ask_again", Asked): Asked,
     ("ask_again", Failed): Failed,
-    ("retry", Asked): Waiting,
-    ("retry", Failed): Waiting,
-    ("retry", Saturated): Waiting,
+    ("reset", Asked): Waiting,
+    ("reset", Failed): Waiting,
+    ("reset", Saturated): Waiting,
 }
 
 
@@ -370,14 +370,14 @@ class Part:
             case _:
                 self._move("ask_again", Waiting())
 
-    def retry(self) -> None:
-        """Note that no question is under way any more, and that what went wrong may be tried again."""
+    def reset(self) -> None:
+        """Return the part to waiting if it was asked, has failed or is saturated."""
         match self._state:
             case Asked(task=task) | Failed(task=task):
-                self._move("retry", Waiting(task))
+                self._move("reset", Waiting(task))
             case Saturated():
                 # The window with margins, which the part began with.
-                self._move("retry", Waiting())
+                self._move("reset", Waiting())
             case _:
                 pass
 

@@ -42,7 +42,7 @@ class Plan:
             return self._end
         return self._parts[0].range.end if self._newest_first else self._parts[0].range.start
 
-    def is_first(self, part: Part) -> bool:
+    def output_waits_for(self, part: Part) -> bool:
         """Return whether the output waits for this part: all parts before it, if any, are claimed, and ask nothing of their own."""
         return next((each for each in self._parts if type(each.state) is not Claimed), None) is part
 
@@ -70,7 +70,7 @@ class Plan:
         return next((part for part in self._parts if type(part.state) is Claimed), None)
 
     def part_to_learn_from(self) -> Part | None:
-        """Return the first part that was cut to fill a page, if it waits, and nothing before it has come to an end."""
+        """Return the first part that was cut to fill a page, if it waits, and no earlier part is saturated or failed."""
         stops = (Saturated, Failed)
         first = next((part for part in self._parts if part.hints.expected or isinstance(part.state, stops)), None)
         return first if first is not None and isinstance(first.state, Waiting) else None
@@ -141,7 +141,7 @@ class Plan:
             self.extend(last)
         return room
 
-    def retry(self) -> None:
-        """Note that no question is under way any more, and that what went wrong may be tried again."""
+    def reset(self) -> None:
+        """Return every part that was asked, has failed or is saturated to waiting."""
         for part in self._parts:
-            part.retry()
+            part.reset()

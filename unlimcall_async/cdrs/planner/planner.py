@@ -13,10 +13,9 @@ little as a claim, its part is cut where its rows suggest (`divide`). A single s
 can be learned of the server's bounds (`bounds`). A part that cannot be taken apart any further is saturated, which is an error
 and never a loss.
 
-Assumptions (contract: section 2). A page with fewer rows than the limit, whose `count` is not above them, is its whole window;
-a row lies within a second of its window; bounds are compared at one second or finer; rows may appear but do not vanish or move;
-and an order that was proven on a page holds on later pages that arrive sorted and agree at the seam. The last is not used if
-`seek` is false.
+Assumptions (`docs/promises.md`). A page with fewer rows than the limit, whose `count` is not above them, is its whole window. A row
+lies within a second of its window. Bounds are compared at one second or finer. Rows may appear, but do not vanish or move. An order
+that was proven on a page holds on later pages that arrive sorted and agree at the seam; `seek=False` does not use this one.
 
 Rules. Parts stand in the order of the output (`plan`). What is asked next is the first part that can be asked, so that the
 output waits for as little as possible. Two kinds of parts go before: a claim that is to prove the order, and a part that is to
@@ -59,7 +58,7 @@ from unlimcall_async.cdrs.planner.parts import (
     Waiting,
 )
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.seek import ServerOrder, Verdict, claim_of, judge
+from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, check_seam, claim_of
 from unlimcall_async.cdrs.planner.windows import question_of, widest_of
 from unlimcall_async.cdrs.times import Range, Window
 from unlimcall_async.models import CallRecord
@@ -171,7 +170,7 @@ class Planner:
 
     def _cut_to_ask(self, part: Part, room: int) -> Part:
         """Return the piece of a waiting part to ask now. The pieces stand in the plan in the place of the part."""
-        seam, first = part.seam, self._plan.is_first(part)
+        seam, first = part.seam, self._plan.output_waits_for(part)
         # The rest of a window that was full: a chain with the output may as well reach as far as a window does.
         along = first and seam is not None and seam.descending == self._newest_first
         if along and self._plan.extend(part, widest_of(part.range, seam) - len(part.range)):
@@ -211,9 +210,9 @@ class Planner:
         self._plan.keep_to(part, question.range)
         part.fail(error)
 
-    def retry(self) -> None:
-        """Note that no question is under way any more, and that failures may be tried again."""
-        self._plan.retry()
+    def reset(self) -> None:
+        """Return every part that was asked, has failed or is saturated to waiting: an iteration has ended."""
+        self._plan.reset()
 
     # --- what came ------------------------------------------------------------------------------------------------------
 
@@ -234,11 +233,11 @@ class Planner:
         if self._order.observe(page):
             self._withdraw_order()
         self._resolver.observe(page)
-        complete = self._cap.is_complete(page)
+        complete = self._cap.holds_window(page)
         match part.task:
             case Read(seam=seam):
                 if seam is not None:
-                    self._judge(seam, question.window, page, complete=complete)
+                    self._check_seam(seam, question.window, page, complete=complete)
                 self._use(question, page, complete=complete)
             case Prove(claim=claim):
                 # The page is that of an ordinary window, too, whatever comes of the claim.
@@ -341,18 +340,18 @@ class Planner:
 
     # --- claims ---------------------------------------------------------------------------------------------------------
 
-    def _judge(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
+    def _check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
         """Compare a page with the claim of the page before it."""
         claimed, order = seam.claimed, self._order
-        match judge(seam, window, page, complete=complete):
-            case Verdict.REFUTES:
+        match check_seam(seam, window, page, complete=complete):
+            case SeamCheck.REFUTES:
                 order.refute(descending=seam.descending)
                 self._withdraw_order()
-            case Verdict.AGREES:
+            case SeamCheck.AGREES:
                 claimed.agree()
                 if order.proven == seam.descending:
                     claimed.accept()
-            case Verdict.UNSURE:
+            case SeamCheck.UNSURE:
                 claimed.doubt()
                 if order.disagree():
                     self._withdraw_order()

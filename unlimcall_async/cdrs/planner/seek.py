@@ -31,13 +31,13 @@ from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.times import FIRST, LAST, SECOND, Range, Window, floor, to_datetime, to_micros
 
-# Rows that every step repeats (contract: promise 8).
+# Rows that every step repeats (`docs/promises.md`, few requests).
 OVERLAP: Final = 8
 # A step must gain at least a quarter of its page; if it gains less, dividing costs no more.
 _LEAST_GAIN: Final = 0.25
-# How far from the second of the page's last row a claim begins that is to be asked. The window of the claim begins, with its
-# margin, so much nearer to that row that the row is not in it, whatever the bounds are and although its time is right to a second.
-_ROOM: Final = 2 * SECOND
+# A claim that is to be asked begins two seconds from the edge of the page's last second. So the window of the claim, which is a
+# second wider, leaves the last row out, however the server reads bounds.
+_PROOF_GAP: Final = 2 * SECOND
 
 # Rows that must have come as claimed. One page of the usual size is enough; small pages look sorted by chance.
 _ROWS_TO_A_PROOF: Final = 40
@@ -75,17 +75,17 @@ def claim_of(
     # The claim begins at `cut`: at the edge of the page's last second, or two seconds further in if the claim is to be asked. The
     # next window reaches up to `reach`, far enough to hold the 8 rows from `inner` on again.
     last, inner = (floor(to_micros(page.starts[place]), SECOND) for place in (-1, -OVERLAP))
-    room = _ROOM if to_prove else 0
+    gap = _PROOF_GAP if to_prove else 0
     if descending:
         edge = last + SECOND
-        cut = edge + room
+        cut = edge + gap
         reach = max(cut + SECOND, inner + 2 * SECOND)
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
         gained = page.number_of(Range(reach + SECOND, LAST + 1))
         near = Range(FIRST, reach + SECOND)
     else:
         edge = last
-        cut = edge - room
+        cut = edge - gap
         reach = min(cut - SECOND, inner - SECOND)
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
         gained = page.number_of(Range(FIRST, reach - SECOND))
@@ -102,7 +102,7 @@ def claim_of(
     return part, Part(rest, Waiting(Read(seam))), claim
 
 
-class Verdict(Enum):
+class SeamCheck(Enum):
     """What a page says of the claim of the page before it."""
 
     AGREES = "agrees"
@@ -110,7 +110,7 @@ class Verdict(Enum):
     REFUTES = "refutes"
 
 
-def judge(seam: Seam, window: Window, page: Page, *, complete: bool) -> Verdict:
+def check_seam(seam: Seam, window: Window, page: Page, *, complete: bool) -> SeamCheck:
     """Return whether a page repeats the page before it where the two overlap, and holds no other rows there.
 
     Args:
@@ -141,16 +141,16 @@ def judge(seam: Seam, window: Window, page: Page, *, complete: bool) -> Verdict:
 
     # The page lacks a row that it must hold: a server that sorts does not skip.
     if _within(lacking, both):
-        return Verdict.REFUTES
+        return SeamCheck.REFUTES
     # Both pages told how many rows their windows hold, and the difference leaves a row that neither page has.
     if seam.total is not None and page.total is not None and same_far_end:
         skipped = seam.total - page.total - lacking.total() - seam.others
         if skipped > 0:
-            return Verdict.REFUTES
+            return SeamCheck.REFUTES
     # The page has a row that the claim should have, which may have been written since; or the two overlap too little.
     if _within(more, surely_claimed) or len(_within(seam.near, both)) < OVERLAP:
-        return Verdict.UNSURE
-    return Verdict.AGREES
+        return SeamCheck.UNSURE
+    return SeamCheck.AGREES
 
 
 def _within(keys: Iterable[Key], wanted: Range) -> list[Key]:

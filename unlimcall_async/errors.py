@@ -1,8 +1,8 @@
 """The errors of the package, split by who is to blame.
 
 Every error is an `UnlimCallError`. An error keeps its evidence as attributes, survives `pickle` and `copy`, and never holds the
-token. `category` sorts errors as the operations guide does. `outcome_unknown` says of a request that must not be repeated (a phone
-call, a subscription) whether the request may have taken effect although no valid response came back.
+token. `category` sorts errors as the operations guide does. `outcome_unknown` is about requests that must not be repeated: a
+phone call, a subscription. It says whether the request may have taken effect although no valid response came back.
 """
 
 from __future__ import annotations

@@ -119,10 +119,10 @@ class Cdrs:
         `lookback` before the last poll that succeeded. The reason is that a record is written when its call ends but dated by its
         start. An outage loses nothing, however long it lasts. Within a poll records are in order.
 
-        The polls of a client take at most half of its rate limit of `/cdrs`, and one request a minute at least. The history, and
-        what an outage longer than `lookback` has left, take all of the limit. If `lookback` holds more records than half of the
-        limit allows to ask for at each interval, each poll asks for the newest, and for some of the others in turn. Then
-        `stats.lag_s` shows how far the follow is behind.
+        The polls of a client take at most half of its rate limit of `/cdrs`, and one request a minute at least. The history,
+        and what an outage longer than `lookback` has left, take all of the limit. `lookback` may hold more records than half of
+        the limit allows to ask for at each interval. Then each poll asks for the newest, and for some of the others in turn.
+        Then `stats.lag_s` shows how far the follow is behind.
 
         The follow sends nothing before it is iterated.
 

@@ -11,8 +11,8 @@ All commands share `options` and `times` (what a user writes), `credentials` (to
 exit statuses), `output` (both standard streams), `formats` (records as text), `wording` (other values as text), `progress` and
 `atomic_file`.
 
-`--help` and completion must be quick. So a module that loads aiohttp, rich, the sandbox, the webhooks or the operations is imported
-inside the function that needs it, and so is the work that only one command does.
+`--help` and completion must be quick. So what loads aiohttp, rich, the sandbox, the webhooks or the operations is imported
+inside the function that needs it. So is the work that only one command does.
 """
 
 import sys

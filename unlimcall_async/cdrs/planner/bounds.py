@@ -12,10 +12,10 @@ and a known row that did not come, in a complete page, must not be. (Rows may ap
 Doubts. Times are taken to be compared as they are written. A server that compares more finely than it writes mostly shows
 itself, when a known row does not come although its window must cover the row. A server that rounds, or changes its mind, shows
 itself in the same way. From then on nothing is taken apart below a second, and what would have to be is saturated: an error,
-but no loss. A server that compares microseconds and writes milliseconds is met with a margin of a millisecond, for as long as a
-piece of a second can be cut. A record on an edge could be missed in two cases: a millisecond overflows a page with its margins;
-or a second overflows a page, where whole seconds are written but finer times are compared. Nothing that the API says can tell
-the two servers apart.
+but no loss. A server may compare microseconds and write milliseconds. Against that, windows have a margin of a millisecond as
+long as their range can be cut. A record on an edge could be missed in two cases: a millisecond overflows a page with its
+margins; or a second overflows a page, where whole seconds are written but finer times are compared. Nothing that the API says
+can tell the two servers apart.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ record.
 Theory. Where the server sorts by time, a part costs half a page more than its records do, because the last page of its chain is
 not full. So parts should be many pages long. But what is worked on beside others, or against the output's order, has to be
 held, so these parts are about a dozen pages long. A chain against the output may turn out to be in a burst, far longer than was
-expected. Then it leaves a gap between its next window and what it holds, goes on at the near end, and the gap becomes a part of
-a known size.
+expected. Then the chain leaves a gap before what it holds, and goes on beyond the gap. The gap becomes a part of a known size.
 
 Where the server does not sort, a window of several pages gives a sample of its rows, by which single pages are cut from it. How
 many records a row of the sample stands for shows in the first of these pages. The same page tells the samples by which the

@@ -10,9 +10,9 @@ where `p` is the share of calls that last no longer than from the row's start to
 ended last shows what ended behind the frontier: every call that began behind it, and the long ones of those that began before
 it. There `p` is the share of long ones.
 
-Doubts. Ends may be written late, and durations may be wrong. Then rows stand for more or fewer records than is thought; `divide`
-learns how many from the parts that were cut by them. If the rows do not come by their ends at all, but those that start first come
-first, or last, more often than by chance, the page is taken to show one end of its window all the same.
+Doubts. Ends may be written late, and durations may be wrong. Then rows stand for more or fewer records than is thought;
+`divide` learns how many from the parts that were cut by them. The rows may not come by their ends at all, and yet those that
+start first may come first, or last, more often than by chance. Such a page is taken to show one end of its window, too.
 
 The constants were tuned by `benchmarks/requests.py --orders insertion`.
 """

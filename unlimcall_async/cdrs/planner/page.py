@@ -1,7 +1,7 @@
 """The page: the response to one CDR request, and what its rows show of the server's order.
 
-Pure: no I/O. A page has up to a thousand rows, so whatever takes a pass over them is found out once, when it is first needed, and
-starts are compared as datetimes, as they were decoded.
+Pure: no I/O. A page has up to a thousand rows, so whatever takes a pass over them is found out once, when it is first needed.
+Starts are compared as the datetimes that were decoded.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Pure: no I/O, no clock, no asyncio. The planner receives pages and returns what to ask next.
 
-Theory. The range is cut into parts. A part is asked for with margins of a second or more on either side, which makes it
-irrelevant whether the server includes its bounds and how it compares them. A page that is complete is its whole window, so the
-part is done: its records are the rows in it, and the rows of the margins belong to other parts. So overlapping windows yield
-nothing twice, and every instant is taken from just one page.
+Theory. The range is cut into parts. A part is asked for with margins of a second or more on either side. So it is irrelevant
+whether the server includes its bounds, and how it compares them. A page that is complete is its whole window, so the part is
+done: its records are the rows in it, and the rows of the margins belong to other parts. So overlapping windows yield nothing
+twice, and every instant is taken from just one page.
 
 A full page proves nothing but that there is more. If it is sorted, it claims one end of its part, and the rest is asked next,
 in a window that overlaps the claim: thus a chain of pages goes through a part (`seek`). If it is not sorted, or gains too
@@ -21,7 +21,7 @@ Rules. Parts stand in the order of the output (`plan`). What is asked next is th
 output waits for as little as possible. Two kinds of parts go before: a claim that is to prove the order, and a part that is to
 show how long calls last. A part that is better cut by a page under way waits for that page. What is held for the order is
 bounded: once the buffer is full, nothing is asked behind a part that waits for the reader. Chains against the output's order
-hold all their pages until they reach the near end, so they are kept short, and cut if they turn out to be longer than was
+hold all their pages until they reach the near end. So they are kept short, and cut if they turn out to be longer than was
 expected. Nothing is asked behind a part that has failed: nobody could use it. When a proof is withdrawn, whatever rests on it
 and was not yet handed out is asked again.
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from typing import Any
@@ -24,6 +25,8 @@ settings.load_profile("fast")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts a job in the background with SIGINT ignored, and child processes inherit that. Tests end commands by SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
         # Some 250 tests start a Python process. Without byte code, each process would compile the package again, and take twice as
         # long. The workers of pytest-xdist inherit the environment, and share the folder.

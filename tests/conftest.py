@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -68,6 +69,17 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> None:
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNLIMCALL_TOKEN", raising=False)
     monkeypatch.delenv("UNLIMCALL_BASE_URL", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_before() -> Iterator[None]:
+    """Undo what an example, a page or a command that ran in this process has set of the logger."""
+    logger = logging.getLogger("unlimcall_async")
+    level, handlers, disabled = logger.level, [*logger.handlers], logging.root.manager.disable
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+    logging.disable(disabled)
 
 
 @pytest.fixture

@@ -36,7 +36,10 @@ def _check_aware(_instance: object, attribute: Any, value: Any) -> None:
 
 
 class Checkpoint(ABC):
-    """All that was handed out so far. Store `to_json()`, and pass the checkpoint that `from_json` returns as `resume`."""
+    """All that was handed out so far. Store `to_json()`, and pass the checkpoint that `from_json` returns as `resume`.
+
+    Only the JSON is for other releases; a pickle of a checkpoint is for the release that wrote it.
+    """
 
     kind: ClassVar[str]
 

@@ -69,7 +69,7 @@ class Block:
     __slots__ = ("_ranks", "keys")
 
     def __init__(self, keys: list[int]) -> None:
-        self.keys = keys
+        self.keys: list[int] = keys
         self._ranks: dict[Ranking, list[int]] = {}
 
     def last(self) -> int:

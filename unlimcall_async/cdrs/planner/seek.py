@@ -16,6 +16,10 @@ meanwhile. So the next claim is asked too, and only several disagreements in a r
 again. But a server may take any rows of a window and then sort them: its pages are sorted, and its claims are never right. Such a
 server is given up.
 
+A claim is asked by itself in four cases: no order is proven yet (then one claim at a time, the first of the plan); a proof is
+due again; the page behind the claim disagrees, or failed; or the claim came before the page that proved the order. All other
+claims are accepted once the page behind them agrees and the order is proven.
+
 Doubts. A row that only the later page has may have been skipped by the earlier one, or written meanwhile; only asking the claim
 tells what it holds now. A row that only the earlier page has refutes the order: rows do not vanish, so the later page skips.
 """

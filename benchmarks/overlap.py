@@ -41,7 +41,7 @@ class Case:
     concurrency: int
 
     def ideal(self, records: int) -> float:
-        """Give the seconds of the fewest requests, overlapped fully."""
+        """Return the seconds that the fewest requests take, overlapped fully."""
         return ceil(ceil(records / PAGE) / self.concurrency) * self.latency / 1000
 
 
@@ -91,7 +91,7 @@ def table(found: Mapping[Case, Pull], records: int) -> Iterator[str]:
 
 
 def panels(found: Mapping[Case, Pull], records: int) -> list[OverlapPanel]:
-    """Give what the picture shows."""
+    """Return the bars of the picture."""
     shown = []
     for traffic, latency in dict.fromkeys((case.traffic, case.latency) for case in found):
         cases = [case for case in found if (case.traffic, case.latency) == (traffic, latency)]

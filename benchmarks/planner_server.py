@@ -73,7 +73,7 @@ class Bounds:
     step: int
 
     def covered(self, window: Window) -> tuple[int, int]:
-        """Give the first millisecond that the window covers, and the first behind it that it does not."""
+        """Return the first millisecond that the window covers, and the first behind it that it does not."""
         first, last = (at // MILLISECOND // self.step * self.step for at in (window.start, window.till))
         return first if self.from_included else first + self.step, last + self.step if self.till_included else last
 

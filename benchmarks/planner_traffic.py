@@ -129,7 +129,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 def start_times(kind: str, records: int, seed: int) -> list[int]:
-    """Give that many start times of a kind of traffic, in milliseconds, sorted."""
+    """Return that many start times of a kind of traffic, in milliseconds, sorted."""
     chance = Random(f"{kind} {seed}")  # noqa: S311 # made-up traffic guards no secret
     spans = _capped(list(KINDS[kind](chance)), records)
     reached = list(accumulate(span.weight for span in spans))

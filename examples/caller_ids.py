@@ -32,7 +32,7 @@ FALLBACK: tuple[Step, ...] = ("country", "region")
 
 
 def stored(path: Path) -> CallerIdPool:
-    """Load the pool from the file, or make an empty pool if there is no file."""
+    """Return the pool that the file holds, or an empty pool if the file does not exist."""
     if not path.exists():
         return CallerIdPool(fallback=FALLBACK)
     return CallerIdPool.from_json(path.read_text(), fallback=FALLBACK)

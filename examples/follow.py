@@ -37,7 +37,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def stored_progress(database: sqlite3.Connection, start: datetime) -> tuple[datetime, Checkpoint | None]:
-    """Return the start of the first run and the last checkpoint; the given start and `None` if there was no run."""
+    """Return the start of the first run and the last checkpoint. The first run gets the given start and `None`."""
     row = database.execute("SELECT start, checkpoint FROM follower").fetchone()
     return (start, None) if row is None else (datetime.fromisoformat(row[0]), Checkpoint.from_json(row[1]))
 

@@ -34,7 +34,7 @@ async def replace(old: Hook, client: AsyncClient, receiver: WebhookReceiver, ove
 
 
 async def events_happen(sandbox: Sandbox, done: asyncio.Event) -> int:
-    """Let events happen until `done` is set, and return their number."""
+    """Cause events until `done` is set, and return how many."""
     count = 0
     while not done.is_set():
         sandbox.deliver("disposition.set")

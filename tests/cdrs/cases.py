@@ -36,7 +36,7 @@ class Dice:
         self.between = chance.randint
 
     def happens(self, percent: int) -> bool:
-        """Tell whether something happens that does so often."""
+        """Return whether an event happens that has this percentage of chance."""
         return self.between(1, 100) > 100 - percent
 
 
@@ -102,7 +102,7 @@ def _crowded(rows: list[Row], most: int) -> bool:
 
 
 def _cap(dice: Dice, page: int, *, counts_matches: bool) -> int:
-    """Give a cap that shows: by a `count` above the rows, or by sizes that are round."""
+    """Return a cap that shows: by a `count` above the rows, or by sizes that are round."""
     if not dice.happens(20):
         return 1000
     if counts_matches:
@@ -191,7 +191,7 @@ _PLAIN: Final[tuple[dict[str, Any], ...]] = (
 
 
 def smaller(case: Case) -> Iterator[Case]:
-    """Give cases that are smaller than this one."""
+    """Yield cases that are smaller than this one."""
     size = len(case.rows)
     while size := size // 2:
         for first in range(0, len(case.rows), size):

@@ -33,7 +33,7 @@ class UnderWay:
 
 
 def proves(part: Part, page: ServerPage) -> bool:
-    """Tell whether a page proves the claim that it was asked for: by the rows, not by what the planner makes of it."""
+    """Return whether a page proves the claim that it was asked for, by the rows alone."""
     if not isinstance(part.task, Prove) or page.left:
         return False
     here = Counter(held.key for held in page.rows if part.range.holds(held.written))

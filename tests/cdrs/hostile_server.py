@@ -146,7 +146,7 @@ class Server:
         self.full_pages = 0
 
     def span(self, window: Window) -> tuple[int, int]:
-        """Give the microseconds that the window holds: from the first up to, but not including, the second."""
+        """Return the microseconds that the window holds: from the first up to, but not including, the second."""
         step = self.manners.step
         low = window.start // step + (not self.manners.from_included)
         high = window.till // step + self.manners.till_included

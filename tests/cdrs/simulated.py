@@ -59,7 +59,7 @@ class Server:
     _rows: list[tuple[int, int, CallRecord]] = field(init=False, factory=list)
 
     def answer(self, window: Window, limit: int) -> tuple[list[CallRecord], bool]:
-        """Give the rows of a window, and whether the answer says that it is complete."""
+        """Return the rows of a window, and whether the page is complete."""
         assert 0 < len(window) <= WIDEST, "the API would refuse this window"
         self.asked.append(window)
         step = self.habits.step

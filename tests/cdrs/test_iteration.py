@@ -102,7 +102,10 @@ async def test_closing_does_not_wait_for_answers(sandbox: Sandbox, client: Async
     reader = asyncio.create_task(rest_of(stream))
     while requests_under_way(client) < 3:  # noqa: ASYNC110 # what is waited for sets no event
         await asyncio.sleep(0)
-    await stream.aclose()
+    async with asyncio.timeout(
+        5
+    ):  # long before the client's own time limit, so that a stream that waits fails and does not hang
+        await stream.aclose()
     assert requests_under_way(client) == 0
     with pytest.raises(RuntimeError, match="closed while"):
         await reader

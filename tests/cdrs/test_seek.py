@@ -35,7 +35,7 @@ def judged(
 
 
 def mirrored(seconds: Sequence[int], *, newest_first: bool) -> list[int]:
-    """Give seconds for a server that gives the newest first, or the same in a mirror for one that gives the oldest first."""
+    """Return the seconds for a server in descending order, and their mirror image for a server in ascending order."""
     return [each if newest_first else 999 - each for each in seconds]
 
 

@@ -95,6 +95,7 @@ async def run(
 
 
 def refuse(*_: object) -> None:
+    """Refuse a signal handler in the way of an event loop on Windows."""
     raise NotImplementedError
 
 

@@ -33,7 +33,7 @@ async def test_it_stops_where_the_event_loop_has_no_readers(
     visitor: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise NotImplementedError  # as on Windows
+        raise NotImplementedError  # what an event loop on Windows raises
 
     monkeypatch.setattr(asyncio.get_running_loop(), "remove_reader", refuse)
     assert (await visitor.get("/me")).status == 200

@@ -47,7 +47,7 @@ class AtomicFile:
         return cls(target, target.with_name(f"{target.name}{suffix}"))
 
     def put_in_place(self) -> None:
-        """Give the part the file's name, in one step. The caller has brought the part's content to the disk with `os.fsync`."""
+        """Rename the part to the file, in one step. The caller has brought the part's content to the disk with `os.fsync`."""
         self.part.replace(self.target)
 
 

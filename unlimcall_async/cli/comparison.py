@@ -39,7 +39,7 @@ class Comparison:
         altered: Records with a field that differs.
         foreign: Records that the store does not hold.
         misplaced: Records on the wrong side of the record before.
-        first: The earliest difference, without phone numbers; empty if there is none.
+        first: The earliest difference, without phone numbers; empty if the records are equal.
     """
 
     compared: int

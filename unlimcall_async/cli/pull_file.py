@@ -130,7 +130,7 @@ class PullFile:
         return journal
 
     def finish(self, journal: Journal) -> None:
-        """Give the complete file its name. A pull that was killed while or after it did so is finished too.
+        """Rename the complete part to the file. A pull that was killed during or after the rename is finished, too.
 
         Raises:
             UnusableError: Neither the part nor the file has the length that the journal counts.

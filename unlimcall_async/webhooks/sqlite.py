@@ -133,7 +133,7 @@ class SQLiteStore:
         await self._run(work)
 
     async def release(self, claim: Claim) -> None:
-        """Give a claim up; see `SeenStore`."""
+        """Release a claim; see `SeenStore`."""
 
         def work() -> None:
             with self._transaction() as connection:

@@ -79,7 +79,7 @@ class SeenStore(Protocol):
         ...
 
     async def release(self, claim: Claim) -> None:
-        """Give the claim up. Do nothing if the event is confirmed, or if another token has claimed it."""
+        """Release the claim. Do nothing if the event is confirmed, or if another token has claimed it."""
         ...
 
 
@@ -119,7 +119,7 @@ class MemoryStore:
         self._remember(claim.key, now)
 
     async def release(self, claim: Claim) -> None:
-        """Give a claim up; see `SeenStore`."""
+        """Release a claim; see `SeenStore`."""
         if self._claims.get(claim.key) == claim.token:
             del self._claims[claim.key]
 

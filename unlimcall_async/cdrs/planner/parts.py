@@ -334,7 +334,7 @@ class Part:
         self._move("fail", Failed(self.task or Read(), error))
 
     def finish(self, records: list[CallRecord], rows: int) -> None:
-        """Take the records from a page that is complete for the part and has so many rows."""
+        """Enter `Done` with the records of a page that is complete for the part and has so many rows."""
         self._move("finish", Done(records, rows, by_order=False))
 
     def turn_to(self, task: Task) -> None:
@@ -351,7 +351,7 @@ class Part:
             self._move("agree", evolve(self._state, agreed=True))
 
     def accept(self) -> None:
-        """Take the records that were claimed."""
+        """Enter `Done` with the records that were claimed."""
         if isinstance(self._state, Claimed):
             self._move("accept", Done(self._state.claim.records, 0, by_order=True))
 

@@ -11,7 +11,7 @@ must hold just what was claimed. That is the proof that the server skips nothing
 
 Rules. A server order is proven by claims that were asked and held just what was claimed; it is proven anew once in so many pages.
 One page whose rows go back and forth refutes the order for good, and so does one that lacks a row that it must hold: a server that
-sorts never gives such a page. A claim that turns out to hold more is no proof, but the reason may be a record that was written
+sorts never gives such a page. A claim that turns out to hold more is not a proof, but the reason may be a record that was written
 meanwhile. So the next claim is asked too, and only several disagreements in a row withdraw the proof. The order may be proven
 again. But a server may take any rows of a window and then sort them: its pages are sorted, and its claims are never right. Such a
 server is given up.

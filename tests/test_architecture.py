@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
-    {"_version", "_arguments", "_clock", "_error_root", "models", "cdrs.times"},
+    {"_version", "_arguments", "_clock", "_error_root", "_json", "models", "cdrs.times"},
     {"cdrs.checkpoint"},
     {"errors"},
     {"_pages"},
@@ -52,6 +52,7 @@ LAYERS: list[set[str]] = [
 PURE = {
     "_arguments",
     "_codec",
+    "_json",
     "_pages",
     "cli.comparison",
     "cli.demo_report",
@@ -190,7 +191,8 @@ def test_the_command_uses_the_public_package_only() -> None:
     for name, path in modules():
         if name.split(".")[0] == "cli":
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
-            assert inner <= {"operations", "webhooks"}, name  # each a public package
+            # Each of the first two is a public package. The last is the one reader of JSON.
+            assert inner <= {"operations", "webhooks", "_json"}, name
 
 
 def test_only_two_commands_load_the_sandbox() -> None:
@@ -199,11 +201,28 @@ def test_only_two_commands_load_the_sandbox() -> None:
 
 
 def test_operations_use_the_public_package_only() -> None:
-    # With one exception: a number or a time is checked by the client's own checks, so that the package has one rule and one
-    # message.
+    # With two exceptions: a number or a time is checked by the client's own checks, and JSON is read by the client's own reader,
+    # so that the package has one rule and one message.
     for name, path in modules():
         if name.split(".")[0] == "operations":
-            assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {"_arguments"}, name
+            assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
+                *("_arguments", "_json"),
+            }, name
+
+
+def test_json_is_read_in_one_place() -> None:
+    # The sandbox shares nothing with the client. `_pages` decodes for speed, and its refusals are decided by `_codec`.
+    reading = {"json.loads", "json.load", "stdlib_json.loads", "msgspec.json.decode", "msgspec.json.Decoder"}
+    readers = {
+        name
+        for name, path in modules()
+        if not name.startswith("sandbox")
+        and any(
+            isinstance(node, ast.Attribute) and ast.unparse(node) in reading
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    }
+    assert readers == {"_json", "_pages"}
 
 
 def test_modules_stay_small() -> None:

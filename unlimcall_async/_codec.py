@@ -21,14 +21,13 @@ import attrs
 import cattrs
 import msgspec
 
-from unlimcall_async._pages import REFUSALS, DecodedPage, PageDecoder, are_finer_than_millis
+from unlimcall_async import _json
+from unlimcall_async._pages import DecodedPage, PageDecoder, are_finer_than_millis
 from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
 
 T = TypeVar("T")
 
 AwareDatetime: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
-
-_untyped = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class DecodeError(Exception):
@@ -89,8 +88,8 @@ def decode_hook(body: bytes, event: str, target_url: str) -> Hook:
 def parse(body: bytes) -> Any:
     """Decode JSON into plain values, with fractions as `Decimal`, or raise `DecodeError`."""
     try:
-        return _untyped.decode(body)
-    except REFUSALS:
+        return _json.read(body)
+    except _json.JsonError:
         raise DecodeError("body", "expected JSON") from None
 
 

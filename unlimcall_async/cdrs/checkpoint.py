@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Self
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, instance_of, optional
 
+from unlimcall_async import _json
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.times import MILLISECOND, Range
 
@@ -55,9 +56,9 @@ class Checkpoint(ABC):
             CheckpointError: `text` is not a checkpoint, is damaged, or has a version or a kind that this release does not know.
         """
         try:
-            content: Any = json.loads(text)
+            content: Any = _json.read(text)
             version, kind = content["version"], content["kind"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (_json.JsonError, KeyError, TypeError):
             raise CheckpointError("the text is not a checkpoint: a JSON object with version and kind") from None
         found = next((known for known in (StreamCheckpoint, FollowCheckpoint) if known.kind == kind), None)
         if version != VERSION or found is None:

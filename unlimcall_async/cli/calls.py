@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import click
 
+from unlimcall_async import _json
 from unlimcall_async.cli.options import in_option_names, read_by
 from unlimcall_async.cli.output import show
 from unlimcall_async.cli.running import Clients, Commands, as_json, ask, with_client, with_doubt, with_line_if_unshown
@@ -27,8 +27,9 @@ def metadata_of(text: str) -> dict[str, Any]:
     Raises:
         ValueError: The text is not a JSON object.
     """
-    with suppress(ValueError, RecursionError):
-        content = json.loads(text)
+    with suppress(_json.JsonError):
+        # As floats, because the content is sent as JSON again.
+        content = _json.read(text, fractions=float)
         if isinstance(content, dict):
             return content
     raise ValueError('the text is not a JSON object; write it as \'{"campaign": "may"}\'')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from unlimcall_async import Checkpoint, CheckpointError
+from unlimcall_async import Checkpoint, CheckpointError, _json
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import ndjson
 from unlimcall_async.cli.output import UnusableError, to_stderr, write_when_ready
@@ -104,7 +104,7 @@ def _begin(start: str | None, zone: tzinfo, checkpoint: Path | None) -> tuple[da
     if not checkpoint.is_file():
         raise UnusableError(f"{checkpoint} is not an ordinary file")
     try:
-        content = json.loads(checkpoint.read_text("utf-8"))
+        content = _json.read(checkpoint.read_bytes())
         held, reached = (
             datetime.fromisoformat(content["start"]),
             Checkpoint.from_json(json.dumps(content["checkpoint"])),
@@ -124,5 +124,5 @@ def _store(path: Path | None, start: datetime, reached: Checkpoint) -> None:
     from unlimcall_async.cli.atomic_file import replace  # noqa: PLC0415 # `--help` must be quick
 
     if path is not None:
-        content = {"start": start.isoformat(), "checkpoint": json.loads(reached.to_json())}
+        content = {"start": start.isoformat(), "checkpoint": _json.read(reached.to_json())}
         replace(path, json.dumps(content) + "\n")

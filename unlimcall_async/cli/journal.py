@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import attrs
 
-from unlimcall_async import Checkpoint, CheckpointError
+from unlimcall_async import Checkpoint, CheckpointError, _json
 from unlimcall_async.cli.formats import FORMATS, text_of
 
 VERSION: Final = 1
@@ -44,7 +44,7 @@ class Journal:
         """Return the journal as JSON."""
         fields = {name: getattr(self, name) for name in attrs.fields_dict(Journal)}
         if self.checkpoint is not None:
-            fields["checkpoint"] = json.loads(self.checkpoint.to_json())
+            fields["checkpoint"] = _json.read(self.checkpoint.to_json())
         return json.dumps({"version": VERSION, **fields}, default=text_of) + "\n"
 
     @classmethod
@@ -55,7 +55,7 @@ class Journal:
             JournalError: The text is something else.
         """
         try:
-            content = json.loads(text)
+            content = _json.read(text)
             checkpoint = content["checkpoint"]
             journal = cls(
                 start=datetime.fromisoformat(content["start"]),

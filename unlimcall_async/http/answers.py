@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from unlimcall_async import _json
 from unlimcall_async.errors import (
     AccountNotProvisionedError,
     AgentNotFoundError,
@@ -72,6 +73,9 @@ _MAX_DETAIL: Final = 500
 _MAX_TEXT: Final = 65536
 # Seconds. Thirty years are for ever, and no clock overflows.
 _MAX_RETRY_AFTER: Final = 1e9
+# The detail is for people, who see a number as it came.
+_as_json: Final = msgspec.json.Encoder(decimal_format="number").encode
+
 # Characters. A shorter token, which no real one is, is masked only as a word of its own: "t" is in every second word.
 _MIN_TOKEN: Final = 8
 
@@ -122,8 +126,8 @@ def failure_of(
 def read_error_body(body: bytes) -> tuple[str | None, str | None]:
     """Return the error code and the server's words in the body of an error, each `None` if the body has none."""
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = _json.read(body)
+    except _json.JsonError:
         return _read_text(body.decode("utf-8", "replace"))
     if isinstance(value, str):
         return _read_text(value)
@@ -140,7 +144,7 @@ def _read_object(value: dict[str, Any]) -> tuple[str | None, str | None]:
     # A code that stands in the place of the words is not a sentence.
     detail = next((item for item in words if item not in (None, "", *codes)), None)
     if detail is not None and not isinstance(detail, str):
-        detail = msgspec.json.encode(detail).decode()
+        detail = _as_json(detail).decode()
     # A documented code wins, also one in the words: beside it an error may hold a name, for example "Conflict".
     documented = [item for item in codes if item in BY_CODE] or _KNOWN_CODE.findall(detail or "")
     return next(iter(documented or codes), None), detail

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
 from attrs import field, frozen
 from yarl import URL
 
+from unlimcall_async import _json
 from unlimcall_async._version import __version__
 from unlimcall_async.errors import ResponseError
 from unlimcall_async.http.endpoints import Endpoint
@@ -81,14 +81,14 @@ class RawResponse:
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
 
     def json(self) -> Any:
-        """Return the body, read as JSON.
+        """Return the body, read as JSON: integers as `int`, and numbers with a fraction or an exponent as `float`.
 
         Raises:
-            ResponseError: The body is not JSON.
+            ResponseError: The body is not JSON, or holds a number that is too large for a `float`.
         """
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _json.read(self.body, fractions=float)
+        except _json.JsonError:
             raise ResponseError(self.status, "body", "expected JSON") from None
 
 

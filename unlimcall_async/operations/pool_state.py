@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from unlimcall_async import _arguments
+from unlimcall_async import _arguments, _json
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.caller_ids import FOREVER, CallerId, Entry, PoolStateError
 
@@ -44,8 +44,8 @@ def load(text: str | bytes) -> list[Entry]:
         PoolStateError: The text is not the state of a pool, or is damaged.
     """
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = _json.read(text)
+    except _json.JsonError:
         raise PoolStateError("the top", "it is not JSON") from None
     if not isinstance(content, dict) or content.get("kind") != _KIND:
         raise PoolStateError("kind", f"expected {_KIND!r}")

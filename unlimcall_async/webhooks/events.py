@@ -13,16 +13,16 @@ inner value as `data.name`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from attrs import field, frozen
 
+from unlimcall_async import _json
 from unlimcall_async.errors import EventError
 from unlimcall_async.webhooks.signature import Bytes, raw
 
@@ -133,7 +133,7 @@ def parse_event(body: Bytes) -> Event:
         body: The body of the request, byte for byte.
 
     Raises:
-        EventError: The body is not a JSON object in UTF-8, has a name twice, or has no type.
+        EventError: The body is not a JSON object in UTF-8, or has no type.
         TypeError: The body is not bytes.
     """
     outer = _json_object(raw("body", body))
@@ -158,29 +158,12 @@ def parse_event(body: Bytes) -> Event:
 
 def _json_object(body: bytes) -> JsonObject:
     try:
-        # Decoded here, because `json.loads` would guess at UTF-16 and UTF-32, and skip a byte order mark.
-        content = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant
-        )
-    except (ValueError, RecursionError, InvalidOperation):
-        # `Decimal` raises `InvalidOperation` for an exponent that it cannot hold. A chained error would quote the body.
-        raise EventError("body", "expected JSON in UTF-8, every name once") from None
+        content = _json.read(body)
+    except _json.JsonError:
+        raise EventError("body", "expected JSON in UTF-8") from None
     if type(content) is not dict:
         raise EventError("body", "expected a JSON object")
     return content
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
-    """Return the pairs as a dict. Refuse a name that comes twice: some readers take the first value, others the last."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError
-    return made
-
-
-def _refuse_constant(_name: str) -> None:
-    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
-    raise ValueError
 
 
 def _take(levels: Iterable[tuple[JsonObject, tuple[str, ...]]], read: Reader) -> Any:

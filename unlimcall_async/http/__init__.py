@@ -4,7 +4,7 @@ Who owns what:
 
 - `Caller` (caller.py) holds the options of one client, or of one view of it. All resources call through it.
 - `Pool` (pool.py) is shared by a client and its views. It opens the transport at the first call. It keeps a cancel scope for each
-  call under way, and ends those calls when the client is closed.
+  call under way, and ends those calls when the client is closed. It owns the `ServerClock` (server_clock.py).
 - `exchange` (exchange.py) is one call with all its attempts. It owns the current `Attempt`.
 - `Transport` and `Attempt` (transport.py) own the aiohttp session and the connection slots, and one sending of a request.
 - `Limiter` (limiter.py) is the queue of one endpoint, and owns its `TokenBucket` (bucket.py).
@@ -22,6 +22,6 @@ The way of one call:
 
 Read in this order: endpoints, outcome, exchange; then retry, answers, transport; then bucket, limiter, pool, caller.
 
-`endpoints`, `messages`, `answers`, `outcome`, `retry` and `bucket` are pure: they do no I/O, and take time as an argument. The seam
-between them and the transport is `(status, headers, body)`. Only `transport` imports aiohttp, at the first call.
+`endpoints`, `messages`, `server_clock`, `answers`, `outcome`, `retry` and `bucket` are pure: they do no I/O, and take time as an
+argument. The seam between them and the transport is `(status, headers, body)`. Only `transport` imports aiohttp, at the first call.
 """

@@ -9,8 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +37,7 @@ from unlimcall_async.errors import (
     WindowTooWideError,
 )
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
+from unlimcall_async.http.server_clock import http_date, server_date
 
 BY_STATUS: Final[Mapping[int, type[APIError]]] = {
     400: InvalidRequestError,
@@ -174,19 +174,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,100}(\.[0-9]{1,100})?", value):
         return min(float(value), _MAX_RETRY_AFTER)
-    until = _http_date(value)
+    until = http_date(value)
     if until is None:
         return None
-    return max(0.0, (until - (_http_date(headers.get("Date", "")) or now)).total_seconds())
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    # The oldest of the three forms of a date names no zone, and means GMT all the same (RFC 9110, 5.6.7).
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    return max(0.0, (until - (server_date(headers) or now)).total_seconds())
 
 
 def _without_token(text: str, authorization: Authorization) -> str:

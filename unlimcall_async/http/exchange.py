@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -24,6 +25,7 @@ from unlimcall_async.http.messages import Authorization, RawResponse, Request
 from unlimcall_async.http.outcome import Outcome, Sent, judge, outcome_of
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy, delay_before_retry
+from unlimcall_async.http.server_clock import ServerClock, server_date
 
 if TYPE_CHECKING:
     # At run time the pool imports the transport, and with it aiohttp, at the first call.
@@ -34,15 +36,19 @@ _logger = logging.getLogger("unlimcall_async")
 
 @define(eq=False)
 class CallCost:
-    """What calls have cost, beyond one request for each.
+    """What calls have cost, beyond one request for each, and what time their server had.
 
     Attributes:
         retries: Further attempts.
         waited_s: Seconds of waiting for the rate limit and for a connection slot.
+        server_time: The `Date` of the last response that had a usable one: UTC, in whole seconds.
+        skew_s: The local time minus the server's, as known after the last response: see `ServerClock.skew_s`.
     """
 
     retries: int = 0
     waited_s: float = 0.0
+    server_time: datetime | None = None
+    skew_s: float | None = None
 
 
 async def exchange(
@@ -72,7 +78,7 @@ async def exchange(
                 # Logged before the wait: after a 429 it may be as long as the server likes.
                 level = logging.INFO if wait > policy.max_retry_after else logging.DEBUG
                 _logger.log(level, "%s waits %.1f s or more for its rate limit", name, wait)
-            answer = await _send_in_turn(attempt, limiter, transport.slots, cost)
+            answer = await _send_in_turn(attempt, limiter, transport.slots, pool.clock, cost)
 
             # Return the good response, or judge the failure.
             error: UnlimCallError | None
@@ -118,19 +124,33 @@ async def exchange(
 
 
 async def _send_in_turn(
-    attempt: Attempt, limiter: Limiter, slots: asyncio.Semaphore, cost: CallCost
+    attempt: Attempt, limiter: Limiter, slots: asyncio.Semaphore, clock: ServerClock, cost: CallCost
 ) -> RawResponse | TransportError | ResponseError:
     """Wait for the rate limit and a connection slot, send the attempt, and return how it ended."""
     asked_at = asyncio.get_running_loop().time()
     token_at = await limiter.acquire(slots)
     cost.waited_s += token_at - asked_at
+    sent_at = _clock.utc_now()
     try:
-        return await attempt.send()
+        answer = await attempt.send()
     finally:
         slots.release()
         # A request that was never sent uses up no token, also if the call is cancelled.
         if attempt.sent is Sent.NOT_SENT:
             limiter.give_back(token_at)
+    if isinstance(answer, RawResponse):
+        _note_time(clock, answer, sent_at, cost)
+    return answer
+
+
+def _note_time(clock: ServerClock, response: RawResponse, sent_at: datetime, cost: CallCost) -> None:
+    """Learn from the `Date` of a response, and log the first large skew between the two clocks."""
+    large = clock.note(response.headers, sent_at, _clock.utc_now())
+    cost.server_time = server_date(response.headers) or cost.server_time
+    cost.skew_s = clock.skew_s
+    if large is not None:
+        side = "ahead of" if large > 0 else "behind"
+        _logger.warning("the clock of this machine is %.0f s %s the server's clock", abs(large), side)
 
 
 def _report_give_up(policy: RetryPolicy, given_up: UnlimCallError) -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from unlimcall_async.http.server_clock import ServerClock
+
 if TYPE_CHECKING:
     import aiohttp
 
@@ -21,6 +23,7 @@ class Pool:
     the call, and a cancellation of the caller's own task stays a cancellation.
 
     Attributes:
+        clock: What the responses have shown of the server's clock.
         closed: Whether `aclose` was called.
     """
 
@@ -32,6 +35,7 @@ class Pool:
         # The scope of each call under way, and the call's owner.
         self._calls: dict[asyncio.Timeout, object] = {}
         self._call_left = asyncio.Event()
+        self.clock: ServerClock = ServerClock()
         self.closed: bool = False
 
     @asynccontextmanager

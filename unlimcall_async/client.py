@@ -45,7 +45,9 @@ class AsyncClient:
         max_connections: How many requests may be under way at once.
         session: An aiohttp session to use. The client never closes it. The client overrides the session's headers, redirects,
             middlewares and `raise_for_status` if they would break a promise of the client. Such a session does not report what it
-            has sent. So a request that times out, or is cancelled, while it connects counts as sent.
+            has sent. So a request that times out, or is cancelled, while it connects counts as sent. The session also keeps its own
+            limits on the headers of a response: usually 128 headers of 8190 bytes. The client's own session takes 500 headers of
+            64 KB. A response beyond the limits leaves the outcome of a POST unknown.
         allow_plain_http: Whether plain http to other hosts than this machine is allowed. It shows the token to the network.
 
     Attributes:

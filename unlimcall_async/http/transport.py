@@ -27,6 +27,10 @@ MAX_BODY: Final = 16 * 1024 * 1024
 # Bytes. Of an error only the code and a few words count.
 MAX_REFUSAL: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
+# Bytes of one header and of the status line, and the number of headers. aiohttp's own limits, 8190 and 128, are exceeded by proxies
+# that add traces and policies. The response to a POST would be lost with them. The name of a header counts, too: hence the 1024.
+_MAX_HEADER: Final = 64 * 1024 + 1024
+_MAX_HEADERS: Final = 500
 # Bytes. aiohttp warns of a longer body that is given as bare bytes, and wants a file in its place.
 _LARGE: Final = 1024 * 1024
 # Bytes: room for some 20 pages of call records below the trim threshold, which becomes twice this. See `keep_body_memory`.
@@ -223,6 +227,9 @@ def _own_session(max_connections: int) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=max_connections, use_dns_cache=False),
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[hooks],
+        max_line_size=_MAX_HEADER,
+        max_field_size=_MAX_HEADER,
+        max_headers=_MAX_HEADERS,
     )
 
 

@@ -167,6 +167,7 @@ class TransportError(UnlimCallError):
         path: The request's path below the base URL.
         outcome_unknown: True if the server may have acted on a request that must not be repeated.
         permanent: True if another attempt cannot help, for example after a certificate that is not trusted.
+        unanswered: True if the request was sent, and then the time ran out, or the connection broke before an answer came.
     """
 
     _category: ClassVar[Category] = "network"
@@ -176,6 +177,7 @@ class TransportError(UnlimCallError):
     path: str = ""
     outcome_unknown: bool = False
     permanent: bool = False
+    unanswered: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}: {self.reason}{_outcome(self)}"

@@ -86,7 +86,7 @@ EXAMPLES: list[UnlimCallError] = [
     APIError(400),
     UnlimCallError("words"),
     TransportError("no connection", "GET", "/me", outcome_unknown=False, permanent=True),
-    RequestTimeoutError("no answer within 30 s", "POST", "/calls", outcome_unknown=True),
+    RequestTimeoutError("no answer within 30 s", "POST", "/calls", outcome_unknown=True, unanswered=True),
     ClientClosedError("closed", "POST", "/calls", outcome_unknown=True),
     ResponseError(200, "calls[17].startTime", "expected a time", "GET", "/cdrs", outcome_unknown=True),
     ResponseError(302, "status"),

@@ -22,7 +22,7 @@ from unlimcall_async.errors import (
 from unlimcall_async.http.answers import BY_CODE, BY_STATUS, failure_of
 from unlimcall_async.http.endpoints import CREATE_CALL, DELETE_HOOK, ENDPOINTS, ME, Endpoint, endpoint_at
 from unlimcall_async.http.messages import Authorization, RawResponse, build
-from unlimcall_async.http.outcome import Outcome, Sent, Verdict, judge, outcome_of
+from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_slow, judge, outcome_of
 
 NOT_SENT, MAYBE_SENT = Sent.NOT_SENT, Sent.MAYBE_SENT
 
@@ -142,6 +142,23 @@ def test_every_documented_code_is_in_the_table() -> None:
     named = {row.failure(ME) for row in TABLE.values()}
     kinds = {type(error) for error in named if isinstance(error, APIError)}
     assert kinds >= {*BY_CODE.values(), *BY_STATUS.values()}
+
+
+@pytest.mark.parametrize(
+    ("failure", "slow"),
+    [
+        *((answered(status), status in {408, 504, 524}) for status in (400, 408, 425, 429, 499, 500, 502, 503, 504, 522, 524)),
+        (always(RequestTimeoutError("no answer", unanswered=True)), True),
+        (always(RequestTimeoutError("no answer")), False),
+        (always(TransportError("broke", unanswered=True)), True),
+        (always(TransportError("no connection")), False),
+        (always(ClientClosedError("closed")), False),
+        (always(ResponseError(200, "body")), False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_counts_as_slow(failure: Callable[[Endpoint], UnlimCallError], slow: bool) -> None:
+    assert is_slow(failure(ME)) is slow
 
 
 # --- the promise, in its own words ----------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ class Caller:
         cost: CallCost | None = None,
         limiter: Limiter | None = None,
         decoding: AbstractAsyncContextManager[object] | None = None,
+        slow_attempts: int | None = None,
     ) -> T:
         """Make one call of a documented endpoint, and return the decoded body of the response.
 
@@ -91,9 +92,11 @@ class Caller:
             cost: What the call costs is added here.
             limiter: The limiter to wait for, in place of the endpoint's own.
             decoding: Entered around the decoding of the body.
+            slow_attempts: Give up after so many slow attempts in a row, for a caller that asks for less instead. An error for which
+                `is_slow` is true is then not reported to `on_give_up`, because the caller has not given up.
         """
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
-        response = await self._exchange(request, limiter, cost)
+        response = await self._exchange(request, limiter, cost, slow_attempts)
         try:
             async with decoding or nullcontext():
                 return decode(response.body)
@@ -115,7 +118,11 @@ class Caller:
             del unreadable
 
     async def _exchange(
-        self, request: Request, limiter: Limiter | None = None, cost: CallCost | None = None
+        self,
+        request: Request,
+        limiter: Limiter | None = None,
+        cost: CallCost | None = None,
+        slow_attempts: int | None = None,
     ) -> RawResponse:
         self.check_open()
         return await exchange(
@@ -127,6 +134,7 @@ class Caller:
             policy=self.policy,
             limiter=limiter or self.limiters.of(request.endpoint.bucket),
             cost=cost or CallCost(),
+            slow_attempts=slow_attempts,
         )
 
     async def aclose(self) -> None:

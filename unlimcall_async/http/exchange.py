@@ -15,14 +15,12 @@ from unlimcall_async.errors import (
     APIError,
     ClientClosedError,
     RateLimitedError,
-    ResponseError,
-    TransportError,
     UnlimCallError,
 )
 from unlimcall_async.http.answers import failure_of
 from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
-from unlimcall_async.http.outcome import Outcome, Sent, judge, outcome_of
+from unlimcall_async.http.outcome import Outcome, Sent, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy, delay_before_retry
 from unlimcall_async.http.server_clock import ServerClock, server_date
@@ -61,14 +59,16 @@ async def exchange(
     policy: RetryPolicy,
     limiter: Limiter,
     cost: CallCost,
+    slow_attempts: int | None = None,
 ) -> RawResponse:
     """Make one call of `owner`, with all its retries: return the good response, or raise the error of the last attempt.
 
-    Each attempt has a time limit of `seconds`, and waits in the queue of `limiter`. What the call costs is added to `cost`.
+    Each attempt has a time limit of `seconds`, and waits in the queue of `limiter`. What the call costs is added to `cost`. For
+    `slow_attempts` see `Caller.fetch`.
     """
     # The call as logs may show it. The path that was asked for may hold a phone number.
     name = f"{request.method} {request.endpoint.path}"
-    retries = 0
+    retries = slow_in_a_row = 0
     may_have_acted = False
     async with pool.scope(owner) as transport:
         while True:
@@ -79,15 +79,13 @@ async def exchange(
                 level = logging.INFO if wait > policy.max_retry_after else logging.DEBUG
                 _logger.log(level, "%s waits %.1f s or more for its rate limit", name, wait)
             answer = await _send_in_turn(attempt, limiter, transport.slots, pool.clock, cost)
-
-            # Return the good response, or judge the failure.
-            error: UnlimCallError | None
             if isinstance(answer, RawResponse):
-                error = failure_of(request, answer, authorization, _clock.utc_now())
-                if error is None:
-                    return answer
-            else:
-                error = answer
+                answer = failure_of(request, answer, authorization, _clock.utc_now()) or answer
+            if isinstance(answer, RawResponse):
+                return answer
+
+            # Judge the failure.
+            error: UnlimCallError = answer
             verdict = judge(request.endpoint, attempt.sent, outcome_of(error), earlier_may_have_acted=may_have_acted)
             if verdict.already_done and isinstance(error, APIError):
                 return RawResponse(error.status, error.headers, error.body)
@@ -99,8 +97,10 @@ async def exchange(
                 # The whole endpoint stops, not only this call: for as long as the server says, else for the delay.
                 pause = delay if error.retry_after is None else error.retry_after
                 limiter.pause(pause or 0.0)
-            if delay is None:
-                if verdict.may_pass:
+            slow_in_a_row = slow_in_a_row + 1 if is_slow(error) else 0
+            too_slow = slow_attempts is not None and slow_in_a_row >= (1 if delay is None else slow_attempts)
+            if delay is None or too_slow:
+                if verdict.may_pass and not too_slow:
                     _report_give_up(policy, error)
                 try:
                     raise error
@@ -110,8 +110,7 @@ async def exchange(
             may_have_acted = may_have_acted or verdict.may_have_acted
             retries += 1
             cost.retries += 1
-            what = error.status if isinstance(error, APIError) else type(error).__name__
-            _logger.info("%s will be tried again in %.1f s, after %s", name, delay, what)
+            _logger.info("%s will be tried again in %.1f s, after %s", name, delay, _in_short(error))
             # After a 429 the queue does the waiting, so that calls which wait there already go first.
             if not isinstance(error, RateLimitedError):
                 await asyncio.sleep(delay)
@@ -125,7 +124,7 @@ async def exchange(
 
 async def _send_in_turn(
     attempt: Attempt, limiter: Limiter, slots: asyncio.Semaphore, clock: ServerClock, cost: CallCost
-) -> RawResponse | TransportError | ResponseError:
+) -> RawResponse | UnlimCallError:
     """Wait for the rate limit and a connection slot, send the attempt, and return how it ended."""
     asked_at = asyncio.get_running_loop().time()
     token_at = await limiter.acquire(slots)
@@ -151,6 +150,11 @@ def _note_time(clock: ServerClock, response: RawResponse, sent_at: datetime, cos
     if large is not None:
         side = "ahead of" if large > 0 else "behind"
         _logger.warning("the clock of this machine is %.0f s %s the server's clock", abs(large), side)
+
+
+def _in_short(error: UnlimCallError) -> object:
+    """Return what a log may show of an error: its text may be the server's, and hold a phone number."""
+    return error.status if isinstance(error, APIError) else type(error).__name__
 
 
 def _report_give_up(policy: RetryPolicy, given_up: UnlimCallError) -> None:

@@ -135,6 +135,18 @@ def judge(endpoint: Endpoint, sent: Sent, outcome: Outcome, *, earlier_may_have_
     )
 
 
+def is_slow(error: UnlimCallError) -> bool:
+    """Return whether an attempt failed because its response took too long, so that a request for less might be answered.
+
+    A broken connection without an answer counts, too: a proxy that gives up on the server may end a request in this way.
+    """
+    match error:
+        case APIError(status=408 | 504 | 524) | TransportError(unanswered=True):
+            return True
+        case _:
+            return False
+
+
 def outcome_of(error: UnlimCallError) -> Outcome:  # noqa: PLR0911 # a list of cases, one for each row of the table
     """Return the row of the table that an attempt's error belongs to."""
     match error:

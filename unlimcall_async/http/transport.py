@@ -114,7 +114,7 @@ class Attempt:
         self._authorization = authorization
         self._seconds = seconds
 
-    async def send(self) -> RawResponse | TransportError | ResponseError:  # noqa: C901 # each way that an attempt can end
+    async def send(self) -> RawResponse | TransportError | ResponseError:
         """Send the request, and return the response, or the reason why there is none.
 
         The time limit reaches from the start of connecting to the end of the response's body.
@@ -132,7 +132,7 @@ class Attempt:
         def note(sent: Sent) -> None:
             self.sent = sent
 
-        refusal: RawResponse | None = None
+        got: RawResponse | None = None
         self.sent = Sent.MAYBE_SENT
         try:
             async with (
@@ -149,30 +149,37 @@ class Attempt:
                     trace_request_ctx=note if self._transport.owned else None,
                 ) as response,
             ):
-                head = RawResponse(response.status, response.headers.copy(), b"")
+                got = RawResponse(response.status, response.headers.copy(), b"")
                 if response.status < 300:
                     body = await _read(response)
                     if body is not None:
-                        return evolve(head, body=body)
+                        return evolve(got, body=body)
                     reason = f"the body has more than {MAX_BODY} bytes"
                     return ResponseError(response.status, "body", reason, request.method, request.path)
-                # The status of a refusal counts, also if its body never comes to an end or breaks off.
-                refusal = head
                 async for chunk in response.content.iter_chunked(_CHUNK):
-                    refusal = evolve(refusal, body=refusal.body + chunk)
-                    if len(refusal.body) >= MAX_REFUSAL:
+                    got = evolve(got, body=got.body + chunk)
+                    if len(got.body) >= MAX_REFUSAL:
                         break
-                return refusal
+                return got
         except (aiohttp.ClientError, OSError, _Broken) as error:  # a TimeoutError is an OSError
-            if refusal is not None:
-                return refusal
-            if isinstance(error, _NOTHING_SENT):
-                self.sent = Sent.NOT_SENT
-            if isinstance(error, TimeoutError):
-                return RequestTimeoutError(f"no answer within {self._seconds:g} s", request.method, request.path)
-            permanent = isinstance(error, aiohttp.ClientConnectorCertificateError)
-            reason = next(words for kind, words in _REASONS if isinstance(error, kind))
-            return TransportError(reason, request.method, request.path, permanent=permanent)
+            # The status of a refusal counts, also if its body never comes to an end or breaks off.
+            if got is not None and got.status >= 300:
+                return got
+            return self._broken(error, answered=got is not None)
+
+    def _broken(self, error: Exception, *, answered: bool) -> TransportError:
+        """Return the error of ours for an exception of aiohttp; `answered` says whether a response had begun."""
+        if isinstance(error, _NOTHING_SENT):
+            self.sent = Sent.NOT_SENT
+        sent, request = self.sent is Sent.MAYBE_SENT, self._request
+        if isinstance(error, TimeoutError):
+            reason = f"no answer within {self._seconds:g} s"
+            return RequestTimeoutError(reason, request.method, request.path, unanswered=sent)
+        # A response that is not HTTP is an answer, too.
+        silent = sent and not answered and not isinstance(error, aiohttp.ClientResponseError)
+        permanent = isinstance(error, aiohttp.ClientConnectorCertificateError)
+        reason = next(words for kind, words in _REASONS if isinstance(error, kind))
+        return TransportError(reason, request.method, request.path, permanent=permanent, unanswered=silent)
 
 
 def check_session(session: object) -> None:

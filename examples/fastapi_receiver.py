@@ -27,7 +27,7 @@ def make_app(secret: str) -> FastAPI:
     """Return the application. In your own, read the secret from your secret store."""
     receiver = WebhookReceiver(secret)
     do_not_call: set[str] = set()
-    failed_once: set[str | None] = set()
+    failed_once: set[str | int | None] = set()
 
     @receiver.on(DncAdded)
     async def record(event: DncAdded) -> None:

@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"client"},
     {"webhooks.responses", "webhooks.signature", "webhooks.stores"},
     {"webhooks.adapters", "webhooks.events", "webhooks.sqlite"},
-    {"webhooks.handling", "webhooks.verification"},
+    {"webhooks.handling", "webhooks.identity", "webhooks.verification"},
     {"webhooks.receiver"},
     {"webhooks.tracker"},
     {"webhooks"},
@@ -99,6 +99,7 @@ PURE = {
     "operations.shares",
     "operations.spending",
     "webhooks.events",
+    "webhooks.identity",
     "webhooks.responses",
     "webhooks.signature",
 }

@@ -170,13 +170,9 @@ def test_a_duration_is_a_number(value: float, expected: float) -> None:
 def test_a_duration_beyond_a_float_is_kept_as_it_came() -> None:
     event = parse_event(b'{"event":"call.ended","durationSec":1e999}')
     assert event == CallEnded(type="call.ended", extra={"durationSec": Decimal("1e999")})
-
-
-@pytest.mark.parametrize("useless", [None, 12345, "", [], {}, True])
-def test_an_id_that_cannot_serve_is_none(useless: Any) -> None:
-    # Were it taken, two events without an id would count as one.
-    assert parse(event="dnc.added", eventId=useless).id is None
-    assert parse(event="dnc.added", eventId=useless, id="evt_1").id == "evt_1"
+    assert parse(event="call.ended", durationSec=10**999) == CallEnded(
+        type="call.ended", extra={"durationSec": 10**999}
+    )
 
 
 def test_earlier_names_win_and_later_ones_stay() -> None:
@@ -208,6 +204,21 @@ def test_the_outer_level_wins_and_nothing_gives_way_without_a_trace() -> None:
         "data.version": 2,
         "payload.version": 3,
     }
+
+
+def test_a_null_on_the_outer_level_hides_nothing() -> None:
+    event = parse(event="call.ended", callId=None, note=None, data={"callId": "1", "note": "2"})
+    assert (event.call_id, event.extra) == ("1", {"note": "2"})
+
+
+def test_names_that_look_like_places_are_kept_apart() -> None:
+    event = parse(**{"event": "dnc.added", "a": 1, "data.a": 2, "data": {"a": 3}})
+    assert event.extra == {"a": 1, "data.a": 2, "data.data.a": 3}
+
+
+def test_an_earlier_name_of_the_time_wins_on_any_level() -> None:
+    event = parse(event="call.ended", createdAt="2020-01-01T00:00:00Z", data={"timestamp": 1748110442})
+    assert (event.occurred_at, event.extra) == (MOMENT, {"createdAt": "2020-01-01T00:00:00Z"})
 
 
 def test_inside_the_payload_only_names_that_are_plain_count_for_the_envelope() -> None:

@@ -47,7 +47,7 @@ async def subscribed(
 async def test_handlers_that_fail_now_and_then_lose_nothing_and_never_cost_the_endpoint(
     store: SeenStore, *, resign: bool
 ) -> None:
-    chance, handled = random.Random(7), Counter[str | None]()
+    chance, handled = random.Random(7), Counter[str | int | None]()
 
     def handler(event: CallEnded) -> None:
         if chance.random() < 0.2:
@@ -64,7 +64,7 @@ async def test_handlers_that_fail_now_and_then_lose_nothing_and_never_cost_the_e
 
 
 async def test_a_retry_after_20_hours_with_its_first_signature_is_handled(store: SeenStore) -> None:
-    handled: list[str | None] = []
+    handled: list[str | int | None] = []
 
     def handler(event: CallEnded) -> None:
         if max(attempt.age for attempt in sandbox.deliveries) < 20 * 3600:

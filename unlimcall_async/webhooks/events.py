@@ -2,7 +2,7 @@
 
 Pure: no I/O. The reference names each event and some fields of its payload, and does not document the envelope around them. So each
 field of the envelope is looked for under all usual names, in the table `_ENVELOPE` below. The fields of the payload are looked for
-on the outer level, under `data` and under `payload`. Earlier names win, and the outer level wins.
+on the outer level, under `data` and under `payload`. An earlier name wins on any level; of one name, the outer level wins.
 
 An event that is refused is lost for ever, because the sender gives up after a 4xx. So `EventError` is raised only for a body that
 cannot be read at all, or that has no type. A type that is not known makes an `UnknownEvent`. A value of another type than the
@@ -13,7 +13,7 @@ inner value as `data.name`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -36,13 +36,14 @@ class Event:
     """The fields that all events share (reference: "Webhooks").
 
     Attributes:
-        id: The id of the event, the same in every delivery of the event; `None` if the delivery has none.
+        id: The id of the event, the same in every delivery of the event; `None` if the delivery has none. An id that came as a
+            number is an `int`: 5 and "5" are two ids.
         type: The type of the event, for example `call.ended`.
         occurred_at: The time of the event, in UTC; `None` if the delivery has none. Events come in any order: sort by this time.
         extra: Everything that came and is in no other field, under the API's own names. Numbers with a fraction are `Decimal`.
     """
 
-    id: str | None = None
+    id: str | int | None = None
     type: str
     occurred_at: datetime | None = None
     # Not part of the hash: a dict has none, and events belong in sets.
@@ -138,19 +139,28 @@ def parse_event(body: Bytes) -> Event:
     """
     outer = _json_object(raw("body", body))
     inner = {name: outer.pop(name) for name in _PAYLOADS if isinstance(outer.get(name), dict)}
-    envelope = {
-        attribute: _take([(outer, names), *((payload, inner_names) for payload in inner.values())], read)
-        for attribute, names, inner_names, read in _ENVELOPE
+    levels = [outer, *inner.values()]
+    envelope: dict[str, Any] = {
+        attribute: _take(
+            # An earlier name wins on any level.
+            [(level, name) for name in names for level in (levels if name in _ON_ALL_LEVELS else levels[:1])],
+            read,
+        )
+        for attribute, names, read in _ENVELOPE
     }
+    envelope["id"] = _take_id(levels)
     if envelope["type"] is None:
         raise EventError("event", "expected the event's type, as text")
     model, fields = _KINDS.get(envelope["type"], (UnknownEvent, {}))
-    # All levels as one. Where an inner name is on an outer level already, the inner value is kept under both names.
+    # All levels as one. An inner name that an outer level has, too, is kept with its place. A `null` does not hide a value.
     rest = dict(outer)
     for place, payload in inner.items():
         for name, value in payload.items():
-            rest[f"{place}.{name}" if name in rest else name] = value
-    known = {attribute: _take([(rest, (wire,))], read) for wire, (attribute, read) in fields.items()}
+            free = name
+            while rest.get(free) is not None:
+                free = f"{place}.{free}"
+            rest[free] = value
+    known = {attribute: _take([(rest, wire)], read) for wire, (attribute, read) in fields.items()}
     # A field that came as `null` is not in `extra`: that would say no more than the `None` of the field.
     extra = {name: value for name, value in rest.items() if value is not None or name not in fields}
     return model(**envelope, **known, extra=extra)
@@ -166,15 +176,45 @@ def _json_object(body: bytes) -> JsonObject:
     return content
 
 
-def _take(levels: Iterable[tuple[JsonObject, tuple[str, ...]]], read: Reader) -> Any:
-    """Remove the first value that is of the field's type from the levels, and return the value as read."""
-    for level, names in levels:
-        for name in names:
-            value = read(level.get(name))
-            if value is not None:
-                del level[name]
-                return value
+def _take(places: Iterable[tuple[JsonObject, str]], read: Reader) -> Any:
+    """Remove the first value that is of the field's type from the places, and return the value as read."""
+    for level, name in places:
+        value = read(level.get(name))
+        if value is not None:
+            del level[name]
+            return value
     return None
+
+
+def _take_id(levels: Sequence[JsonObject]) -> str | int | None:
+    """Remove the id of the event from the levels, and return the id. Return `None` if the event has no id that can be trusted.
+
+    Beside an `eventId`, an `id` may be that of the hook or of a contact, and many events would count as one. So `id` counts only if
+    there is no `eventId`. An `eventId` whose value cannot be an id is not an absent one.
+    """
+    name, holders = "eventId", [level for level in levels if "eventId" in level]
+    if not holders and not _is_inside("eventId", levels):
+        name, holders = "id", [level for level in levels[:1] if "id" in level]
+    # A `null` does not stand against the same name on another level.
+    holder = next((level for level in holders if level[name] is not None), {})
+    event_id = _id(holder.get(name))
+    if event_id is not None:
+        del holder[name]
+    return event_id
+
+
+def _is_inside(name: str, values: Iterable[Any]) -> bool:
+    """Return whether an object among the values, or anywhere inside them, has the name."""
+    left = list(values)
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if name in value:
+                return True
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return False
 
 
 def _text(value: Any) -> str | None:
@@ -182,8 +222,14 @@ def _text(value: Any) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    """Read a text that is not empty: two events with an empty id must not count as one event."""
     return _text(value) or None
+
+
+def _id(value: Any) -> str | int | None:
+    """Read an integer, or a text that is not blank: two events with an empty id must not count as one event."""
+    # By type, because `true` is an int in Python.
+    usable = type(value) is int or (isinstance(value, str) and value.strip())
+    return value if usable else None
 
 
 def _flag(value: Any) -> bool | None:
@@ -191,9 +237,13 @@ def _flag(value: Any) -> bool | None:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, Decimal):
-        return float(value) if isfinite(float(value)) else None
-    return value if type(value) is int else None
+    try:
+        if isinstance(value, Decimal):
+            return float(value) if isfinite(float(value)) else None
+        # An int that no float can hold would fail wherever it is used as a duration.
+        return value if type(value) is int and isfinite(float(value)) else None
+    except OverflowError:
+        return None
 
 
 _AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -217,14 +267,13 @@ def _moment(value: Any) -> datetime | None:
     return None
 
 
-# The envelope: the attribute of the event, its names on the outer level, its names inside `data` and `payload`, and its reader.
-# Inside, only names with one possible meaning count. An `id` there is the contact's or the call's; taken for the event's, it would
-# make one event of many.
-_ENVELOPE: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...], Reader], ...]] = (
-    ("type", ("event", "type"), (), _name),
-    ("id", ("eventId", "id"), ("eventId",), _name),
-    ("occurred_at", ("timestamp", "occurredAt", "createdAt"), ("timestamp", "occurredAt"), _moment),
+# The envelope: the attribute of the event, its names, and its reader. The id is not here, because it has rules of its own.
+_ENVELOPE: Final[tuple[tuple[str, tuple[str, ...], Reader], ...]] = (
+    ("type", ("event", "type"), _name),
+    ("occurred_at", ("timestamp", "occurredAt", "createdAt"), _moment),
 )
+# Inside `data` and `payload` only names with one possible meaning count. (An `id` there is the contact's or the call's.)
+_ON_ALL_LEVELS: Final = frozenset({"timestamp", "occurredAt"})
 _PAYLOADS: Final = ("data", "payload")
 
 _CALL: Final[Mapping[str, tuple[str, Reader]]] = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +14,8 @@ from unlimcall_async.errors import EventError, SignatureError
 from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_route
 from unlimcall_async.webhooks.events import Event, parse_event
 from unlimcall_async.webhooks.handling import Handling
-from unlimcall_async.webhooks.responses import NO_EVENT, TOO_LARGE, FailureRun, Response, refusal
+from unlimcall_async.webhooks.identity import Bodies, key_of
+from unlimcall_async.webhooks.responses import HANDLED, NO_EVENT, SEEN, TOO_LARGE, FailureRun, Response, refusal
 from unlimcall_async.webhooks.signature import HEADER, check, key_ring, raw
 from unlimcall_async.webhooks.stores import MemoryStore, SeenStore
 
@@ -89,6 +88,7 @@ class WebhookReceiver:
         self._handling = Handling(MemoryStore() if store is None else store, clock)
         self._rotations = 0
         self._run = FailureRun()
+        self._bodies = Bodies()
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Return a decorator that registers a handler of a class of events.
@@ -186,10 +186,11 @@ class WebhookReceiver:
         except EventError as error:
             _logger.error("webhook refused: %s", error)  # noqa: TRY400 # the error says all; its traceback adds nothing
             return NO_EVENT
-        # The store's key of an event has one size whatever came, and holds no phone number. The type is part of the key: an `id` on
-        # the outer level may be a contact's, and the events of one contact are not one event.
-        identity = body if event.id is None else json.dumps([event.type, event.id]).encode()
-        return await self._handling.settle(hashlib.sha256(identity).hexdigest(), event)
+        key = key_of(event, body)
+        response = await self._handling.settle(key, event)
+        if response in (HANDLED, SEEN) and self._bodies.is_other(key, body):
+            _logger.warning("a %s that was handled before came with another body", type(event).__name__)
+        return response
 
     def aiohttp_app(self) -> web.Application:
         """Return an aiohttp application that accepts deliveries on every path."""

@@ -39,7 +39,17 @@ from unlimcall_async.http.bucket import RateLimit
 from unlimcall_async.http.limiter import RateLimits
 from unlimcall_async.http.messages import RawResponse
 from unlimcall_async.http.retry import RetryPolicy
-from unlimcall_async.models import Agent, Balance, CallRecord, CdrPage, EventType, Hook, Identity, QueuedCall
+from unlimcall_async.models import (
+    Agent,
+    Balance,
+    CallRecord,
+    CdrPage,
+    EventType,
+    Hook,
+    Identity,
+    QueuedCall,
+    UnreadableRow,
+)
 
 __all__ = [
     "APIError",
@@ -85,6 +95,7 @@ __all__ = [
     "SuspendedError",
     "TransportError",
     "UnlimCallError",
+    "UnreadableRow",
     "WindowOrderError",
     "WindowSaturatedError",
     "WindowTooWideError",

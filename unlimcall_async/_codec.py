@@ -66,8 +66,12 @@ def decode_cdr_page(body: bytes, decoder: PageDecoder) -> DecodedPage:
     if page is None:
         # The fast way has refused the body. The converter accepts it, or says where it is wrong.
         listing = decode(body, _CdrListing)
-        starts = [record.start_time for record in listing.calls]
-        page = DecodedPage(listing.count, listing.calls, starts, are_finer_than_millis(starts), listing.extra)
+        if listing.calls is None and listing.count:
+            raise DecodeError("calls", "expected an array")
+        # Some servers write an empty array as null.
+        calls = listing.calls or []
+        starts = [record.start_time for record in calls]
+        page = DecodedPage(listing.count, calls, starts, are_finer_than_millis(starts), listing.extra)
     return page
 
 
@@ -110,7 +114,7 @@ class _CreatedHook:
 @attrs.frozen
 class _CdrListing:
     count: int
-    calls: list[CallRecord]
+    calls: list[CallRecord] | None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
 
 
@@ -128,6 +132,12 @@ def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
         return value
 
     return structure
+
+
+def _whole(value: Any, _type: Any) -> int:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise DecodeError("", "expected a whole number")
+    return value
 
 
 def _decimal(value: Any, _type: Any) -> Decimal:
@@ -218,7 +228,7 @@ def _is_optional(kind: Any) -> bool:
 
 _converter = cattrs.Converter(detailed_validation=False)
 _converter.register_structure_hook(str, _exactly(str, "text"))
-_converter.register_structure_hook(int, _exactly(int, "a whole number"))
+_converter.register_structure_hook(int, _whole)
 _converter.register_structure_hook(bool, _exactly(bool, "true or false"))
 _converter.register_structure_hook(Decimal, _decimal)
 _converter.register_structure_hook(datetime, _utc)

@@ -23,7 +23,7 @@ import msgspec
 from attrs import frozen
 from msgspec.structs import fields, force_setattr
 
-from unlimcall_async.models import EMPTY_EXTRA, CallRecord
+from unlimcall_async.models import BOUNDED, EMPTY_EXTRA, CallRecord, Int64
 
 # All that msgspec raises for a body that it does not accept. Decimal raises the last one, for an exponent beyond its own limits.
 REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
@@ -37,11 +37,12 @@ _decode_any_rows: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 # The documented fields of a row, in the form that `msgspec.defstruct` takes.
 _ROW_FIELDS: Final = [
-    (each.name, each.type, msgspec.field(default=each.default, name=each.encode_name))
+    (each.name, BOUNDED.get(each.name, each.type), msgspec.field(default=each.default, name=each.encode_name))
     for each in fields(CallRecord)
     if each.name != "extra"
 ]
-_ROW_NAMES: Final = frozenset(each.encode_name for each in fields(CallRecord) if each.name != "extra")
+# Their names in JSON.
+ROW_NAMES: Final = tuple(each.encode_name for each in fields(CallRecord) if each.name != "extra")
 _PAGE_NAMES: Final = frozenset({"count", "calls"})
 
 
@@ -95,7 +96,7 @@ class PageDecoder:
         known = self._extended or _documented
         page_names = tuple(dict.fromkeys([*known.page_names, *(name for name in page if name not in _PAGE_NAMES)]))
         names = dict.fromkeys(name for row in rows for name in row)
-        row_names = tuple(dict.fromkeys([*known.row_names, *(name for name in names if name not in _ROW_NAMES)]))
+        row_names = tuple(dict.fromkeys([*known.row_names, *(name for name in names if name not in ROW_NAMES)]))
         if (page_names, row_names) == (known.page_names, known.row_names):
             # The page has no new field: something else is wrong with the body.
             return None
@@ -121,7 +122,7 @@ class _FieldsDecoder:
         row: Any = _struct_with(_ROW_FIELDS, row_names) if row_names else CallRecord
         # A tuple, because the garbage collector stops tracking a tuple of records once it has looked; a list it visits each time.
         calls: Any = tuple[row, ...]
-        page = _struct_with([("count", int), ("calls", calls)], page_names)
+        page = _struct_with([("count", Int64), ("calls", calls)], page_names)
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(page, float_hook=Decimal).decode
 
     def decode(self, body: bytes) -> DecodedPage | None:

@@ -206,7 +206,9 @@ class ResponseError(UnlimCallError):
         path: The request's path below the base URL.
         outcome_unknown: True if the server may have acted on a request that must not be repeated.
         window: In a stream, the `from` and `till` of the request.
-        resume_after: In a stream, a checkpoint behind `window`, for a caller who accepts to lose the records of the window.
+        resume_after: In a stream, a checkpoint behind the row that cannot be read. If the whole response cannot be read, a
+            checkpoint behind `window`, for a caller who accepts to lose the records of the window.
+        hint: What the caller can do, or an empty text.
     """
 
     _category: ClassVar[Category] = "provider"
@@ -219,10 +221,12 @@ class ResponseError(UnlimCallError):
     outcome_unknown: bool = False
     window: tuple[datetime, datetime] | None = None
     resume_after: Checkpoint | None = None
+    hint: str = ""
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}".strip() or "the API"
-        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_outcome(self)}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_outcome(self)}{hint}"
 
 
 @define(eq=False, slots=False)

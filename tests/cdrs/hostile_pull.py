@@ -10,6 +10,7 @@ from attrs import define
 
 from tests.cdrs.hostile import PATIENCE, Case, Row, Run, Story, check, check_order, check_rows
 from tests.cdrs.hostile_server import Server, ServerPage
+from tests.cdrs.simulated import readable
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
@@ -234,7 +235,7 @@ class Pull:
         by_order = isinstance(part.state, Done) and part.state.by_order
         if by_order and self._betrayed and not self._shown:
             raise VoidError
-        self._position.enter(part.range, part.records)
+        self._position.enter(part.range, readable(part.records))
         records = [*islice(self._position.records(), most)]
         self._output += records
         return len(records)

@@ -25,6 +25,7 @@ from tests.cdrs.hostile import BrokenError
 from unlimcall_async.cdrs.planner import bounds, divide, page_cap, parts, plan, planner, seek, windows
 from unlimcall_async.cdrs.planner import page as pages
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
+from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Waiting
@@ -135,10 +136,10 @@ def believe(original: Callable[..., bool], order: ServerOrder, page: Page) -> bo
 
 
 def prove_anything(
-    original: Callable[..., None], plan: Planner, part: Part, claim: Claim, page: Page, *, complete: bool
+    original: Callable[..., None], claims: Claims, part: Part, claim: Claim, page: Page, *, complete: bool
 ) -> None:
     """Take a claim for proven, whatever is there."""
-    original(plan, part, evolve(claim, page=page) if complete else claim, page, complete=complete)
+    original(claims, part, evolve(claim, page=page) if complete else claim, page, complete=complete)
 
 
 def claim_too_much(original: Callable[..., Any], question: Question, page: Page, number: int, **named: bool) -> Any:
@@ -198,7 +199,7 @@ RULES: Final[Sequence[Rule]] = (
     ),
     Rule("inversion", "a page that goes back and forth refutes the order", pages_sorted_at_their_ends),
     Rule("proof", "an order that shows is not proven yet", lambda: wrapped(ServerOrder, "observe", believe)),
-    Rule("exactly", "a proof holds exactly what was claimed", lambda: wrapped(Planner, "_prove", prove_anything)),
+    Rule("exactly", "a proof holds exactly what was claimed", lambda: wrapped(Claims, "prove", prove_anything)),
     Rule(
         "seam",
         "an answer must agree with the page before it",
@@ -212,7 +213,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "withdrawing",
         "without the order, all that rests on it is asked again",
-        lambda: always(Planner, "_withdraw_order", None),
+        lambda: always(Claims, "withdraw_order", None),
     ),
     Rule(
         "every hypothesis",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Final, Literal
 
@@ -14,6 +14,7 @@ from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import MILLISECOND, WIDEST, Range, Window, to_datetime, to_micros
 
 Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
@@ -114,8 +115,8 @@ class Pull:
             self.most_held = max(self.most_held, planner.held)
             while part := planner.take_first():
                 if isinstance(part.state, Saturated):
-                    return Stopped(part.range, part.records, output)
-                output += in_output_order(part.records, newest_first=self.newest_first)
+                    return Stopped(part.range, readable(part.records), output)
+                output += in_output_order(readable(part.records), newest_first=self.newest_first)
         return output
 
 
@@ -129,6 +130,11 @@ def record(micros: int, number: int = 0, **changes: object) -> CallRecord:
     """Make a record that starts so many microseconds after 1970."""
     fields: dict[str, object] = {"id": f"{number}", "duration": 1, "billsec": 1} | changes
     return CallRecord(start_time=to_datetime(micros), **fields)  # type: ignore[arg-type] # a record is made of mixed types
+
+
+def readable(rows: Sequence[Row]) -> list[CallRecord]:
+    """The records among rows."""
+    return [row for row in rows if isinstance(row, CallRecord)]
 
 
 def expected(records: Iterable[CallRecord], wanted: Range, *, newest_first: bool) -> list[CallRecord]:

@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cdrs.simulated import expected, page_of, record
+from tests.cdrs.simulated import expected, page_of, readable, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds, Resolver, is_within_a_second
 from unlimcall_async.cdrs.planner.page import Page
@@ -129,7 +129,7 @@ def take_apart(truth: Bounds, rows: Sequence[CallRecord]) -> Outcome:
             continue
         page = answer(truth, rows, following.window)
         if resolver.is_complete_for(Part(wanted), following, page, complete=page.complete):
-            done += page.rows_of(wanted)
+            done += readable(page.rows_of(wanted))
         else:
             to_do.append((wanted, resolver.after(wanted, following, page)))
     return Outcome(expected(done, WHOLE, newest_first=False), saturated)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected, page_of, record
+from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected, page_of, readable, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.divide import BUFFER
@@ -140,7 +140,7 @@ def test_a_failure_costs_its_window_and_nothing_before_it(newest_first: bool) ->
     failed: Question | None = None
     while (part := planner.take_first()) is None or not isinstance(part.state, Failed):
         if part is not None:
-            output += in_output_order(part.records, newest_first=newest_first)
+            output += in_output_order(readable(part.records), newest_first=newest_first)
         elif (question := planner.next_question()) is not None:
             if failed is None and question.range != question.part.range:
                 failed = question

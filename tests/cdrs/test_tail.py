@@ -28,7 +28,7 @@ def start_of(each: CallRecord) -> int:
 
 def told_again(tail: Tail, lookback: int = LOOKBACK) -> Tail:
     """Go on in another process."""
-    checkpoint = Checkpoint.from_json(FollowCheckpoint(datetime(2026, 1, 1, tzinfo=UTC), tail.place()).to_json())
+    checkpoint = Checkpoint.from_json(FollowCheckpoint(datetime(1970, 1, 1, tzinfo=UTC), tail.place()).to_json())
     assert isinstance(checkpoint, FollowCheckpoint)
     return Tail(checkpoint.place, lookback)
 

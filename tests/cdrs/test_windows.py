@@ -55,7 +55,7 @@ def test_of_a_long_part_the_end_with_the_seam_or_else_the_end_that_is_handed_out
 ) -> None:
     part, newest = case
     asked = question_of(part, newest_first=newest).range
-    assert len(asked) == min(len(part.range), widest_of(part.range, part.seam)) > 0
+    assert len(asked) == min(len(part.range), widest_of(part.range, part.seam, WIDEST_PART)) > 0
     if newest if part.seam is None else not part.seam.descending:
         assert asked.start == part.range.start
     else:

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from unlimcall_async import CallRecord, errors
 from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
+from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.errors import (
     AccountNotProvisionedError,
     AgentNotFoundError,
@@ -80,7 +81,7 @@ def api_error(kind: type[APIError], status: int) -> APIError:
 
 
 MOMENT = datetime(2026, 5, 24, tzinfo=UTC)
-CHECKPOINT = StreamCheckpoint(MOMENT, MOMENT, newest_first=False, place=Place(0, "1"))
+CHECKPOINT = StreamCheckpoint(MOMENT, MOMENT, newest_first=False, place=Place(to_micros(MOMENT)))
 EXAMPLES: list[UnlimCallError] = [
     *(api_error(kind, status) for kind, _, status in API_ERRORS),
     APIError(400),

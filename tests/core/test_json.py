@@ -19,6 +19,7 @@ from unlimcall_async._codec import DecodeError, decode, decode_cdr_page
 from unlimcall_async._json import JsonError, read
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
+from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.cli.calls import metadata_of
 from unlimcall_async.cli.cdrs_follow import _begin
 from unlimcall_async.cli.journal import Journal, JournalError
@@ -30,7 +31,7 @@ from unlimcall_async.operations import CallerIdPool, PoolStateError
 from unlimcall_async.webhooks import parse_event
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
-_CHECKPOINT = StreamCheckpoint(START, START + timedelta(days=1), False, Place(1))
+_CHECKPOINT = StreamCheckpoint(START, START + timedelta(days=1), False, Place(to_micros(START)))
 
 
 class NoCodeError(Exception):

@@ -45,7 +45,7 @@ def test_new_fields_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_codec, "parse", None)
     for _ in range(2):  # the first page teaches the fields
         page = decode_cdr_list(body, 1000, decoder)
-        assert page == CdrPage(3, tuple(listing.calls), complete=True, extra=listing.extra)
+        assert page == CdrPage(3, tuple(listing.calls or ()), complete=True, extra=listing.extra)
         assert repr(page.calls[1].extra["rating"]) == "Decimal('4.5')"
         assert [call.extra for call in page.calls] == [{}, NEW_IN_ROWS, {"queue": None}]
     assert decode_cdr_list(written(PAGE), 1000, decoder).calls == (RECORD,) * 2

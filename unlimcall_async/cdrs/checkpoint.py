@@ -7,23 +7,28 @@ again and again, so it keeps digests of what it has handed out of the time that 
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, instance_of, optional
+from attrs.validators import deep_iterable, ge, instance_of, le, matches_re, optional
 
 from unlimcall_async import _json
 from unlimcall_async._error_root import CheckpointError
-from unlimcall_async.cdrs.times import MILLISECOND, Range
+from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, Range, floor, to_micros
 
-VERSION: Final = 1
+# The versions that this release knows. A checkpoint that has nothing to do with rows that cannot be read is of version 1, so that
+# older releases can go on from it.
+VERSION, VERSION_WITH_UNREADABLE = 1, 2
 # The bytes that a follow keeps of a record: a digest of its start and id, and one of all fields. With a million records in a
 # lookback, two of them share the first by chance once in some 40 million follows; the second only tells legs of one call apart.
 KEY_BYTES: Final = 8
 MARK_BYTES: Final = 4
+_DIGEST: Final = re.compile("[0-9a-f]{16}")
 
 
 def _check_whole(_instance: object, attribute: Any, value: int) -> None:
@@ -34,6 +39,9 @@ def _check_whole(_instance: object, attribute: Any, value: int) -> None:
 def _check_aware(_instance: object, attribute: Any, value: Any) -> None:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise ValueError(f"{attribute.name} must be a timezone-aware datetime")
+    # The first hours of the year 1 may lie before that year in UTC.
+    if not FIRST <= to_micros(value) <= LAST:
+        raise ValueError(f"{attribute.name} must lie in the years 1 to 9999 in UTC")
 
 
 class Checkpoint(ABC):
@@ -46,7 +54,7 @@ class Checkpoint(ABC):
 
     def to_json(self) -> str:
         """Return the checkpoint as JSON, without a secret or a phone number."""
-        return json.dumps({"version": VERSION, "kind": self.kind, **self._content()})
+        return json.dumps({"version": self._version, "kind": self.kind, **self._content()})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -61,17 +69,27 @@ class Checkpoint(ABC):
         except (_json.JsonError, KeyError, TypeError):
             raise CheckpointError("the text is not a checkpoint: a JSON object with version and kind") from None
         found = next((known for known in (StreamCheckpoint, FollowCheckpoint) if known.kind == kind), None)
-        if version != VERSION or found is None:
+        if type(version) is not int or version not in (VERSION, VERSION_WITH_UNREADABLE) or found is None:
             raise CheckpointError(f"this release does not know checkpoints of {kind!r}, version {version!r}")
         try:
             checkpoint = found._of(content)  # noqa: SLF001 # its own kin
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise CheckpointError(
-                "the checkpoint is damaged: a field is missing, or has a value that no checkpoint has"
+                "the checkpoint is damaged: a field is missing, has a value that no checkpoint has, or contradicts another field"
             ) from None
+        if version != checkpoint._version:  # noqa: SLF001 # its own kin
+            raise CheckpointError(f"the checkpoint is damaged: its content is not that of version {version}")
         if not isinstance(checkpoint, cls):
             raise CheckpointError(f"the text is a checkpoint of {kind!r}, not of {cls.kind!r}")
         return checkpoint
+
+    @property
+    def _version(self) -> int:
+        return VERSION_WITH_UNREADABLE if self._has_unreadable else VERSION
+
+    @property
+    @abstractmethod
+    def _has_unreadable(self) -> bool: ...
 
     @abstractmethod
     def _content(self) -> dict[str, Any]: ...
@@ -89,19 +107,62 @@ def _check_count(_instance: object, attribute: Any, value: int) -> None:
 
 @frozen
 class Place:
-    """A place in the output's order: behind a record, or, without an `id`, at the edge of an instant.
+    """A place in the output's order: behind a row, or at the edge of an instant.
 
     Attributes:
-        at: The start of the last record that was handed out, in microseconds since 1970.
-        id: The id of that record, or `None` for an edge: everything before `at` (after it, with the newest first) is done.
-        digest: The digest of that record, to distinguish records that share start and id.
-        repeats: How many records with this start, id and digest were handed out.
+        at: The start of the last row that was handed out, in microseconds since 1970. For an edge: everything before `at`, or, with
+            the newest first, from `at` on is done.
+        id: The id of that record, or `None` for an edge, and for a row that cannot be read.
+        digest: The digest of that row, to distinguish rows that share start and id. An edge has none.
+        repeats: How many rows with this start, id and digest were handed out.
     """
 
     at: int = field(validator=_check_whole)
     id: str | None = field(default=None, validator=optional(instance_of(str)))
     digest: str = field(default="", validator=instance_of(str))
     repeats: int = field(default=0, validator=_check_count)
+
+    def __attrs_post_init__(self) -> None:
+        if self.is_edge:
+            if self.repeats:
+                raise ValueError("an edge has no repeats")
+        elif not self.repeats or _DIGEST.fullmatch(self.digest) is None:
+            raise ValueError("a place behind a row needs the row's digest, and its number")
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether the place is the edge of an instant, and not behind a row."""
+        return self.id is None and not self.digest
+
+
+@frozen
+class UnplacedMark:
+    """A row without a start that was handed out, as one that cannot be read, so that it is not handed out again.
+
+    Attributes:
+        digest: The digest of its text.
+        start: The `from` of the window that showed the row, in microseconds since 1970.
+        till: The `till` of that window.
+    """
+
+    digest: str = field(validator=matches_re(_DIGEST))
+    start: int = field(validator=[_check_whole, ge(FIRST)])
+    till: int = field(validator=[_check_whole, le(LAST)])
+
+    def __attrs_post_init__(self) -> None:
+        if self.start >= self.till:
+            raise ValueError("a window ends after its start")
+
+
+def _write_marks(marks: Iterable[UnplacedMark]) -> dict[str, Any]:
+    """Return the field of a checkpoint's JSON that holds the marks; no field without marks."""
+    written = [[mark.digest, mark.start // MILLISECOND, mark.till // MILLISECOND] for mark in marks]
+    return {"unplaced": written} if written else {}
+
+
+def _read_marks(content: dict[str, Any]) -> tuple[UnplacedMark, ...]:
+    marks = content.get("unplaced", [])
+    return tuple(UnplacedMark(digest, _micros(start), _micros(till)) for digest, start, till in marks)
 
 
 @frozen
@@ -114,6 +175,17 @@ class StreamCheckpoint(Checkpoint):
     end: datetime = field(validator=_check_aware)
     newest_first: bool = field(validator=instance_of(bool))
     place: Place = field(repr=False)
+    # Those that a window behind the place may show again.
+    unplaced: tuple[UnplacedMark, ...] = field(default=(), repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        first, at, end = to_micros(self.start), self.place.at, to_micros(self.end)
+        if not first <= at <= end or (at == end and not self.place.is_edge):
+            raise ValueError("the place must lie in the range")
+
+    @property
+    def _has_unreadable(self) -> bool:
+        return bool(self.unplaced) or (self.place.id is None and not self.place.is_edge)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -121,13 +193,15 @@ class StreamCheckpoint(Checkpoint):
             "end": self.end.isoformat(),
             "newest_first": self.newest_first,
             "place": [self.place.at, self.place.id, self.place.digest, self.place.repeats],
+            **_write_marks(self.unplaced),
         }
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
         start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
         at, last_id, digest, repeats = content["place"]
-        return cls(start, end, content["newest_first"], Place(at, last_id, digest, repeats))
+        place = Place(at, last_id, digest, repeats)
+        return cls(start, end, content["newest_first"], place, _read_marks(content))
 
 
 def _check_packed(_cell: Cell, attribute: Any, value: bytes) -> None:
@@ -160,6 +234,7 @@ class TailPlace:
         edge: Everything before it has been asked at least once.
         cells: The cells between frontier and edge.
         holes: The ranges that the user has given up.
+        unplaced: The rows without a start that were handed out, as long as their windows are still asked.
     """
 
     width: int = field(validator=[_check_whole, ge(1)])
@@ -169,6 +244,16 @@ class TailPlace:
     holes: tuple[Range, ...] = field(
         default=(), validator=deep_iterable(instance_of(Range), iterable_validator=instance_of(tuple))
     )
+    unplaced: tuple[UnplacedMark, ...] = field(default=(), repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not FIRST <= self.frontier <= self.edge <= LAST:
+            raise ValueError("the frontier must not lie behind the edge")
+        indexes = [cell.index for cell in self.cells]
+        if indexes != sorted(set(indexes)) or any(index < self.frontier // self.width for index in indexes):
+            raise ValueError("cells must lie behind the frontier, each once")
+        if any(hole.start > hole.end for hole in self.holes):
+            raise ValueError("a hole must end after its start")
 
 
 @frozen
@@ -179,6 +264,14 @@ class FollowCheckpoint(Checkpoint):
 
     start: datetime = field(validator=_check_aware)
     place: TailPlace = field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.place.frontier < floor(to_micros(self.start), MILLISECOND):
+            raise ValueError("the frontier must not lie before the start")
+
+    @property
+    def _has_unreadable(self) -> bool:
+        return bool(self.place.unplaced)
 
     def _content(self) -> dict[str, Any]:
         # In JSON all times of a follow are whole milliseconds.
@@ -197,6 +290,7 @@ class FollowCheckpoint(Checkpoint):
                 for cell in place.cells
             ],
             "holes": [[hole.start // MILLISECOND, hole.end // MILLISECOND] for hole in place.holes],
+            **_write_marks(place.unplaced),
         }
 
     @classmethod
@@ -206,15 +300,13 @@ class FollowCheckpoint(Checkpoint):
             for index, asked_at, seen in content["cells"]
         ]
         holes = [Range(_micros(start), _micros(end)) for start, end in content["holes"]]
-        if any(hole.start > hole.end for hole in holes):
-            raise ValueError("a hole must end after its start")
         width, frontier, edge = (_micros(content[name]) for name in ("width", "frontier", "edge"))
-        place = TailPlace(width, frontier, edge, tuple(cells), tuple(holes))
+        place = TailPlace(width, frontier, edge, tuple(cells), tuple(holes), _read_marks(content))
         return cls(datetime.fromisoformat(content["start"]), place)
 
 
 def _micros(millis: object) -> int:
     # Not isinstance: a bool is an int.
-    if type(millis) is not int:
-        raise ValueError("a time must be a whole number of milliseconds")
+    if type(millis) is not int or not FIRST <= millis * MILLISECOND <= LAST:
+        raise ValueError("a time must be a whole number of milliseconds, in the years 1 to 9999")
     return millis * MILLISECOND

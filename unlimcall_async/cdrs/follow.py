@@ -7,25 +7,29 @@ what to ask, and which of the rows are new.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+from attrs import define, evolve
+
 from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
-from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint, TailPlace
+from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint, TailPlace, UnplacedMark
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
+from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
+from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows, mark_of
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.limiter import Limiter
-from unlimcall_async.models import CallRecord
+from unlimcall_async.models import CallRecord, UnreadableRow
 
 # The share of the rate limit that polls may take; the rest is left to others that use the client.
 SHARE: Final = 0.5
@@ -54,6 +58,48 @@ class _FollowIteration(Iteration):
                 await self.ended.wait()
 
 
+@define(eq=False)
+class _Poll:
+    """A poll under way.
+
+    Attributes:
+        began: The event loop's time at its start.
+        late: Whether the follow was so late that the poll gets all of the rate limit.
+        limiter: The limiter of its requests.
+        pace: Seconds that a request takes of the limit.
+        ranges: The ranges that are still to be asked.
+        requests: How many requests the follow had sent before.
+        stream: The stream over the range that is being asked.
+    """
+
+    began: float
+    late: bool
+    limiter: Limiter
+    pace: float
+    ranges: Iterator[Range]
+    requests: int
+    stream: CdrStream | None = None
+
+
+class _RowsOfTail(UnreadableRows):
+    """The rows of a follow that cannot be read: the tail knows those that have a start."""
+
+    def __init__(self, tail: Tail, *, keep: bool, marks: Iterable[UnplacedMark]) -> None:
+        super().__init__(keep=keep, marks=marks)
+        self._tail = tail
+
+    def new(self, rows: Sequence[BadRow]) -> Sequence[BadRow]:
+        """Return the rows, of all bad rows of some instants, that were not handed out."""
+        return self._tail.fresh(rows)
+
+    def keep(self, row: UnplacedRow) -> bool:
+        """Keep a row whose turn has come. Return whether the follow may go on behind it."""
+        kept = super().keep(row)
+        if kept and isinstance(row, BadRow):
+            self._tail.record(row)
+        return kept
+
+
 class CdrFollow(OneAtATime[_FollowIteration]):
     """The call records from a start on, without an end: each once, as an async iterator that waits for more.
 
@@ -73,6 +119,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         *,
         interval: timedelta,
         lookback: timedelta,
+        unreadable: Unreadable,
     ) -> None:
         super().__init__(_FollowIteration)
         self.start: datetime = start
@@ -82,20 +129,34 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self._lookback = ceil(lookback // timedelta(microseconds=1), MILLISECOND)
         first = floor(to_micros(start), MILLISECOND)
         self._tail = Tail.from_start(first, self._lookback) if place is None else Tail(place, self._lookback)
+        self._unreadable = _RowsOfTail(
+            self._tail, keep=unreadable == "keep", marks=() if place is None else place.unplaced
+        )
         self._whole_limit = caller.limiters.of(CDRS.bucket)
         self._poll_limit = caller.limiters.share_of("cdrs", SHARE)
         # From the start of the last poll to that of the next: the share may not allow for a poll at each interval.
         self._pause = max(self._interval, _seconds_per_request(self._poll_limit))
+        # The poll that a cancellation has left, and when the next one is to begin by the event loop's clock.
+        self._left: _Poll | None = None
+        self._next_at = 0.0
+        # The latest time of a poll, in microseconds, and that of the event loop.
+        self._latest: tuple[int, float] | None = None
         self._polls = self._records = self._new = 0
         # What the streams that have ended cost, and the stream that is under way.
         self._requests = self._rows = self._full_pages = self._retries = 0
         self._waited = 0.0
+        self._skew: float | None = None
         self._stream: CdrStream | None = None
+
+    @property
+    def unreadable(self) -> list[UnreadableRow]:
+        """The rows that cannot be read, with `unreadable="keep"`: at most 10,000, unless you take some out."""
+        return self._unreadable.kept
 
     # --- iteration ----------------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncGenerator[CallRecord, None]:  # noqa: PYI058 # a user who iterates by hand can close it
-        return self._watched(self._iterate_records)
+        return self._iterator(self._iterate_records)
 
     def batches(self) -> AsyncGenerator[list[CallRecord], None]:
         """Iterate over lists of records, as they come; none is empty.
@@ -106,7 +167,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             ResponseError: A page, or a row of it, cannot be read; see its `window` and `resume_after`.
             UnlimCallError: Any other failure that the retry policy gives up on. A new iteration goes on from the position.
         """
-        return self._watched(self._iterate_batches)
+        return self._iterator(self._iterate_batches)
 
     async def _iterate_records(self, iteration: _FollowIteration) -> AsyncGenerator[CallRecord, None]:
         async with aclosing(self._poll(iteration)) as batches:
@@ -136,75 +197,127 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     async def _poll(self, iteration: _FollowIteration) -> AsyncGenerator[list[CallRecord], None]:
         """Poll until the iteration is stopped, and yield what is new."""
         clock = asyncio.get_running_loop().time
+        poll, next_at = self._left, self._next_at
+        self._left, self._next_at = None, 0.0
         try:
             await self._begin(iteration)
             while not iteration.stopped:
-                began, requests = clock(), self._requests
-                now = floor(to_micros(_clock.utc_now()), MILLISECOND)
-                # The history, and what an outage has left, get all of the limit; a poll that is in time gets its share.
-                late = now - self._tail.edge > self._lookback + 2 * self._pause * SECOND
-                limiter = self._whole_limit if late else self._poll_limit
-                pace = _seconds_per_request(limiter)
-                budget = max(2, int(self._interval / pace)) if pace else None
-                for wanted in self._tail.ranges(now, budget):
-                    stream = self._stream = iteration.stream = self._stream_over(wanted, limiter)
-                    try:
-                        async with aclosing(stream.batches()) as batches:
-                            async for batch in batches:
-                                fresh = self._tail.fresh(batch)
-                                self._new += len(fresh)
-                                if fresh:
-                                    yield fresh
-                                if iteration.stopped:
-                                    return  # the tail may belong to another iteration by now
-                                self._tail.reached(_position_of(stream))
-                    except (WindowSaturatedError, ResponseError) as error:
-                        self._skip_in_checkpoint(error, _position_of(stream))
-                        raise
-                    except RuntimeError:
-                        if not iteration.stopped:  # else the stream reports that it was closed, as it was meant to be
-                            raise
-                    finally:
-                        self._add_up(stream)
+                if poll is None:
+                    await iteration.wait_until(next_at)
                     if iteration.stopped:
-                        return
+                        break
+                    poll = self._begin_poll(clock())
+                async with aclosing(self._pull(iteration, poll)) as batches:
+                    async for fresh in batches:
+                        yield fresh
+                if iteration.stopped:
+                    break
                 self._polls += 1
-                self._pause = max(self._interval, 0.0 if late else (self._requests - requests) * pace)
-                await iteration.wait_until(began + self._pause)
+                self._pause = max(self._interval, 0.0 if poll.late else (self._requests - poll.requests) * poll.pace)
+                next_at, poll = poll.began + self._pause, None
+        except asyncio.CancelledError:
+            # The next step goes on with what has come. What was under way has to be asked again.
+            self._left, self._next_at = poll, next_at
+            raise
         finally:
+            if poll is not None and self._left is None:
+                self._end_stream(poll)
+            iteration.exhausted = iteration.stopped
             await self._finish(iteration)
+
+    async def _pull(self, iteration: _FollowIteration, poll: _Poll) -> AsyncGenerator[list[CallRecord], None]:
+        """Pull what is left of a poll, and yield what is new."""
+        while (stream := poll.stream or self._next_stream(poll)) is not None:
+            poll.stream = self._stream = iteration.stream = stream
+            try:
+                async with aclosing(stream.batches()) as batches:
+                    async for batch in batches:
+                        self._heed_server_time(poll, stream)
+                        fresh = self._tail.fresh(batch)
+                        self._new += len(fresh)
+                        if fresh:
+                            yield fresh
+                        if iteration.stopped:
+                            return  # the tail may belong to another iteration by now
+                        self._tail.reached(_position_of(stream))
+            except (WindowSaturatedError, ResponseError) as error:
+                self._skip_in_checkpoint(error, stream)
+                raise
+            except RuntimeError:
+                if not iteration.stopped:  # else the stream reports that it was closed, as it was meant to be
+                    raise
+                return
+            self._heed_server_time(poll, stream)
+            self._end_stream(poll)
+
+    def _begin_poll(self, began: float) -> _Poll:
+        """Return a new poll, which begins at this time of the event loop."""
+        now = floor(to_micros(_clock.utc_now()), MILLISECOND)
+        if self._latest is not None:
+            # Spans go by the loop's clock: if the wall clock was set back, the follow does not wait until it is right again.
+            latest, at = self._latest
+            now = max(now, latest + floor(int((began - at) * SECOND), MILLISECOND))
+        self._latest = now, began
+        self._unreadable.forget_before(self._tail.frontier)
+        # The history, and what an outage has left, get all of the limit; a poll that is in time gets its share.
+        late = now - self._tail.edge > self._lookback + 2 * self._pause * SECOND
+        limiter = self._whole_limit if late else self._poll_limit
+        pace = _seconds_per_request(limiter)
+        budget = max(2, int(self._interval / pace)) if pace else None
+        return _Poll(began, late, limiter, pace, self._tail.ranges(now, budget), self._requests)
+
+    def _next_stream(self, poll: _Poll) -> CdrStream | None:
+        wanted = next(poll.ranges, None)
+        return None if wanted is None else self._stream_over(wanted, poll.limiter)
+
+    def _heed_server_time(self, poll: _Poll, stream: CdrStream) -> None:
+        """Take nothing for known that lies behind the time that the server had when the poll began."""
+        if stream.first_page_at is not None:
+            server_time, at = stream.first_page_at
+            self._tail.limit(floor(to_micros(server_time) - int((at - poll.began) * SECOND), MILLISECOND))
+
+    def _end_stream(self, poll: _Poll) -> None:
+        """Add what the poll's stream has cost, once it has ended."""
+        if poll.stream is None:
+            return
+        stats = poll.stream.stats
+        poll.stream = self._stream = None
+        self._requests += stats.requests
+        self._rows += stats.records + stats.duplicates
+        self._full_pages += stats.full_pages
+        self._retries += stats.retries
+        self._waited += stats.waited_s
+        self._skew = self._skew if stats.clock_skew_s is None else stats.clock_skew_s
 
     def _stream_over(self, wanted: Range, limiter: Limiter) -> CdrStream:
         """Return a stream over a range of the plan."""
         last = to_datetime(wanted.end)
         first = min(max(self.start, to_datetime(wanted.start)), last)
         options = StreamOptions(first, last, newest_first=False, concurrency=_CONCURRENCY, page_size=1000, seek=True)
-        return CdrStream(self._caller, self._decoder, options, limiter=limiter)
+        return CdrStream(self._caller, self._decoder, options, self._unreadable, limiter=limiter)
 
-    def _skip_in_checkpoint(self, error: WindowSaturatedError | ResponseError, reached: int) -> None:
-        """Turn the range that the stream's checkpoint skips into a hole of the follow's own checkpoint."""
+    def _skip_in_checkpoint(self, error: WindowSaturatedError | ResponseError, stream: CdrStream) -> None:
+        """Have the follow's own checkpoint skip what the checkpoint of the stream skips: a row, or a range."""
+        reached = _position_of(stream)
         self._tail.reached(reached)
-        if isinstance(error.resume_after, StreamCheckpoint):
-            hole = Range(reached, floor(error.resume_after.place.at, MILLISECOND))
-            error.resume_after = FollowCheckpoint(self.start, self._tail.without(hole))
-
-    def _add_up(self, stream: CdrStream) -> None:
-        """Add what a stream has cost, once it has ended."""
-        if self._stream is stream:
-            self._stream = None
-        stats = stream.stats
-        self._requests += stats.requests
-        self._rows += stats.records + stats.duplicates
-        self._full_pages += stats.full_pages
-        self._retries += stats.retries
-        self._waited += stats.waited_s
+        if not isinstance(error.resume_after, StreamCheckpoint):
+            return
+        row, marks = stream.row_ahead, self._unreadable.marks_behind(self._tail.frontier)
+        if isinstance(row, BadRow):
+            place = self._tail.behind(row)
+        elif row is not None:
+            place, marks = self._tail.place(), (*marks, mark_of(row))
+        else:
+            place = self._tail.without(Range(reached, floor(error.resume_after.place.at, MILLISECOND)))
+        error.resume_after = FollowCheckpoint(self.start, evolve(place, unplaced=marks))
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
     @property
     def checkpoint(self) -> Checkpoint:
         """All that was handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
-        return FollowCheckpoint(self.start, self._tail.place())
+        marks = self._unreadable.marks_behind(self._tail.frontier)
+        return FollowCheckpoint(self.start, evolve(self._tail.place(), unplaced=marks))
 
     @property
     def stats(self) -> FollowStats:
@@ -221,6 +334,8 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             waited_s=self._waited + (now.waited_s if now else 0.0),
             lag_s=max(0.0, lag),
             held=self._tail.held,
+            unreadable=self._unreadable.count,
+            clock_skew_s=now.clock_skew_s if now is not None and now.clock_skew_s is not None else self._skew,
         )
 
     def __repr__(self) -> str:

@@ -3,23 +3,34 @@
 An async generator that is left by `break` is closed by the event loop a little later, and never while something refers to it.
 So the generator does not own its requests: an `Iteration` does, and the next iteration, or `aclose()`, stops the old one at
 once.
+
+A generator that an error or a cancellation has left is at its end, and says so like one that has handed everything out. After
+`wait_for(anext(iterator), 5)` has timed out, a caller would take the rest for empty. So a user's iterator is not the generator
+itself: it begins a new generator, which goes on from the position.
 """
 
 from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from types import AsyncGeneratorType, TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
 
 
 class Iteration(ABC):
-    """One iteration: its generator, as long as anybody holds it, and what it has under way."""
+    """One iteration: its generator, as long as anybody holds it, and what it has under way.
+
+    Attributes:
+        generator: Returns the generator, or `None` if nobody holds it any more.
+        stopped: Whether `aclose` was called.
+        exhausted: Whether everything was handed out.
+    """
 
     def __init__(self) -> None:
         self.generator: Callable[[], object | None] = lambda: None
         self.stopped: bool = False
+        self.exhausted: bool = False
 
     @abstractmethod
     async def stop(self) -> None:
@@ -29,6 +40,46 @@ class Iteration(ABC):
 T = TypeVar("T", bound=Iteration)
 
 
+R = TypeVar("R")
+
+
+class Resuming(AsyncGenerator[R, None]):
+    """An iterator that an error or a cancellation does not end: the next step goes on from the position.
+
+    Args:
+        begin: Returns a new iteration, and its generator.
+    """
+
+    def __init__(self, begin: Callable[[], tuple[Iteration, AsyncGeneratorType[R, None]]]) -> None:
+        self._begin = begin
+        self._closed = False
+        self._iteration, self._generator = begin()
+
+    def __anext__(self) -> Coroutine[Any, Any, R]:
+        # This line runs for each record. A generator without a frame is at its end.
+        if self._generator.ag_frame is None:
+            self._resume()
+        return self._generator.__anext__()
+
+    def _resume(self) -> None:
+        iteration = self._iteration
+        if not (self._closed or iteration.stopped or iteration.exhausted):
+            self._iteration, self._generator = self._begin()
+
+    def asend(self, value: None) -> Coroutine[Any, Any, R]:
+        """Return what `anext` returns. The generators make nothing of the value."""
+        return self._generator.asend(value)
+
+    def athrow(self, *error: Any) -> Coroutine[Any, Any, R]:
+        """Raise an error where the generator stands."""
+        return self._generator.athrow(*error)
+
+    async def aclose(self) -> None:
+        """End the iteration, and what it has under way."""
+        self._closed = True
+        await self._generator.aclose()
+
+
 class OneAtATime(ABC, Generic[T]):
     """Lets iterations follow each other, and refuses two at once."""
 
@@ -36,12 +87,17 @@ class OneAtATime(ABC, Generic[T]):
         self._make_iteration = make_iteration
         self._iteration: T | None = None
 
-    def _watched(self, iterate: Callable[[T], AsyncGenerator[Any, None]]) -> AsyncGenerator[Any, None]:
-        """Return the generator of a new iteration, which knows its generator without holding it."""
-        iteration = self._make_iteration()
-        generator = iterate(iteration)
-        iteration.generator = weakref.ref(generator)
-        return generator
+    def _iterator(self, iterate: Callable[[T], AsyncGenerator[R, None]]) -> Resuming[R]:
+        """Return an iterator over what `iterate` yields, and `iterate` again if it was left before its end."""
+
+        def begin() -> tuple[Iteration, AsyncGeneratorType[R, None]]:
+            # The iteration knows its generator without holding it.
+            iteration = self._make_iteration()
+            generator = cast("AsyncGeneratorType[R, None]", iterate(iteration))
+            iteration.generator = weakref.ref(generator)
+            return iteration, generator
+
+        return Resuming(begin)
 
     async def _begin(self, iteration: T) -> None:
         old = self._iteration

@@ -1,7 +1,8 @@
 """The order of the output, and a record's place in it.
 
 Pure: no I/O. Records are ordered by start and id. The legs of a call may share both; a digest of their fields then decides, so that
-any two runs agree, whatever order the server gives.
+any two runs agree, whatever order the server gives. Rows that cannot be read stand behind the records of their instant, in both
+directions.
 
 A page has a thousand rows, so `sortedness_of` finds in one pass over its starts how they follow each other.
 """
@@ -13,13 +14,16 @@ from datetime import datetime
 from hashlib import blake2b
 from itertools import groupby, islice
 from operator import attrgetter, gt, itemgetter, lt
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 
 from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.rows import BadRow, Row
 from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.models import CallRecord
+
+T = TypeVar("T", bound=Row)
 
 _start = attrgetter("start_time")
 _id = attrgetter("id")
@@ -35,24 +39,31 @@ def in_output_order(records: Iterable[CallRecord], *, newest_first: bool) -> lis
     return ordered
 
 
-def sort_ties(records: list[CallRecord], changes: bytes) -> None:
-    """Sort, in place, the records that share a start, in a list that is sorted by starts.
+def sort_ties(rows: list[T], changes: bytes) -> None:
+    """Sort, in place, the rows that share a start, in a list that is sorted by starts.
 
     Args:
-        records: The records, the oldest first.
+        rows: The rows, the oldest first.
         changes: `Sortedness.changes` of their starts.
     """
     for tie in ties_in(changes):
-        legs = sorted(records[tie], key=_id)
+        legs: list[T] = sorted(rows[tie], key=_id)
         if len({leg.id for leg in legs}) < len(legs):
-            legs = [
-                leg
-                for _, same_id in groupby(legs, key=_id)
-                for leg in sorted(
-                    same_id, key=lambda leg: (digest(leg), repr(sorted(leg.extra.items(), key=itemgetter(0))))
-                )
-            ]
-        records[tie] = legs
+            legs = [leg for _, same_id in groupby(legs, key=_id) for leg in sorted(same_id, key=_leg)]
+        rows[tie] = legs
+
+
+def _leg(row: Row) -> tuple[str, str]:
+    """Return what legs that share start and id are sorted by."""
+    extra = {} if isinstance(row, BadRow) else row.extra
+    return digest(row), repr(sorted(extra.items(), key=itemgetter(0)))
+
+
+def bad_rows_last(rows: Sequence[Row]) -> list[Row]:
+    """Return ordered rows with the bad ones of each instant behind its records."""
+    return [
+        row for _, same in groupby(rows, key=_start) for row in sorted(same, key=lambda row: isinstance(row, BadRow))
+    ]
 
 
 # --- how the starts of a page follow each other ---------------------------------------------------------------------------
@@ -114,9 +125,11 @@ _digested = attrgetter(
 )
 
 
-def digest(record: CallRecord) -> str:
-    """Return 16 hexadecimal characters that stand for the documented fields of a record."""
-    return blake2b(repr(_digested(record)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def digest(row: Row) -> str:
+    """Return 16 hexadecimal characters that stand for the documented fields of a record, or for the text of a bad row."""
+    if isinstance(row, BadRow):
+        return row.digest
+    return blake2b(repr(_digested(row)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def place_behind(records: Sequence[CallRecord], count: int) -> Place:
@@ -134,11 +147,18 @@ def place_behind(records: Sequence[CallRecord], count: int) -> Place:
     return Place(to_micros(last.start_time), last.id, last_digest, repeats)
 
 
-def count_before(records: Sequence[CallRecord], place: Place, *, newest_first: bool) -> int:
-    """Return how many of the ordered records lie before a place: these were handed out already."""
+def place_behind_bad_row(row: BadRow, before: Place) -> Place:
+    """Return the place behind a bad row; `before` is the place behind the row before it."""
+    at = to_micros(row.start_time)
+    again = (before.at, before.id, before.digest) == (at, None, row.digest)
+    return Place(at, None, row.digest, before.repeats + 1 if again else 1)
+
+
+def count_before(rows: Sequence[Row], place: Place, *, newest_first: bool) -> int:
+    """Return how many of the ordered rows lie before a place: these were handed out already."""
     count = repeats = 0
-    for record in records:
-        side = _side_of(record, place, newest_first=newest_first)
+    for row in rows:
+        side = _side_of(row, place, newest_first=newest_first)
         if side == 0:
             repeats += 1
         if side > 0 or repeats > place.repeats:
@@ -147,18 +167,21 @@ def count_before(records: Sequence[CallRecord], place: Place, *, newest_first: b
     return count
 
 
-def _side_of(record: CallRecord, place: Place, *, newest_first: bool) -> int:
-    """Return 1 for a record behind the place, -1 for a record before the place, 0 for a record that the place describes."""
-    at = to_micros(record.start_time)
-    if place.id is None:
-        # The place is the edge of an instant. With the oldest first, the instant itself lies behind its edge.
+def _side_of(row: Row, place: Place, *, newest_first: bool) -> int:
+    """Return 1 for a row behind the place, -1 for a row before the place, 0 for a row that the place describes."""
+    at = to_micros(row.start_time)
+    if place.is_edge:
+        # With the oldest first, the instant itself lies behind its edge.
         return 1 if (at < place.at if newest_first else at >= place.at) else -1
+    is_bad = isinstance(row, BadRow)
+    if at == place.at and is_bad != (place.id is None):
+        return 1 if is_bad else -1
     if at != place.at:
         later = at > place.at
-    elif record.id != place.id:
-        later = record.id > place.id
-    elif (record_digest := digest(record)) != place.digest:
-        later = record_digest > place.digest
+    elif not is_bad and row.id != place.id:
+        later = row.id > (place.id or "")
+    elif (row_digest := digest(row)) != place.digest:
+        later = row_digest > place.digest
     else:
         return 0
     return 1 if later != newest_first else -1

@@ -1,19 +1,25 @@
 """How far the output of a stream was handed out.
 
-Pure: no I/O. The records of one part are handed out at a time. A place in the output's order is all that has to be kept of what
-came before, so memory does not grow with the records.
+Pure: no I/O. The rows of one part are handed out at a time. A place in the output's order is all that has to be kept of what
+came before, so memory does not grow with the records. Nearly every part is one run of records. A part with rows that cannot be read
+is several runs, with such a row behind each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from operator import length_hint
+from typing import TypeVar
 
 from unlimcall_async.cdrs.checkpoint import Place
-from unlimcall_async.cdrs.output_order import count_before, place_behind
+from unlimcall_async.cdrs.output_order import bad_rows_last, count_before, place_behind, place_behind_bad_row
+from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, Range, ceil, floor, to_micros
 from unlimcall_async.models import CallRecord
+
+T = TypeVar("T", bound=Row)
 
 
 class Position:
@@ -29,15 +35,17 @@ class Position:
     def __init__(self, start: datetime, end: datetime, *, newest_first: bool, place: Place | None) -> None:
         self._start, self._end = to_micros(start), to_micros(end)
         self._newest_first = newest_first
-        # The places before and behind the part.
-        self._before = self._behind = place or Place(self._end if newest_first else self._start)
+        # The places before and behind the run, and behind the part.
+        self._before = self._behind = self._behind_part = place or Place(self._end if newest_first else self._start)
         self._resumed_at = place
-        # The records of the part in the order of the output; how many of them had been handed out before the stream was
+        # The records of the run in the order of the output; how many of them had been handed out before the stream was
         # resumed; and an iterator over those that are left. The iterator's length is all that counts how far it is.
-        self._part: list[CallRecord] = []
+        self._run: list[CallRecord] = []
         self._skipped = 0
-        self._rest: Iterator[CallRecord] = iter(self._part)
+        self._rest: Iterator[CallRecord] = iter(self._run)
         self._handed_out_before = 0
+        # What is left of the part behind the run.
+        self._ahead: deque[Row | UnplacedRow] = deque()
 
     # --- the range ----------------------------------------------------------------------------------------------------
 
@@ -47,23 +55,22 @@ class Position:
         start, end, place = floor(self._start, MILLISECOND), ceil(self._end, MILLISECOND), self._resumed_at
         if place is None:
             return Range(start, end)
-        at_edge = place.id is None
         if not self._newest_first:
             # An edge at the end leaves nothing, also of a millisecond that the end cuts in two.
-            at = end if at_edge and place.at >= self._end else floor(place.at, MILLISECOND)
+            at = end if place.is_edge and place.at >= self._end else floor(place.at, MILLISECOND)
             return Range(min(max(start, at), end), end)
-        if at_edge and place.at <= self._start:
+        if place.is_edge and place.at <= self._start:
             return Range(start, start)
         # A record's own millisecond may hold more records. At an edge all that is left lies before it.
-        last = ceil(place.at, MILLISECOND) if at_edge else floor(place.at, MILLISECOND) + MILLISECOND
+        last = ceil(place.at, MILLISECOND) if place.is_edge else floor(place.at, MILLISECOND) + MILLISECOND
         return Range(start, max(min(end, last), start))
 
-    def within(self, part: Range, records: list[CallRecord]) -> list[CallRecord]:
-        """Return the records of a part, the oldest first, that lie in the range, in the order of the output."""
+    def within(self, part: Range, rows: Sequence[T]) -> Sequence[T]:
+        """Return the rows of a part, the oldest first, that lie in the range, in the order of the output."""
         if part.start < self._start or self._end < part.end:
             # The ends of the range may cut a millisecond in two.
-            records = [record for record in records if self._start <= to_micros(record.start_time) < self._end]
-        return records[::-1] if self._newest_first else records
+            rows = [row for row in rows if self._start <= to_micros(row.start_time) < self._end]
+        return rows[::-1] if self._newest_first else rows
 
     def behind(self, part: Range) -> Place:
         """Return the place behind a part."""
@@ -74,31 +81,76 @@ class Position:
 
     @property
     def left(self) -> int:
-        """How many records of the part were not handed out yet."""
+        """How many records of the run were not handed out yet."""
         return length_hint(self._rest)
 
-    def enter(self, part: Range, records: list[CallRecord]) -> int:
-        """Go on to the next part with these records, the oldest first; return how many of them there are to hand out."""
+    def enter(self, part: Range, records: Sequence[CallRecord]) -> None:
+        """Go on to the next part with these records, the oldest first."""
+        self._behind_part = self.behind(part)
+        run = self.within(part, records)
+        self._enter_run(run if isinstance(run, list) else list(run), self._behind_part)
+
+    def enter_unreadable(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow]) -> None:
+        """Go on to the next part, some rows of which cannot be read: its rows, the oldest first, and those without a start."""
+        self._behind_part = self.behind(part)
+        ordered = bad_rows_last(self.within(part, rows))
+        done = count_before(ordered, self._behind, newest_first=self._newest_first)
+        # If the place is behind a record, the records of its instant tell how often that record was handed out.
+        instant = ordered[:done] if self._behind.id is not None else []
+        again = [row for row in instant if to_micros(row.start_time) == self._behind.at]
+        self._ahead = deque([*again, *ordered[done:], *unplaced])
+        self._enter_next_run()
+
+    def _enter_next_run(self) -> None:
+        run = list[CallRecord]()
+        while self._ahead and isinstance(row := self._ahead[0], CallRecord):
+            run.append(row)
+            self._ahead.popleft()
+        if not self._ahead:
+            self._enter_run(run, self._behind_part)
+        else:
+            self._enter_run(run, place_behind(run, len(run)) if run else self._behind)
+
+    def _enter_run(self, run: list[CallRecord], behind: Place) -> None:
         self._handed_out_before = self.handed_out
-        self._part = self.within(part, records)
-        self._before, self._behind = self._behind, self.behind(part)
+        self._run = run
+        self._before, self._behind = self._behind, behind
         # Only the first part of a stream that was resumed has records before the place.
-        self._skipped = count_before(self._part, self._before, newest_first=self._newest_first)
-        self._rest = iter(self._part)
+        self._skipped = count_before(run, self._before, newest_first=self._newest_first)
+        self._rest = iter(run)
         for _ in range(self._skipped):
             next(self._rest)
-        return self.left
+
+    @property
+    def unreadable(self) -> UnplacedRow | None:
+        """The row that cannot be read and comes next, or `None` if a record, or another part, comes next."""
+        row = self._ahead[0] if self._ahead and not self.left else None
+        return None if isinstance(row, CallRecord) else row
+
+    @property
+    def place_behind_unreadable(self) -> Place:
+        """The place behind the row that `unreadable` returns."""
+        if len(self._ahead) == 1:
+            return self._behind_part
+        row = self._ahead[0]
+        return place_behind_bad_row(row, self._behind) if isinstance(row, BadRow) else self._behind
+
+    def pass_unreadable(self) -> None:
+        """Go on behind the row that `unreadable` returns."""
+        self._before = self._behind = self.place_behind_unreadable
+        self._ahead.popleft()
+        self._enter_next_run()
 
     def records(self) -> Iterator[CallRecord]:
-        """Return the iterator over the rest of the part: each record that is taken from it is handed out."""
+        """Return the iterator over the rest of the run: each record that is taken from it is handed out."""
         return self._rest
 
     def batch(self) -> list[CallRecord]:
-        """Return the rest of the part, all of which is handed out. The list is the reader's, to change or to let go of."""
-        rest = list(self._rest) if self._index else self._part
-        self._handed_out_before += len(self._part) - self._skipped
-        self._part, self._skipped = [], 0
-        self._rest = iter(self._part)
+        """Return the rest of the run, all of which is handed out. The list is the reader's, to change or to let go of."""
+        rest = list(self._rest) if self._index else self._run
+        self._handed_out_before += len(self._run) - self._skipped
+        self._run, self._skipped = [], 0
+        self._rest = iter(self._run)
         return rest
 
     def detach_iterator(self) -> None:
@@ -109,7 +161,7 @@ class Position:
 
     @property
     def _index(self) -> int:
-        return len(self._part) - self.left
+        return len(self._run) - self.left
 
     @property
     def handed_out(self) -> int:
@@ -119,9 +171,9 @@ class Position:
     @property
     def place(self) -> Place:
         """The place behind the last record that was handed out."""
-        if self._index >= len(self._part):
+        if self._index >= len(self._run):
             return self._behind
-        return place_behind(self._part, self._index) if self._index > self._skipped else self._before
+        return place_behind(self._run, self._index) if self._index > self._skipped else self._before
 
     @property
     def fraction(self) -> float:

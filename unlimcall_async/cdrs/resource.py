@@ -12,10 +12,12 @@ from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
+from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
 from unlimcall_async.errors import CheckpointError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.messages import timestamp
+from unlimcall_async.http.server_clock import LARGE_SKEW
 from unlimcall_async.models import CdrPage
 
 Strategy: TypeAlias = Literal["auto", "divide"]
@@ -65,6 +67,7 @@ class Cdrs:
         page_size: int = 1000,
         settle: timedelta = timedelta(0),
         strategy: Strategy = "auto",
+        unreadable: Unreadable = "raise",
         resume: Checkpoint | None = None,
     ) -> CdrStream:
         """Return a stream of all records of `[start, end)`, each once and in order, however many there are.
@@ -84,6 +87,9 @@ class Cdrs:
                 does the same until the server is found to sort by time. Then it goes on from the edge of a full page, which
                 takes a third of the requests. It checks that each page agrees with the one before, and divides again if a
                 page does not.
+            unreadable: What becomes of a row that cannot be read. With `"raise"` it is a `ResponseError` in its turn, and
+                `resume_after` of the error skips that row alone. With `"keep"` the row goes to `CdrStream.unreadable`, and the
+                stream goes on, for at most 10,000 such rows.
             resume: A checkpoint of a stream over the same range in the same direction: the stream goes on with exactly the rest.
                 A record that has appeared since then before the checkpoint's place is not part of the rest.
 
@@ -92,10 +98,11 @@ class Cdrs:
             CheckpointError: The checkpoint is of another range or direction.
         """
         _check_options(newest_first, settle, strategy, resume)
+        _check_choice("unreadable", unreadable, Unreadable)
         if resume is not None and not isinstance(resume, StreamCheckpoint):
             raise CheckpointError("resume is a checkpoint of a follow, not of a stream")
         if end is None:
-            end = _clock.utc_now() - settle if resume is None else resume.end
+            end = self._now() - settle if resume is None else resume.end
         first, last = _arguments.utc("start", start), _arguments.utc("end", end)
         _arguments.window(first, last)
         concurrency = _arguments.whole("concurrency", concurrency)
@@ -103,7 +110,14 @@ class Cdrs:
         options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
             raise CheckpointError("resume is a checkpoint of another range or direction")
-        return CdrStream(self._caller, self._decoder, options, None if resume is None else resume.place)
+        place, marks = (None, ()) if resume is None else (resume.place, resume.unplaced)
+        rows = UnreadableRows(keep=unreadable == "keep", marks=marks)
+        return CdrStream(self._caller, self._decoder, options, rows, place=place)
+
+    def _now(self) -> datetime:
+        """Return the time, by the server's clock if this machine's clock is known to be ahead of it."""
+        skew = self._caller.pool.clock.skew_s
+        return _clock.utc_now() - timedelta(seconds=skew if skew is not None and skew > LARGE_SKEW else 0)
 
     def follow(
         self,
@@ -111,6 +125,7 @@ class Cdrs:
         *,
         interval: timedelta = timedelta(seconds=30),
         lookback: timedelta = timedelta(hours=2),
+        unreadable: Unreadable = "raise",
         resume: Checkpoint | None = None,
     ) -> CdrFollow:
         """Return a stream that does not end: all records from `start` on, each once, and then new ones as they appear.
@@ -129,8 +144,8 @@ class Cdrs:
         Args:
             start: The start, timezone-aware.
             interval: The time from the start of a poll to the start of the next one.
-            lookback: How long after its start a record may appear. It must cover the longest call and the time by which this
-                machine's clock is ahead of the API's, together.
+            lookback: How long after its start a record may appear. It must cover the longest call.
+            unreadable: What becomes of a row that cannot be read: see `stream`.
             resume: A checkpoint of a follow from the same start: the follow goes on with exactly the rest.
 
         Raises:
@@ -138,6 +153,7 @@ class Cdrs:
             CheckpointError: The checkpoint is one of another start, or of a stream.
         """
         first = _arguments.utc("start", start)
+        _check_choice("unreadable", unreadable, Unreadable)
         _check_span("interval", interval)
         _check_span("lookback", lookback)
         if not interval:
@@ -148,16 +164,22 @@ class Cdrs:
         if resume is not None and resume.start != first:
             raise CheckpointError("resume is a checkpoint of a follow from another start")
         place = None if resume is None else resume.place
-        return CdrFollow(self._caller, self._decoder, first, place, interval=interval, lookback=lookback)
+        return CdrFollow(
+            self._caller, self._decoder, first, place, interval=interval, lookback=lookback, unreadable=unreadable
+        )
 
 
 def _check_options(newest_first: object, settle: object, strategy: object, resume: object) -> None:
     if not isinstance(newest_first, bool):
         raise TypeError(f"newest_first must be a bool, not {type(newest_first).__name__}")
     _check_span("settle", settle)
-    if strategy not in get_args(Strategy):
-        raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}")
+    _check_choice("strategy", strategy, Strategy)
     _check_resume(resume)
+
+
+def _check_choice(name: str, value: object, choices: object) -> None:
+    if value not in get_args(choices):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}")
 
 
 def _check_span(name: str, value: object) -> None:

@@ -22,6 +22,8 @@ class StreamStats:
         waited_s: Seconds that requests waited for the rate limit, added up.
         strategy: How the stream goes on if a window holds more than a page: `"seek"` if the server's order is proven, else
             `"divide"`.
+        unreadable: Rows that cannot be read and were kept, with `unreadable="keep"`.
+        clock_skew_s: The time of this machine less that of the server, in seconds; `None` as long as no response has told.
     """
 
     requests: int
@@ -32,6 +34,8 @@ class StreamStats:
     min_requests: int
     waited_s: float
     strategy: str
+    unreadable: int = 0
+    clock_skew_s: float | None = None
 
 
 @frozen
@@ -65,6 +69,8 @@ class FollowStats:
         waited_s: Seconds that requests waited for the rate limit, added up.
         lag_s: Seconds: every record that the API held so long ago has been handed out.
         held: Records of which a digest is kept, because their time is still asked.
+        unreadable: Rows that cannot be read and were kept, with `unreadable="keep"`.
+        clock_skew_s: The time of this machine less that of the server, in seconds; `None` as long as no response has told.
     """
 
     requests: int
@@ -76,3 +82,5 @@ class FollowStats:
     waited_s: float
     lag_s: float
     held: int
+    unreadable: int = 0
+    clock_skew_s: float | None = None

@@ -8,38 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
-from typing import Final
+from typing import Final, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from unlimcall_async._codec import decode_cdr_page
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
+from unlimcall_async.cdrs.page_reading import read_page
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
 from unlimcall_async.cdrs.planner.page_cap import PagesCutError
-from unlimcall_async.cdrs.planner.parts import Failed, Question, Saturated
+from unlimcall_async.cdrs.planner.parts import Done, Failed, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.position import Position
+from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.stats import Progress, StreamStats
-from unlimcall_async.cdrs.times import WIDEST, Window, to_datetime
-from unlimcall_async.errors import ResponseError, WindowSaturatedError
+from unlimcall_async.cdrs.times import WIDEST, Range, to_datetime
+from unlimcall_async.cdrs.unreadable import UnreadableRows, mark_of
+from unlimcall_async.errors import ResponseError, UnlimCallError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.exchange import CallCost
 from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.messages import timestamp
-from unlimcall_async.models import CallRecord
+from unlimcall_async.http.outcome import is_slow
+from unlimcall_async.models import CallRecord, UnreadableRow
 
 _logger = logging.getLogger("unlimcall_async")
 
 # Rows that a page holds at most (reference: `GET /cdrs`, limit).
 _MOST_ROWS: Final = 1000
+# Attempts at a window that the server does not answer in time, before narrower ones are asked (contract, section 3).
+_SLOW_ATTEMPTS: Final = 2
+
+_HINT: Final = 'unreadable="keep" keeps such rows and goes on; resume_after skips this one'
 
 
 @frozen
@@ -92,6 +100,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
     Attributes:
         start: The start of the range.
         end: The end of the range, which is not part of it.
+        first_page_at: The `Date` of the first page, if the server sends one, and the event loop's time when the page came.
     """
 
     def __init__(
@@ -99,6 +108,8 @@ class CdrStream(OneAtATime[_StreamIteration]):
         caller: Caller,
         decoder: PageDecoder,
         options: StreamOptions,
+        unreadable: UnreadableRows,
+        *,
         place: Place | None = None,
         limiter: Limiter | None = None,
     ) -> None:
@@ -122,15 +133,30 @@ class CdrStream(OneAtATime[_StreamIteration]):
         self._fraction = 0.0
         self._strategy = "divide"
         self._cost = CallCost()
+        self._unreadable = unreadable
+        # Whether a page had rows with a start that cannot be read.
+        self._any_bad = False
         # Pages, those of them that were full, and the rows of all pages.
         self._requests = self._full_pages = self._rows = 0
+        # The time that the server had at the first page, and that of the event loop.
+        self.first_page_at: tuple[datetime, float] | None = None
         # Rows that became records of a part that was entered.
         self._rows_used = 0
+
+    @property
+    def row_ahead(self) -> UnplacedRow | None:
+        """The row that cannot be read and comes next, if one does."""
+        return self._position.unreadable
+
+    @property
+    def unreadable(self) -> list[UnreadableRow]:
+        """The rows before the position that cannot be read, with `unreadable="keep"`: at most 10,000, unless you take some out."""
+        return self._unreadable.kept
 
     # --- iteration ----------------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncGenerator[CallRecord, None]:  # noqa: PYI058 # a user who iterates by hand can close it
-        return self._watched(self._iterate_records)
+        return self._iterator(self._iterate_records)
 
     def batches(self) -> AsyncGenerator[list[CallRecord], None]:
         """Iterate over lists of records, at most a page each, as ranges become final; none is empty.
@@ -141,7 +167,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             ResponseError: A page, or a row of it, cannot be read; see its `window` and `resume_after`.
             UnlimCallError: Any other failure. A new iteration goes on from the position.
         """
-        return self._watched(self._iterate_batches)
+        return self._iterator(self._iterate_batches)
 
     async def _iterate_records(self, iteration: _StreamIteration) -> AsyncGenerator[CallRecord, None]:
         try:
@@ -149,6 +175,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             while await self._load(iteration):
                 for record in self._position.records():
                     yield record
+            iteration.exhausted = True
         finally:
             await self._finish(iteration)
 
@@ -157,6 +184,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             await self._begin(iteration)
             while await self._load(iteration):
                 yield self._position.batch()
+            iteration.exhausted = True
         finally:
             await self._finish(iteration)
 
@@ -170,6 +198,9 @@ class CdrStream(OneAtATime[_StreamIteration]):
         await asyncio.sleep(0)
         iteration.check()
         while not self._position.left:
+            if (row := self._position.unreadable) is not None:
+                self._keep(row)
+                continue
             part = self._planner.take_first()
             # Also while there is something to hand out, so that requests are under way while the reader is busy with it.
             self._send_questions(iteration)
@@ -185,14 +216,39 @@ class CdrStream(OneAtATime[_StreamIteration]):
                     raise error
                 case Saturated(records=records):
                     start, end = to_datetime(part.range.start), to_datetime(part.range.end)
-                    seen = self._position.within(part.range, records)
-                    raise WindowSaturatedError(
-                        start, end, list(seen), self._checkpoint_at(self._position.behind(part.range))
-                    )
+                    seen = [row for row in self._position.within(part.range, records) if isinstance(row, CallRecord)]
+                    raise WindowSaturatedError(start, end, seen, self._checkpoint_at(self._position.behind(part.range)))
+                case Done(records=rows, unplaced=unplaced):
+                    unplaced = (*unplaced, *self._planner.take_vanished(part.range))
+                    self._rows_used += len(rows) + len(unplaced)
+                    self._enter(part.range, rows, unplaced)
                 case _:
-                    self._rows_used += len(part.records)
-                    self._position.enter(part.range, part.records)
+                    raise AssertionError("the plan returns a part that is done, saturated or failed")
         return True
+
+    def _enter(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow]) -> None:
+        """Go on to the rows of the next part."""
+        bad = [row for row in rows if isinstance(row, BadRow)] if self._any_bad else []
+        if unplaced:
+            unplaced = self._unreadable.new_unplaced(unplaced)
+        if not bad and not unplaced:
+            self._position.enter(part, cast("list[CallRecord]", rows))
+            return
+        handed_out = {id(row) for row in bad} - {id(row) for row in self._unreadable.new(bad)}
+        self._position.enter_unreadable(part, [row for row in rows if id(row) not in handed_out], unplaced)
+
+    def _keep(self, row: UnplacedRow) -> None:
+        """Keep the row that comes next and cannot be read, or raise its error."""
+        if self._unreadable.keep(row):
+            self._position.pass_unreadable()
+            return
+        checkpoint = self._checkpoint_at(self._position.place_behind_unreadable)
+        if not isinstance(row, BadRow):
+            checkpoint = evolve(checkpoint, unplaced=(*checkpoint.unplaced, mark_of(row)))
+        window = row.shown().window
+        raise ResponseError(
+            200, row.where, row.reason, "GET", "/cdrs", window=window, resume_after=checkpoint, hint=_HINT
+        )
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -223,7 +279,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
     async def _answer(self, question: Question) -> None:
         """Send a question, and give the planner its page or its error. An error is raised after every record before it."""
         try:
-            self._planner.receive(question, await self._fetch(question.window))
+            self._planner.receive(question, await self._fetch(question))
         except RowOutsideError as outside:
             where = f"calls[{outside.index}].startTime"
             reason = "outside the window that was asked, by more than a second"
@@ -232,26 +288,40 @@ class CdrStream(OneAtATime[_StreamIteration]):
             reason = f"cut short at {cut.cap} rows, and so was an earlier answer; start anew with page_size={cut.cap}"
             self._fail(question, ResponseError(200, "calls", reason, "GET", "/cdrs"))
         except Exception as error:  # noqa: BLE001 # it is raised in its turn
-            self._fail(question, error)
+            width = self._planner.narrow(question) if isinstance(error, UnlimCallError) and is_slow(error) else None
+            if width is None:
+                self._fail(question, error)
+            else:
+                _logger.info(
+                    "GET /cdrs: not answered in time; windows are %s wide from now on", timedelta(microseconds=width)
+                )
         strategy = "seek" if self._planner.seeks else "divide"
         if strategy != self._strategy:
             self._strategy = strategy
             _logger.info("GET /cdrs: the strategy is now %s", strategy)
 
-    async def _fetch(self, window: Window) -> Page:
+    async def _fetch(self, question: Question) -> Page:
         """Ask for one window."""
+        window, limit = question.window, self._options.page_size
         first, last = (timestamp(to_datetime(at)) for at in (window.start, window.till))
-        params = {"from": first, "till": last, "limit": str(self._options.page_size)}
-        decode = partial(decode_cdr_page, decoder=self._decoder)
-        decoded = await self._caller.fetch(
-            CDRS, decode, params=params, cost=self._cost, limiter=self._limiter, decoding=self._one_decoding()
+        page = await self._caller.fetch(
+            CDRS,
+            partial(read_page, window=window, limit=limit, decoder=self._decoder),
+            params={"from": first, "till": last, "limit": str(limit)},
+            cost=self._cost,
+            limiter=self._limiter,
+            decoding=self._one_decoding(),
+            slow_attempts=_SLOW_ATTEMPTS if len(question.range) > HOUR else None,
         )
-        complete = decoded.is_complete(self._options.page_size)
-        page = Page(decoded.records, decoded.starts, decoded.count, complete, decoded.finer_than_millis)
+        if self._requests == 0 and self._cost.server_time is not None:
+            self.first_page_at = self._cost.server_time, asyncio.get_running_loop().time()
         self._requests += 1
-        self._rows += len(page.rows)
+        self._rows += page.size
         if not page.complete:
             self._full_pages += 1
+        if page.unplaced:
+            page = evolve(page, new_unplaced=self._unreadable.new_unplaced(page.unplaced))
+        self._any_bad = self._any_bad or any(isinstance(row, BadRow) for row in page.rows)
         return page
 
     @asynccontextmanager
@@ -274,8 +344,10 @@ class CdrStream(OneAtATime[_StreamIteration]):
         """All that was handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
         return self._checkpoint_at(self._position.place)
 
-    def _checkpoint_at(self, place: Place) -> Checkpoint:
-        return StreamCheckpoint(self.start, self.end, self._options.newest_first, place)
+    def _checkpoint_at(self, place: Place) -> StreamCheckpoint:
+        newest_first = self._options.newest_first
+        marks = self._unreadable.marks_behind(place.at, newest_first=newest_first)
+        return StreamCheckpoint(self.start, self.end, newest_first, place, marks)
 
     @property
     def progress(self) -> Progress:
@@ -297,6 +369,8 @@ class CdrStream(OneAtATime[_StreamIteration]):
             min_requests=max(ceil(self._rows_used / _MOST_ROWS), months),
             waited_s=self._cost.waited_s,
             strategy=self._strategy,
+            unreadable=self._unreadable.count,
+            clock_skew_s=self._cost.skew_s,
         )
 
     def __repr__(self) -> str:

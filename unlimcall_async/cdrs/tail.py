@@ -24,14 +24,14 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import groupby
 from math import ceil as round_up
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from unlimcall_async.cdrs.checkpoint import KEY_BYTES, MARK_BYTES, Cell, TailPlace
 from unlimcall_async.cdrs.output_order import digest
+from unlimcall_async.cdrs.rows import BadRow, Row
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, floor, to_micros
-from unlimcall_async.models import CallRecord
 
 # Cells to a lookback: the more, the less is asked again of a cell that a poll has covered in part, and the longer the checkpoint.
 _CELLS: Final = 24
@@ -40,6 +40,8 @@ _CELLS: Final = 24
 _PAGE: Final = 900
 # The share of a poll's requests that its newest cells may take.
 _NEWEST: Final = 0.5
+
+T = TypeVar("T", bound=Row)
 
 
 @define(eq=False)
@@ -179,20 +181,20 @@ class Tail:
             at = max(at, hole.end)
         return [*pieces, Range(at, wanted.end)] if at < wanted.end else pieces
 
-    def fresh(self, records: Sequence[CallRecord]) -> list[CallRecord]:
-        """Return the records that were not handed out, of ordered records that hold all rows of each of their instants."""
-        new: list[CallRecord] = []
-        for _, same in groupby(records, key=lambda record: (record.start_time, record.id)):
-            rows = list(same)
-            cell = self._cells.get(self._index(to_micros(rows[0].start_time)))
-            marks = Counter(cell.seen.get(_key(rows[0]), ())) if cell is not None else Counter[bytes]()
-            count = len(rows) - marks.total()
+    def fresh(self, rows: Sequence[T]) -> list[T]:
+        """Return the rows that were not handed out, of ordered rows: all records, or all bad rows, of each of their instants."""
+        new: list[T] = []
+        for _, same_id in groupby(rows, key=lambda row: (row.start_time, row.id)):
+            same = list(same_id)
+            cell = self._cells.get(self._index(to_micros(same[0].start_time)))
+            marks = Counter(cell.seen.get(_key(same[0]), ())) if cell is not None else Counter[bytes]()
+            count = len(same) - marks.total()
             if not marks or count <= 0:
-                new += rows[: max(0, count)]
+                new += same[: max(0, count)]
                 continue
             # Some legs of a call were handed out: the others are those with another second digest.
             unknown = []
-            for row in rows:
+            for row in same:
                 mark = _mark(row)
                 if marks[mark]:
                     marks[mark] -= 1
@@ -201,18 +203,27 @@ class Tail:
             new += unknown[-count:]
         return new
 
-    def record(self, record: CallRecord) -> None:
-        """Record that a record is about to be handed out, and that all before it were."""
-        at = floor(to_micros(record.start_time), MILLISECOND)
+    def record(self, row: Row) -> None:
+        """Record that a row is about to be handed out, and that all before it were."""
+        at = floor(to_micros(row.start_time), MILLISECOND)
         index = self._index(at)
         if index != self._last_cell:
             self._last_cell = index
             self.reached(at)
-        self._cells.setdefault(index, _OpenCell()).add(_key(record), _mark(record))
+        self._cells.setdefault(index, _OpenCell()).add(_key(row), _mark(row))
+
+    def limit(self, asked_at: int) -> None:
+        """Record that it was no later than this when the poll began, whatever the clock of this machine says, or has said."""
+        self._asked_at = min(self._asked_at, asked_at)
+        self.edge = max(self.frontier, min(self.edge, asked_at))
+        for cell in self._cells.values():
+            if cell.asked_at is not None:
+                cell.asked_at = min(cell.asked_at, asked_at)
 
     def reached(self, at: int) -> None:
         """Record that everything of the range before a time has been handed out."""
-        at = min(at, self._range.end)
+        # Of the time that was still to come nothing is known, however far the range reaches.
+        at = min(at, self._range.end, self._asked_at)
         if self._range.start <= self.edge:
             self.edge = max(self.edge, at)
         if self._range.start <= self.frontier:
@@ -237,16 +248,25 @@ class Tail:
             del self._cells[old]
         self.holes = [hole for hole in self.holes if hole.end > self.frontier]
 
+    def behind(self, row: BadRow) -> TailPlace:
+        """Return the place of a follow that skips a bad row."""
+        index = self._index(to_micros(row.start_time))
+        cells = {cell.index: cell for cell in self.place().cells}
+        cell = cells.get(index, Cell(index, None, b""))
+        cells[index] = evolve(cell, seen=cell.seen + _key(row) + _mark(row))
+        return evolve(self.place(), cells=tuple(cell for _, cell in sorted(cells.items())))
+
     def without(self, hole: Range) -> TailPlace:
         """Return the place of a follow that gives up a range."""
         place = self.place()
         return TailPlace(place.width, place.frontier, place.edge, place.cells, (*place.holes, hole))
 
 
-def _key(record: CallRecord) -> bytes:
-    text = f"{to_micros(record.start_time)} {record.id}"
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+def _key(row: Row) -> bytes:
+    text = f"{to_micros(row.start_time)} {row.id}".encode()
+    # A bad row and a record have different keys, even if the record's id is the digest of the bad row.
+    return blake2b(text, digest_size=KEY_BYTES, person=b"bad row" if isinstance(row, BadRow) else b"").digest()
 
 
-def _mark(record: CallRecord) -> bytes:
-    return bytes.fromhex(digest(record))[:MARK_BYTES]
+def _mark(row: Row) -> bytes:
+    return bytes.fromhex(digest(row))[:MARK_BYTES]

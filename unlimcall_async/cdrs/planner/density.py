@@ -168,12 +168,14 @@ class Hints:
         density: What the neighbours of the part held, if they say more than what was covered lately.
         expected: How many records the part should hold, if it was cut to fill a page; else 0.
         depth: How many pages are held behind the part, in the chain of pages that goes on with it.
+        searched: Whether the part was cut to find a row without a start.
     """
 
     sample: Sample | None = None
     density: Density | None = None
     expected: float = 0.0
     depth: int = 0
+    searched: bool = False
 
 
 class PastGuesses:

@@ -32,8 +32,8 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Claim, Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART
+from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
-from unlimcall_async.models import CallRecord
 
 # Pages that may be held or under way, for each request that may be under way.
 BUFFER: Final = 23
@@ -113,7 +113,7 @@ class Divider:
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
-    def learn(self, part: Part, records: Sequence[CallRecord]) -> None:
+    def learn(self, part: Part, records: Sequence[Row]) -> None:
         """Record what a part held."""
         rows, micros, hints = len(records), len(part.range), part.hints
         self._density.learn(rows, micros)
@@ -227,7 +227,7 @@ class Divider:
 
         The part itself is returned if no whole second lies in it.
         """
-        size, rows = self._sizes.page, len(page.rows)
+        size, rows = self._sizes.page, page.size
         guess = self._estimate_for(part).expect(part.range) if self._density.known else _GROUP * size
         expected = page.total or max(_OVERFULL * rows, guess)
         if not self._density.known:

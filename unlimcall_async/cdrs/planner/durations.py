@@ -28,8 +28,8 @@ from typing import Final
 from attrs import frozen
 
 from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_micros
-from unlimcall_async.models import CallRecord
 
 # How many durations are remembered, and how many of one page: enough for a share to be right to a few percent.
 _MEMORY, _OF_PAGE = 4000, 500
@@ -93,7 +93,7 @@ class Durations:
         """Whether anything was learned."""
         return bool(self._micros)
 
-    def learn(self, records: Sequence[CallRecord]) -> None:
+    def learn(self, records: Sequence[Row]) -> None:
         """Record some durations of a part that is complete. On a full page short calls come first, which would mislead."""
         every = max(1, len(records) // _OF_PAGE)
         self._micros.extend(record.duration * SECOND for record in records[::every])

@@ -15,8 +15,8 @@ from typing import TypeAlias
 from attrs import frozen
 
 from unlimcall_async.cdrs.output_order import Sortedness, sort_ties, sortedness_of
+from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import LAST, SECOND, Range, Window, to_datetime, to_micros
-from unlimcall_async.models import CallRecord
 
 # The start and the id of a row. Rows may share both: the legs of one call do.
 Key: TypeAlias = tuple[datetime, str]
@@ -35,24 +35,33 @@ class Page:
     """The response to one CDR request.
 
     Attributes:
-        rows: The rows, in the server's order.
-        starts: When each row starts, in UTC.
+        rows: The rows with a start, in the server's order.
+        starts: When each of them starts, in UTC.
         count: The number of rows that the response states.
         complete: Whether the page has fewer rows than were asked for, and `count` is not above them. Whether the page is then taken
             for its whole window, `PageCap.holds_window` decides: the server may give fewer rows than are asked for.
         finer_than_millis: Whether a row starts within a millisecond, not at one.
+        unplaced: The rows whose start cannot be read.
+        new_unplaced: Those of them that were not handed out.
     """
 
-    rows: Sequence[CallRecord]
+    rows: Sequence[Row]
     starts: list[datetime]
     count: int
     complete: bool
     finer_than_millis: bool = False
+    unplaced: Sequence[UnplacedRow] = ()
+    new_unplaced: Sequence[UnplacedRow] = ()
+
+    @property
+    def size(self) -> int:
+        """How many rows came."""
+        return len(self.rows) + len(self.unplaced)
 
     @property
     def total(self) -> int | None:
         """The number of rows that the window holds, or `None` if the page does not tell."""
-        return self.count if self.complete or self.count > len(self.rows) else None
+        return self.count if self.complete or self.count > self.size else None
 
     # --- the server's order -------------------------------------------------------------------------------------------
 
@@ -101,7 +110,7 @@ class Page:
     # --- rows of a range ----------------------------------------------------------------------------------------------
 
     @cached_property
-    def _ordered(self) -> list[CallRecord]:
+    def _ordered(self) -> list[Row]:
         """The rows in the order of the output, the oldest first."""
         rows = list(self.rows)
         if self.descending:
@@ -115,7 +124,7 @@ class Page:
         """Return how many rows start in a range."""
         return len(range(len(self.rows))[self._slice_of(wanted)])
 
-    def rows_of(self, wanted: Range) -> list[CallRecord]:
+    def rows_of(self, wanted: Range) -> list[Row]:
         """Return the rows that start in a range, in the order of the output, the oldest first."""
         return self._ordered[self._slice_of(wanted)]
 

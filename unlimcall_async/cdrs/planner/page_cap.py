@@ -47,7 +47,7 @@ class PageCap:
 
     def holds_window(self, page: Page) -> bool:
         """Return whether a page is taken for its whole window, and learn what it shows of the cap."""
-        size = len(page.rows)
+        size = page.size
         if not page.complete:
             if size < self._page_size:
                 self._find(size)
@@ -58,7 +58,7 @@ class PageCap:
 
     def stands_out(self, page: Page) -> bool:
         """Return whether the size of a complete page is to be checked, and remember the size."""
-        size = len(page.rows)
+        size = page.size
         largest = all(size >= other for other in self._sizes)
         suspect = largest and size > 0 and (size % _ROUND == 0 or size in self._sizes)
         self._sizes.add(size)
@@ -70,6 +70,8 @@ class PageCap:
         With a known server order the piece lies where a cap leaves rows out; else it is the earlier half.
         """
         wanted = question.part.range
+        if not page.rows:
+            return None  # rows without a start tell no time
         seconds = sorted(floor(to_micros(start), SECOND) for start in page.starts)
         if descending is None:
             start, end = wanted.start, seconds[len(seconds) // 2]
@@ -80,7 +82,7 @@ class PageCap:
         piece = Range(max(start, wanted.start), min(end, wanted.end))
         if piece.start >= piece.end or piece == wanted:
             return None
-        return Probe(piece, page.rows_of(wanted), Counter(page.keys_of(wanted)), len(page.rows))
+        return Probe(piece, page.rows_of(wanted), Counter(page.keys_of(wanted)), page.size)
 
     def settle(self, probe: Probe, page: Page, *, complete: bool) -> Recheck | None:
         """Return what a probe leaves to be asked, or `None` if the probed page was not cut short.
@@ -91,7 +93,7 @@ class PageCap:
             complete: Whether that page is its whole window.
         """
         new = Counter(page.keys_of(probe.piece)) - probe.keys
-        if complete and not new:
+        if complete and not new and not page.new_unplaced:
             self._cleared.add(probe.rows)
             return None
         return Recheck(probe.rows, probe.rows + new.total())
@@ -99,7 +101,7 @@ class PageCap:
     def confirm(self, recheck: Recheck, page: Page) -> bool:
         """Return whether the second page for a whole part shows that the size of the first is the cap."""
         self._cleared.add(recheck.rows)
-        if len(page.rows) != recheck.rows or recheck.known <= recheck.rows:
+        if page.size != recheck.rows or recheck.known <= recheck.rows:
             return False
         self._find(recheck.rows)
         return True

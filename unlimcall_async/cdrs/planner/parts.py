@@ -44,8 +44,8 @@ from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.page import Key, Page
+from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import Range, Window
-from unlimcall_async.models import CallRecord
 
 # --- what a page claims ---------------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Claim:
     """
 
     page: Page
-    records: list[CallRecord]
+    records: Sequence[Row]
     number: int
 
 
@@ -119,7 +119,7 @@ class Probe:
     """
 
     piece: Range
-    records: list[CallRecord]
+    records: Sequence[Row]
     keys: Counter[Key]
     rows: int
 
@@ -151,7 +151,7 @@ class Resolve:
     window: Window
     tried: frozenset[Window] = frozenset()
     seen: frozenset[int] = frozenset()
-    records: Sequence[CallRecord] = ()
+    records: Sequence[Row] = ()
 
 
 Task: TypeAlias = Read | Prove | Probe | Recheck | Resolve
@@ -200,18 +200,20 @@ class Done:
         records: The records, the oldest first.
         rows: How many rows the page had that they were taken from, or 0 for a claim that was accepted.
         by_order: Whether the records rest on a proven order, not on a page that is complete for the part.
+        unplaced: The rows without a start that the page of the part showed, if no shorter part could be asked.
     """
 
-    records: list[CallRecord]
+    records: Sequence[Row]
     rows: int
     by_order: bool
+    unplaced: Sequence[UnplacedRow] = ()
 
 
 @frozen
 class Saturated:
     """The finest window that the server tells apart is still full. `records` are the most that came in one page."""
 
-    records: list[CallRecord]
+    records: Sequence[Row]
 
 
 @frozen
@@ -292,7 +294,7 @@ class Part:
         return task.seam if isinstance(task, Read) else None
 
     @property
-    def records(self) -> list[CallRecord]:
+    def records(self) -> Sequence[Row]:
         """The records of a part that is done, or those that are known of a part that is saturated; the oldest first."""
         state = self._state
         return state.records if isinstance(state, (Done, Saturated)) else []
@@ -301,7 +303,8 @@ class Part:
     def untouched(self) -> bool:
         """Whether nothing is known of this part alone, so that its edges may be moved."""
         reads = isinstance(self._state, Waiting) and isinstance(self._state.task, Read) and self.seam is None
-        return reads and self.hints.sample is None and not self.hints.expected
+        hints = self.hints
+        return reads and hints.sample is None and not hints.expected and not hints.searched
 
     # --- transitions --------------------------------------------------------------------------------------------------
 
@@ -333,15 +336,15 @@ class Part:
         """Note that the question got an error."""
         self._move("fail", Failed(self.task or Read(), error))
 
-    def finish(self, records: list[CallRecord], rows: int) -> None:
-        """Enter `Done` with the records of a page that is complete for the part and has so many rows."""
-        self._move("finish", Done(records, rows, by_order=False))
+    def finish(self, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:
+        """Enter `Done` with what a page that is complete for the part, and has so many rows, holds of the part."""
+        self._move("finish", Done(records, rows, by_order=False, unplaced=unplaced))
 
     def turn_to(self, task: Task) -> None:
         """Have another question follow the page that came."""
         self._move("turn_to", Waiting(task))
 
-    def saturate(self, records: Sequence[CallRecord]) -> None:
+    def saturate(self, records: Sequence[Row]) -> None:
         """Note that no window tells more of the part than these records."""
         self._move("saturate", Saturated(list(records)))
 

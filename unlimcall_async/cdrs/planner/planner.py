@@ -31,19 +31,18 @@ or as a page that goes back and forth. `seek=False` is for such a server. See al
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
 from unlimcall_async.cdrs.planner.page import Page, check_inside
 from unlimcall_async.cdrs.planner.page_cap import PageCap, PagesCutError
 from unlimcall_async.cdrs.planner.parts import (
-    Asked,
     Claim,
-    Claimed,
     Done,
     Failed,
     Part,
@@ -55,13 +54,13 @@ from unlimcall_async.cdrs.planner.parts import (
     Resolve,
     Saturated,
     Seam,
-    Waiting,
 )
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, check_seam, claim_of
-from unlimcall_async.cdrs.planner.windows import question_of, widest_of
-from unlimcall_async.cdrs.times import Range, Window
-from unlimcall_async.models import CallRecord
+from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
+from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
+from unlimcall_async.cdrs.planner.windows import Width, question_of, widest_of
+from unlimcall_async.cdrs.rows import Row, UnplacedRow
+from unlimcall_async.cdrs.times import Range
 
 
 @frozen
@@ -100,9 +99,12 @@ class Planner:
         self._sizes = Sizes.of(page_size, concurrency, buffer)
         self._plan = Plan(wanted, self._sizes, newest_first=newest_first)
         self._order = ServerOrder(seek=seek)
+        self._claims = Claims(self._plan, self._order)
         self._cap = PageCap(page_size)
         self._resolver = Resolver()
         self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
+        self._searches = Searches(newest_first=newest_first)
+        self._width = Width()
         # How many pages came, and the most rows of a page whose records were handed out.
         self._pages = self._most_rows_handed_out = 0
 
@@ -147,6 +149,10 @@ class Planner:
             case _:
                 return None
 
+    def take_vanished(self, handed_out: Range) -> list[UnplacedRow]:
+        """Return the rows without a start that a page has shown, and no shorter part of a range that ends with this part."""
+        return self._searches.end_with(handed_out)
+
     # --- what to ask ----------------------------------------------------------------------------------------------------
 
     def next_question(self) -> Question | None:
@@ -160,11 +166,11 @@ class Planner:
         if part is None:
             room = self._plan.room
             part = self._plan.first_to_ask(self._divider, room)
-            if part is not None and isinstance(part.task, Read):
+            if part is not None and isinstance(part.task, Read) and not part.hints.searched:
                 part = self._cut_to_ask(part, room)
         if part is None:
             return None
-        question = question_of(part, newest_first=self._newest_first)
+        question = question_of(part, newest_first=self._newest_first, most=self._width.most)
         part.ask(question)
         return question
 
@@ -173,7 +179,7 @@ class Planner:
         seam, first = part.seam, self._plan.output_waits_for(part)
         # The rest of a window that was full: a chain with the output may as well reach as far as a window does.
         along = first and seam is not None and seam.descending == self._newest_first
-        if along and self._plan.extend(part, widest_of(part.range, seam) - len(part.range)):
+        if along and self._plan.extend(part, widest_of(part.range, seam, self._width.most) - len(part.range)):
             # The hints were about the part as it was before.
             part.hints = evolve(part.hints, sample=None, density=None)
         while self._divider.is_too_small(part):
@@ -190,6 +196,23 @@ class Planner:
         """Note that a question was not asked after all."""
         if question.part.question is question:
             question.part.put_back()
+
+    def narrow(self, question: Question) -> int | None:
+        """Ask for less at once, after a question that the server did not answer in time. The part is asked again.
+
+        Returns:
+            How wide a range a question may ask for from now on, in microseconds. `None` if the question asked for an hour or less.
+        """
+        part = question.part
+        if part.question is not question or not self._width.narrow(len(question.range)):
+            return None
+        if part.seam is not None:
+            # The window with the seam may be wide because of the seam.
+            part.seam.claimed.doubt()
+        # A proof, a probe or a recheck asks for a range as wide as before: it is given up.
+        part.ask_again()
+        part.put_back()
+        return self._width.most
 
     def fail(self, question: Question, error: Exception) -> None:
         """Note that a question got no page. The part is returned with the error once all before it was handed out."""
@@ -213,6 +236,7 @@ class Planner:
     def reset(self) -> None:
         """Return every part that was asked, has failed or is saturated to waiting: an iteration has ended."""
         self._plan.reset()
+        self._width.reset()
 
     # --- what came ------------------------------------------------------------------------------------------------------
 
@@ -228,20 +252,24 @@ class Planner:
             return  # the page came too late: the question was put back
         check_inside(question.window, page)
         self._pages += 1
+        self._width.note_answer(len(question.range))
         # What any page shows of the server. A withdrawal turns the task of a claim that is being proven into a plain read, so the
         # task is looked at afterwards.
         if self._order.observe(page):
-            self._withdraw_order()
+            self._claims.withdraw_order()
         self._resolver.observe(page)
         complete = self._cap.holds_window(page)
+        if page.new_unplaced:
+            self._searches.note(question.range, page.new_unplaced)
+            self._searches.begin(question.range, page.new_unplaced)
         match part.task:
             case Read(seam=seam):
                 if seam is not None:
-                    self._check_seam(seam, question.window, page, complete=complete)
+                    self._claims.check_seam(seam, question.window, page, complete=complete)
                 self._use(question, page, complete=complete)
             case Prove(claim=claim):
                 # The page is that of an ordinary window, too, whatever comes of the claim.
-                self._prove(part, claim, page, complete=complete)
+                self._claims.prove(part, claim, page, complete=complete)
                 self._use(question, page, complete=complete)
             case Probe() as probe:
                 recheck = self._cap.settle(probe, page, complete=complete)
@@ -254,13 +282,12 @@ class Planner:
                     part.ask_again()
                     self._heed_cap(recheck.rows)
                     self._divide_or_claim(question, page)
-                elif complete:
-                    self._finish(part, page.rows_of(part.range), len(page.rows))
                 else:
-                    self._divide_or_claim(question, page)
+                    self._use(question, page, complete=complete)
             case Resolve() as asked:
                 if self._resolver.is_complete_for(part, asked, page, complete=complete):
-                    part.finish(page.rows_of(part.range), len(page.rows))
+                    self._searches.note(part.range, page.unplaced)
+                    part.finish(page.rows_of(part.range), page.size, page.unplaced)
                 else:
                     self._resolve(part, asked, page)
             case None:
@@ -273,22 +300,29 @@ class Planner:
             self._divide_or_claim(question, page)
             return
         self._plan.keep_to(part, question.range)
-        if self._cap.stands_out(page):
+        # A row without a start may belong to any instant of the window: only shorter windows tell to which.
+        if page.new_unplaced and not is_within_a_second(part.range):
+            part.turn_to(Read())
+            self._plan.replace(part, pieces_to_search(part, page))
+            return
+        if self._cap.stands_out(page) and not page.new_unplaced:
             probe = self._cap.probe_of(question, page, descending=self._order.candidate)
             if probe is not None:
                 part.turn_to(probe)
                 return
-        self._finish(part, page.rows_of(part.range), len(page.rows))
+        self._finish(part, page.rows_of(part.range), page.size, page.unplaced)
 
-    def _finish(self, part: Part, records: list[CallRecord], rows: int) -> None:
+    def _finish(self, part: Part, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:
         self._divider.learn(part, records)
-        part.finish(records, rows)
+        self._searches.note(part.range, unplaced)
+        part.finish(records, rows, unplaced)
 
     def _divide_or_claim(self, question: Question, page: Page) -> None:
         """Find out how to get the rows that a full page lacks."""
         part, order = question.part, self._order
-        # Sorted like all pages before: the page claims one end of the part, and the rest is asked next.
-        if order.candidate is not None:
+        # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
+        # lie at either end.
+        if order.candidate is not None and not page.new_unplaced:
             found = claim_of(question, page, self._pages, descending=order.candidate, to_prove=order.proof_due)
             if found is not None:
                 part.turn_to(Read())
@@ -337,64 +371,3 @@ class Planner:
                     pass
         if self._most_rows_handed_out >= cap:
             raise PagesCutError(cap)
-
-    # --- claims ---------------------------------------------------------------------------------------------------------
-
-    def _check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
-        """Compare a page with the claim of the page before it."""
-        claimed, order = seam.claimed, self._order
-        match check_seam(seam, window, page, complete=complete):
-            case SeamCheck.REFUTES:
-                order.refute(descending=seam.descending)
-                self._withdraw_order()
-            case SeamCheck.AGREES:
-                claimed.agree()
-                if order.proven == seam.descending:
-                    claimed.accept()
-            case SeamCheck.UNSURE:
-                claimed.doubt()
-                if order.disagree():
-                    self._withdraw_order()
-
-    def _prove(self, part: Part, claim: Claim, page: Page, *, complete: bool) -> None:
-        """Compare the page for a claim with the claim: it must hold just what was claimed."""
-        order = self._order
-        if order.candidate is None:
-            return
-        claimed, came = claim.page.keys_of(part.range), page.keys_of(part.range)
-        # A complete page lacks a claimed row: rows do not vanish, so the server's pages are not what they seem.
-        if complete and Counter(claimed) - Counter(came):
-            order.refute(descending=order.candidate)
-            self._withdraw_order()
-            return
-        # More rows, or a page that is full: they may have been written meanwhile.
-        if not complete or claimed != came:
-            if order.disagree():
-                self._withdraw_order()
-            return
-        was_proven = self.seeks
-        order.prove(len(claim.records), claim.number, descending=order.candidate)
-        if self.seeks and not was_proven:
-            self._rely_on_order()
-
-    def _rely_on_order(self) -> None:
-        """Accept the claims that agree. The order holds from the page on that proved it; what was claimed earlier is asked."""
-        for part in self._plan:
-            match part.state:
-                case Claimed(claim=claim) if claim.number < self._order.proven_by:
-                    part.doubt()
-                case Claimed(agreed=True):
-                    part.accept()
-                case _:
-                    pass
-
-    def _withdraw_order(self) -> None:
-        """Ask again all that rests on an order, and take the pages of claims that are being proven as those of any window."""
-        for part in self._plan:
-            match part.state:
-                case Claimed() | Done(by_order=True):
-                    part.ask_again()
-                case Waiting(task=Prove()) | Asked(task=Prove()) | Failed(task=Prove()):
-                    part.ask_again()
-                case _:
-                    pass

@@ -101,8 +101,8 @@ def claim_of(
     claim = Claim(page, page.rows_of(claimed), number)
     part = Part(claimed, Claimed(claim))
     keys = page.keys_of(near)
-    total = page.count if page.count > rows else None
-    seam = Seam(part, descending, reach, edge, keys, rows - len(keys), far_end, total)
+    total = page.count if page.count > page.size else None
+    seam = Seam(part, descending, reach, edge, keys, page.size - len(keys), far_end, total)
     return part, Part(rest, Waiting(Read(seam))), claim
 
 

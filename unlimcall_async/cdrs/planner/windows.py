@@ -1,4 +1,4 @@
-"""The window to ask of a part.
+"""The window to ask of a part, and how wide windows may be.
 
 Pure: no I/O.
 """
@@ -7,25 +7,64 @@ from __future__ import annotations
 
 from typing import Final
 
-from unlimcall_async.cdrs.planner.parts import Part, Probe, Question, Resolve, Seam
+from unlimcall_async.cdrs.planner.parts import Part, Probe, Prove, Question, Recheck, Resolve, Seam
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window, ceil, floor
 
 # A window of the widest part, with its margins of up to two seconds on either side, is as wide as the API answers.
 WIDEST_PART: Final = WIDEST - 4 * SECOND
+# Windows of this width are not narrowed any more: a server that cannot answer one is not slow, it is down.
+HOUR: Final = 3600 * SECOND
 
 
-def question_of(part: Part, *, newest_first: bool) -> Question:
-    """Return what to ask of a part next; `newest_first` is the direction of the output."""
+class Width:
+    """How wide a range one window may ask for: a server may be too slow for the width that its reference allows.
+
+    Attributes:
+        most: The width, in microseconds, without the margins.
+    """
+
+    def __init__(self) -> None:
+        self.most: int = WIDEST_PART
+        self._answered = WIDEST_PART
+
+    def narrow(self, asked: int) -> bool:
+        """Halve the width after a range that was not answered in time. Return whether the range was wide enough for that."""
+        if asked <= HOUR:
+            return False
+        self.most = min(self.most, max(HOUR, floor(asked // 2, SECOND)))
+        return True
+
+    def note_answer(self, asked: int) -> None:
+        """Record that a range was answered: if the range is about as wide as allowed, that width works."""
+        if 2 * asked > self.most:
+            self._answered = self.most
+
+    def reset(self) -> None:
+        """Return to the width that worked last: the server may have been down, and not slow."""
+        self.most = self._answered
+
+
+def question_of(part: Part, *, newest_first: bool, most: int = WIDEST_PART) -> Question:
+    """Return what to ask of a part next.
+
+    Args:
+        part: The part.
+        newest_first: The direction of the output.
+        most: How wide a range to ask for, in microseconds.
+    """
     match part.task:
         case Resolve(window=window):
             return Question(part, part.range, window)
         case Probe(piece=piece):
             return Question(part, piece, with_margins(piece))
+        case Prove() | Recheck():
+            # The whole part, which was as wide as a window could be when its page came.
+            return Question(part, part.range, with_margins(part.range))
         case _:
             # A part may be longer than a window. Then one end of it is asked: the end with the seam, so that the window reaches
             # into the page before; without a seam, the end that is handed out last, where a chain against the output begins.
             whole, seam = part.range, part.seam
-            widest = widest_of(whole, seam)
+            widest = widest_of(whole, seam, most)
             from_start = newest_first if seam is None else not seam.descending
             if from_start:
                 asked = Range(whole.start, min(whole.end, whole.start + widest))
@@ -34,11 +73,12 @@ def question_of(part: Part, *, newest_first: bool) -> Question:
             return Question(part, asked, with_margins(asked, seam))
 
 
-def widest_of(wanted: Range, seam: Seam | None) -> int:
-    """Return how much of a range a window covers, with its margins and its seam, in microseconds."""
-    if seam is None:
-        return WIDEST_PART
-    return WIDEST_PART - max(0, seam.reach - wanted.end if seam.descending else wanted.start - seam.reach)
+def widest_of(wanted: Range, seam: Seam | None, most: int) -> int:
+    """Return how much of a range a window covers, with its margins and its seam, in microseconds; at least an hour of the range."""
+    overlap = 0
+    if seam is not None:
+        overlap = max(0, seam.reach - wanted.end if seam.descending else wanted.start - seam.reach)
+    return max(most - overlap, min(HOUR, WIDEST_PART - overlap))
 
 
 def with_margins(wanted: Range, seam: Seam | None = None) -> Window:

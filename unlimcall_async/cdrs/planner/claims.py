@@ -1,0 +1,82 @@
+"""What becomes of claims: pages agree with them or not, an order is proven by them, or withdrawn.
+
+Pure: no I/O. `seek` decides what a page claims and what another page says of a claim. This module carries the verdicts out on the
+parts of the plan.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.parts import Asked, Claim, Claimed, Done, Failed, Part, Prove, Seam, Waiting
+from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, check_seam
+from unlimcall_async.cdrs.times import Window
+
+
+class Claims:
+    """The claims of a plan, and the server order that they rest on."""
+
+    def __init__(self, plan: Plan, order: ServerOrder) -> None:
+        self._plan = plan
+        self._order = order
+
+    def check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
+        """Compare a page with the claim of the page before it."""
+        claimed, order = seam.claimed, self._order
+        match check_seam(seam, window, page, complete=complete):
+            case SeamCheck.REFUTES:
+                order.refute(descending=seam.descending)
+                self.withdraw_order()
+            case SeamCheck.AGREES:
+                claimed.agree()
+                if order.proven == seam.descending:
+                    claimed.accept()
+            case SeamCheck.UNSURE:
+                claimed.doubt()
+                if order.disagree():
+                    self.withdraw_order()
+
+    def prove(self, part: Part, claim: Claim, page: Page, *, complete: bool) -> None:
+        """Compare the page for a claim with the claim: it must hold just what was claimed."""
+        order = self._order
+        if order.candidate is None:
+            return
+        claimed, came = claim.page.keys_of(part.range), page.keys_of(part.range)
+        # A complete page lacks a claimed row: rows do not vanish, so the server's pages are not what they seem.
+        if complete and Counter(claimed) - Counter(came):
+            order.refute(descending=order.candidate)
+            self.withdraw_order()
+            return
+        # More rows, or a page that is full: they may have been written meanwhile.
+        if not complete or claimed != came:
+            if order.disagree():
+                self.withdraw_order()
+            return
+        was_proven = order.proven is not None
+        order.prove(len(claim.records), claim.number, descending=order.candidate)
+        if order.proven is not None and not was_proven:
+            self._rely_on_order()
+
+    def _rely_on_order(self) -> None:
+        """Accept the claims that agree. The order holds from the page on that proved it; what was claimed earlier is asked."""
+        for part in self._plan:
+            match part.state:
+                case Claimed(claim=claim) if claim.number < self._order.proven_by:
+                    part.doubt()
+                case Claimed(agreed=True):
+                    part.accept()
+                case _:
+                    pass
+
+    def withdraw_order(self) -> None:
+        """Ask again all that rests on an order, and take the pages of claims that are being proven as those of any window."""
+        for part in self._plan:
+            match part.state:
+                case Claimed() | Done(by_order=True):
+                    part.ask_again()
+                case Waiting(task=Prove()) | Asked(task=Prove()) | Failed(task=Prove()):
+                    part.ask_again()
+                case _:
+                    pass

@@ -100,8 +100,9 @@ class CallerIdPool:
             ValueError: The number is not in the pool.
             TypeError: `number` is not a `str`.
         """
-        del self._entries[self._entry(number).caller_id.number]
-        del self._places[number]
+        wanted = self._entry(number).caller_id.number
+        del self._entries[wanted]
+        del self._places[wanted]
 
     # --- burns --------------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,8 @@ class CallerIdPool:
     def _entry(self, number: str) -> Entry:
         wanted = _arguments.number("number", number)
         if wanted not in self._entries:
-            raise ValueError(f"number must be one of the pool, which {wanted} is not")
+            # Without the number: messages go to logs, and logs hold no phone number.
+            raise ValueError("number must be one of the numbers in the pool")
         return self._entries[wanted]
 
     # --- selection ----------------------------------------------------------------------------------------------------

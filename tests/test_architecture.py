@@ -126,6 +126,7 @@ SANDBOX_PURE = {
     "responses",
     "settings",
     "state",
+    "times",
 }
 
 

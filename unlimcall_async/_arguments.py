@@ -1,7 +1,11 @@
 """Checks of arguments, made before anything is sent.
 
 Pure: no I/O. Every check returns the value to use, or raises `ValueError` or `TypeError` with the name of the argument and the
-reason. A message never quotes a text, which may be a token or a phone number that was passed as the wrong argument.
+reason. A message never quotes a text, which may be a token or a phone number that was passed as the wrong argument. Nor does a
+message quote a large number.
+
+A subclass of `datetime`, `timedelta`, `str`, `int` or `float` may have arithmetic, comparisons and texts of its own: those of
+pendulum, pandas and numpy do, and so do enumerations. So every check returns exactly the builtin type, made from the plain value.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import json as stdlib_json
 import re
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, get_args
 from urllib.parse import unquote
 
@@ -55,13 +59,54 @@ def utc(name: str, value: object) -> datetime:
     Python compares and subtracts two times of one zone by the wall clock, which is wrong across a change of offset.
     """
     if not isinstance(value, datetime):
-        raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
-    if value.utcoffset() is None:
-        raise ValueError(f"{name} must be timezone-aware: {value.isoformat()} could be any of many instants")
+        raise TypeError(f"{name} must be a datetime, not {type(value).__name__}: write {_as_datetime(value)}")
     try:
-        return value.astimezone(UTC)
+        # Not by `astimezone` or `replace`, which return the subclass.
+        wall = datetime(  # noqa: DTZ001 # the offset is subtracted below
+            value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
+        )
+    except (TypeError, ValueError):  # for example the missing time of pandas, or a year after 9999
+        raise ValueError(f"{name} must be a time from the year 1 to the year 9999") from None
+    try:
+        offset = value.utcoffset()
+    except Exception as error:
+        raise ValueError(f"{name} has a timezone that fails to give its offset: {type(error).__name__}") from error
+    if offset is None:
+        raise ValueError(
+            f"{name} must be timezone-aware: {wall.isoformat()} could be any of many instants; write {_in_utc(wall)} for UTC"
+        )
+    try:
+        return (wall - span(name, offset)).replace(tzinfo=UTC)
     except OverflowError:
-        raise ValueError(f"{name} is out of range in UTC: {value.isoformat()}") from None
+        raise ValueError(f"{name} is out of range in UTC: {wall.isoformat()}") from None
+
+
+def _as_datetime(value: object) -> str:
+    """Return how to write a datetime in place of a value that is not a datetime."""
+    if isinstance(value, date):
+        return _in_utc(datetime(value.year, value.month, value.day))  # noqa: DTZ001 # a day, for a message
+    example = _in_utc(datetime(2026, 5, 24))  # noqa: DTZ001 # as just said
+    if isinstance(value, str):
+        return f"{example}, or datetime.fromisoformat(...) with a text that ends with its offset from UTC"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{example}, or datetime.fromtimestamp(..., tz=UTC) with seconds since 1970"
+    return example
+
+
+def _in_utc(wall: datetime) -> str:
+    """Return the Python code for a time in UTC."""
+    fields = [wall.year, wall.month, wall.day, wall.hour, wall.minute, wall.second, wall.microsecond]
+    while len(fields) > 3 and not fields[-1]:
+        fields.pop()
+    return f"datetime({', '.join(map(str, fields))}, tzinfo=UTC)"
+
+
+def span(name: str, value: object) -> timedelta:
+    """Require a timedelta."""
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
+    # Not by its attributes, to which pendulum gives another meaning. The operator of the class itself returns a plain timedelta.
+    return timedelta.__pos__(value)
 
 
 def window(start: object, end: object) -> tuple[datetime | None, datetime | None]:
@@ -75,11 +120,10 @@ def window(start: object, end: object) -> tuple[datetime | None, datetime | None
 
 def limit(value: object, name: str = "limit") -> int:
     """Require a whole number from 1 to 1000 (reference: `GET /cdrs`, limit)."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if not 1 <= value <= MAX_LIMIT:
-        raise ValueError(f"{name} must be from 1 to {MAX_LIMIT}, not {value}")
-    return value
+    rows = _int(name, value)
+    if not 1 <= rows <= MAX_LIMIT:
+        raise ValueError(f"{name} must be from 1 to {MAX_LIMIT}{_but_is(rows)}")
+    return rows
 
 
 def number(name: str, value: object) -> str:
@@ -146,27 +190,45 @@ def token_problem(value: object) -> Exception | None:
 
 def seconds(name: str, value: object) -> float:
     """Require a finite number of seconds above 0."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not 0 < value <= sys.float_info.max:
+    count = real(name, value)
+    if not 0 < count <= sys.float_info.max:
         raise ValueError(f"{name} must be a finite number of seconds above 0")
-    return float(value)
+    return float(count)
+
+
+def real(name: str, value: object) -> int | float:
+    """Require a number of seconds: an int or a float, which may be infinite."""
+    if isinstance(value, float):
+        return float.__float__(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    return int.__int__(value)
 
 
 def whole(name: str, value: object, *, at_least: int = 1) -> int:
     """Require a whole number of `at_least` or more."""
+    count = _int(name, value)
+    if count < at_least:
+        raise ValueError(f"{name} must be {at_least} or more{_but_is(count)}")
+    return count
+
+
+def _int(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value < at_least:
-        raise ValueError(f"{name} must be {at_least} or more, not {value}")
-    return value
+    return int.__int__(value)
+
+
+def _but_is(count: int) -> str:
+    """Return the end of a message about a number. A long number is left out: a phone number, or too many digits for `str`."""
+    return f", not {count}" if abs(count) < 10**6 else ""
 
 
 def base_url(value: object, *, allow_plain_http: bool) -> URL:
     """Require an http or https URL that paths can be put under. Plain http to another machine must be allowed."""
     if not isinstance(value, (str, URL)):
         raise TypeError(f"base_url must be a str, not {type(value).__name__}")
-    url = _parsed("base_url", value)
+    url = _parsed("base_url", value if isinstance(value, URL) else text("base_url", value))
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError("base_url must be an absolute http or https URL")
     if url.user is not None or url.password is not None:
@@ -212,13 +274,15 @@ def params(value: object) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"params must be a mapping, not {type(value).__name__}")
+    taken = {}
     for name, item in value.items():
         if not isinstance(name, str) or not isinstance(item, (str, int, float)) or isinstance(item, bool):
             raise TypeError("params must map str to str, int or float")
-    return {
-        text("params", name): text("params", item) if isinstance(item, str) else str(item)
-        for name, item in value.items()
-    }
+        try:
+            taken[text("params", name)] = text("params", item) if isinstance(item, str) else str(real("params", item))
+        except ValueError:  # Python writes no more than 4300 digits
+            raise ValueError("params must not hold an int of thousands of digits") from None
+    return taken
 
 
 def headers(value: object) -> dict[str, str]:
@@ -227,14 +291,15 @@ def headers(value: object) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"headers must be a mapping, not {type(value).__name__}")
-    for name, item in value.items():
-        if not isinstance(name, str) or not isinstance(item, str):
-            raise TypeError("headers must map str to str")
+    if not all(isinstance(each, str) for pair in value.items() for each in pair):
+        raise TypeError("headers must map str to str")
+    taken = {text("headers", name): text("headers", item) for name, item in value.items()}
+    for name, item in taken.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(item):
             raise ValueError("headers have a character that HTTP does not allow in a name or a value")
         if name.lower() in _OWN_HEADERS:
             raise ValueError(f"headers must not hold {name}: the client sets it")
-    return {text("headers", name): text("headers", item) for name, item in value.items()}
+    return taken
 
 
 def encoded(name: str, value: object) -> bytes:
@@ -256,7 +321,7 @@ def metadata(value: object) -> dict[str, Any]:
         raise TypeError(f"metadata must be a mapping, not {type(value).__name__}")
     if not all(isinstance(key, str) for key in value):
         raise TypeError("metadata must have str keys")
-    return dict(value)
+    return {text("metadata", key): item for key, item in value.items()}
 
 
 def _parsed(name: str, value: str | URL) -> URL:

@@ -178,10 +178,10 @@ class AsyncClient:
         Returns:
             The response as the server sent it.
         """
-        endpoint = endpoint_at(_arguments.method(method), _arguments.path(path))
+        route = _arguments.path(path)
         return await self._caller.call(
-            endpoint,
-            path,
+            endpoint_at(_arguments.method(method), route),
+            route,
             params=_arguments.params(params),
             body=None if json is None else _arguments.encoded("json", json),
             headers=_arguments.headers(headers),
@@ -220,7 +220,7 @@ def _authorization(token: str | None) -> Authorization | Exception:
         token = os.environ.get("UNLIMCALL_TOKEN", "").strip() or None
     if token is None:
         return ValueError("token is missing: pass it, or set UNLIMCALL_TOKEN")
-    return _arguments.token_problem(token) or Authorization.of(token)
+    return _arguments.token_problem(token) or Authorization.of(_arguments.text("token", token))
 
 
 _T = TypeVar("_T")

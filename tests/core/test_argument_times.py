@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
@@ -158,3 +159,16 @@ def test_whole_numbers_have_a_least_value() -> None:
 @pytest.mark.parametrize("value", [None, True, 1.0, "1"])
 def test_whole_numbers_are_ints(value: object) -> None:
     refused("n", lambda: arguments.whole("n", value), TypeError)
+
+
+@pytest.mark.parametrize("value", [442071838750, 10**5000], ids=["a phone number", "more digits than Python writes"])
+def test_a_long_number_is_refused_and_not_shown(value: int) -> None:
+    checks: list[Callable[[], object]] = [lambda: arguments.limit(value), lambda: arguments.whole("limit", -value)]
+    for check in checks:
+        with pytest.raises(ValueError, match="limit must be") as caught:
+            check()
+        assert "442071838750" not in str(caught.value)
+
+
+def test_a_query_holds_no_number_that_python_does_not_write() -> None:
+    refused("params", lambda: arguments.params({"a": 10**5000}))

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Self
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, instance_of, le, matches_re, optional
 
-from unlimcall_async import _json
+from unlimcall_async import _arguments, _json
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, Range, floor, to_micros
 
@@ -36,12 +36,12 @@ def _check_whole(_instance: object, attribute: Any, value: int) -> None:
         raise ValueError(f"{attribute.name} must be a whole number")
 
 
-def _check_aware(_instance: object, attribute: Any, value: Any) -> None:
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise ValueError(f"{attribute.name} must be a timezone-aware datetime")
-    # The first hours of the year 1 may lie before that year in UTC.
-    if not FIRST <= to_micros(value) <= LAST:
-        raise ValueError(f"{attribute.name} must lie in the years 1 to 9999 in UTC")
+def _start(value: datetime) -> datetime:
+    return _arguments.utc("start", value)
+
+
+def _end(value: datetime) -> datetime:
+    return _arguments.utc("end", value)
 
 
 class Checkpoint(ABC):
@@ -171,8 +171,8 @@ class StreamCheckpoint(Checkpoint):
 
     kind: ClassVar[str] = "cdrs.stream"
 
-    start: datetime = field(validator=_check_aware)
-    end: datetime = field(validator=_check_aware)
+    start: datetime = field(converter=_start)
+    end: datetime = field(converter=_end)
     newest_first: bool = field(validator=instance_of(bool))
     place: Place = field(repr=False)
     # Those that a window behind the place may show again.
@@ -262,7 +262,7 @@ class FollowCheckpoint(Checkpoint):
 
     kind: ClassVar[str] = "cdrs.follow"
 
-    start: datetime = field(validator=_check_aware)
+    start: datetime = field(converter=_start)
     place: TailPlace = field(repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments, _clock
 from unlimcall_async._codec import decode_cdr_list
@@ -48,7 +48,8 @@ class Cdrs:
             UnlimCallError: Any other failure.
         """
         first, last = _arguments.window(start, end)
-        params = {"limit": str(_arguments.limit(limit))}
+        limit = _arguments.limit(limit)
+        params = {"limit": str(limit)}
         if first is not None:
             params["from"] = timestamp(first)
         if last is not None:
@@ -97,12 +98,13 @@ class Cdrs:
             ValueError, TypeError: An argument is not valid.
             CheckpointError: The checkpoint is of another range or direction.
         """
-        _check_options(newest_first, settle, strategy, resume)
-        _check_choice("unreadable", unreadable, Unreadable)
+        settle = _span("settle", settle)
+        strategy = _check_options(newest_first, strategy, resume)
+        unreadable = _choice("unreadable", unreadable, Unreadable)
         if resume is not None and not isinstance(resume, StreamCheckpoint):
             raise CheckpointError("resume is a checkpoint of a follow, not of a stream")
         if end is None:
-            end = self._now() - settle if resume is None else resume.end
+            end = self._before_now(settle) if resume is None else resume.end
         first, last = _arguments.utc("start", start), _arguments.utc("end", end)
         _arguments.window(first, last)
         concurrency = _arguments.whole("concurrency", concurrency)
@@ -114,10 +116,14 @@ class Cdrs:
         rows = UnreadableRows(keep=unreadable == "keep", marks=marks)
         return CdrStream(self._caller, self._decoder, options, rows, place=place)
 
-    def _now(self) -> datetime:
-        """Return the time, by the server's clock if this machine's clock is known to be ahead of it."""
+    def _before_now(self, settle: timedelta) -> datetime:
+        """Return a time before now: by the server's clock, if this machine's clock is known to be ahead of it."""
         skew = self._caller.pool.clock.skew_s
-        return _clock.utc_now() - timedelta(seconds=skew if skew is not None and skew > LARGE_SKEW else 0)
+        ahead = timedelta(seconds=skew if skew is not None and skew > LARGE_SKEW else 0)
+        try:
+            return _clock.utc_now() - ahead - settle
+        except OverflowError:
+            raise ValueError("settle must not reach back beyond the year 1") from None
 
     def follow(
         self,
@@ -153,9 +159,8 @@ class Cdrs:
             CheckpointError: The checkpoint is one of another start, or of a stream.
         """
         first = _arguments.utc("start", start)
-        _check_choice("unreadable", unreadable, Unreadable)
-        _check_span("interval", interval)
-        _check_span("lookback", lookback)
+        unreadable = _choice("unreadable", unreadable, Unreadable)
+        interval, lookback = _span("interval", interval), _span("lookback", lookback)
         if not interval:
             raise ValueError("interval must be above zero")
         _check_resume(resume)
@@ -169,24 +174,28 @@ class Cdrs:
         )
 
 
-def _check_options(newest_first: object, settle: object, strategy: object, resume: object) -> None:
+def _check_options(newest_first: object, strategy: object, resume: object) -> Strategy:
     if not isinstance(newest_first, bool):
         raise TypeError(f"newest_first must be a bool, not {type(newest_first).__name__}")
-    _check_span("settle", settle)
-    _check_choice("strategy", strategy, Strategy)
+    chosen: Strategy = _choice("strategy", strategy, Strategy)
     _check_resume(resume)
+    return chosen
 
 
-def _check_choice(name: str, value: object, choices: object) -> None:
-    if value not in get_args(choices):
-        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}")
+def _choice(name: str, value: object, choices: object) -> Any:
+    """Return the member of a `Literal` that equals the value."""
+    known = get_args(choices)
+    chosen = next((each for each in known if each == value), None)
+    if chosen is None:
+        raise ValueError(f"{name} must be one of {', '.join(known)}")
+    return chosen
 
 
-def _check_span(name: str, value: object) -> None:
-    if not isinstance(value, timedelta):
-        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
-    if value < timedelta(0):
+def _span(name: str, value: object) -> timedelta:
+    length = _arguments.span(name, value)
+    if length < timedelta(0):
         raise ValueError(f"{name} must not be negative")
+    return length
 
 
 def _check_resume(resume: object) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from unlimcall_async import CallRecord
+from unlimcall_async import CallRecord, _arguments
 from unlimcall_async._arguments import text
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
@@ -47,26 +47,29 @@ def currency(name: str, value: object) -> str:
 
 def span(name: str, value: object, *, at_least: timedelta = timedelta(microseconds=1)) -> timedelta:
     """Require a timedelta of `at_least` or more."""
-    if not isinstance(value, timedelta):
-        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
-    if value < at_least:
-        raise ValueError(f"{name} must be {at_least} or more, not {value}")
-    return value
+    length = _arguments.span(name, value)
+    if length < at_least:
+        raise ValueError(f"{name} must be {at_least} or more, not {length}")
+    return length
 
 
 def share(name: str, value: object) -> float:
     """Require a number above 0 and below 1."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not 0 < value < 1:
+    part = _arguments.real(name, value)
+    if not 0 < part < 1:
         raise ValueError(f"{name} must lie between 0 and 1, for example 0.01 for 1 %")
-    return float(value)
+    return float(part)
 
 
 def money(name: str, value: object) -> Decimal:
     """Require an amount of money: a `Decimal` or an int. A float is refused, because it is not an exact amount."""
-    if not isinstance(value, (Decimal, int)) or isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(int.__int__(value))
+    if not isinstance(value, Decimal):
         raise TypeError(f"{name} must be a Decimal or an int, not {type(value).__name__}")
+    # The class itself copies a `Decimal`, digit for digit, and also one of a subclass.
     amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError(f"{name} must be a finite amount")

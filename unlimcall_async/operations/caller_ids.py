@@ -22,9 +22,11 @@ def steps(value: object) -> tuple[Step, ...]:
     """Require a fallback: one step or more, each once."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"fallback must be a sequence of steps, not {type(value).__name__}")
-    known = get_args(Step)
-    found = tuple(value)
-    if not found or any(step not in known for step in found) or len(set(found)) < len(found):
+    known: tuple[Step, ...] = get_args(Step)
+    given = tuple(value)
+    # The texts of this module, because those of the user may be members of an enumeration.
+    found = tuple(name for step in given for name in known if name == step)
+    if not found or len(found) < len(given) or len(set(found)) < len(found):
         raise ValueError(f"fallback must be one or more of {', '.join(known)}, each once")
     return found
 

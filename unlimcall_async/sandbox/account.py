@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from attrs import Attribute, define, field, frozen
 
+from unlimcall_async.sandbox.times import plain_time
+
 # Reference, "Authentication". Two of the scopes open endpoints that v1 does not document; a token may have them anyway.
 SCOPES: Final = frozenset(
     {"read:balance", "read:cdrs", "read:agents", "read:numbers", "read:invoices", "write:calls", "write:hooks"}
@@ -32,8 +34,12 @@ def random_text(length: int) -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
+def _created_at(value: datetime) -> datetime:
+    return plain_time("created_at", value)
+
+
 def _check_created_at(_: object, attribute: Attribute[Any], value: datetime) -> None:
-    if value.tzinfo is None or value.microsecond:
+    if value.microsecond:
         raise ValueError(f"{attribute.name} must be timezone-aware and on a whole second")
 
 
@@ -58,7 +64,9 @@ class SandboxAgent:
     id: str
     sip_username: str = "unl_001"
     label: str = "SDR seat — Berlin"
-    created_at: datetime = field(default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC), validator=_check_created_at)
+    created_at: datetime = field(
+        default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC), converter=_created_at, validator=_check_created_at
+    )
     provisioned: bool = True
 
 

@@ -16,6 +16,7 @@ from attrs import Attribute, field, frozen
 
 from unlimcall_async.sandbox.call_index import BLOCK, CallIndex
 from unlimcall_async.sandbox.settings import Order, Resolution
+from unlimcall_async.sandbox.times import plain_time
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -33,9 +34,11 @@ def epoch_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def _start_time(value: datetime) -> datetime:
+    return plain_time("start_time", value)
+
+
 def _check_start_time(_: object, __: Attribute[Any], value: datetime) -> None:
-    if value.tzinfo is None:
-        raise ValueError("start_time must be timezone-aware")
     if value.microsecond % 1000:
         raise ValueError("start_time must be a whole number of milliseconds: the API writes no finer time")
 
@@ -66,7 +69,7 @@ class SandboxCall:
     """
 
     id: str
-    start_time: datetime = field(validator=_check_start_time)
+    start_time: datetime = field(converter=_start_time, validator=_check_start_time)
     duration: int = 81
     billsec: int = 81
     src: str | None = "+14155550100"
@@ -103,7 +106,18 @@ def call_json(call: SandboxCall) -> dict[str, Any]:
 def page_json(count: int, rows: Iterable[SandboxCall]) -> bytes:
     """Return the body of a response of `GET /cdrs`."""
     # msgspec writes a full page in a quarter of a millisecond; `json` takes two.
-    return msgspec.json.encode({"count": count, "calls": [call_json(row) for row in rows]})
+    return msgspec.json.encode({"count": count, "calls": [call_json(row) for row in rows]}, enc_hook=_builtin)
+
+
+def _builtin(value: object) -> object:
+    """Return a value of a subclass of str, int or float, which msgspec does not encode, as the builtin type."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    raise TypeError(f"a call record must hold JSON values only, not {type(value).__name__}")
 
 
 @frozen

@@ -14,6 +14,7 @@ from uuid import uuid4
 from attrs import frozen
 
 from unlimcall_async.sandbox.settings import Envelope
+from unlimcall_async.sandbox.times import plain_time
 
 EventType = Literal["call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed"]
 EVENTS: Final[tuple[EventType, ...]] = get_args(EventType)
@@ -85,8 +86,7 @@ def new_event(
     Raises:
         ValueError: An argument is not valid, or the payload is not JSON.
     """
-    if occurred_at.tzinfo is None:
-        raise ValueError("occurred_at must be timezone-aware")
+    occurred_at = plain_time("occurred_at", occurred_at)
     _check_type(event)
     fields = sample_payload(event) if payload is None else dict(payload)
     name = str(uuid4()) if event_id is None else event_id

@@ -16,6 +16,7 @@ from attrs import frozen
 from unlimcall_async.sandbox.calls import SandboxCall
 from unlimcall_async.sandbox.markets import MARKETS, OUTCOMES, OWN_NUMBERS, SEATS, Market, Outcome, one_of
 from unlimcall_async.sandbox.start_times import START_TIMES, Range, TrafficKind, picker
+from unlimcall_async.sandbox.times import plain_time
 
 __all__ = ["TrafficKind", "generate_traffic"]
 
@@ -116,8 +117,7 @@ def _range(calls: int, start: datetime, end: datetime, kind: str) -> Range:
         raise ValueError(f"kind must be one of {', '.join(get_args(TrafficKind))}, not {kind!r}")
     if calls < 0:
         raise ValueError("calls must not be negative")
-    if start.tzinfo is None or end.tzinfo is None:
-        raise ValueError("start and end must be timezone-aware")
+    start, end = plain_time("start", start), plain_time("end", end)
     # Rounded up: the first millisecond is not before `start`, and the last is before `end`.
     wanted = Range(*(-((_EPOCH - moment) // _MILLISECOND) for moment in (start, end)))
     if wanted.length <= 0:

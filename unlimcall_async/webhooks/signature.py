@@ -22,6 +22,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from unlimcall_async import _arguments
 from unlimcall_async.errors import SignatureError
 
 HEADER: Final = "X-Unlimcall-Signature"
@@ -87,6 +88,7 @@ def _split(header: object) -> tuple[str, list[str]]:
         raise SignatureError("missing")
     if not isinstance(header, str):
         raise TypeError(f"header must be a str or None, not {type(header).__name__}")
+    header = _arguments.text("header", header)
     if as_documented := _AS_DOCUMENTED.fullmatch(header):
         return as_documented[1], [as_documented[2]]
     stamps, candidates = [], []
@@ -120,25 +122,26 @@ def key_ring(secrets: object) -> tuple[bytes, ...]:
 
 def raw(name: str, value: object) -> bytes:
     """Require bytes. Text is refused: the signature is over the body as it came, before anything decodes it."""
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        # Not `bytes(value)`, which may be a method of a subclass.
+        return memoryview(value).tobytes()
     raise TypeError(f"{name} must be bytes, undecoded, as they came in the request, not {type(value).__name__}")
 
 
 def finite(name: str, value: object) -> float:
     """Require a finite number of seconds."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not abs(value) <= sys.float_info.max:
+    count = _arguments.real(name, value)
+    if not abs(count) <= sys.float_info.max:
         raise ValueError(f"{name} must be finite")
-    return value
+    return count
 
 
 def _key(secret: object) -> bytes:
     if not isinstance(secret, str):
         raise TypeError(f"secrets must be str, not {type(secret).__name__}")
+    secret = _arguments.text("secrets", secret)
     if not secret:
         # Anybody can sign with an empty key.
         raise ValueError("secrets must not be empty; is the variable that should hold the secret set?")

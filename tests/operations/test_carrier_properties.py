@@ -18,15 +18,29 @@ BOUNDS = {"start_above": 0.4, "end_below": 0.25, "minimum": 4}
 SPAN = timedelta(hours=1)
 STEP = 60
 
-# Seconds on from the record before: mostly a bit, at times far, at times back.
-pauses = st.integers(0, 90) | st.integers(0, 1200) | st.integers(-4000, 4000) | st.just(20_000)
-rows = st.lists(st.tuples(pauses, st.booleans(), st.sampled_from(["Germany", "France", None])), max_size=60)
+# Seconds on from the record before, or, below zero, back from the latest one. There are silences or late records. With both, the
+# monitor may believe the late ones: see `test_carrier_hostile`.
+honest = st.integers(0, 90) | st.integers(0, 1200) | st.integers(-1700, -1)
+silences = honest | st.integers(0, 4000) | st.just(20_000)
+late = honest | st.integers(-9000, -1)
+
+
+def rows_of(pauses: st.SearchStrategy[int]) -> st.SearchStrategy[list[tuple[int, bool, str | None]]]:
+    return st.lists(st.tuples(pauses, st.booleans(), st.sampled_from(["Germany", "France", None])), max_size=60)
+
+
+rows = rows_of(silences) | rows_of(late)
 
 
 def records_of(drawn: Iterable[tuple[int, bool, str | None]]) -> list[CallRecord]:
-    at, made = 0, []
+    at, newest, made = 0, 0, list[CallRecord]()
+    out_of_span = 0
     for pause, failed, country in drawn:
-        at += pause
+        at = newest + pause if made and pause < 0 else at + abs(pause)
+        # Fewer late records than the monitor needs to believe them.
+        out_of_span += newest - at > 59 * STEP
+        at = newest if out_of_span > 3 and newest - at > 59 * STEP else at
+        newest = max(newest, at)
         made.append(record(at, "FAILED" if failed else "BUSY", country=country))
     return made
 

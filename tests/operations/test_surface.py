@@ -10,7 +10,7 @@ import pytest
 from unlimcall_async import operations
 
 SUBMODULES = {
-    *("caller_ids", "carrier", "credit", "credit_watch", "health", "iteration", "numbering", "pool"),
+    *("caller_ids", "carrier", "credit", "credit_watch", "failure_counts", "health", "iteration", "numbering", "pool"),
     *("pool_state", "shares", "spending"),
 }
 FROZEN = ("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend")

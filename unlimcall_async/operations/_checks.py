@@ -6,7 +6,7 @@ Pure: no I/O. The checks of texts, numbers and times are those of the client, in
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -81,3 +81,9 @@ def record(name: str, value: object) -> CallRecord:
     if not isinstance(value, CallRecord):
         raise TypeError(f"{name} must be a CallRecord, not {type(value).__name__}")
     return value
+
+
+def start(name: str, value: object) -> datetime:
+    """Require a `CallRecord`, and return its start in UTC. A record that a user made may hold any time."""
+    moment = record(name, value).start_time
+    return moment if type(moment) is datetime and moment.tzinfo is UTC else _arguments.utc(f"{name}.start_time", moment)

@@ -4,13 +4,14 @@ By the guide, failed calls are data in the call records. A failure rate that sta
 carrier.
 
 Pure: no I/O of its own, and no clock. Time is the time of the records, so a year of history gives the alerts that it would have
-given then. The span is cut into steps with two counts each, so memory does not grow with the number of calls.
+given then. The span is cut into steps with two counts each, so memory does not grow with the number of calls. `failure_counts`
+has the counts, and decides which records to believe if their times are far apart.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Container, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from attrs import frozen
 
 from unlimcall_async import CallRecord, _arguments
 from unlimcall_async.operations import _checks
+from unlimcall_async.operations.failure_counts import MOST_COUNTRIES, STEPS, SpanCounts, Timelines
 from unlimcall_async.operations.iteration import iterating
 from unlimcall_async.operations.shares import Share
 
@@ -32,8 +34,6 @@ FAILED_DISPOSITIONS: Final[frozenset[str]] = frozenset(
     | {f"{prefix}{code}" for prefix in ("", "SIP ") for code in (488, *range(500, 600))}
 )
 
-# A window has the newest step, which is not over yet, and the 59 steps before it: between 59/60 of the span and all of it.
-_STEPS: Final = 60
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,7 +66,15 @@ class CarrierMonitor:
     monitor the oldest records first. In a follow, failed calls come before the answered calls that began with them: a span that is
     not much longer than the calls shows too high a rate.
 
+    A record whose time is far from that of the others, for example in the year 9999, does not move the span for longer than until
+    the next record: the majority of the records decides.
+
     Only calls that succeed end an alert: if no more calls come, the alert stays.
+
+    Memory is bounded, whatever countries the records name. The counts of all calls are exact. So are those of a country that is
+    always among the 256 with the most attempts in the span. A text of more than 100 characters counts as no country. If more than
+    512 countries are in alert, the monitor forgets the oldest alert of a country that is not called any more, without an alert
+    `"ended"`.
 
     Args:
         span: The span, a minute or more.
@@ -76,9 +84,6 @@ class CarrierMonitor:
         failed: The dispositions of failed attempts, in upper or lower case, or a function that returns whether a record is a failed
             attempt. The default is an assumption, as the reference lists no disposition of failed calls: `FAILED`, `CONGESTION`,
             `CHANUNAVAIL`, and the SIP codes 488 and 500 to 599.
-
-    Attributes:
-        late: The number of records that came too late to count.
 
     Raises:
         ValueError: `span` is below a minute, `minimum` is below 1, a share does not lie between 0 and 1, or `end_below` is above
@@ -96,29 +101,33 @@ class CarrierMonitor:
         minimum: int = 200,
         failed: Collection[str] | Callable[[CallRecord], bool] = FAILED_DISPOSITIONS,
     ) -> None:
-        self.late: int = 0
-        self._step = _checks.span("span", span, at_least=timedelta(minutes=1)) / _STEPS
+        self._step = _checks.span("span", span, at_least=timedelta(minutes=1)) / STEPS
         self._start_above = _checks.share("start_above", start_above)
         self._end_below = _checks.share("end_below", end_below)
         if self._end_below > self._start_above:
             raise ValueError("end_below must not be above start_above")
         self._minimum = _arguments.whole("minimum", minimum)
         self._failed = _predicate(failed)
-        self._newest: int | None = None
+        self._timelines = Timelines(self._minimum)
         # By country, as the records name it; `None` for all calls.
-        self._windows: dict[str | None, _Window] = {}
         self._active: dict[str | None, datetime] = {}
+
+    @property
+    def late(self) -> int:
+        """The number of records that came too late to count, or whose time was far before that of the others."""
+        return self._timelines.late
 
     @property
     def overall(self) -> Share:
         """The failed attempts out of all attempts in the span."""
-        window = self._windows.get(None)
-        return Share(0, 0) if window is None else window.failures
+        believed = self._timelines.believed
+        return Share(0, 0) if believed is None else believed.all.failures
 
     @property
     def countries(self) -> dict[str, Share]:
         """The failed attempts out of all attempts in the span, for each country that was called, as the records name it."""
-        return {name: window.failures for name, window in self._windows.items() if name is not None}
+        believed = self._timelines.believed
+        return {} if believed is None else {name: counted.failures for name, counted in believed.countries.items()}
 
     @property
     def active(self) -> dict[str | None, datetime]:
@@ -129,28 +138,27 @@ class CarrierMonitor:
         """Count a record, and return the alerts that it brings: at most one for all calls and one for each country.
 
         Raises:
-            TypeError: `record` is not a `CallRecord`.
+            TypeError: `record` is not a `CallRecord`, or its `start_time` is not a datetime.
+            ValueError: The record's `start_time` has no timezone.
         """
-        step = (_checks.record("record", record).start_time - _EPOCH) // self._step
-        newest = step if self._newest is None else max(self._newest, step)
-        if step <= newest - _STEPS:
-            self.late += 1
+        start = _checks.start("record", record)
+        # Before the first change, because a function of the user's may raise.
+        failed, country = self._failed(record), record.country
+        moved = self._timelines.add((start - _EPOCH) // self._step, country, failed=failed)
+        believed = self._timelines.believed
+        if moved is None or believed is None:
             return []
-        touched: list[str | None] = [None] if record.country is None else [None, record.country]
-        moved = newest != self._newest
+        counts: dict[str | None, SpanCounts] = {None: believed.all}
         if moved:
-            self._newest = newest
-            for country, window in list(self._windows.items()):
-                window.move(newest)
-                if country is not None and not window.failures.of:
-                    del self._windows[country]
-        failed = self._failed(record)
-        for country in touched:
-            if country not in self._windows:
-                self._windows[country] = _Window(newest)
-            self._windows[country].add(step, failed=failed)
-        # A move takes old calls out of every window, so any rate may have changed.
-        return self._alerts(list(self._windows) if moved else touched, record.start_time)
+            # Old calls have left every count, so any rate may have changed.
+            counts.update(believed.countries)
+        elif country in believed.countries:
+            counts[country] = believed.countries[country]
+        return [
+            alert
+            for name, counted in counts.items()
+            for alert in self._alerts(name, counted, start, believed.countries)
+        ]
 
     async def watch(self, records: AsyncIterable[CallRecord]) -> AsyncGenerator[CarrierAlert, None]:
         """Count the records of a stream or a follow, and return the alerts as they come.
@@ -162,55 +170,24 @@ class CarrierMonitor:
                 for alert in self.add(record):
                     yield alert
 
-    def _alerts(self, countries: list[str | None], at: datetime) -> list[CarrierAlert]:
-        alerts = []
-        for country in countries:
-            failures = self._windows[country].failures
-            if failures.rate is None or failures.of < self._minimum:
-                continue
-            if country not in self._active and failures.rate > self._start_above:
-                self._active[country] = at
-                alerts.append(CarrierAlert("started", country, failures, at))
-            elif country in self._active and failures.rate < self._end_below:
-                del self._active[country]
-                alerts.append(CarrierAlert("ended", country, failures, at))
-        return alerts
+    def _alerts(
+        self, country: str | None, counted: SpanCounts, at: datetime, called: Container[str]
+    ) -> Iterator[CarrierAlert]:
+        if counted.attempts < self._minimum:
+            return
+        rate = counted.failed / counted.attempts
+        if country not in self._active and rate > self._start_above:
+            self._active[country] = at
+            if len(self._active) > MOST_COUNTRIES + 1:  # with the alert of all calls
+                del self._active[next(name for name in self._active if name is not None and name not in called)]
+            yield CarrierAlert("started", country, counted.failures, at)
+        elif country in self._active and rate < self._end_below:
+            del self._active[country]
+            yield CarrierAlert("ended", country, counted.failures, at)
 
     def __repr__(self) -> str:
         failures = self.overall
         return f"<{type(self).__name__} {failures.count} of {failures.of} failed, {len(self._active)} alerts active>"
-
-
-class _Window:
-    """The attempts and failures of the newest step and the 59 steps before it, as a ring of counts."""
-
-    def __init__(self, newest: int) -> None:
-        self._newest = newest
-        self._attempts = [0] * _STEPS
-        self._failed = [0] * _STEPS
-        self._all_attempts = self._all_failed = 0
-
-    @property
-    def failures(self) -> Share:
-        """The failed attempts out of all attempts in the window."""
-        return Share(self._all_failed, self._all_attempts)
-
-    def move(self, newest: int) -> None:
-        """Move the end of the window to a later step, and drop the counts of the steps that it leaves."""
-        for step in range(max(self._newest + 1, newest - _STEPS + 1), newest + 1):
-            place = step % _STEPS
-            self._all_attempts -= self._attempts[place]
-            self._all_failed -= self._failed[place]
-            self._attempts[place] = self._failed[place] = 0
-        self._newest = newest
-
-    def add(self, step: int, *, failed: bool) -> None:
-        """Count an attempt, at a step that is in the window."""
-        self._attempts[step % _STEPS] += 1
-        self._all_attempts += 1
-        if failed:
-            self._failed[step % _STEPS] += 1
-            self._all_failed += 1
 
 
 def _predicate(failed: object) -> Callable[[CallRecord], bool]:

@@ -73,7 +73,7 @@ async def credit(client: AsyncClient, balance: Balance, now: datetime, record: C
     monitor = CreditMonitor(Decimal(25), "USD", ahead=None)
     tally = SpendTally(timedelta(hours=1))
     tally.add(record)
-    assert_type(monitor.note(balance, at=now, spend=tally.spend), list[CreditAlert])
+    assert_type(monitor.note(balance, at=now, spend=tally.spend, monotonic=0.5), list[CreditAlert])
     assert_type(tally.spend.per_hour("USD"), Decimal)
     assert_type(available_credit(balance), Decimal)
     async for alert in CreditWatch(client, monitor, interval=timedelta(minutes=5)):

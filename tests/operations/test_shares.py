@@ -28,3 +28,14 @@ def test_the_interval_is_wilsons_at_99_percent() -> None:
 def test_out_of_nothing_there_is_no_rate() -> None:
     assert Share(0, 0).rate is None
     assert Share(0, 0).interval == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("count", "of"), [(1, 0), (-1, 1), (2, 1), (0, -1)])
+def test_a_part_is_not_more_than_the_whole(count: int, of: int) -> None:
+    with pytest.raises(ValueError, match="count must be from 0 to `of`"):
+        Share(count, of)
+
+
+def test_no_count_is_too_large() -> None:
+    low, high = Share(10**400, 2 * 10**400).interval
+    assert low == high == 0.5

@@ -6,6 +6,7 @@ Pure: no I/O. The checks of texts, numbers and times are those of the client, in
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -37,10 +38,15 @@ def campaign(value: object, name: str = "campaign") -> str | None:
     return label
 
 
+def is_currency(code: str) -> bool:
+    """Return whether a text is a currency's code of three ASCII capitals."""
+    return _CURRENCY.fullmatch(code) is not None
+
+
 def currency(name: str, value: object) -> str:
     """Require a currency's code of three ASCII capitals."""
     code = text(name, value)
-    if not _CURRENCY.fullmatch(code):
+    if not is_currency(code):
         raise ValueError(f"{name} must be a currency's code of three ASCII capitals, for example 'USD'")
     return code
 
@@ -51,6 +57,16 @@ def span(name: str, value: object, *, at_least: timedelta = timedelta(microsecon
     if length < at_least:
         raise ValueError(f"{name} must be {at_least} or more, not {length}")
     return length
+
+
+def monotonic(value: object) -> float | None:
+    """Require a finite number of seconds, or `None`."""
+    if value is None:
+        return None
+    moment = _arguments.real("monotonic", value)
+    if not abs(moment) <= sys.float_info.max:
+        raise ValueError("monotonic must be finite")
+    return float(moment)
 
 
 def share(name: str, value: object) -> float:

@@ -15,7 +15,7 @@ from attrs import frozen
 from unlimcall_async import Balance, _arguments
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.carrier import AlertState
-from unlimcall_async.operations.spending import Spend
+from unlimcall_async.operations.spending import MONEY, Spend
 
 CreditKind: TypeAlias = Literal["low", "soon", "blocked", "stale"]
 
@@ -31,7 +31,7 @@ def available_credit(balance: Balance) -> Decimal:
     An assumption: the reference shows `creditLimit` only as null, and does not explain it. The balance is taken to fall below zero
     as credit is used.
     """
-    return balance.balance + (balance.credit_limit or 0)
+    return MONEY.add(balance.balance, balance.credit_limit or 0)
 
 
 @frozen
@@ -103,7 +103,9 @@ class CreditMonitor:
         self.balance: Balance | None = None
         self.spend: Spend | None = None
         self._stale_after = _checks.span("stale_after", stale_after)
-        self._fresh_at: datetime | None = None
+        # The time and the monotonic time of the last call, and the microseconds since the last fresh snapshot.
+        self._noted: tuple[datetime, float | None] | None = None
+        self._unseen = 0
         # Whether the balance has gone up since `soon` last started or ended.
         self._topped_up = False
         self._active: dict[CreditKind, datetime] = {}
@@ -121,42 +123,52 @@ class CreditMonitor:
         """
         if self.balance is None:
             return None
-        above = available_credit(self.balance) - self.threshold
+        above = MONEY.subtract(available_credit(self.balance), self.threshold)
         if above <= 0:
             return timedelta(0)
         rate = Decimal(0) if self.spend is None else self.spend.per_hour(self.currency)
-        if rate <= 0:
+        # A `Spend` that a user made may hold NaN.
+        if not rate.is_finite() or rate <= 0:
             return None
-        hours = above / rate
-        if hours >= _HORIZON / _HOUR:
+        hours = MONEY.divide(above, rate)
+        if hours >= _HORIZON // _HOUR:
             return _HORIZON
-        return int(hours * (_HOUR // _MICROSECOND)) * _MICROSECOND
+        return int(MONEY.multiply(hours, _HOUR // _MICROSECOND)) * _MICROSECOND
 
-    def note(self, balance: Balance, *, at: datetime, spend: Spend | None = None) -> list[CreditAlert]:
+    def note(
+        self, balance: Balance, *, at: datetime, spend: Spend | None = None, monotonic: float | None = None
+    ) -> list[CreditAlert]:
         """Take a snapshot of the balance, and return the alerts that it brings.
 
         Args:
             balance: The snapshot. A stale snapshot counts as `missed`.
             at: When the snapshot was taken, timezone-aware.
             spend: The cost of recent calls; `None` to keep the one that was passed last.
+            monotonic: The same moment on a clock that nobody sets, in seconds, for example `time.monotonic()`. With it, no change
+                of the wall clock starts or delays an alert `"stale"`. Without it, the time is measured by `at`, and a step back
+                counts as no time.
 
         Raises:
-            ValueError: The balance is in another currency than the threshold, or `at` has no timezone.
+            ValueError: The balance is in another currency than the threshold or is not finite, `at` has no timezone, or
+                `monotonic` is not finite.
             TypeError: An argument is of the wrong type.
         """
-        moment = _arguments.utc("at", at)
+        moment, tick = _arguments.utc("at", at), _checks.monotonic(monotonic)
         if not isinstance(balance, Balance):
             raise TypeError(f"balance must be a Balance, not {type(balance).__name__}")
         if spend is not None and not isinstance(spend, Spend):
             raise TypeError(f"spend must be a Spend, not {type(spend).__name__}")
         if balance.currency != self.currency:
             raise ValueError(f"currency must be that of the balance, {balance.currency!r}, not {self.currency!r}")
+        _checks.money("balance.balance", balance.balance)
+        if balance.credit_limit is not None:
+            _checks.money("balance.credit_limit", balance.credit_limit)
         self.spend = self.spend if spend is None else spend
         if balance.stale:
-            return self.missed(at=moment)
+            return self.missed(at=moment, monotonic=tick)
         if self.balance is not None and available_credit(balance) > available_credit(self.balance):
             self._topped_up = True
-        self.balance, self._fresh_at = balance, moment
+        self.balance, self._noted, self._unseen = balance, (moment, tick), 0
         left = self.time_left
         soon: bool | None
         if self.ahead is None or left == timedelta(0):
@@ -170,20 +182,23 @@ class CreditMonitor:
         low = available_credit(balance) <= self.threshold
         return self._change({"stale": False, "blocked": balance.blocked, "low": low, "soon": soon}, moment)
 
-    def missed(self, *, at: datetime) -> list[CreditAlert]:
+    def missed(self, *, at: datetime, monotonic: float | None = None) -> list[CreditAlert]:
         """Record that no fresh snapshot came, and return an alert `"stale"` if none came for `stale_after`.
 
         Args:
             at: The time, timezone-aware.
+            monotonic: The same moment on a clock that nobody sets, in seconds; see `note`.
 
         Raises:
-            ValueError: `at` has no timezone.
-            TypeError: `at` is not a datetime.
+            ValueError: `at` has no timezone, or `monotonic` is not finite.
+            TypeError: An argument is of the wrong type.
         """
-        moment = _arguments.utc("at", at)
-        self._fresh_at = self._fresh_at or moment
+        moment, tick = _arguments.utc("at", at), _checks.monotonic(monotonic)
+        if self._noted is not None:
+            self._unseen += _microseconds_between(self._noted, (moment, tick))
+        self._noted = (moment, tick)
         # Never `False`: only a fresh snapshot ends the alert.
-        return self._change({"stale": moment - self._fresh_at >= self._stale_after or None}, moment)
+        return self._change({"stale": self._unseen >= self._stale_after // _MICROSECOND or None}, moment)
 
     def _change(self, wanted: dict[CreditKind, bool | None], at: datetime) -> list[CreditAlert]:
         """Start and end alerts as wanted, and return those that changed. `None` leaves an alert as it is."""
@@ -204,3 +219,11 @@ class CreditMonitor:
     def __repr__(self) -> str:
         active = ", ".join(self._active) or "no alert"
         return f"<{type(self).__name__} at {self.threshold} {self.currency}: {active}>"
+
+
+def _microseconds_between(earlier: tuple[datetime, float | None], later: tuple[datetime, float | None]) -> int:
+    """Return the time between two calls, by the monotonic clock if both calls have its time. No time runs backwards."""
+    (was_at, was_tick), (at, tick) = earlier, later
+    if was_tick is None or tick is None:
+        return max(0, (at - was_at) // _MICROSECOND)
+    return round(min(max(0.0, tick - was_tick), _HORIZON / timedelta(seconds=1)) * 1e6)

@@ -18,10 +18,17 @@ class Share:
     Attributes:
         count: How many were counted.
         of: Out of how many.
+
+    Raises:
+        ValueError: `count` does not lie between 0 and `of`.
     """
 
     count: int
     of: int
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.count <= self.of:
+            raise ValueError("count must be from 0 to `of`")
 
     @property
     def rate(self) -> float | None:
@@ -34,7 +41,8 @@ class Share:
         if not self.of:
             return 0.0, 1.0
         # Wilson's, because the usual interval is empty if `count` is 0, and far too narrow if `of` is small.
-        observed, noise = self.count / self.of, _Z * _Z / self.of
+        # Beyond some 300 digits a float cannot hold the total; the noise is zero long before.
+        observed, noise = self.count / self.of, _Z * _Z / min(self.of, 10**300)
         middle = observed + noise / 2
         reach = sqrt(noise * (observed * (1 - observed) + noise / 4))
         return max(0.0, (middle - reach) / (1 + noise)), min(1.0, (middle + reach) / (1 + noise))

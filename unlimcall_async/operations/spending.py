@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Final
 
 from attrs import field, frozen
@@ -14,7 +14,15 @@ from unlimcall_async.operations import _checks
 
 _HOUR: Final = timedelta(hours=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_CENTS: Final = 100
+# The arithmetic of money: exact up to 50 digits, which no account has, and without exceptions, whatever amount a server writes.
+# In the context of the program 1E+999999 may overflow, and a sum is rounded to 28 digits.
+MONEY: Final = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+# The API writes prices as 64-bit integers. Python needs ever more time for the sum of longer ones.
+_HIGHEST: Final = 2**63
+
+
+def _span(value: timedelta) -> timedelta:
+    return _checks.span("span", value)
 
 
 @frozen
@@ -25,10 +33,14 @@ class Spend:
         span: The span in which the calls started.
         totals: The sum of the prices by currency, in units of the currency, for example dollars.
         priced: The number of records with a price.
-        unpriced: The number of records without a price, or without a currency. They are in no total.
+        unpriced: The number of records that are in no total, because they have no price, or no currency's code of three capitals.
+
+    Raises:
+        ValueError: `span` is not above zero.
+        TypeError: `span` is not a timedelta.
     """
 
-    span: timedelta
+    span: timedelta = field(converter=_span)
     totals: Mapping[str, Decimal] = field(hash=False)
     priced: int
     unpriced: int
@@ -36,11 +48,14 @@ class Spend:
     def per_hour(self, currency: str) -> Decimal:
         """Return the cost per hour of the records in a currency; 0 if no record is in the currency."""
         # Whole microseconds, because a `Decimal` cannot be multiplied by the float that two timedeltas give.
-        return self.totals.get(currency, Decimal(0)) * (_HOUR // _MICROSECOND) / (self.span // _MICROSECOND)
+        total = MONEY.multiply(self.totals.get(currency, Decimal(0)), _HOUR // _MICROSECOND)
+        return MONEY.divide(total, self.span // _MICROSECOND)
 
 
 class SpendTally:
     """Adds up the cost of calls, record by record.
+
+    Every price in a currency with a code of three ASCII capitals is counted exactly.
 
     Args:
         span: The span of time that the records are of.
@@ -62,7 +77,8 @@ class SpendTally:
             TypeError: `record` is not a `CallRecord`.
         """
         price, currency = _checks.record("record", record).sell_price_cents, record.currency
-        if price is None or currency is None:
+        # A text that is not a currency's code is left out also because a server that makes up texts would fill the memory.
+        if price is None or not -_HIGHEST <= price < _HIGHEST or currency is None or not _checks.is_currency(currency):
             self._unpriced += 1
             return
         self._priced += 1
@@ -71,5 +87,5 @@ class SpendTally:
     @property
     def spend(self) -> Spend:
         """The cost of the records that were counted."""
-        totals = {currency: Decimal(cents) / _CENTS for currency, cents in self._cents.items()}
+        totals = {currency: MONEY.divide(cents, 100) for currency, cents in self._cents.items()}
         return Spend(self._span, totals, self._priced, self._unpriced)

@@ -90,9 +90,9 @@ class CreditWatch:
                 balance = await self._client.balance()
             except UnlimCallError as error:
                 _pass_over(error)
-                alerts = self.monitor.missed(at=self._clock())
+                alerts = self.monitor.missed(at=self._clock(), monotonic=loop.time())
             else:
-                alerts = self.monitor.note(balance, at=self._clock(), spend=spend)
+                alerts = self.monitor.note(balance, at=self._clock(), spend=spend, monotonic=loop.time())
             for alert in alerts:
                 yield alert
             await asyncio.sleep(began + self._interval - loop.time())

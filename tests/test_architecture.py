@@ -123,6 +123,7 @@ SANDBOX_PURE = {
     "endpoints",
     "events",
     "faults",
+    "history",
     "markets",
     "responses",
     "settings",

@@ -11,6 +11,7 @@ judges. Its modules, from a request inwards:
     responses       responses and error bodies as data
     account, state  the customer, its tokens, and everything that the endpoints read and change
     settings        what the reference leaves open
+    history         the newest requests, calls and deliveries
     times           the times that a user passes
     calls           call records, and the selection of a page; `call_index` finds the rows of a window
     call_ends       placed calls until they end

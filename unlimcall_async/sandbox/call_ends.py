@@ -46,7 +46,7 @@ class OngoingCalls:
         event = self._sender.event("call.ended", {**sample_payload("call.ended"), **own, **fields})
 
         del state.ongoing[call.call_id]
-        number = len(state.originated) - len(state.ongoing)
+        number = state.originated.total - len(state.ongoing)
         agent = state.account.agent(call.ai_agent_id)  # `None` if the account has lost the agent meanwhile
         placed_at = call.placed_at
         record = SandboxCall(

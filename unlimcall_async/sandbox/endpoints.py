@@ -198,7 +198,7 @@ def post_calls(state: State, admitted: Admitted) -> Response:
         received_at=admitted.now,
         placed_at=admitted.utc,
     )
-    state.originated.append(call)
+    state.originated.add(call)
     state.ongoing[call.call_id] = call
     state.placed(call)
     return json_response(dump_json({"callId": call.call_id, "status": "queued"}))

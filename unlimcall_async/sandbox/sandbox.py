@@ -56,9 +56,10 @@ class Sandbox:
         account: The customer's data and states.
         settings: What the reference leaves open, limits, latency and webhooks.
         token: A token with every scope.
-        requests: Every request that reached the server, in order of arrival.
-        originated: Every call that `POST /calls` placed.
-        deliveries: Every attempt to deliver an event, in the order in which the attempts were sent.
+        requests: The requests that reached the server, in order of arrival. This list and the next two keep the newest 10,000
+            entries, with 64 MB at most (`settings.keep` and `settings.keep_bytes`), so that a sandbox can run for weeks.
+        originated: The calls that `POST /calls` placed.
+        deliveries: The attempts to deliver an event, in the order in which the attempts were sent.
     """
 
     account: Account
@@ -103,6 +104,8 @@ class Sandbox:
         error_shape: ErrorShape = _SETTINGS.error_shape,
         deliver_to: Mapping[str, str] | None = None,
         webhooks: WebhookSettings | None = None,
+        keep: int = _SETTINGS.keep,
+        keep_bytes: int = _SETTINGS.keep_bytes,
     ) -> None:
         self.account = Account(
             company_name=company_name,
@@ -136,6 +139,8 @@ class Sandbox:
             error_shape=error_shape,
             deliver_to=deliver_to or {},
             webhooks=webhooks or WebhookSettings(),
+            keep=keep,
+            keep_bytes=keep_bytes,
         )
         self._state = State(self.account, self.settings)
         self._sender = WebhookSender(self._state)
@@ -143,13 +148,13 @@ class Sandbox:
         self._state.placed = self._calls.placed
         self._server = Server(Api(self._state), host=host, port=port)
         self.token = self.add_token(SCOPES, token or DEFAULT_TOKEN)
-        self.requests = self._server.requests
-        self.originated = self._state.originated
-        self.deliveries = self._sender.attempts
+        self.requests = self._server.requests.entries
+        self.originated = self._state.originated.entries
+        self.deliveries = self._sender.attempts.entries
 
     def __repr__(self) -> str:
         running = f"running on {self.url}" if self._server.running else "stopped"
-        return f"<Sandbox {running}, {len(self.requests)} requests>"
+        return f"<Sandbox {running}, {self._server.requests.total} requests>"
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -13,6 +13,7 @@ import aiohttp
 
 from unlimcall_async.sandbox.deliveries import Delivery, DeliveryAttempt, counted, may_be_retried, retry_delay
 from unlimcall_async.sandbox.events import EventType, SandboxEvent, new_event
+from unlimcall_async.sandbox.history import History
 from unlimcall_async.sandbox.settings import WebhookSettings
 from unlimcall_async.sandbox.state import State
 
@@ -24,11 +25,11 @@ class WebhookSender:
     """The deliveries under way. After `stop()` the sender can be used again.
 
     Attributes:
-        attempts: Every attempt, in the order in which they were sent.
+        attempts: The attempts, in the order in which they were sent.
     """
 
     def __init__(self, state: State) -> None:
-        self.attempts: list[DeliveryAttempt] = []
+        self.attempts: History[DeliveryAttempt] = History(state.settings, lambda attempt: len(attempt.body))
         self._state = state
         self._accepted = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,7 +114,7 @@ class WebhookSender:
                 if not hook.enabled:
                     return False  # a disabled subscription receives nothing more
                 attempt = delivery.attempt(hook, self._settings, now=time.time())
-                self.attempts.append(attempt)
+                self.attempts.add(attempt)
                 await self._post(attempt)
                 # The subscription is looked up again. While the response was awaited, it may have been deleted, or another
                 # delivery to it may have failed.

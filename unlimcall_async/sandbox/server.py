@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from unlimcall_async.sandbox import wire
 from unlimcall_async.sandbox.api import Api, find_resource
@@ -27,6 +27,7 @@ from unlimcall_async.sandbox.faults import (
     Status,
     Truncate,
 )
+from unlimcall_async.sandbox.history import History
 from unlimcall_async.sandbox.responses import Response, fault_response, html_response
 from unlimcall_async.sandbox.state import ReceivedRequest
 
@@ -34,8 +35,23 @@ from unlimcall_async.sandbox.state import ReceivedRequest
 _SHUTDOWN_TIMEOUT: Final = 0.2
 
 
+# Bytes. The largest request of the reference has some notes. What is larger is a mistake, and could fill the memory.
+LARGEST_BODY: Final = 16 << 20
+
+
 class _StoppingError(ConnectionError):
     """The server stops, so a handler that waits gives up. In the middle of a response, aiohttp handles a `ConnectionError`."""
+
+
+async def _read(content: StreamReader) -> bytes:
+    """Return a body. Of a body that is too large, return somewhat more than the largest one."""
+    chunks, size = [], 0
+    async for chunk in content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            break
+    return b"".join(chunks)
 
 
 class Server:
@@ -45,7 +61,7 @@ class Server:
         self.host = host
         self.port: int = port  # 0 until the first start, which takes a free port and keeps it
         self.faults: FaultSchedule = FaultSchedule()
-        self.requests: list[ReceivedRequest] = []
+        self.requests: History[ReceivedRequest] = History(api.state.settings, ReceivedRequest.size)
         self._api = api
         self._listener: asyncio.Server | None = None
         self._runner: web.ServerRunner | None = None
@@ -93,16 +109,21 @@ class Server:
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         resource = find_resource(http.rel_url.raw_path)
+        body = await _read(http.content)
         request = ReceivedRequest(
             method=http.method,
             path=http.rel_url.raw_path,
             query={name: http.query[name] for name in http.query},
             headers=http.headers,
-            body=await http.content.read(),  # `http.read` has a limit
+            body=body,
             endpoint=resource.endpoint if resource else None,
             received_at=asyncio.get_running_loop().time(),
         )
-        self.requests.append(request)
+        self.requests.add(request)
+        if len(body) > LARGEST_BODY:
+            # Before any fault, because the rest of the body is still to come.
+            request.status = 413
+            return web.Response(status=413, headers={"Connection": "close"})
         fault = self.faults.next_fault(request.endpoint)
         try:
             return await self._respond(request, fault)

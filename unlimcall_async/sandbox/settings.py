@@ -170,6 +170,9 @@ class Settings:
         deliver_to: For each https URL that is subscribed, the http URL on this machine that receives its deliveries. Nothing
             is ever sent to another machine: a delivery without a receiver here is logged with the error "no route".
         webhooks: How calls end and how events are delivered.
+        keep: How many entries `Sandbox.requests`, `Sandbox.originated` and `Sandbox.deliveries` each keep: the newest ones.
+        keep_bytes: How many bytes the entries of each of the three may hold together: bodies, headers and metadata. The newest
+            entry is kept in any case.
     """
 
     order: Order = field(default="newest_first", validator=in_(get_args(Order)))
@@ -185,3 +188,5 @@ class Settings:
     error_shape: ErrorShape = field(default="flat", validator=in_(get_args(ErrorShape)))
     deliver_to: Mapping[str, str] = field(factory=dict, converter=routes)
     webhooks: WebhookSettings = field(factory=WebhookSettings, validator=instance_of(WebhookSettings))
+    keep: int = field(default=10_000, validator=[instance_of(int), ge(1)])
+    keep_bytes: int = field(default=64 << 20, validator=[instance_of(int), ge(0)])

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from unlimcall_async.sandbox.account import Account, Tokens
 from unlimcall_async.sandbox.calls import CallStore
+from unlimcall_async.sandbox.history import History
 from unlimcall_async.sandbox.settings import EndpointName, Settings
 
 
@@ -39,6 +40,10 @@ class ReceivedRequest:
     endpoint: EndpointName | None
     received_at: float
     status: int | None = None
+
+    def size(self) -> int:
+        """Return about how many bytes the request holds."""
+        return len(self.path) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
 
 
 @frozen
@@ -94,7 +99,7 @@ class State:
         settings: How the server behaves.
         tokens: The tokens that open the account.
         calls: The call records.
-        originated: Every call that was placed, in order.
+        originated: The calls that were placed, in order.
         ongoing: The calls that have not ended, by id.
         placed: Called with each call when it is placed.
         hooks: Every subscription by id, disabled ones included.
@@ -104,7 +109,10 @@ class State:
     settings: Settings
     tokens: Tokens = field(factory=Tokens)
     calls: CallStore = field(factory=CallStore)
-    originated: list[OriginatedCall] = field(factory=list)
+    originated: History[OriginatedCall] = field(init=False)
     ongoing: dict[str, OriginatedCall] = field(factory=dict)
     placed: Callable[[OriginatedCall], None] = field(default=lambda _call: None)
     hooks: dict[str, Subscription] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.originated = History(self.settings, lambda call: len(str(call.metadata)))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from tests.certificates import untrusted_context
 from unlimcall_async import AsyncClient, ResponseError, RetryPolicy, TransportError, UnlimCallError
 from unlimcall_async.sandbox import Sandbox, Status
 
@@ -72,8 +71,6 @@ async def test_cookies_are_not_kept(sandbox: Sandbox) -> None:
 @pytest.fixture
 async def untrusted() -> AsyncIterator[str]:
     """The URL of a server whose certificate nobody vouches for."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
 
     async def serve(_request: web.Request) -> web.Response:
         raise AssertionError("a request got through")
@@ -82,7 +79,7 @@ async def untrusted() -> AsyncIterator[str]:
     app.router.add_route("*", "/{path:.*}", serve)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=untrusted_context())
     await site.start()
     yield site.name
     await runner.cleanup()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.certificates import untrusted_context
 from tests.operations.records import after
 from unlimcall_async import (
     AsyncClient,
@@ -198,9 +197,8 @@ async def test_a_closed_client_ends_it(client: AsyncClient) -> None:
 
 
 async def test_a_certificate_that_is_not_trusted_ends_it() -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).parents[1] / "client/untrusted.pem")
-    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
+    tls = untrusted_context()
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls) as server:
         port = server.sockets[0].getsockname()[1]
         async with AsyncClient("unl_test_token", base_url=f"https://127.0.0.1:{port}") as client:
             with pytest.raises(TransportError, match="certificate is not trusted"):

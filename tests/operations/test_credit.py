@@ -172,6 +172,11 @@ def test_a_balance_in_another_currency_is_an_error() -> None:
     assert monitor.balance is None
 
 
+def test_a_currency_that_is_not_a_code_is_an_error_that_does_not_hold_the_text() -> None:
+    with pytest.raises(ValueError, match="currency must be that of the balance, not 'USD'"):
+        CreditMonitor(25, "USD").note(balance("100", currency="+14155551234"), at=START)
+
+
 snapshots = st.lists(
     st.none() | st.tuples(st.integers(0, 60), st.booleans(), st.booleans(), st.none() | st.integers(0, 30)), max_size=40
 )

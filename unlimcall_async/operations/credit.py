@@ -159,7 +159,9 @@ class CreditMonitor:
         if spend is not None and not isinstance(spend, Spend):
             raise TypeError(f"spend must be a Spend, not {type(spend).__name__}")
         if balance.currency != self.currency:
-            raise ValueError(f"currency must be that of the balance, {balance.currency!r}, not {self.currency!r}")
+            # The text of a server that is not a currency's code may be anything.
+            other = f", {balance.currency!r}" if _checks.is_currency(balance.currency) else ""
+            raise ValueError(f"currency must be that of the balance{other}, not {self.currency!r}")
         _checks.money("balance.balance", balance.balance)
         if balance.credit_limit is not None:
             _checks.money("balance.credit_limit", balance.credit_limit)

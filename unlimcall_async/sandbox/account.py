@@ -46,7 +46,7 @@ def _check_created_at(_: object, attribute: Attribute[Any], value: datetime) -> 
 def _check_money(_: object, attribute: Attribute[Any], value: str | Decimal | None) -> None:
     # Money is written into the JSON digit for digit, so its text must be a JSON number.
     if value is not None and not _JSON_NUMBER.fullmatch(str(value)):
-        raise ValueError(f"{attribute.name} must be written as a JSON number, not {str(value)!r}")
+        raise ValueError(f"{attribute.name} must be written as a JSON number, for example 42.7831")
 
 
 @frozen(kw_only=True)

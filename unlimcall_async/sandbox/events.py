@@ -114,4 +114,4 @@ def new_event(
 
 def _check_type(event: str) -> None:
     if event not in EVENTS:
-        raise ValueError(f"event must be one of {', '.join(EVENTS)}, not {event!r}")
+        raise ValueError(f"event must be one of {', '.join(EVENTS)}")

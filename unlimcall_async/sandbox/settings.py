@@ -47,7 +47,7 @@ _SECONDS: Final = [ge(0.0), lt(inf)]
 def check_endpoint(name: str) -> None:
     """Raise `ValueError` unless `name` is one of the names by which limits and faults address an endpoint."""
     if name not in get_args(EndpointName):
-        raise ValueError(f"endpoint must be one of {', '.join(get_args(EndpointName))}, not {name!r}")
+        raise ValueError(f"endpoint must be one of {', '.join(get_args(EndpointName))}")
 
 
 def is_target(url: str) -> bool:
@@ -64,11 +64,14 @@ def is_target(url: str) -> bool:
 
 def routes(deliver_to: Mapping[str, str]) -> Mapping[str, str]:
     """Check a map from subscribed targets to receivers on this machine, and return a read-only copy."""
-    for target, local in deliver_to.items():
+    # By its number, because a URL may hold credentials.
+    for number, (target, local) in enumerate(deliver_to.items(), 1):
         if not is_target(target):
-            raise ValueError(f"deliver_to: {target!r} must be an https URL of at most 512 characters")
+            raise ValueError(f"deliver_to: target {number} must be an https URL of at most 512 characters")
         if not _is_local(local):
-            raise ValueError(f"deliver_to: {local!r} must be an http URL on this machine, by a loopback address")
+            raise ValueError(
+                f"deliver_to: receiver {number} must be an http URL on this machine, by a loopback address"
+            )
     return MappingProxyType(dict(deliver_to))
 
 

@@ -114,7 +114,7 @@ def generate_traffic(
 def _range(calls: int, start: datetime, end: datetime, kind: str) -> Range:
     """Check the arguments of `generate_traffic`, and return the range of start times."""
     if kind not in get_args(TrafficKind):
-        raise ValueError(f"kind must be one of {', '.join(get_args(TrafficKind))}, not {kind!r}")
+        raise ValueError(f"kind must be one of {', '.join(get_args(TrafficKind))}")
     if calls < 0:
         raise ValueError("calls must not be negative")
     start, end = plain_time("start", start), plain_time("end", end)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.operations import hostile
 from tests.operations.records import record, stream
 from unlimcall_async import CallRecord
 from unlimcall_async.operations import CallerId, CallerIdHealth, NumberHealth, Share
@@ -152,3 +153,15 @@ async def test_a_stream_is_read_to_its_end() -> None:
 def test_a_wrong_argument_is_named(options: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         CallerIdHealth(**{"numbers": GB, **options})
+
+
+@given(st.lists(hostile.records, max_size=40))
+def test_any_record_is_counted_or_ignored(records: list[CallRecord]) -> None:
+    health = CallerIdHealth(GB, minimum=1, short_seconds=10**400)
+    for each in records:
+        health.add(each)
+    for caller_id in GB:
+        for each in calls(caller_id, 300, 0 if caller_id is GB[0] else 150):
+            health.add(each)
+    assert health.ignored == len(records)
+    assert verdicts(health.report()) == ["suspect", "good", "good"]

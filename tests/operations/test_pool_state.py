@@ -108,6 +108,14 @@ def test_a_damaged_state_is_refused_and_the_error_says_where(text: str | bytes, 
         assert (type(again), vars(again)) == (PoolStateError, vars(error))
 
 
+def test_no_turn_is_too_high_to_be_saved_again() -> None:
+    pool = CallerIdPool.from_json(damaged("numbers", 1, "turn", to=10**4299), fallback=("any",))
+    pool.restore(GB)
+    pool.restore(US)
+    assert [pool.select(GB, now=START, campaign="spring").number for _ in range(3)] == [GB, US, GB]
+    assert CallerIdPool.from_json(pool.to_json(), fallback=("any",)).select(GB, now=START).number == US
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -61,6 +61,10 @@ def load(text: str | bytes) -> list[Entry]:
         if entry.caller_id.number in entries:
             raise PoolStateError(f"numbers[{index}].number", "it is there twice")
         entries[entry.caller_id.number] = entry
+    # Only the order of the turns counts. They are counted anew, so that none has too many digits for `dump`.
+    turns = {turn: place for place, turn in enumerate(sorted({0, *(entry.turn for entry in entries.values())}))}
+    for entry in entries.values():
+        entry.turn = turns[entry.turn]
     return list(entries.values())
 
 

@@ -14,7 +14,7 @@ import unlimcall_async
 from tests.client.conftest import AT_ONCE
 from tests.disguises import MAY, disguised, plain
 from tests.operations.numbers import GB, TO_GB
-from unlimcall_async import AsyncClient, Balance, Checkpoint, RateLimits, operations, webhooks
+from unlimcall_async import AsyncClient, Balance, Checkpoint, RateLimit, RateLimits, RetryPolicy, operations, webhooks
 from unlimcall_async import sandbox as sandboxes
 from unlimcall_async.cdrs.checkpoint import FollowCheckpoint, Place, StreamCheckpoint, TailPlace
 from unlimcall_async.cdrs.resource import Cdrs
@@ -136,6 +136,8 @@ def event_of(d: Dress) -> object:
 
 
 KEPT: dict[str, Callable[[Dress], object]] = {
+    "RateLimit": lambda d: RateLimit(d(60), per_day=d(9000), burst=d(7)),
+    "RetryPolicy": lambda d: RetryPolicy(delays=d([1, 2.5]), jitter=d(0.5), max_retry_after=d(7)),
     "CallerId": lambda d: CallerId(d(GB), d("GB"), d("spring")),
     "CallerIdPool": lambda d: CallerIdPool(fallback=d(["country", "any"])).fallback,
     "CallerIdPool.burn, burned": burned,

@@ -20,7 +20,7 @@ import math
 from collections import deque
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from unlimcall_async import _arguments
 
@@ -29,6 +29,18 @@ DAY: Final = 24 * 3600.0
 # Seconds. The server counts arrivals: a slow request and a fast one after it arrive closer together than they were sent. Half a
 # second, in a span of 60, costs less than 1 % of the limit (`python benchmarks/limits.py`).
 MARGIN: Final = 0.5
+
+
+def _per_minute(value: int) -> int:
+    return _arguments.whole("per_minute", value)
+
+
+def _per_day(value: int | None) -> int | None:
+    return None if value is None else _arguments.whole("per_day", value)
+
+
+def _burst(value: int | None) -> int | None:
+    return None if value is None else _arguments.whole("burst", value)
 
 
 @frozen
@@ -41,15 +53,12 @@ class RateLimit:
         burst: The most requests that go out at once after a quiet time; `None` for `per_minute`.
     """
 
-    per_minute: int
-    per_day: int | None = None
-    burst: int | None = None
+    per_minute: int = field(converter=_per_minute)
+    per_day: int | None = field(default=None, converter=_per_day)
+    burst: int | None = field(default=None, converter=_burst)
 
     def __attrs_post_init__(self) -> None:
-        _arguments.whole("per_minute", self.per_minute)
-        if self.per_day is not None:
-            _arguments.whole("per_day", self.per_day)
-        if self.burst is not None and _arguments.whole("burst", self.burst) > self.per_minute:
+        if self.burst is not None and self.burst > self.per_minute:
             raise ValueError(f"burst must not be above per_minute: {self.burst} is above {self.per_minute}")
 
 

@@ -12,14 +12,33 @@ from collections.abc import Callable, Iterable
 
 from attrs import field, frozen
 
+from unlimcall_async import _arguments
 from unlimcall_async.errors import APIError, UnlimCallError
 from unlimcall_async.http.outcome import Verdict
 
 
-def _as_tuple(delays: Iterable[float]) -> tuple[float, ...]:
+def _delays(delays: Iterable[float]) -> tuple[float, ...]:
     if not isinstance(delays, Iterable):
         raise TypeError(f"delays must be numbers of seconds, not {type(delays).__name__}")
-    return tuple(delays)
+    return tuple(_number("delays", delay) for delay in delays)
+
+
+def _jitter(value: float) -> float:
+    return _number("jitter", value)
+
+
+def _max_retry_after(value: float) -> float:
+    return _number("max_retry_after", value)
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be numbers, not {type(value).__name__}")
+    count = _arguments.real(name, value)
+    # An int above the largest float would overflow in the event loop's arithmetic. NaN fails every comparison.
+    if not 0 <= count <= sys.float_info.max:
+        raise ValueError(f"{name} must be finite and not negative")
+    return count
 
 
 @frozen
@@ -33,32 +52,20 @@ class RetryPolicy:
         on_give_up: Called with the error, once for each call that fails although its failure might be gone at a later attempt.
     """
 
-    delays: tuple[float, ...] = field(default=(1.0, 2.0, 4.0), converter=_as_tuple)
-    jitter: float = 0.1
-    max_retry_after: float = 60.0
+    delays: tuple[float, ...] = field(default=(1.0, 2.0, 4.0), converter=_delays)
+    jitter: float = field(default=0.1, converter=_jitter)
+    max_retry_after: float = field(default=60.0, converter=_max_retry_after)
     on_give_up: Callable[[UnlimCallError], object] | None = None
 
     def __attrs_post_init__(self) -> None:
-        for delay in self.delays:
-            _check_seconds("delays", delay)
-        _check_seconds("jitter", self.jitter)
         if self.jitter > 1:
-            raise ValueError(f"jitter must be a share from 0 to 1, not {self.jitter}")
-        _check_seconds("max_retry_after", self.max_retry_after)
+            raise ValueError("jitter must be a share from 0 to 1")
         alarm: object = self.on_give_up
         # A coroutine function would return a coroutine that nobody awaits.
         if alarm is not None and (
             not callable(alarm) or any(map(inspect.iscoroutinefunction, (alarm, type(alarm).__call__)))
         ):
             raise TypeError("on_give_up must be a plain function of one argument, or None")
-
-
-def _check_seconds(name: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be numbers, not {type(value).__name__}")
-    # An int above the largest float would overflow in the event loop's arithmetic. NaN fails every comparison.
-    if not 0 <= value <= sys.float_info.max:
-        raise ValueError(f"{name} must be finite and not negative")
 
 
 def delay_before_retry(

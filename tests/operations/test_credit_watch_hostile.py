@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -44,3 +44,12 @@ async def test_the_watch_goes_on_after_an_amount_beyond_all_bounds(sandbox: Sand
         sandbox.account.balance, sandbox.account.credit_limit = "3", None
         assert (await anext(waiting)).kind == "low"
         await waiting.aclose()
+
+
+async def test_a_clock_without_a_timezone_is_named(sandbox: Sandbox) -> None:
+    async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+        watch = CreditWatch(client, CreditMonitor(25, "USD"), clock=datetime.now)
+        with pytest.raises(ValueError, match="clock must be timezone-aware"):
+            await anext(aiter(watch))
+        with pytest.raises(ValueError, match="spend_over must be 366 days, 0:00:00 or less"):
+            CreditWatch(client, CreditMonitor(25, "USD"), spend_over=timedelta.max)

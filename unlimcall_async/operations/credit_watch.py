@@ -8,12 +8,23 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from unlimcall_async import APIError, AsyncClient, ClientClosedError, RateLimitedError, TransportError, UnlimCallError
+from unlimcall_async import (
+    APIError,
+    AsyncClient,
+    ClientClosedError,
+    RateLimitedError,
+    TransportError,
+    UnlimCallError,
+    _arguments,
+)
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.credit import CreditAlert, CreditMonitor
 from unlimcall_async.operations.spending import Spend, SpendTally
 
 _logger: Final = logging.getLogger("unlimcall_async")
+
+# A longer span says nothing about the present spend rate, and may reach back beyond the year 1.
+_LONGEST_SPEND: Final = timedelta(days=366)
 
 
 def _now() -> datetime:
@@ -47,7 +58,7 @@ class CreditWatch:
         monitor: The monitor.
 
     Raises:
-        ValueError: A timedelta is not above zero.
+        ValueError: A timedelta is not above zero, or `spend_over` is above 366 days.
         TypeError: An argument is of the wrong type.
     """
 
@@ -69,6 +80,8 @@ class CreditWatch:
         self._client = client
         self._interval = _checks.span("interval", interval).total_seconds()
         self._spend_over = _checks.span("spend_over", spend_over)
+        if self._spend_over > _LONGEST_SPEND:
+            raise ValueError(f"spend_over must be {_LONGEST_SPEND} or less, not {self._spend_over}")
         self._spend_every = _checks.span("spend_every", spend_every).total_seconds()
         self._clock = clock
 
@@ -90,15 +103,19 @@ class CreditWatch:
                 balance = await self._client.balance()
             except UnlimCallError as error:
                 _pass_over(error)
-                alerts = self.monitor.missed(at=self._clock(), monotonic=loop.time())
+                alerts = self.monitor.missed(at=self._now(), monotonic=loop.time())
             else:
-                alerts = self.monitor.note(balance, at=self._clock(), spend=spend, monotonic=loop.time())
+                alerts = self.monitor.note(balance, at=self._now(), spend=spend, monotonic=loop.time())
             for alert in alerts:
                 yield alert
             await asyncio.sleep(began + self._interval - loop.time())
 
+    def _now(self) -> datetime:
+        # The error for a time without a timezone names the clock, because the user has passed no `at`.
+        return _arguments.utc("clock", self._clock())
+
     async def _read_spend(self) -> Spend:
-        now, tally = self._clock(), SpendTally(self._spend_over)
+        now, tally = self._now(), SpendTally(self._spend_over)
         async with self._client.cdrs.stream(now - self._spend_over, now) as stream:
             async for batch in stream.batches():
                 for record in batch:

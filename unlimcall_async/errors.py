@@ -63,8 +63,8 @@ class APIError(UnlimCallError):
         headers: The response's headers; names compare without case.
         body: The response's body. If the server has echoed the token, the token is struck out.
         retry_after: Seconds to wait, from the `Retry-After` header, or `None`.
-        outcome_unknown: True if the request may have taken effect and must not be repeated: any 5xx on a POST, except
-            `originate_failed` and `engine_not_configured`, which say that no call was placed.
+        outcome_unknown: True if the request may have taken effect and must not be repeated: 408, 425, 499 and any 5xx on a POST,
+            except `originate_failed` and `engine_not_configured`, which say that no call was placed.
     """
 
     status: int
@@ -205,6 +205,7 @@ class ResponseError(UnlimCallError):
         method: The request's method.
         path: The request's path below the base URL.
         outcome_unknown: True if the server may have acted on a request that must not be repeated.
+        garbled: True if the response to a GET is not JSON at all: empty, cut off, or the page of a proxy. The next one may be good.
         window: In a stream, the `from` and `till` of the request.
         resume_after: In a stream, a checkpoint behind the row that cannot be read. If the whole response cannot be read, a
             checkpoint behind `window`, for a caller who accepts to lose the records of the window.
@@ -219,6 +220,7 @@ class ResponseError(UnlimCallError):
     method: str = ""
     path: str = ""
     outcome_unknown: bool = False
+    garbled: bool = False
     window: tuple[datetime, datetime] | None = None
     resume_after: Checkpoint | None = None
     hint: str = ""

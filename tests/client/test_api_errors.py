@@ -10,7 +10,7 @@ import pytest
 
 import unlimcall_async as api
 from unlimcall_async import AsyncClient, RateLimit, RateLimits, RetryPolicy
-from unlimcall_async.sandbox import Html, Redirect, Sandbox, Status
+from unlimcall_async.sandbox import Redirect, Sandbox, Status
 from unlimcall_async.sandbox.settings import ErrorShape
 
 NOW = datetime(2026, 5, 24, tzinfo=UTC)
@@ -179,13 +179,6 @@ async def test_a_redirect_is_an_error_and_the_token_stays(sandbox: Sandbox, clie
         with pytest.raises(api.ResponseError) as caught:
             await client.me()
     assert (caught.value.status, elsewhere.requests, len(sandbox.requests)) == (status, [], 1)
-
-
-async def test_a_page_where_json_was_promised_is_an_error_at_once(sandbox: Sandbox, client: AsyncClient) -> None:
-    sandbox.inject(Html(200), times=None)
-    with pytest.raises(api.ResponseError) as caught:
-        await client.me()
-    assert (caught.value.where, len(sandbox.requests)) == ("body", 1)
 
 
 async def test_an_unreadable_row_is_named_by_its_place_and_not_shown(sandbox: Sandbox, client: AsyncClient) -> None:

@@ -167,7 +167,7 @@ async def test_any_other_request_can_be_made(sandbox: Sandbox, client: AsyncClie
 
 
 async def test_a_raw_answer_that_is_not_json_says_so(sandbox: Sandbox, client: AsyncClient) -> None:
-    sandbox.inject(Status(200, body="hello"))
+    sandbox.inject(Status(200, body="hello", headers={"Content-Type": "text/plain"}))
     raw = await client.request("GET", "/me")
     assert raw.body == b"hello"
     with pytest.raises(ResponseError, match="expected JSON"):

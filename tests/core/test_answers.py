@@ -38,8 +38,8 @@ from unlimcall_async.errors import (
     WindowOrderError,
     WindowTooWideError,
 )
-from unlimcall_async.http.answers import failure_of, retry_after
-from unlimcall_async.http.endpoints import CREATE_CALL, CREATE_HOOK, ENDPOINTS, ME, Endpoint
+from unlimcall_async.http.answers import failure_of, raw_problem, retry_after
+from unlimcall_async.http.endpoints import CREATE_CALL, CREATE_HOOK, DELETE_HOOK, ENDPOINTS, ME, Endpoint, endpoint_at
 from unlimcall_async.http.messages import Authorization, RawResponse, build
 from unlimcall_async.http.outcome import Sent, judge, outcome_of
 
@@ -174,10 +174,57 @@ def test_long_words_are_cut() -> None:
     assert len(api_failure(400, b"word " * 10_000).detail or "") <= 500
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 @pytest.mark.parametrize("body", [b"", b"{", written({"error": "invalid_input"})])
-def test_a_good_status_is_no_failure(status: int, body: bytes) -> None:
-    assert failure(status, body, CREATE_CALL) is None
+@pytest.mark.parametrize(
+    "endpoint", [*ENDPOINTS, endpoint_at("GET", "/numbers"), endpoint_at("POST", "/numbers")], ids=str
+)
+def test_only_the_documented_status_is_a_success(endpoint: Endpoint, body: bytes) -> None:
+    documented = {"GET": {200}, "POST": {200, 201}, "DELETE": {204}}[endpoint.method]
+    for status in range(200, 300):
+        error = failure(status, body, endpoint)
+        if status in documented or endpoint.path == "(other)":
+            assert error is None
+        else:
+            assert isinstance(error, ResponseError)
+            assert (error.status, error.where) == (status, "status")
+            # Of a read that is not JSON at all, the next response may be good.
+            assert error.garbled == (endpoint.method == "GET" and body in {b"", b"{"})
+
+
+READ, WRITE = endpoint_at("GET", "/numbers"), endpoint_at("POST", "/numbers")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "status", "kind", "body", "faulty"),
+    [
+        # Documented: JSON, in any case.
+        *((endpoint, 200, "application/json", b"{}", False) for endpoint in (ME, CREATE_CALL, READ, WRITE)),
+        *((endpoint, 200, kind, b"", True) for endpoint in (ME, CREATE_CALL) for kind in ("", "application/json")),
+        (CREATE_CALL, 201, "application/json", b"", True),
+        *((endpoint, 200, "text/html; charset=utf-8", b"<p>", True) for endpoint in (ME, CREATE_CALL, READ, WRITE)),
+        *((endpoint, 200, "application/json", b'{"a": ', True) for endpoint in (ME, CREATE_CALL, READ, WRITE)),
+        (DELETE_HOOK, 204, "", b"", False),
+        (DELETE_HOOK, 404, "text/html", b"not_found", False),
+        # What an undocumented path answers is not known.
+        (READ, 200, "text/csv", b"a,b", False),
+        (READ, 200, "", b"hello", False),
+        (READ, 200, "application/vnd.unlimcall.v1+json", b"hello", True),
+        (READ, 200, "", b"", True),
+        (READ, 204, "", b"", False),
+        *((WRITE, status, "", b"", False) for status in (200, 201, 202, 204)),
+        (endpoint_at("HEAD", "/me"), 200, "application/json", b"", False),
+        (endpoint_at("HEAD", "/me"), 200, "text/html", b"", False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_raw_body_that_cannot_be_the_apis_is_faulty(
+    endpoint: Endpoint, status: int, kind: str, body: bytes, faulty: bool
+) -> None:
+    response = RawResponse(status, CIMultiDict({"Content-Type": kind}), body)
+    error = raw_problem(build(URL("https://api.example"), endpoint, endpoint.path), response)
+    assert (error is not None) is faulty
+    if error is not None:
+        assert (error.where, error.garbled) == ("body", endpoint.method == "GET")
 
 
 @pytest.mark.parametrize("status", [0, 100, 101, 199, 300, 301, 302, 303, 304, 307, 308, 399, 600, 999, -1])
@@ -200,7 +247,8 @@ def test_the_outcome_is_unknown_where_a_post_met_a_failing_server(status: int, c
     unknown = {endpoint for endpoint in ENDPOINTS if api_failure(status, body, endpoint=endpoint).outcome_unknown}
     # By the reference these two say that no call was placed.
     refused = code in {"originate_failed", "engine_not_configured"}
-    assert unknown == ({CREATE_CALL, CREATE_HOOK} if status >= 500 and not refused else set())
+    doubtful = status >= 500 or status in {408, 425, 499}
+    assert unknown == ({CREATE_CALL, CREATE_HOOK} if doubtful and not refused else set())
 
 
 # --- headers and the token ------------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ EXAMPLES: list[UnlimCallError] = [
     ClientClosedError("closed", "POST", "/calls", outcome_unknown=True),
     ResponseError(200, "calls[17].startTime", "expected a time", "GET", "/cdrs", outcome_unknown=True),
     ResponseError(302, "status"),
+    ResponseError(200, "body", garbled=True),
     ResponseError(200, "calls[0]", window=(MOMENT, MOMENT), resume_after=CHECKPOINT),
     WindowSaturatedError(MOMENT, MOMENT, [CallRecord("1", MOMENT, 1, 1)], CHECKPOINT),
     CheckpointError("this is no checkpoint"),

@@ -27,15 +27,15 @@ UUID = "8c6e3b7a-2d4f-4f9c-9e1a-7b0c5a8f2d31"
 
 # --- endpoints ------------------------------------------------------------------------------------------------------
 
-# The reference's list: method, path, scope; then the contract's: may be repeated, bucket.
+# The reference's list: method, path, scope; then the contract's: may be repeated, bucket, statuses of success.
 REFERENCE = [
-    ("GET", "/me", None, True, "me"),
-    ("GET", "/balance", "read:balance", True, "balance"),
-    ("GET", "/cdrs", "read:cdrs", True, "cdrs"),
-    ("GET", "/agents", "read:agents", True, "agents"),
-    ("POST", "/calls", "write:calls", False, "calls"),
-    ("POST", "/hooks", "write:hooks", False, "hooks"),
-    ("DELETE", "/hooks/{id}", "write:hooks", True, "hooks"),
+    ("GET", "/me", None, True, "me", {200}),
+    ("GET", "/balance", "read:balance", True, "balance", {200}),
+    ("GET", "/cdrs", "read:cdrs", True, "cdrs", {200}),
+    ("GET", "/agents", "read:agents", True, "agents", {200}),
+    ("POST", "/calls", "write:calls", False, "calls", {200, 201}),
+    ("POST", "/hooks", "write:hooks", False, "hooks", {200, 201}),
+    ("DELETE", "/hooks/{id}", "write:hooks", True, "hooks", {204}),
 ]
 
 

@@ -83,13 +83,18 @@ TABLE: dict[str, Row] = {
         f"5xx: {status} {code}": Row(answered(status, code), "yes", passes=True)
         for status, code in [
             (500, None), (500, "internal_error"), (501, None), (502, None), (502, "brand_new"), (503, None), (503, "brand_new"),
-            (504, None), (520, None), (599, None), (502, "not_found"),
+            (504, None), *((status, None) for status in (*range(520, 531), 599)), (502, "not_found"),
         ]
     },
+    # Not refusals, though they are 4xx: the server, or a proxy, may have passed the request on.
+    "408": Row(answered(408), "yes", passes=True),
+    "408 with a code": Row(answered(408, "not_found"), "yes", passes=True),
+    "425": Row(answered(425), "yes", passes=True),
+    "499": Row(answered(499), "yes", passes=False),
     **{
         f"4xx: {status} {code}": Row(answered(status, code), "no", passes=False)
         for status, code in [
-            *((status, None) for status in (400, 401, 402, 403, 404, 405, 408, 409, 410, 418, 422, 425, 499)),
+            *((status, None) for status in (400, 401, 402, 403, 404, 405, 407, 409, 410, 418, 421, 422, 423, 426, 431, 451, 498)),
             (400, "invalid_timestamp"), (400, "till_must_be_after_from"), (400, "window_too_wide"), (400, "invalid_input"),
             (401, "unauthorized"), (403, "suspended"), (404, "not_found"), (404, "ai_agent_not_found"),
             (409, "account_not_provisioned"), (409, "ai_agent_not_provisioned"), (409, "dialer_required"),
@@ -99,6 +104,7 @@ TABLE: dict[str, Row] = {
     },
     **{f"status {status}": Row(answered(status), "yes", passes=False) for status in (100, 301, 302, 303, 307, 308, 399, 600)},
     "unreadable 2xx": Row(always(ResponseError(200, "calls[17].startTime")), "yes", passes=False),
+    "garbled": Row(always(ResponseError(200, "body", garbled=True)), "yes", passes=True),
     "body too large": Row(always(ResponseError(201, "body")), "yes", passes=False),
     "another error": Row(always(UnlimCallError("?")), "yes", passes=False),
     "no connection, broken connection": Row(always(TransportError("no connection")), "if sent", passes=True),

@@ -18,7 +18,7 @@ from unlimcall_async.errors import (
 )
 from unlimcall_async.http.endpoints import CREATE_CALL, ME, Endpoint
 from unlimcall_async.http.outcome import Sent, judge, outcome_of
-from unlimcall_async.http.retry import RetryPolicy, delay_before_retry
+from unlimcall_async.http.retry import RetryPolicy, delay_before_retry, pause_after
 
 
 def delay(
@@ -71,16 +71,17 @@ def test_no_delay_leaves_the_bounds_of_its_jitter(
 @pytest.mark.parametrize("kind", [RateLimitedError, ServerError])
 @pytest.mark.parametrize("chance", [0, 1])
 @pytest.mark.parametrize(
-    ("retry_after", "wait"), [(None, "jittered"), (0, 0), (7.5, 7.5), (60, 60), (60.1, None), (86400, None)]
+    ("retry_after", "wait"),
+    [(None, "jittered"), (0, "jittered"), (0.5, "jittered"), (7.5, 7.5), (60, 60), (60.1, None), (86400, None)],
 )
-def test_retry_after_replaces_the_delay_up_to_its_maximum(
+def test_retry_after_makes_the_delay_longer_up_to_its_maximum_and_never_shorter(
     kind: type[APIError], retry_after: float | None, wait: float | str | None, chance: float
 ) -> None:
     expected = pytest.approx(0.9 + 0.2 * chance) if wait == "jittered" else wait
     assert delay(RetryPolicy(), kind(503, retry_after=retry_after), chance=chance) == expected
 
 
-@pytest.mark.parametrize("maximum", [0, 0.5, 600])
+@pytest.mark.parametrize("maximum", [1.1, 5, 600])
 def test_the_maximum_can_be_chosen(maximum: float) -> None:
     policy = RetryPolicy(max_retry_after=maximum)
     assert delay(policy, RateLimitedError(429, retry_after=maximum)) == maximum
@@ -90,6 +91,17 @@ def test_the_maximum_can_be_chosen(maximum: float) -> None:
 def test_a_429_uses_up_a_delay_too() -> None:
     error = RateLimitedError(429, retry_after=5)
     assert [delay(RetryPolicy(), error, retries=n) for n in range(5)] == [5, 5, 5, None, None]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "pause"), [(None, 0), (0, 0), (3600, 3600), (86400, 86400), (86401, 60), (1e9, 60)]
+)
+def test_a_429_that_is_given_up_stops_its_endpoint_for_a_day_at_most(retry_after: float | None, pause: float) -> None:
+    assert pause_after(RetryPolicy(), RateLimitedError(429, retry_after=retry_after), None) == pause
+
+
+def test_a_429_that_is_tried_again_stops_its_endpoint_until_then() -> None:
+    assert pause_after(RetryPolicy(), RateLimitedError(429, retry_after=0), 1.05) == 1.05
 
 
 def test_retry_after_makes_nothing_repeatable() -> None:

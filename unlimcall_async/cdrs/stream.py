@@ -310,7 +310,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             params={"from": first, "till": last, "limit": str(limit)},
             cost=self._cost,
             limiter=self._limiter,
-            decoding=self._one_decoding(),
+            decoding=self._one_decoding,
             slow_attempts=_SLOW_ATTEMPTS if len(question.range) > HOUR else None,
         )
         if self._requests == 0 and self._cost.server_time is not None:

@@ -83,7 +83,7 @@ _MIN_TOKEN: Final = 8
 def failure_of(
     request: Request, response: RawResponse, authorization: Authorization, now: datetime
 ) -> APIError | ResponseError | None:
-    """Return the error that a response stands for, or `None` for a 2xx.
+    """Return the error that the status of a response stands for, or `None` for a success.
 
     The error says nothing about `outcome_unknown`, which `outcome.judge` decides.
 
@@ -93,9 +93,11 @@ def failure_of(
         authorization: The header that was sent, whose token is masked in the error.
         now: The time of day, to read a date in `Retry-After`.
     """
-    status = response.status
+    status, success = response.status, request.endpoint.success
     if 200 <= status < 300:
-        return None
+        if success is None or status in success:
+            return None
+        return unusable(request, response, "status", f"expected {' or '.join(map(str, sorted(success)))}")
     if not 400 <= status < 600:
         redirect = 300 <= status < 400
         reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
@@ -121,6 +123,38 @@ def failure_of(
         body,
         retry_after(response.headers, now),
     )
+
+
+def unusable(request: Request, response: RawResponse, where: str, reason: str) -> ResponseError:
+    """Return the error for a 2xx that is not as promised. `where` and `reason` are those of `ResponseError`."""
+    garbled = request.method == "GET" and not _is_json(response.body)
+    return ResponseError(response.status, where, reason, request.method, request.path, garbled=garbled)
+
+
+def raw_problem(request: Request, response: RawResponse) -> ResponseError | None:
+    """Return the error for a response with a good status whose body cannot be the API's, or `None`.
+
+    The API answers in JSON, but what an undocumented path answers is not known. So only three bodies count as faulty: an HTML page,
+    one that is not the JSON that its type says, and none at all where there must be one.
+    """
+    # The `not_found` of a repeated DELETE counts as success: see `outcome`.
+    if response.status >= 300:
+        return None
+    kind = response.headers.get("Content-Type", "").lower()
+    if not response.body:
+        documented = request.endpoint.success is not None and response.status != 204
+        faulty = documented or (request.method == "GET" and response.status == 200)
+    else:
+        faulty = "html" in kind or ("json" in kind and not _is_json(response.body))
+    return unusable(request, response, "body", "expected JSON") if faulty else None
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        _json.read(body)
+    except _json.JsonError:
+        return False
+    return True
 
 
 def read_error_body(body: bytes) -> tuple[str | None, str | None]:

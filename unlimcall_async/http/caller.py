@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
@@ -11,11 +11,11 @@ from yarl import URL
 
 from unlimcall_async._codec import DecodeError
 from unlimcall_async.errors import ResponseError
+from unlimcall_async.http.answers import raw_problem, unusable
 from unlimcall_async.http.endpoints import Endpoint
-from unlimcall_async.http.exchange import CallCost, exchange
+from unlimcall_async.http.exchange import Call, CallCost, exchange
 from unlimcall_async.http.limiter import Limiter, Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
-from unlimcall_async.http.outcome import Outcome, Sent, judge
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy
 
@@ -68,7 +68,11 @@ class Caller:
         """Make one call, with all its retries, and return the response as the server sent it."""
         path = path or endpoint.path
         request = build(self.base_url, endpoint, path, params=params, body=body, headers=headers)
-        return await self._exchange(request)
+
+        async def read(response: RawResponse) -> RawResponse | ResponseError:
+            return raw_problem(request, response) or response
+
+        return await self._exchange(request, read)
 
     async def fetch(
         self,
@@ -79,7 +83,7 @@ class Caller:
         body: bytes | None = None,
         cost: CallCost | None = None,
         limiter: Limiter | None = None,
-        decoding: AbstractAsyncContextManager[object] | None = None,
+        decoding: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
         slow_attempts: int | None = None,
     ) -> T:
         """Make one call of a documented endpoint, and return the decoded body of the response.
@@ -91,44 +95,35 @@ class Caller:
             body: The body of the request.
             cost: What the call costs is added here.
             limiter: The limiter to wait for, in place of the endpoint's own.
-            decoding: Entered around the decoding of the body.
+            decoding: Makes the context that is entered around each decoding of a body.
             slow_attempts: Give up after so many slow attempts in a row, for a caller that asks for less instead. An error for which
                 `is_slow` is true is then not reported to `on_give_up`, because the caller has not given up.
         """
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
-        response = await self._exchange(request, limiter, cost, slow_attempts)
-        try:
-            async with decoding or nullcontext():
-                return decode(response.body)
-        except DecodeError as error:
-            verdict = judge(endpoint, Sent.MAYBE_SENT, Outcome.UNREADABLE)
-            unreadable = ResponseError(
-                response.status,
-                error.where,
-                error.reason,
-                request.method,
-                request.path,
-                outcome_unknown=verdict.outcome_unknown,
-            )
-        # Raised here, so that the traceback does not show the body by way of the DecodeError.
-        try:
-            raise unreadable
-        finally:
-            # Else this frame and the error hold each other until the next collection of garbage.
-            del unreadable
+
+        # Inside the call, because a body that is not JSON may make the call send its request again.
+        async def read(response: RawResponse) -> T | ResponseError:
+            try:
+                async with decoding():
+                    return decode(response.body)
+            except DecodeError as error:
+                # Returned, so that no traceback shows the body by way of the DecodeError.
+                return unusable(request, response, error.where, error.reason)
+
+        return await self._exchange(request, read, limiter, cost, slow_attempts)
 
     async def _exchange(
         self,
         request: Request,
+        read: Callable[[RawResponse], Awaitable[T | ResponseError]],
         limiter: Limiter | None = None,
         cost: CallCost | None = None,
         slow_attempts: int | None = None,
-    ) -> RawResponse:
+    ) -> T:
         self.check_open()
-        return await exchange(
-            self.pool,
-            self,
-            request,
+        call = Call(
+            request=request,
+            read=read,
             authorization=self.authorization,
             seconds=self.timeout,
             policy=self.policy,
@@ -136,6 +131,7 @@ class Caller:
             cost=cost or CallCost(),
             slow_attempts=slow_attempts,
         )
+        return await exchange(self.pool, self, call)
 
     async def aclose(self) -> None:
         """Take no more calls, and end those under way. A client closes its pool; a view ends only its own calls."""

@@ -23,6 +23,7 @@ class Endpoint:
         scope: The scope that the token needs, or `None` if any valid token will do.
         repeatable: Whether two equal requests have the effect of one.
         bucket: The rate limit that a request draws on, or `None`.
+        success: The statuses that say that the request is done. A path that is not in the reference has `None`, for any 2xx.
     """
 
     method: str
@@ -30,16 +31,21 @@ class Endpoint:
     scope: str | None
     repeatable: bool
     bucket: BucketName | None
+    success: frozenset[int] | None = None
 
 
-ME: Final = Endpoint("GET", "/me", None, repeatable=True, bucket="me")
-BALANCE: Final = Endpoint("GET", "/balance", "read:balance", repeatable=True, bucket="balance")
-CDRS: Final = Endpoint("GET", "/cdrs", "read:cdrs", repeatable=True, bucket="cdrs")
-AGENTS: Final = Endpoint("GET", "/agents", "read:agents", repeatable=True, bucket="agents")
+_READ: Final = frozenset({200})
+_CREATED: Final = frozenset({200, 201})
+_REMOVED: Final = frozenset({204})
+
+ME: Final = Endpoint("GET", "/me", None, repeatable=True, bucket="me", success=_READ)
+BALANCE: Final = Endpoint("GET", "/balance", "read:balance", repeatable=True, bucket="balance", success=_READ)
+CDRS: Final = Endpoint("GET", "/cdrs", "read:cdrs", repeatable=True, bucket="cdrs", success=_READ)
+AGENTS: Final = Endpoint("GET", "/agents", "read:agents", repeatable=True, bucket="agents", success=_READ)
 # The API takes no idempotency key: a second POST is a second phone call, or a second subscription.
-CREATE_CALL: Final = Endpoint("POST", "/calls", "write:calls", repeatable=False, bucket="calls")
-CREATE_HOOK: Final = Endpoint("POST", "/hooks", "write:hooks", repeatable=False, bucket="hooks")
-DELETE_HOOK: Final = Endpoint("DELETE", "/hooks/{id}", "write:hooks", repeatable=True, bucket="hooks")
+CREATE_CALL: Final = Endpoint("POST", "/calls", "write:calls", repeatable=False, bucket="calls", success=_CREATED)
+CREATE_HOOK: Final = Endpoint("POST", "/hooks", "write:hooks", repeatable=False, bucket="hooks", success=_CREATED)
+DELETE_HOOK: Final = Endpoint("DELETE", "/hooks/{id}", "write:hooks", repeatable=True, bucket="hooks", success=_REMOVED)
 
 ENDPOINTS: Final = (ME, BALANCE, CDRS, AGENTS, CREATE_CALL, CREATE_HOOK, DELETE_HOOK)
 

@@ -5,31 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from unlimcall_async import _clock
 from unlimcall_async.errors import (
     APIError,
     ClientClosedError,
     RateLimitedError,
+    ResponseError,
     UnlimCallError,
 )
 from unlimcall_async.http.answers import failure_of
 from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
-from unlimcall_async.http.outcome import Outcome, Sent, is_slow, judge, outcome_of
+from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
-from unlimcall_async.http.retry import RetryPolicy, delay_before_retry
+from unlimcall_async.http.retry import RetryPolicy, delay_before_retry, pause_after
 from unlimcall_async.http.server_clock import ServerClock, server_date
 
 if TYPE_CHECKING:
     # At run time the pool imports the transport, and with it aiohttp, at the first call.
-    from unlimcall_async.http.transport import Attempt
+    from unlimcall_async.http.transport import Attempt, Transport
 
 _logger = logging.getLogger("unlimcall_async")
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -49,102 +53,133 @@ class CallCost:
     skew_s: float | None = None
 
 
-async def exchange(
-    pool: Pool,
-    owner: object,
-    request: Request,
-    *,
-    authorization: Authorization,
-    seconds: float,
-    policy: RetryPolicy,
-    limiter: Limiter,
-    cost: CallCost,
-    slow_attempts: int | None = None,
-) -> RawResponse:
-    """Make one call of `owner`, with all its retries: return the good response, or raise the error of the last attempt.
+@define(eq=False, kw_only=True)
+class Call(Generic[T]):
+    """One call: what it asks, what holds for all its attempts, and how far it is.
 
-    Each attempt has a time limit of `seconds`, and waits in the queue of `limiter`. What the call costs is added to `cost`. For
-    `slow_attempts` see `Caller.fetch`.
+    Attributes:
+        request: The request.
+        read: Makes the result of a response with a good status, or the error for a body that cannot be used.
+        authorization: The header with the token.
+        seconds: The time limit of each attempt.
+        policy: When to send the request again.
+        limiter: The queue that each attempt waits in.
+        cost: What the call costs is added here.
+        slow_attempts: See `Caller.fetch`.
+        attempt: The attempt under way, or the last one.
+        retries: How many times the request has been sent again.
+        slow_in_a_row: How many of the last attempts were slow.
+        may_have_acted: Whether the server may have acted on an earlier attempt.
     """
-    # The call as logs may show it. The path that was asked for may hold a phone number.
-    name = f"{request.method} {request.endpoint.path}"
-    retries = slow_in_a_row = 0
-    may_have_acted = False
-    async with pool.scope(owner) as transport:
+
+    request: Request
+    read: Callable[[RawResponse], Awaitable[T | ResponseError]] = field(repr=False)
+    authorization: Authorization
+    seconds: float
+    policy: RetryPolicy
+    limiter: Limiter = field(repr=False)
+    cost: CallCost
+    slow_attempts: int | None = None
+    attempt: Attempt | None = field(default=None, init=False, repr=False)
+    retries: int = field(default=0, init=False)
+    slow_in_a_row: int = field(default=0, init=False)
+    may_have_acted: bool = field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        """The call as logs may show it. The path that was asked for may hold a phone number."""
+        return f"{self.request.method} {self.request.endpoint.path}"
+
+    async def run(self, transport: Transport, clock: ServerClock) -> T:
+        """Make attempts until one is good. Return its result, or raise the error of the last one."""
         while True:
             # Made before the wait: a call that is ended while it waits has sent nothing of this attempt.
-            attempt = transport.attempt(request, authorization, seconds)
-            if (wait := limiter.wait()) > 0:
-                # Logged before the wait: after a 429 it may be as long as the server likes.
-                level = logging.INFO if wait > policy.max_retry_after else logging.DEBUG
-                _logger.log(level, "%s waits %.1f s or more for its rate limit", name, wait)
-            answer = await _send_in_turn(attempt, limiter, transport.slots, pool.clock, cost)
-            if isinstance(answer, RawResponse):
-                answer = failure_of(request, answer, authorization, _clock.utc_now()) or answer
-            if isinstance(answer, RawResponse):
-                return answer
-
-            # Judge the failure.
-            error: UnlimCallError = answer
-            verdict = judge(request.endpoint, attempt.sent, outcome_of(error), earlier_may_have_acted=may_have_acted)
+            self.attempt = transport.attempt(self.request, self.authorization, self.seconds)
+            result = await self._try(self.attempt, transport.slots, clock)
+            if not isinstance(result, UnlimCallError):
+                return result
+            error = result
+            verdict = judge(
+                self.request.endpoint, self.attempt.sent, outcome_of(error), earlier_may_have_acted=self.may_have_acted
+            )
             if verdict.already_done and isinstance(error, APIError):
-                return RawResponse(error.status, error.headers, error.body)
+                done = await self.read(RawResponse(error.status, error.headers, error.body))
+                if not isinstance(done, ResponseError):
+                    return done
             error.outcome_unknown = verdict.outcome_unknown
-
-            # Give up, or wait before the next attempt.
-            delay = delay_before_retry(policy, verdict, error, retries=retries, chance=random.random())  # noqa: S311 # no secret
-            if isinstance(error, RateLimitedError):
-                # The whole endpoint stops, not only this call: for as long as the server says, else for the delay.
-                pause = delay if error.retry_after is None else error.retry_after
-                limiter.pause(pause or 0.0)
-            slow_in_a_row = slow_in_a_row + 1 if is_slow(error) else 0
-            too_slow = slow_attempts is not None and slow_in_a_row >= (1 if delay is None else slow_attempts)
-            if delay is None or too_slow:
-                if verdict.may_pass and not too_slow:
-                    _report_give_up(policy, error)
+            delay = self._delay(verdict, error)
+            if delay is None:
                 try:
                     raise error
                 finally:
                     # Else this frame and the error hold each other, body and all, until the next collection of garbage.
-                    del error, answer
-            may_have_acted = may_have_acted or verdict.may_have_acted
-            retries += 1
-            cost.retries += 1
-            _logger.info("%s will be tried again in %.1f s, after %s", name, delay, _in_short(error))
+                    del error, result
+            self.may_have_acted = self.may_have_acted or verdict.may_have_acted
+            self.retries += 1
+            self.cost.retries += 1
+            _logger.info("%s will be tried again in %.1f s, after %s", self.name, delay, _in_short(error))
             # After a 429 the queue does the waiting, so that calls which wait there already go first.
             if not isinstance(error, RateLimitedError):
                 await asyncio.sleep(delay)
 
+    async def _try(self, attempt: Attempt, slots: asyncio.Semaphore, clock: ServerClock) -> T | UnlimCallError:
+        """Make an attempt, and return its result or its error."""
+        if (wait := self.limiter.wait()) > 0:
+            # Logged before the wait: after a 429 it may be as long as the server likes.
+            level = logging.INFO if wait > self.policy.max_retry_after else logging.DEBUG
+            _logger.log(level, "%s waits %.1f s or more for its rate limit", self.name, wait)
+        asked_at = asyncio.get_running_loop().time()
+        token_at = await self.limiter.acquire(slots)
+        self.cost.waited_s += token_at - asked_at
+        sent_at = _clock.utc_now()
+        try:
+            answer = await attempt.send()
+        finally:
+            slots.release()
+            # A request that was never sent uses up no token, also if the call is cancelled.
+            if attempt.sent is Sent.NOT_SENT:
+                self.limiter.give_back(token_at)
+        if not isinstance(answer, RawResponse):
+            return answer
+        received_at = _clock.utc_now()
+        _note_time(clock, answer, sent_at, received_at, self.cost)
+        return failure_of(self.request, answer, self.authorization, received_at) or await self.read(answer)
+
+    def _delay(self, verdict: Verdict, error: UnlimCallError) -> float | None:
+        """Return the seconds to wait before the next attempt, or `None` if the call has failed."""
+        chance = random.random()  # noqa: S311 # no secret
+        delay = delay_before_retry(self.policy, verdict, error, retries=self.retries, chance=chance)
+        if isinstance(error, RateLimitedError):
+            self.limiter.pause(pause_after(self.policy, error, delay))
+        self.slow_in_a_row = self.slow_in_a_row + 1 if is_slow(error) else 0
+        if self.slow_attempts is not None and self.slow_in_a_row >= (1 if delay is None else self.slow_attempts):
+            return None
+        if delay is None and verdict.may_pass:
+            _report_give_up(self.policy, error)
+        return delay
+
+
+async def exchange(pool: Pool, owner: object, call: Call[T]) -> T:
+    """Make a call of `owner`, with all its retries: return its result, or raise the error of its last attempt."""
+    async with pool.scope(owner) as transport:
+        return await call.run(transport, pool.clock)
+
     # The pool has ended the call, wherever it stood.
-    verdict = judge(request.endpoint, attempt.sent, Outcome.CLIENT_CLOSED)
+    sent = Sent.NOT_SENT if call.attempt is None else call.attempt.sent
+    verdict = judge(call.request.endpoint, sent, Outcome.CLIENT_CLOSED)
     raise ClientClosedError(
-        "the client was closed meanwhile", request.method, request.path, outcome_unknown=verdict.outcome_unknown
+        "the client was closed meanwhile",
+        call.request.method,
+        call.request.path,
+        outcome_unknown=verdict.outcome_unknown,
     )
 
 
-async def _send_in_turn(
-    attempt: Attempt, limiter: Limiter, slots: asyncio.Semaphore, clock: ServerClock, cost: CallCost
-) -> RawResponse | UnlimCallError:
-    """Wait for the rate limit and a connection slot, send the attempt, and return how it ended."""
-    asked_at = asyncio.get_running_loop().time()
-    token_at = await limiter.acquire(slots)
-    cost.waited_s += token_at - asked_at
-    sent_at = _clock.utc_now()
-    try:
-        answer = await attempt.send()
-    finally:
-        slots.release()
-        # A request that was never sent uses up no token, also if the call is cancelled.
-        if attempt.sent is Sent.NOT_SENT:
-            limiter.give_back(token_at)
-    if isinstance(answer, RawResponse):
-        _note_time(clock, answer, sent_at, cost)
-    return answer
-
-
-def _note_time(clock: ServerClock, response: RawResponse, sent_at: datetime, cost: CallCost) -> None:
+def _note_time(
+    clock: ServerClock, response: RawResponse, sent_at: datetime, received_at: datetime, cost: CallCost
+) -> None:
     """Learn from the `Date` of a response, and log the first large skew between the two clocks."""
-    large = clock.note(response.headers, sent_at, _clock.utc_now())
+    large = clock.note(response.headers, sent_at, received_at)
     cost.server_time = server_date(response.headers) or cost.server_time
     cost.skew_s = clock.skew_s
     if large is not None:

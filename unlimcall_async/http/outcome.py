@@ -13,12 +13,16 @@ facts: the endpoint, whether a byte of the request may have left this machine, a
 | `RATE_LIMITED`  | 429                                | no      | yes     | The server refused the request before it acted.      |
 | `NOT_FOUND`     | 404 `not_found`                    | no      | no      | A refusal. For a repeated DELETE see below.          |
 | `REFUSED`       | any other 4xx                      | no      | no      | The same request would be refused again.             |
+| `ABANDONED`     | 499                                | yes     | no      | A proxy ended the request, and may have passed it on.|
 | `CALL_REJECTED` | 502 `originate_failed`,            | no      | no      | By the reference no call was placed, and no retry    |
 |                 | 503 `engine_not_configured`        |         |         | can help.                                            |
-| `SERVER_FAILED` | any other 5xx                      | yes     | yes     | The server, or a proxy before it, may fail before the|
+| `SERVER_FAILED` | any other 5xx, 408, 425            | yes     | yes     | The server, or a proxy before it, may fail before the|
 |                 |                                    |         |         | request takes effect, or after.                      |
-| `UNREADABLE`    | a 2xx whose body cannot be read, a | yes     | no      | The server has answered, so it may have acted. The   |
-|                 | redirect, a status out of range    |         |         | next response would be the same.                     |
+| `GARBLED`       | a 2xx to a GET whose body is empty,| yes     | yes     | The page of a portal, or of a proxy that lost the    |
+|                 | cut off or not JSON                |         |         | server, which may be gone in a second.               |
+| `UNREADABLE`    | any other 2xx that is not as       | yes     | no      | The server has answered, so it may have acted. The   |
+|                 | promised, a redirect, a status out |         |         | next response would be the same.                     |
+|                 | of range                           |         |         |                                                      |
 | `NO_RESPONSE`   | a time-out, a broken connection    | if sent | yes     | A request that never left this machine has no effect.|
 | `UNTRUSTED`     | a certificate that is not trusted  | if sent | no      | The certificate will be the same in four seconds.    |
 | `CLIENT_CLOSED` | the client was closed meanwhile    | if sent | no      | The user wants no more requests.                     |
@@ -45,6 +49,7 @@ from unlimcall_async.errors import (
     NotFoundError,
     OriginateFailedError,
     RateLimitedError,
+    ResponseError,
     ServerError,
     TransportError,
     UnlimCallError,
@@ -67,8 +72,10 @@ class Outcome(Enum):
     RATE_LIMITED = auto()
     NOT_FOUND = auto()
     REFUSED = auto()
+    ABANDONED = auto()
     CALL_REJECTED = auto()
     SERVER_FAILED = auto()
+    GARBLED = auto()
     UNREADABLE = auto()
     NO_RESPONSE = auto()
     UNTRUSTED = auto()
@@ -86,8 +93,10 @@ _TABLE: Final[Mapping[Outcome, tuple[_Acted, bool]]] = {
     Outcome.RATE_LIMITED: (_Acted.NO, True),
     Outcome.NOT_FOUND: (_Acted.NO, False),
     Outcome.REFUSED: (_Acted.NO, False),
+    Outcome.ABANDONED: (_Acted.YES, False),
     Outcome.CALL_REJECTED: (_Acted.NO, False),
     Outcome.SERVER_FAILED: (_Acted.YES, True),
+    Outcome.GARBLED: (_Acted.YES, True),
     Outcome.UNREADABLE: (_Acted.YES, False),
     Outcome.NO_RESPONSE: (_Acted.IF_SENT, True),
     Outcome.UNTRUSTED: (_Acted.IF_SENT, False),
@@ -147,7 +156,7 @@ def is_slow(error: UnlimCallError) -> bool:
             return False
 
 
-def outcome_of(error: UnlimCallError) -> Outcome:  # noqa: PLR0911 # a list of cases, one for each row of the table
+def outcome_of(error: UnlimCallError) -> Outcome:  # noqa: C901, PLR0911 # a list of cases, one for each row of the table
     """Return the row of the table that an attempt's error belongs to."""
     match error:
         case RateLimitedError():
@@ -157,8 +166,10 @@ def outcome_of(error: UnlimCallError) -> Outcome:  # noqa: PLR0911 # a list of c
             return Outcome.NOT_FOUND
         case OriginateFailedError() | EngineNotConfiguredError():
             return Outcome.CALL_REJECTED
-        case ServerError():
+        case ServerError() | APIError(status=408 | 425):
             return Outcome.SERVER_FAILED
+        case APIError(status=499):
+            return Outcome.ABANDONED
         case APIError():
             return Outcome.REFUSED
         case ClientClosedError():
@@ -167,5 +178,7 @@ def outcome_of(error: UnlimCallError) -> Outcome:  # noqa: PLR0911 # a list of c
             return Outcome.UNTRUSTED
         case TransportError():
             return Outcome.NO_RESPONSE
+        case ResponseError(garbled=True):
+            return Outcome.GARBLED
         case _:
             return Outcome.UNREADABLE

@@ -1,7 +1,7 @@
 """When to send a request again, and when to give up.
 
 Pure: no I/O, no clock; chance comes in as an argument. Whether a request may be sent again at all is decided by `outcome.judge`.
-Here are the delays (operations guide, Error Handling): after 1, 2 and 4 seconds, or as `Retry-After` says.
+Here are the delays (operations guide, Error Handling): after 1, 2 and 4 seconds, or later if `Retry-After` says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from attrs import field, frozen
 
 from unlimcall_async import _arguments
-from unlimcall_async.errors import APIError, UnlimCallError
+from unlimcall_async.errors import APIError, RateLimitedError, UnlimCallError
+from unlimcall_async.http.bucket import DAY
 from unlimcall_async.http.outcome import Verdict
 
 
@@ -82,8 +83,26 @@ def delay_before_retry(
     """
     if not verdict.may_send_again or retries >= len(policy.delays):
         return None
+    delay = policy.delays[retries] * (1 + policy.jitter * (2 * chance - 1))
     retry_after = error.retry_after if isinstance(error, APIError) else None
-    # The server knows best when it can take the request, so its wish has no jitter.
-    if retry_after is not None:
-        return retry_after if retry_after <= policy.max_retry_after else None
-    return policy.delays[retries] * (1 + policy.jitter * (2 * chance - 1))
+    if retry_after is None:
+        return delay
+    # The server knows best when it can take the request, so its wish has no jitter. But without any wait, all attempts would be
+    # used up before anything can change.
+    return max(delay, retry_after) if retry_after <= policy.max_retry_after else None
+
+
+def pause_after(policy: RetryPolicy, error: RateLimitedError, delay: float | None) -> float:
+    """Return for how many seconds a 429 stops its endpoint, for all calls.
+
+    Args:
+        policy: The user's options.
+        error: The 429.
+        delay: The seconds until the next attempt of the call that met the 429, or `None` if there is none.
+    """
+    if delay is not None:
+        return delay
+    asked = error.retry_after or 0.0
+    # A rate limit counts the requests of a minute or of a day. So a longer wait is a mistake, for example a Unix time in place of
+    # seconds, and must not stop the endpoint for good.
+    return asked if asked <= DAY else policy.max_retry_after

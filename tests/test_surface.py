@@ -67,6 +67,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "token": None,
         "base_url": None,
         "timeout": 30.0,
+        "max_wait": None,
         "retry": None,
         "rate_limits": None,
         "max_connections": 100,
@@ -99,7 +100,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "json": None,
         "headers": None,
     }
-    assert parameters(client.with_options) == {"timeout": None, "retry": None, "rate_limits": None}
+    assert parameters(client.with_options) == {"timeout": None, "max_wait": None, "retry": None, "rate_limits": None}
     assert parameters(api.RateLimit) == {"per_minute": REQUIRED, "per_day": None, "burst": None}
     assert parameters(api.RateLimits).keys() == {"me", "balance", "cdrs", "agents", "calls", "hooks"}
 

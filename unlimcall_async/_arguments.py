@@ -188,11 +188,11 @@ def token_problem(value: object) -> Exception | None:
     return None
 
 
-def seconds(name: str, value: object) -> float:
-    """Require a finite number of seconds above 0."""
+def seconds(name: str, value: object, *, or_zero: bool = False) -> float:
+    """Require a finite number of seconds above 0, or also 0."""
     count = real(name, value)
-    if not 0 < count <= sys.float_info.max:
-        raise ValueError(f"{name} must be a finite number of seconds above 0")
+    if not 0 <= count <= sys.float_info.max or (count == 0 and not or_zero):
+        raise ValueError(f"{name} must be a finite number of seconds{', 0 or more' if or_zero else ' above 0'}")
     return float(count)
 
 

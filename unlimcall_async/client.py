@@ -40,6 +40,9 @@ class AsyncClient:
         token: The bearer token; `None` for the environment variable `UNLIMCALL_TOKEN`.
         base_url: The URL of the API; `None` for the environment variable `UNLIMCALL_BASE_URL`, or else for production.
         timeout: Seconds for each attempt, from connecting to the last byte. Waits for a rate limit do not count.
+        max_wait: Seconds that a call may wait for its rate limit, the pauses after a 429 included; `None` for no bound. If the wait
+            would be longer, the call raises a `RateLimitedError` at once, whose `sent` is false. `cdrs.stream` and `cdrs.follow`
+            wait as long as it takes.
         retry: When a request is sent again.
         rate_limits: How many requests each endpoint takes.
         max_connections: How many requests may be under way at once.
@@ -69,6 +72,7 @@ class AsyncClient:
         *,
         base_url: str | None = None,
         timeout: float = 30.0,
+        max_wait: float | None = None,
         retry: RetryPolicy | None = None,
         rate_limits: RateLimits | None = None,
         max_connections: int = 100,
@@ -93,6 +97,7 @@ class AsyncClient:
                 authorization,
                 pool,
                 _arguments.seconds("timeout", timeout),
+                None if max_wait is None else _arguments.seconds("max_wait", max_wait, or_zero=True),
                 _instance("retry", retry, RetryPolicy, RetryPolicy()),
                 Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
                 owns_pool=True,
@@ -112,6 +117,7 @@ class AsyncClient:
         self,
         *,
         timeout: float | None = None,
+        max_wait: float | None = None,
         retry: RetryPolicy | None = None,
         rate_limits: RateLimits | None = None,
     ) -> Self:
@@ -128,6 +134,7 @@ class AsyncClient:
                 caller.authorization,
                 caller.pool,
                 caller.timeout if timeout is None else _arguments.seconds("timeout", timeout),
+                caller.max_wait if max_wait is None else _arguments.seconds("max_wait", max_wait, or_zero=True),
                 _instance("retry", retry, RetryPolicy, caller.policy),
                 caller.limiters if rate_limits is None else Limiters(_instance("rate_limits", rate_limits, RateLimits)),
                 owns_pool=False,

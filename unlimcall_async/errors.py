@@ -141,8 +141,21 @@ class DialerRequiredError(ConflictError):
     """409 `dialer_required`: outbound calls need the dialer add-on."""
 
 
+@define(eq=False, slots=False)
 class RateLimitedError(APIError):
-    """429: too many requests. `retry_after` is how long to wait, if the server says so."""
+    """429: too many requests. `retry_after` is how long to wait, if the server says so.
+
+    The client itself raises this error if a call would have to wait for its rate limit for longer than `max_wait`. Then `sent` is
+    false, `status` is 429 all the same, `retry_after` is how long the wait would be, and there are no headers and no body.
+
+    Attributes:
+        sent: False if the request was not sent at all.
+    """
+
+    sent: bool = True
+
+    def __str__(self) -> str:
+        return super().__str__() if self.sent else f"{self.method} {self.path} was not sent: {self.detail}"
 
 
 class ServerError(APIError):

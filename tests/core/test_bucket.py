@@ -248,3 +248,23 @@ def test_a_burst_is_not_above_the_limit() -> None:
 def test_a_limit_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         RateLimit(60).per_minute = 61  # type: ignore[misc] # that is the point
+
+
+# --- those who wait behind others ------------------------------------------------------------------------------------
+
+
+@given(st.none() | limits(), steps, st.integers(0, 200), st.floats(0, 100))
+def test_the_time_behind_others_is_when_the_token_will_come(
+    limit: RateLimit | None, before: list[Step], ahead: int, later: float
+) -> None:
+    run = Run(limit, before)
+    now = run.now + later
+    expected = run.bucket.ready_behind(ahead, now)
+    for _ in range(ahead):
+        now = max(now, run.bucket.ready_at())
+        run.bucket.take(now)
+    comes = max(now, run.bucket.ready_at())
+    if limit is None or limit.per_day is None or ahead < limit.per_day:
+        assert expected == pytest.approx(comes)
+    else:
+        assert expected <= comes + EPSILON

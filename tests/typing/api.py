@@ -61,7 +61,7 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         allow_plain_http=True,
     ) as client:
         assert_type(client, AsyncClient)
-        assert_type(client.with_options(timeout=1), AsyncClient)
+        assert_type(client.with_options(timeout=1, max_wait=0.5), AsyncClient)
         assert_type(await client.me(), Identity)
         balance = await client.balance()
         assert_type(balance, Balance)

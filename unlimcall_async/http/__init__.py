@@ -15,7 +15,7 @@ The way of one call:
 2. `exchange` enters a scope of the `Pool`, makes an `Attempt`, and waits until the `Limiter` grants a token and a slot is free.
 3. `Attempt.send` sends the request, and returns a `RawResponse`, or an error if there is none. `Attempt.sent` says what may have
    left this machine.
-4. `failure_of` (answers.py) turns a response with an error status into an error. `Caller.fetch` decodes the body of a good response.
+4. `failure_of` (answers.py) turns a response with an error status into an error. `Caller.fetch` decodes the body of any other.
 5. `judge` (outcome.py) decides from the endpoint, `sent` and the error: is the outcome unknown, and may the request be sent again?
 6. `delay_before_retry` (retry.py) says when. `exchange` waits and goes back to step 2, or raises the error.
 

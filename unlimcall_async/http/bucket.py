@@ -82,6 +82,24 @@ class TokenBucket:
         guards = (grants[0] + span + MARGIN for span, grants in self._guards if len(grants) == grants.maxlen)
         return max(self._paused_until, self._full_at - (self._burst - 1) * self._refill, *guards)
 
+    def ready_behind(self, ahead: int, now: float) -> float:
+        """Return when a token may be taken by one who waits behind `ahead` others, if all take theirs as early as they can.
+
+        The result is the latest of several bounds, each of which holds by itself. Behind more than `per_day` it may be early.
+        """
+        start = max(now, self._paused_until)
+        full_at = max(self._full_at, start)
+        ready = max(start, full_at + (ahead + 1 - self._burst) * self._refill)
+        for span, grants in self._guards:
+            limit = grants.maxlen or 1
+            # Each round of `limit` grants starts a whole span after the round before.
+            rounds, place = divmod(ahead, limit)
+            first = max(start, full_at + (place + 1 - self._burst) * self._refill)
+            if (before := place + len(grants) - limit) >= 0:
+                first = max(first, grants[before] + span + MARGIN)
+            ready = max(ready, first + rounds * (span + MARGIN))
+        return ready
+
     def take(self, now: float) -> None:
         """Take a token. The caller has checked that `ready_at` is not after `now`."""
         self._fill(now)

@@ -31,6 +31,7 @@ class Caller:
         authorization: The header with the token; masked in every repr.
         pool: The connections, which a client and its views share.
         timeout: Seconds for each attempt.
+        max_wait: Seconds that a call may wait for its rate limit, or `None` for no bound.
         policy: When to send a request again.
         limiters: The limiter of each endpoint.
         owns_pool: Whether closing this caller closes the pool: true for a client, false for a view.
@@ -41,6 +42,7 @@ class Caller:
     authorization: Authorization
     pool: Pool = field(repr=False)
     timeout: float
+    max_wait: float | None
     policy: RetryPolicy
     limiters: Limiters = field(repr=False)
     owns_pool: bool
@@ -94,7 +96,8 @@ class Caller:
             params: The query.
             body: The body of the request.
             cost: What the call costs is added here.
-            limiter: The limiter to wait for, in place of the endpoint's own.
+            limiter: The limiter to wait for, in place of the endpoint's own. Such a call is part of a pull, and `max_wait` does not
+                bound it.
             decoding: Makes the context that is entered around each decoding of a body.
             slow_attempts: Give up after so many slow attempts in a row, for a caller that asks for less instead. An error for which
                 `is_slow` is true is then not reported to `on_give_up`, because the caller has not given up.
@@ -129,6 +132,7 @@ class Caller:
             policy=self.policy,
             limiter=limiter or self.limiters.of(request.endpoint.bucket),
             cost=cost or CallCost(),
+            max_wait=self.max_wait if limiter is None else None,
             slow_attempts=slow_attempts,
         )
         return await exchange(self.pool, self, call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -20,7 +21,7 @@ from unlimcall_async.errors import (
     UnlimCallError,
 )
 from unlimcall_async.http.answers import failure_of
-from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.limiter import Limiter, TooLateError
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
 from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
@@ -65,11 +66,14 @@ class Call(Generic[T]):
         policy: When to send the request again.
         limiter: The queue that each attempt waits in.
         cost: What the call costs is added here.
+        max_wait: The seconds that all attempts together may wait for the rate limit, or `None` for no bound.
         slow_attempts: See `Caller.fetch`.
         attempt: The attempt under way, or the last one.
         retries: How many times the request has been sent again.
         slow_in_a_row: How many of the last attempts were slow.
+        waited_s: How long the attempts have waited for the rate limit.
         may_have_acted: Whether the server may have acted on an earlier attempt.
+        last_error: The error of the attempt before this one, or `None`.
     """
 
     request: Request
@@ -79,11 +83,14 @@ class Call(Generic[T]):
     policy: RetryPolicy
     limiter: Limiter = field(repr=False)
     cost: CallCost
+    max_wait: float | None = None
     slow_attempts: int | None = None
     attempt: Attempt | None = field(default=None, init=False, repr=False)
     retries: int = field(default=0, init=False)
     slow_in_a_row: int = field(default=0, init=False)
+    waited_s: float = field(default=0.0, init=False)
     may_have_acted: bool = field(default=False, init=False)
+    last_error: UnlimCallError | None = field(default=None, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -95,7 +102,8 @@ class Call(Generic[T]):
         while True:
             # Made before the wait: a call that is ended while it waits has sent nothing of this attempt.
             self.attempt = transport.attempt(self.request, self.authorization, self.seconds)
-            result = await self._try(self.attempt, transport.slots, clock)
+            token_at = await self._wait(transport.slots)
+            result = await self._send(self.attempt, token_at, transport.slots, clock)
             if not isinstance(result, UnlimCallError):
                 return result
             error = result
@@ -121,16 +129,41 @@ class Call(Generic[T]):
             # After a 429 the queue does the waiting, so that calls which wait there already go first.
             if not isinstance(error, RateLimitedError):
                 await asyncio.sleep(delay)
+            self.last_error = error
+            del error, result
 
-    async def _try(self, attempt: Attempt, slots: asyncio.Semaphore, clock: ServerClock) -> T | UnlimCallError:
-        """Make an attempt, and return its result or its error."""
-        if (wait := self.limiter.wait()) > 0:
+    async def _wait(self, slots: asyncio.Semaphore) -> float:
+        """Wait for the rate limit and a slot, and return the loop's time at which the call has both."""
+        now = asyncio.get_running_loop().time()
+        if (wait := self.limiter.wait_in_queue()) > 0:
             # Logged before the wait: after a 429 it may be as long as the server likes.
             level = logging.INFO if wait > self.policy.max_retry_after else logging.DEBUG
             _logger.log(level, "%s waits %.1f s or more for its rate limit", self.name, wait)
-        asked_at = asyncio.get_running_loop().time()
-        token_at = await self.limiter.acquire(slots)
-        self.cost.waited_s += token_at - asked_at
+        try:
+            token_at = await self.limiter.acquire(slots, now + self._wait_left())
+        except TooLateError as late:
+            seconds = late.seconds
+        else:
+            self.waited_s += token_at - now
+            self.cost.waited_s += token_at - now
+            return token_at
+        # An earlier attempt may have taken effect, so its error says more than that the next attempt was not sent.
+        error = self.last_error or _not_sent(self.request, seconds, self.max_wait or 0.0)
+        _report_give_up(self.policy, error)
+        try:
+            raise error
+        finally:
+            # As in `run`.
+            self.last_error = None
+            del error
+
+    def _wait_left(self) -> float:
+        return math.inf if self.max_wait is None else self.max_wait - self.waited_s
+
+    async def _send(
+        self, attempt: Attempt, token_at: float, slots: asyncio.Semaphore, clock: ServerClock
+    ) -> T | UnlimCallError:
+        """Send the request, and return the result of the call, or the error of the attempt."""
         sent_at = _clock.utc_now()
         try:
             answer = await attempt.send()
@@ -150,10 +183,16 @@ class Call(Generic[T]):
         chance = random.random()  # noqa: S311 # no secret
         delay = delay_before_retry(self.policy, verdict, error, retries=self.retries, chance=chance)
         if isinstance(error, RateLimitedError):
-            self.limiter.pause(pause_after(self.policy, error, delay))
+            pause = pause_after(self.policy, error, delay)
+            if pause > self.policy.max_retry_after:
+                # Calls that wait already have logged a shorter wait.
+                _logger.info("%s: its rate limit stops all calls of the endpoint for %.0f s", self.name, pause)
+            self.limiter.pause(pause)
         self.slow_in_a_row = self.slow_in_a_row + 1 if is_slow(error) else 0
         if self.slow_attempts is not None and self.slow_in_a_row >= (1 if delay is None else self.slow_attempts):
             return None
+        if delay is not None and isinstance(error, RateLimitedError) and delay > self._wait_left():
+            delay = None
         if delay is None and verdict.may_pass:
             _report_give_up(self.policy, error)
         return delay
@@ -185,6 +224,11 @@ def _note_time(
     if large is not None:
         side = "ahead of" if large > 0 else "behind"
         _logger.warning("the clock of this machine is %.0f s %s the server's clock", abs(large), side)
+
+
+def _not_sent(request: Request, seconds: float, max_wait: float) -> RateLimitedError:
+    detail = f"its rate limit lets the request out in {seconds:.1f} s, and max_wait is {max_wait:g} s"
+    return RateLimitedError(429, None, detail, request.method, request.path, retry_after=seconds, sent=False)
 
 
 def _in_short(error: UnlimCallError) -> object:

@@ -6,10 +6,11 @@ Every waiter takes its token after it has woken, so a waiter that is cancelled c
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from typing import Any, Final
 
-from attrs import field, fields, frozen
+from attrs import define, field, fields, frozen
 
 from unlimcall_async.http.bucket import RateLimit, TokenBucket
 from unlimcall_async.http.endpoints import BucketName
@@ -45,6 +46,27 @@ class RateLimits:
         return cls(me=None, balance=None, cdrs=None, agents=None, calls=None, hooks=None)
 
 
+class TooLateError(Exception):
+    """The token would come after the time until which the caller can wait: `seconds` from now. Never leaves `http/`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+@define(eq=False)
+class _Waiter:
+    """A place in the queue.
+
+    Attributes:
+        latest: The time until which the waiter can wait.
+        scope: Ends the wait, if the token will come later than that.
+    """
+
+    latest: float
+    scope: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
+
+
 class Limiter:
     """One bucket and its queue. Waiters are served in the order in which they came.
 
@@ -59,13 +81,41 @@ class Limiter:
         # the bucket.
         self._queue = asyncio.Lock()
         self._given_back = asyncio.Event()
+        # All that are in `acquire`, in the order of the queue.
+        self._waiters: list[_Waiter] = []
 
     def wait(self) -> float:
         """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
         return max(0.0, self._bucket.ready_at() - _now())
 
-    async def acquire(self, slots: asyncio.Semaphore) -> float:
+    def wait_in_queue(self) -> float:
+        """Return the seconds that one who comes now has to wait, if nothing changes meanwhile."""
+        now = _now()
+        return self._bucket.ready_behind(len(self._waiters), now) - now
+
+    async def acquire(self, slots: asyncio.Semaphore, latest: float = math.inf) -> float:
         """Take a token and a slot, and return the loop's time at which both were taken. The caller releases the slot.
+
+        Raises:
+            TooLateError: The token will come after `latest`. This is known at once, or when a 429 pauses the bucket.
+        """
+        seconds = self.wait_in_queue()
+        if seconds > latest - _now():
+            raise TooLateError(seconds)
+        waiter = _Waiter(latest)
+        self._waiters.append(waiter)
+        try:
+            async with waiter.scope:
+                return await self._acquire(slots)
+        except TimeoutError:
+            if not waiter.scope.expired():
+                raise
+        finally:
+            self._waiters.remove(waiter)
+        raise TooLateError(self.wait_in_queue())
+
+    async def _acquire(self, slots: asyncio.Semaphore) -> float:
+        """Wait in the queue, and take a token and a slot.
 
         The token is taken last, at the moment of sending. If the token came before the wait for a slot, calls would hold tokens
         while they wait. Later they would be sent all at once, and would pass by a 429 that came meanwhile.
@@ -96,7 +146,15 @@ class Limiter:
 
     def pause(self, seconds: float) -> None:
         """Grant no token for so many seconds."""
-        self._bucket.pause(_now() + seconds)
+        now = _now()
+        self._bucket.pause(now + seconds)
+        # Those for whom the pause is too long leave the queue, and the others move up.
+        ahead = 0
+        for waiter in self._waiters:
+            if self._bucket.ready_behind(ahead, now) <= waiter.latest:
+                ahead += 1
+            elif waiter.scope.when() is None:
+                waiter.scope.reschedule(now)
 
 
 class ShareLimiter(Limiter):
@@ -120,8 +178,12 @@ class ShareLimiter(Limiter):
         """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
         return max(super().wait(), self._whole.wait())
 
-    async def acquire(self, slots: asyncio.Semaphore) -> float:
-        """Take a token of the share, a token of the whole and a slot: see `Limiter.acquire`."""
+    def wait_in_queue(self) -> float:
+        """Return the seconds that one who comes now has to wait, if nothing changes meanwhile."""
+        return max(super().wait_in_queue(), self._whole.wait_in_queue())
+
+    async def _acquire(self, slots: asyncio.Semaphore) -> float:
+        """Take a token of the share, a token of the whole and a slot."""
         async with self._queue:
             # Only the head of the queue takes tokens of the share, so a token that is ready stays ready while the whole is waited
             # for.

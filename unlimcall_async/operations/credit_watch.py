@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
-from unlimcall_async import (
-    APIError,
-    AsyncClient,
-    ClientClosedError,
-    RateLimitedError,
-    TransportError,
-    UnlimCallError,
-    _arguments,
-)
+from unlimcall_async import APIError, AsyncClient, ClientClosedError, TransportError, UnlimCallError
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.credit import CreditAlert, CreditMonitor
 from unlimcall_async.operations.spending import Spend, SpendTally
@@ -27,8 +19,64 @@ _logger: Final = logging.getLogger("unlimcall_async")
 _LONGEST_SPEND: Final = timedelta(days=366)
 
 
+# Seconds. All attempts of a call end within it, unless they wait for a rate limit or the client has a long time limit.
+_LONGEST_READING: Final = 300.0
+# Seconds. A balance that comes with the spend rate of the same moment needs no second poll for an alert `soon`.
+_SPEND_PATIENCE: Final = 10.0
+# Statuses of a 4xx that say nothing against the request: see `docs/errors.md`.
+_PASSING: Final = frozenset({408, 425, 429, 499})
+
+T = TypeVar("T")
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+class _Reading(Generic[T]):
+    """Something that the watch reads again and again, each time in a task, so that no wait of one reading holds up the others.
+
+    Attributes:
+        longest: Seconds after which a reading is given up, and the next `start` begins a new one.
+    """
+
+    def __init__(self, read: Callable[[], Coroutine[Any, Any, T]], every: float) -> None:
+        self.longest: float = max(every, _LONGEST_READING)
+        self._read = read
+        self._task: asyncio.Task[T] | None = None
+        self._began = 0.0
+
+    async def start(self) -> bool:
+        """Begin a reading, unless one is under way. Return whether a new one has begun."""
+        now = asyncio.get_running_loop().time()
+        if self._task is not None and now - self._began >= self.longest:
+            _logger.warning("a reading of the credit watch was given up after %.0f s", now - self._began)
+            await self.stop()
+        if self._task is not None:
+            return False
+        self._task, self._began = asyncio.create_task(self._read()), now
+        return True
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the reading has ended, but at most so long."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=max(0.0, seconds))
+
+    def take(self) -> T | None:
+        """Return what was read, or raise its error; `None` if the reading is still under way."""
+        if self._task is None or not self._task.done():
+            return None
+        task, self._task = self._task, None
+        return task.result()
+
+    async def stop(self) -> None:
+        """End the reading that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            # Asked for, because an error that nobody asks for is logged by the event loop.
+            _ = self._task.cancelled() or self._task.exception()
+            self._task = None
 
 
 class CreditWatch:
@@ -38,13 +86,16 @@ class CreditWatch:
         async for alert in watch:
             print(alert.kind, alert.state)
 
-    The iteration does not end. A poll that fails by a 5xx, a 429, no response, or a response that cannot be read counts as no
-    snapshot. If such polls go on, the monitor gives an alert `"stale"`. Any other error ends the iteration, for example a token
+    The iteration does not end. A poll that fails by a 5xx, a 408, a 429, no response, or a response that cannot be read counts as
+    no snapshot. If such polls go on, the monitor gives an alert `"stale"`. Any other error ends the iteration, for example a token
     without the scope. A new iteration goes on from there.
 
-    Polls wait for the client's rate limits as every call does. If the monitor's `ahead` is `None`, the token needs only the scope
-    `read:balance`. Otherwise it also needs `read:cdrs`: every `spend_every`, one request is sent for each 1000 call records of
-    `spend_over`.
+    Requests wait for the client's rate limits as every call does, but the watch does not. A poll without a balance at the end of
+    the interval counts as no snapshot, and its request goes on. A request that takes five minutes, or the interval if that is
+    longer, is made anew. The call records are read beside the polls, and hold up none of them.
+
+    If the monitor's `ahead` is `None`, the token needs only the scope `read:balance`. Otherwise it also needs `read:cdrs`: every
+    `spend_every`, one request is sent for each 1000 call records of `spend_over`.
 
     Args:
         client: The client. The watch does not close it.
@@ -88,27 +139,40 @@ class CreditWatch:
     async def __aiter__(self) -> AsyncGenerator[CreditAlert, None]:  # a generator, so that users can close it
         # The loop's clock for intervals, because the wall clock may be set back; the wall clock for what users see.
         loop = asyncio.get_running_loop()
-        spend_due = loop.time()
-        while True:
-            began, spend = loop.time(), None
-            if self.monitor.ahead is not None and began >= spend_due:
-                try:
-                    spend = await self._read_spend()
+        balances, spends = _Reading(self._client.balance, self._interval), _Reading(self._read_spend, self._spend_every)
+        spend_due, spend = loop.time(), None
+        try:
+            while True:
+                began = loop.time()
+                await balances.start()
+                spend_is_new = self.monitor.ahead is not None and began >= spend_due and await spends.start()
+                # The poll ends in time, whatever its requests wait for. A request that goes on is looked at again in the next poll.
+                await balances.wait(self._interval)
+                if spend_is_new:
                     spend_due = began + self._spend_every
+                    await spends.wait(min(_SPEND_PATIENCE, began + self._interval - loop.time()))
+                try:
+                    spend = spends.take() or spend
                 except UnlimCallError as error:
                     # Not moved on: the records are due again at the next poll.
                     spend_due = began
                     _pass_over(error)
-            try:
-                balance = await self._client.balance()
-            except UnlimCallError as error:
-                _pass_over(error)
-                alerts = self.monitor.missed(at=self._now(), monotonic=loop.time())
-            else:
-                alerts = self.monitor.note(balance, at=self._now(), spend=spend, monotonic=loop.time())
-            for alert in alerts:
-                yield alert
-            await asyncio.sleep(began + self._interval - loop.time())
+                try:
+                    balance = balances.take()
+                except UnlimCallError as error:
+                    _pass_over(error)
+                    balance = None
+                if balance is None:
+                    alerts = self.monitor.missed(at=self._now(), monotonic=loop.time())
+                else:
+                    alerts = self.monitor.note(balance, at=self._now(), spend=spend, monotonic=loop.time())
+                    spend = None
+                for alert in alerts:
+                    yield alert
+                await asyncio.sleep(began + self._interval - loop.time())
+        finally:
+            await balances.stop()
+            await spends.stop()
 
     def _now(self) -> datetime:
         # The error for a time without a timezone names the clock, because the user has passed no `at`.
@@ -132,7 +196,8 @@ class CreditWatch:
 def _pass_over(error: UnlimCallError) -> None:
     """Log an error that the next poll may not meet, and raise any other error."""
     lasting = isinstance(error, ClientClosedError) or (isinstance(error, TransportError) and error.permanent)
-    if lasting or (error.category == "application" and not isinstance(error, RateLimitedError)):
+    passing = isinstance(error, APIError) and error.status in _PASSING
+    if lasting or (error.category == "application" and not passing):
         raise error
     # The log does not hold the text of the error, which may be the server's own and hold a phone number.
     what = f"answer {error.status}" if isinstance(error, APIError) else type(error).__name__

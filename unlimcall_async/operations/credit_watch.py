@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from unlimcall_async import APIError, AsyncClient, ClientClosedError, TransportError, UnlimCallError
+from unlimcall_async import APIError, AsyncClient, ClientClosedError, TransportError, UnlimCallError, _arguments
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.credit import CreditAlert, CreditMonitor
 from unlimcall_async.operations.spending import Spend, SpendTally

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.webhooks.oracle import NOW
-from unlimcall_async.webhooks import Claim, ClaimLostError, MemoryStore, SeenStore
+from unlimcall_async.webhooks import Claim, ClaimLostError, MemoryStore, SeenStore, SQLiteStore
+from unlimcall_async.webhooks.stores import LEASE_SECONDS
 
 HOURS = 3600.0
 
@@ -83,6 +90,102 @@ async def test_of_many_twins_at_once_one_gets_it(store: SeenStore) -> None:
 def test_tokens_differ() -> None:
     store = MemoryStore()
     assert len({Claim("a", store).token for _ in range(100)}) == 100
+
+
+def in_a_loop_that_is_left(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run `work` in an event loop of its own, and close that loop."""
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(work())
+    loop.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_store_may_be_used_in_one_loop_after_another(tmp_path: Path, kind: str) -> None:
+    store = MemoryStore() if kind == "memory" else SQLiteStore(tmp_path / "seen.db")
+    claims = [Claim(f"{n}", store) for n in range(3)]
+
+    async def work() -> None:
+        for claim in claims:
+            assert await store.claim(claim, NOW) == "claimed"
+        await store.confirm(claims[0], NOW)
+        await store.release(claims[1])
+
+    async def later() -> None:
+        standings = [await store.claim(Claim(f"{n}", store), NOW + LEASE_SECONDS + 1) for n in range(3)]
+        assert standings == ["seen", "claimed", "claimed"]
+        if isinstance(store, SQLiteStore):
+            await store.aclose()
+
+    in_a_loop_that_is_left(work)
+    in_a_loop_that_is_left(later)
+
+
+def test_a_child_does_not_wait_for_the_claims_of_its_parent() -> None:
+    """They are under way in the parent alone. What was seen before the fork is known to both."""
+    script = """
+import asyncio, os, sys
+from unlimcall_async.webhooks import Claim, MemoryStore
+store = MemoryStore()
+async def standings(*keys):
+    found = []
+    for key in keys:
+        claim = Claim(key, store)
+        found.append(await store.claim(claim, 0.0))
+        if key == "seen" and found[-1] == "claimed":
+            await store.confirm(claim, 0.0)
+    return found
+async def main():
+    assert await standings("seen", "claimed") == ["claimed", "claimed"]
+    child = os.fork()
+    if child == 0:
+        found = asyncio.run(standings("seen", "claimed"))
+        os._exit(found != ["seen", "claimed"])
+    assert await standings("seen", "claimed") == ["seen", "busy"]
+    assert os.waitpid(child, 0)[1] == 0
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, check=False)  # noqa: S603 # ours
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def interrupted(work: Coroutine[Any, Any, object], line: int) -> bool:
+    """Run a coroutine that does not wait, and break it off before one of its lines; return whether it had so many."""
+    lines = 0
+
+    def trace(_frame: Any, event: str, _argument: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if event == "line" and lines == line:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(lambda frame, *_what: trace if "stores.py" in frame.f_code.co_filename else None)
+    try:
+        with suppress(StopIteration):
+            work.send(None)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+        work.close()
+    return False
+
+
+@pytest.mark.parametrize("step", ["claim", "confirm"])
+async def test_an_exception_amid_a_step_loses_no_event(step: str) -> None:
+    for line in range(1, 100):
+        store = MemoryStore()
+        claim, repeat = Claim("a", store), Claim("a", store)
+        await store.claim(claim, NOW)
+        if step == "claim":
+            await store.confirm(claim, NOW)
+        broken = interrupted(store.claim(repeat, NOW) if step == "claim" else store.confirm(claim, NOW), line)
+        standing = await store.claim(repeat, NOW)
+        assert standing == "seen" or (step == "confirm" and standing == "busy")
+        if not broken:
+            return
+    raise AssertionError
 
 
 async def test_memory_does_not_grow_with_time() -> None:

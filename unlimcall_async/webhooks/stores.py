@@ -7,10 +7,13 @@ event. So no event is handled by two deliveries at a time, and none is lost. The
 
 from __future__ import annotations
 
+import asyncio
+import os
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from attrs import define, field
 
@@ -88,19 +91,22 @@ current_claim: ContextVar[Claim | None] = ContextVar("unlimcall_current_claim", 
 
 
 class MemoryStore:
-    """A store of the events of the last 26 hours in memory, some 200 bytes for each event.
+    """A store of the events of the last 26 hours in memory, some 230 bytes for each event.
 
     The store serves one process, and forgets everything when the process ends: an event that the sender repeats after a restart is
-    handled again. Use `SQLiteStore` to prevent that. Claims in memory do not run out, because they die with their process.
+    handled again. Use `SQLiteStore` to prevent that. Claims in memory do not run out, because they die with their process, or with
+    the event loop of their delivery.
     """
 
     def __init__(self) -> None:
-        self._claims: dict[str, str] = {}
+        self._claims: dict[str, _Holder] = {}
         # In the order in which the events were last seen.
-        self._seen: dict[str, float] = {}
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._process = os.getpid()
 
     async def claim(self, claim: Claim, now: float) -> Standing:
         """Claim an event, and forget events older than 26 hours; see `SeenStore`."""
+        self._leave_parent()
         while self._seen:
             oldest = next(iter(self._seen))
             if self._seen[oldest] >= now - KEEP_SECONDS:
@@ -109,23 +115,43 @@ class MemoryStore:
         if claim.key in self._seen:
             self._remember(claim.key, now)
             return "seen"
-        return "claimed" if self._claims.setdefault(claim.key, claim.token) == claim.token else "busy"
+        holder = self._claims.get(claim.key)
+        if holder is None or holder.loop.is_closed():
+            holder = self._claims[claim.key] = _Holder(claim.token, asyncio.get_running_loop())
+        return "claimed" if holder.token == claim.token else "busy"
 
     async def confirm(self, claim: Claim, now: float) -> None:
         """Remember that a claimed event was handled; see `SeenStore`."""
-        if self._claims.get(claim.key) != claim.token:
+        if not self._holds(claim):
             raise ClaimLostError
-        del self._claims[claim.key]
+        # First, so that an exception in between, for example of a signal, cannot lose the event.
         self._remember(claim.key, now)
+        del self._claims[claim.key]
 
     async def release(self, claim: Claim) -> None:
         """Release a claim; see `SeenStore`."""
-        if self._claims.get(claim.key) == claim.token:
+        if self._holds(claim):
             del self._claims[claim.key]
 
+    def _leave_parent(self) -> None:
+        """After a fork, drop the claims of the parent: nobody confirms or releases them here."""
+        if self._process != os.getpid():
+            self._process, self._claims = os.getpid(), {}
+
+    def _holds(self, claim: Claim) -> bool:
+        holder = self._claims.get(claim.key)
+        return holder is not None and holder.token == claim.token
+
     def _remember(self, key: str, now: float) -> None:
-        self._seen.pop(key, None)  # a key that is set anew moves to the end
         self._seen[key] = now
+        self._seen.move_to_end(key)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._seen)} seen, {len(self._claims)} claimed>"
+
+
+class _Holder(NamedTuple):
+    """A claim in memory: its token, and the event loop of its delivery."""
+
+    token: str
+    loop: asyncio.AbstractEventLoop

@@ -120,7 +120,7 @@ async def webhooks(body: bytes, header: str | None) -> None:
     assert_type(parse_event(body), Event)
     assert_type(receive(body, header, "whsec_a"), Event)
     async with SQLiteStore("seen.db") as store:
-        receiver = WebhookReceiver("whsec_a", store=store)
+        receiver = WebhookReceiver("whsec_a", store=store, handler_timeout=None, body_timeout=2.5)
 
         @receiver.on(CallEnded)
         async def ended(event: CallEnded) -> None:

@@ -153,6 +153,54 @@ async def test_a_handler_that_fails_is_a_500(endpoint: Endpoint) -> None:
     assert await endpoint.post() == (200, b"handled")
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_handler_that_would_end_the_server_is_a_500(
+    endpoint: Endpoint, error: type[BaseException], *, asynchronous: bool
+) -> None:
+    fails = [error()]
+
+    def fail_once(_event: CallEnded) -> None:
+        if fails:
+            raise fails.pop()
+
+    async def fail_once_later(event: CallEnded) -> None:
+        await asyncio.sleep(0)
+        fail_once(event)
+
+    endpoint.receiver.on(CallEnded)(fail_once_later if asynchronous else fail_once)
+    assert [await endpoint.post() for _ in range(3)] == [
+        (500, b"failed, try again"),
+        (200, b"handled"),
+        (200, b"seen before"),
+    ]
+
+
+async def trickle(endpoint: Endpoint, seconds: float) -> bytes:
+    """Send a body of which a byte comes every few seconds; return all that the server answers before it hangs up."""
+    host, path = endpoint.url.removeprefix("http://").split("/", 1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(host.split(":")[1]))
+    writer.write(f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90000\r\n\r\n".encode())
+    reading = asyncio.create_task(reader.read())
+    while not reading.done():
+        writer.write(b"x")
+        await asyncio.wait([reading], timeout=seconds)
+    writer.close()
+    return await reading
+
+
+@pytest.mark.looptime
+async def test_a_body_that_does_not_arrive_in_time_is_a_503_and_the_connection_ends(endpoint: Endpoint) -> None:
+    began = asyncio.get_running_loop().time()
+    answer = await trickle(endpoint, 7)  # none of the bytes comes at a moment at which a server closes
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert answer.endswith(b"not now, try again")
+    assert b"connection: close" in answer.lower()
+    # After its response, aiohttp reads on for up to 10 seconds, so that the sender gets that response.
+    assert 30 <= asyncio.get_running_loop().time() - began <= 45
+    assert endpoint.events == []
+
+
 async def test_only_post_delivers(endpoint: Endpoint) -> None:
     for method in ("GET", "PUT", "DELETE"):
         assert (await endpoint.post(method=method))[0] == 405
@@ -220,6 +268,45 @@ async def test_what_does_not_arrive_whole_is_no_error_of_the_server(receiver: We
         writer.close()
         # Whoever it was may try again; nobody has seen an event.
         assert await statuses.get() == 503
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("version", "sent"), [("1.1", True), ("2", False)])
+async def test_http_2_gets_no_header_of_the_connection(receiver: WebhookReceiver, version: str, *, sent: bool) -> None:
+    messages: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(10)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "headers": [], "http_version": version}
+    await receiver.asgi_app()(scope, receive, send)
+    assert messages[0]["status"] == 503
+    assert ((b"connection", b"close") in messages[0]["headers"]) is sent
+    assert asyncio.get_running_loop().time() == pytest.approx(30)
+
+
+@pytest.mark.looptime
+async def test_a_body_may_take_its_time_if_there_is_no_limit(make_receiver: Callable[..., WebhookReceiver]) -> None:
+    pieces = [
+        {"type": "http.request", "body": BODY[n : n + 1], "more_body": n < len(BODY) - 1} for n in range(len(BODY))
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(100)
+        return pieces.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    given = [(name.encode(), value.encode()) for name, value in headers(BODY).items()]
+    scope = {"type": "http", "method": "POST", "headers": given}
+    await make_receiver(body_timeout=None).asgi_app()(scope, receive, send)
+    assert sent[0]["status"] == 200
 
 
 async def test_a_header_that_comes_twice_is_judged_as_a_whole(receiver: WebhookReceiver) -> None:

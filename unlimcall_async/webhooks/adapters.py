@@ -6,6 +6,7 @@ imported for it. aiohttp is imported only when its adapter is used.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,35 +21,38 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
-def aiohttp_route(handle: Handle, max_body: int, path: str) -> web.RouteDef:
+def aiohttp_route(handle: Handle, max_body: int, body_timeout: float | None, path: str) -> web.RouteDef:
     """Return an aiohttp route that accepts deliveries by POST."""
     from aiohttp import web  # noqa: PLC0415 # aiohttp is slow to import, and a receiver under ASGI does not need it
 
     async def deliver(request: web.Request) -> web.Response:
         content = bytearray()
         try:
-            # Not `request.read`: its limit is that of the application, which may be made for other routes.
-            async for chunk in request.content.iter_any():
-                content += chunk
-                if len(content) > max_body:
-                    break
-        except (ConnectionError, web.RequestPayloadError):
-            # The sender has left, or the body cannot be unpacked. As an exception this would be a traceback in the server's log,
-            # which any stranger could fill.
+            async with asyncio.timeout(body_timeout):
+                # Not `request.read`: its limit is that of the application, which may be made for other routes.
+                async for chunk in request.content.iter_any():
+                    content += chunk
+                    if len(content) > max_body:
+                        break
+        except (ConnectionError, TimeoutError, web.RequestPayloadError):
+            # The sender has left or is too slow, or the body cannot be unpacked. As an exception this would be a traceback in the
+            # server's log, which any stranger could fill.
             status, body = NOT_NOW
-        else:
-            status, body = await handle(bytes(content), request.headers)
+            not_whole = web.Response(status=status, body=body, content_type="text/plain")
+            not_whole.force_close()
+            return not_whole
+        status, body = await handle(bytes(content), request.headers)
         return web.Response(status=status, body=body, content_type="text/plain")
 
     return web.post(path, deliver)
 
 
-def aiohttp_app(handle: Handle, max_body: int) -> web.Application:
+def aiohttp_app(handle: Handle, max_body: int, body_timeout: float | None) -> web.Application:
     """Return an aiohttp application that accepts deliveries by POST, on every path."""
     from aiohttp import web  # noqa: PLC0415 # as above
 
     application = web.Application()
-    application.add_routes([aiohttp_route(handle, max_body, "/{path:.*}")])
+    application.add_routes([aiohttp_route(handle, max_body, body_timeout, "/{path:.*}")])
     return application
 
 
@@ -59,9 +63,10 @@ class AsgiApp:
     own `Request`.
     """
 
-    def __init__(self, handle: Handle, max_body: int) -> None:
+    def __init__(self, handle: Handle, max_body: int, body_timeout: float | None) -> None:
         self._handle = handle
         self._max_body = max_body
+        self._body_timeout = body_timeout
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Respond to one request, or to the start and the end of the server."""
@@ -77,12 +82,19 @@ class AsgiApp:
             return
         body = bytearray()
         more = True
-        while more and len(body) <= self._max_body:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return  # nobody is there to read a response
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                while more and len(body) <= self._max_body:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return  # nobody is there to read a response
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            # HTTP/2 has no such header: there a response ends its request.
+            close = [(b"connection", b"close")] if scope.get("http_version", "1.1").startswith("1") else []
+            await _respond(send, *NOT_NOW, *close)
+            return
         await _respond(send, *await self._handle(bytes(body), _headers(scope["headers"])))
 
 

@@ -6,13 +6,15 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
 
 from unlimcall_async.webhooks.events import Event
 from unlimcall_async.webhooks.responses import FAILED, HANDLED, NOT_NOW, SEEN, Response
 from unlimcall_async.webhooks.stores import LEASE_SECONDS, Claim, SeenStore, Standing, current_claim
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("unlimcall_async")
 
@@ -21,21 +23,26 @@ _logger = logging.getLogger("unlimcall_async")
 _WAIT_SECONDS: Final = LEASE_SECONDS + 5
 # How often to ask the store whether a delivery that another process handles has ended.
 _POLL_SECONDS: Final = 0.25
+# What a handler gets for its cleanup after it was cancelled. Then the response is sent, and the handler is left to itself.
+_STOP_SECONDS: Final = 1.0
 
 
 class Handling:
     """The handlers and the store of a receiver, and the events that are being handled in this process."""
 
-    def __init__(self, store: SeenStore, clock: Callable[[], float]) -> None:
+    def __init__(self, store: SeenStore, clock: Callable[[], float], timeout: float | None) -> None:
         self.store = store
         self.handlers: list[tuple[type[Event], Callable[[Any], object]]] = []
         self._clock = clock
-        # By the key of each event that is being handled in this process: set when its handling ends.
-        self._under_way: dict[str, asyncio.Event] = {}
+        # Seconds for each handler.
+        self._timeout = timeout
+        # By the key of each event that is being handled in this process: set when its handling ends. With the loop that sets it: a
+        # receiver may be used in one loop after another, or before and after a fork.
+        self._under_way: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
 
     async def settle(self, key: str, event: Event) -> Response:
         """Handle an event unless it was handled before, and return the response to its delivery."""
-        delivery = _Delivery(Claim(key, self.store), event)
+        delivery = _Delivery(Claim(key, self.store), event, self._timeout)
         try:
             standing = await self._claim(delivery)
             if standing == "claimed":
@@ -50,8 +57,7 @@ class Handling:
         deadline = loop.time() + _WAIT_SECONDS
         while True:
             try:
-                with delivery.contain("the store of seen webhooks", NOT_NOW):
-                    standing = await self.store.claim(delivery.claim, self._clock())
+                standing = await delivery.ask(lambda: self.store.claim(delivery.claim, self._clock()), NOT_NOW)
             except BaseException:
                 # The store may have made the claim although the request was cancelled or failed.
                 await self._release(delivery)
@@ -59,24 +65,24 @@ class Handling:
             left = deadline - loop.time()
             if standing != "busy" or left <= 0:
                 return standing
-            other = self._under_way.get(delivery.claim.key)
-            if other is None:  # in another process, which can be seen only in the store
+            where, ended = self._under_way.get(delivery.claim.key, (None, None))
+            if ended is None or where is not loop:  # elsewhere, which can be seen only in the store
                 await asyncio.sleep(min(left, _POLL_SECONDS))
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left):
-                        await other.wait()
+                        await ended.wait()
 
     async def _handle(self, delivery: _Delivery) -> Response:
         """Call the handlers of a claimed event and confirm the claim. If anything fails, release the claim."""
         claim = delivery.claim
-        ended = self._under_way[claim.key] = asyncio.Event()
+        ended = asyncio.Event()
+        under_way = self._under_way[claim.key] = (asyncio.get_running_loop(), ended)
         confirmed = False
         try:
             async with self._renewed(claim):
                 await delivery.call([handler for kind, handler in self.handlers if isinstance(delivery.event, kind)])
-            with delivery.contain("the store of seen webhooks, or an effect given to it,", FAILED):
-                await self.store.confirm(claim, self._clock())
+            await delivery.ask(lambda: self.store.confirm(claim, self._clock()), FAILED)
             confirmed = True
         finally:
             try:
@@ -84,7 +90,7 @@ class Handling:
                     await self._release(delivery)
             finally:
                 # Only now: a delivery that waits for `ended` finds the claim confirmed or free.
-                if self._under_way.get(claim.key) is ended:
+                if self._under_way.get(claim.key) is under_way:
                     del self._under_way[claim.key]
                 ended.set()
         return HANDLED
@@ -98,7 +104,10 @@ class Handling:
                 await asyncio.sleep(LEASE_SECONDS / 3)
                 try:
                     await self.store.claim(claim, self._clock())
-                except Exception as error:  # noqa: BLE001 # the next renewal may succeed; `confirm` finds a claim that was lost
+                except BaseException as error:
+                    if _is_our_end(error, 0):
+                        raise
+                    # The next renewal may succeed, and `confirm` finds a claim that was lost.
                     _logger.warning("the claim to a webhook was not renewed: %s", type(error).__name__)
 
         renewal = asyncio.create_task(renew())
@@ -109,8 +118,8 @@ class Handling:
             await asyncio.gather(renewal, return_exceptions=True)
 
     async def _release(self, delivery: _Delivery) -> None:
-        with suppress(_FailedError), delivery.contain("the store of seen webhooks", NOT_NOW):
-            await self.store.release(delivery.claim)
+        with suppress(_FailedError):
+            await delivery.ask(lambda: self.store.release(delivery.claim), NOT_NOW)
 
 
 class _FailedError(Exception):
@@ -124,47 +133,100 @@ class _FailedError(Exception):
 class _Delivery:
     """One delivery, in the task of its request."""
 
-    def __init__(self, claim: Claim, event: Event) -> None:
+    def __init__(self, claim: Claim, event: Event, timeout: float | None) -> None:
         self.claim = claim
         self.event = event
+        self._timeout = timeout
         self._cancelled_before = _cancellations()
 
     async def call(self, handlers: list[Callable[[Any], object]]) -> None:
         """Call all handlers, one after the other. After a failure the others run all the same; then raise `_FailedError`."""
-        failed: _FailedError | None = None
+        succeeded = True
         context = current_claim.set(self.claim)
         try:
             for handler in handlers:
-                name = getattr(handler, "__qualname__", type(handler).__qualname__)
-                try:
-                    with self.contain(name, FAILED):
-                        result = handler(self.event)
-                        if inspect.isawaitable(result):
-                            await result
-                except _FailedError as error:
-                    failed = error
+                succeeded &= await self._call(handler)
         finally:
             current_claim.reset(context)
+            # A handler that was left to itself can no longer add an effect.
             self.claim.closed = True
-        if failed is not None:
-            raise failed
+        if not succeeded:
+            raise _FailedError(FAILED)
 
-    @contextmanager
-    def contain(self, what: str, response: Response) -> Iterator[None]:
-        """Log whatever the block raises and raise `_FailedError` instead. Let only a cancellation of this task pass.
+    async def _call(self, handler: Callable[[Any], object]) -> bool:
+        """Call a handler, log its failure, and return whether it succeeded in time."""
+        name = getattr(handler, "__qualname__", type(handler).__qualname__)
+        try:
+            result = handler(self.event)
+        except BaseException as error:  # noqa: BLE001 # also what would end the server
+            self._log_failure(name, error)
+            return False
+        if not inspect.isawaitable(result):
+            return True
+        # In a task of its own, because a handler may refuse to be cancelled. The request can then go on without that handler.
+        work = asyncio.create_task(_outcome(result))
+        _at_work.add(work)
+        work.add_done_callback(_at_work.discard)
+        try:
+            await asyncio.wait([work], timeout=self._timeout)
+        except asyncio.CancelledError:
+            # `wait` raises nothing of the handler's: the request was cancelled.
+            await _stop(work)
+            raise
+        if not work.done():
+            await _stop(work)
+            state = "ended" if work.done() else "does not end"
+            kind = type(self.event).__name__
+            _logger.error("%s took longer than %s s on a %s, was cancelled and %s", name, self._timeout, kind, state)
+            return False
+        raised = work.result()
+        if raised is not None:
+            self._log_failure(name, raised)
+        return raised is None
 
-        A `CancelledError` that a handler raises may come from another task that the handler waited for.
+    async def ask(self, step: Callable[[], Awaitable[T]], response: Response) -> T:
+        """Return the store's answer. If the store fails, log that and raise `_FailedError`.
+
+        Only a cancellation of this task passes. A `CancelledError` may also come from another task, for which the store waited.
         """
         try:
-            yield
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _cancellations() > self._cancelled_before:
+            return await step()
+        except BaseException as error:
+            if _is_our_end(error, self._cancelled_before):
                 raise
-            # The log says where the error was raised, and not its text, which may hold a phone number.
-            place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-            kind = type(self.event).__name__
-            _logger.error("%s failed on a %s: %s\n%s", what, kind, type(error).__name__, place)  # noqa: TRY400 # as just said
+            self._log_failure("the store of seen webhooks, or an effect given to it,", error)
             raise _FailedError(response) from None
+
+    def _log_failure(self, what: str, error: BaseException) -> None:
+        # The log says where the error was raised, and not its text, which may hold a phone number.
+        place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        _logger.error("%s failed on a %s: %s\n%s", what, type(self.event).__name__, type(error).__name__, place)
+
+
+# The handlers under way. The event loop itself keeps no task alive.
+_at_work: Final[set[asyncio.Task[BaseException | None]]] = set()
+
+
+async def _outcome(result: Awaitable[object]) -> BaseException | None:
+    """Wait for a handler, and return what it raised. A task that raised `SystemExit` would end the event loop."""
+    try:
+        await result
+    except BaseException as error:  # noqa: BLE001 # as just said
+        return error
+    return None
+
+
+async def _stop(work: asyncio.Task[BaseException | None]) -> None:
+    """Cancel a handler, and wait a moment for its end."""
+    work.cancel()
+    await asyncio.wait([work], timeout=_STOP_SECONDS)
+
+
+def _is_our_end(error: BaseException, cancelled_before: int) -> bool:
+    """Return whether an error ends this task itself, rather than being raised by the code that the task called."""
+    if isinstance(error, asyncio.CancelledError):
+        return _cancellations() > cancelled_before
+    return isinstance(error, GeneratorExit)
 
 
 def _cancellations() -> int:

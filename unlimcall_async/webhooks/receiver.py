@@ -44,7 +44,7 @@ class WebhookReceiver:
         web.run_app(receiver.aiohttp_app(), port=8080)
 
     Mount a receiver with `aiohttp_app`, `aiohttp_route` or `asgi_app`, or call `handle` from a server of your own. A receiver
-    serves one event loop. It sets no limit on the time that a request takes to arrive: set one in the server, or in a proxy.
+    serves one event loop.
 
     All handlers of an event run, one after the other, also if one of them fails. If any of them failed, the response is 500, and
     all of them run again when the sender repeats the event. So the work of a handler is done at least once. Work that a handler
@@ -59,6 +59,11 @@ class WebhookReceiver:
             store that you pass is not closed. Receivers that share a store share its events, and each event is handled by one of
             them: give them the same handlers.
         max_body: The largest body to accept, in bytes. The response to a larger body is 413, and its event is lost.
+        handler_timeout: Seconds that a handler may take; `None` for no limit. A coroutine that takes longer is cancelled, the event
+            is free for its next delivery, and the response is 500. A plain function runs in the event loop, and nothing can cut it
+            short.
+        body_timeout: Seconds in which the body of a request must have arrived, under `aiohttp_app`, `aiohttp_route` and `asgi_app`;
+            `None` for no limit. After that the response is 503, and the connection is closed.
         on_failing: Called with the length of a run of failed responses when it reaches 3, 5, 7 and 9. At 10 in a row the sender
             disables the hook. All responses of this receiver make one run, so give each hook a receiver of its own to count their
             failures apart. Requests of strangers count too, because the sender's own look the same under a secret that is missing
@@ -66,7 +71,7 @@ class WebhookReceiver:
         clock: Returns Unix time in seconds.
 
     Raises:
-        ValueError: There is no secret, a secret is empty, or `max_body` is below 1.
+        ValueError: There is no secret, a secret is empty, `max_body` is below 1, or a timeout is not a finite number above 0.
         TypeError: An argument is of the wrong type.
     """
 
@@ -76,6 +81,8 @@ class WebhookReceiver:
         *,
         store: SeenStore | None = None,
         max_body: int = 1 << 20,
+        handler_timeout: float | None = 60,
+        body_timeout: float | None = 30,
         on_failing: Callable[[int], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -85,7 +92,9 @@ class WebhookReceiver:
         self._max_body = _arguments.whole("max_body", max_body)
         self._on_failing = on_failing
         self._clock = clock
-        self._handling = Handling(MemoryStore() if store is None else store, clock)
+        limit = None if handler_timeout is None else _arguments.seconds("handler_timeout", handler_timeout)
+        self._body_timeout = None if body_timeout is None else _arguments.seconds("body_timeout", body_timeout)
+        self._handling = Handling(MemoryStore() if store is None else store, clock, limit)
         self._rotations = 0
         self._run = FailureRun()
         self._bodies = Bodies()
@@ -168,7 +177,7 @@ class WebhookReceiver:
             try:
                 if self._on_failing is not None:
                     self._on_failing(length)
-            except Exception as error:  # noqa: BLE001 # the sender must get its response all the same
+            except BaseException as error:  # noqa: BLE001 # the sender must get its response, whatever this raises
                 # By its type only, as everywhere in this package: the text may hold a phone number.
                 _logger.error("on_failing raised %s", type(error).__name__)  # noqa: TRY400 # as just said
         return response
@@ -194,11 +203,11 @@ class WebhookReceiver:
 
     def aiohttp_app(self) -> web.Application:
         """Return an aiohttp application that accepts deliveries on every path."""
-        return aiohttp_app(self.handle, self._max_body)
+        return aiohttp_app(self.handle, self._max_body, self._body_timeout)
 
     def aiohttp_route(self, path: str) -> web.RouteDef:
         """Return a route for your own aiohttp application: `app.add_routes([receiver.aiohttp_route("/hooks")])`."""
-        return aiohttp_route(self.handle, self._max_body, path)
+        return aiohttp_route(self.handle, self._max_body, self._body_timeout, path)
 
     def asgi_app(self) -> AsgiApp:
         """Return an ASGI application, to serve by itself or as a route: `Route("/hooks", receiver.asgi_app())` in Starlette.
@@ -206,7 +215,7 @@ class WebhookReceiver:
         Prefer `Route` to `Mount`: Starlette redirects `/hooks` to `/hooks/` under `Mount("/hooks", ...)`, and the sender does not
         follow redirects.
         """
-        return AsgiApp(self.handle, self._max_body)
+        return AsgiApp(self.handle, self._max_body, self._body_timeout)
 
     def __repr__(self) -> str:
         known = f"{len(self._keys)} secrets, {len(self._handling.handlers)} handlers"

@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"cdrs.follow"},
     {"cdrs.resource", "resources"},
     {"client"},
-    {"webhooks.responses", "webhooks.signature", "webhooks.stores"},
+    {"webhooks.database", "webhooks.database_path", "webhooks.responses", "webhooks.signature", "webhooks.stores"},
     {"webhooks.adapters", "webhooks.events", "webhooks.sqlite"},
     {"webhooks.handling", "webhooks.identity", "webhooks.verification"},
     {"webhooks.receiver"},

@@ -151,7 +151,7 @@ async def test_an_effect_that_closes_the_connection_does_not_close_the_store(pat
 
 
 async def test_an_effect_that_fails_amid_reading_leaves_no_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlimcall_async.webhooks.sqlite._PATIENCE", 0)
+    monkeypatch.setattr("unlimcall_async.webhooks.database._PATIENCE", 0)
     kept: list[sqlite3.Cursor] = []
 
     def read_and_fail(db: sqlite3.Connection) -> None:

@@ -5,7 +5,8 @@ The modules, from the bottom up:
 - `signature`: checks `X-Unlimcall-Signature`; pure. `verification`: `verify` and `receive`, with the clock.
 - `events`: the body of a delivery as a typed event; pure. `identity`: which deliveries are of one event; pure.
 - `responses`: the responses of the receiver, and the count of failures in a row; pure.
-- `stores`: the promise of a store of event ids, and `MemoryStore`. `sqlite`: `SQLiteStore`.
+- `stores`: the promise of a store of event ids, and `MemoryStore`.
+- `sqlite`: `SQLiteStore`, over `database`, its connections, and `database_path`, the check of its path.
 - `handling`: one event, claimed, handled and confirmed. `adapters`: the receiver under aiohttp and ASGI servers.
 - `receiver`: `WebhookReceiver`, which joins all of these. `tracker`: `CallTracker`, a user of the receiver.
 """

@@ -7,16 +7,17 @@ runs its jobs in order, so the release of a claim that was cancelled while it wa
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
-import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
-from os import PathLike, fspath
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from os import PathLike
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, ParamSpec, Self, TypeVar
 
+from unlimcall_async.webhooks.database import Database
+from unlimcall_async.webhooks.database_path import absolute
 from unlimcall_async.webhooks.stores import (
     KEEP_SECONDS,
     LEASE_SECONDS,
@@ -26,17 +27,9 @@ from unlimcall_async.webhooks.stores import (
     current_claim,
 )
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-# Seconds to wait for another process that is writing. After that the response is a 5xx, and the sender repeats the event.
-_PATIENCE: Final = 10.0
-
-# `until` is when a row ends, for both kinds of rows: a claim, which has a token, and an event that was handled, which has none. A
-# claim that ran out is deleted like any old row, and so is free for the next delivery.
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS unlimcall_seen (key TEXT PRIMARY KEY, token TEXT, until REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unlimcall_seen_until ON unlimcall_seen (until);
-"""
 # Also inserts: a claim that ran out, and was deleted, may be confirmed if no other delivery has claimed the event since.
 _CONFIRM: Final = """
 INSERT INTO unlimcall_seen (key, token, until) VALUES (:key, NULL, :until)
@@ -55,25 +48,26 @@ class SQLiteStore:
     or neither is and the event is handled again.
 
     `async with` opens the file at once and closes it at the end; otherwise the first event opens the file, and you call `aclose()`.
-    The journal mode is left as it is. Run `PRAGMA journal_mode = WAL` once, and commits are several times faster. A file that is
-    deleted or replaced is opened anew, as after a restart; the ids in the old file are lost.
+    The journal mode is left as it is. Run `PRAGMA journal_mode = WAL` once, and commits are several times faster.
+
+    A connection that fails is closed, and the file is opened anew, as after a restart. The same holds for a file that was deleted,
+    replaced or emptied, or whose table is gone; the ids in it are lost, and events that come again are handled again. A commit to a
+    file that is no longer in its place is a failure: the sender repeats the event. A store may be used before and after a `fork`,
+    in the parent and in the child.
 
     Args:
-        path: The path of the database. SQLite makes the file if it does not exist.
+        path: The path of the database, on a local disk. SQLite makes the file if it does not exist, and other files beside it.
+            `":memory:"` is a database in memory.
 
     Raises:
         TypeError: `path` is not a path.
+        ValueError: `path` is empty, or on a network file system.
+        OSError: The directory does not exist, or the file or the directory cannot be written.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        if not isinstance(path, (str, PathLike)):
-            raise TypeError(f"path must be a path, not {type(path).__name__}")
-        self._path: str = fspath(path)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-seen")
-        self._connection: sqlite3.Connection | None = None
-        # The absolute path of the file as SQLite found it, and the file's identity. Empty for a database in memory.
-        self._file: str = ""
-        self._identity: tuple[int, int] | None = None
+        self._name = path
+        self._database = Database(absolute(path))
         self._closed = False
 
     def at_commit(self, effect: Callable[[sqlite3.Connection], object]) -> None:
@@ -103,58 +97,50 @@ class SQLiteStore:
     async def claim(self, claim: Claim, now: float) -> Standing:
         """Claim an event, and delete rows that have ended; see `SeenStore`."""
 
-        def work() -> Standing:
-            with self._transaction() as connection:
-                connection.execute("DELETE FROM unlimcall_seen WHERE until < ?", (now,))
-                with closing(
-                    connection.execute("SELECT token FROM unlimcall_seen WHERE key = ?", (claim.key,))
-                ) as rows:
-                    row = rows.fetchone()
-                if row is not None and row[0] not in {None, claim.token}:
-                    return "busy"
-                seen = row is not None and row[0] is None
-                token, until = (None, now + KEEP_SECONDS) if seen else (claim.token, now + LEASE_SECONDS)
-                connection.execute("REPLACE INTO unlimcall_seen VALUES (?, ?, ?)", (claim.key, token, until))
-                return "seen" if seen else "claimed"
+        def work(connection: sqlite3.Connection) -> Standing:
+            connection.execute("DELETE FROM unlimcall_seen WHERE until < ?", (now,))
+            with closing(connection.execute("SELECT token FROM unlimcall_seen WHERE key = ?", (claim.key,))) as rows:
+                row = rows.fetchone()
+            if row is not None and row[0] not in {None, claim.token}:
+                return "busy"
+            seen = row is not None and row[0] is None
+            token, until = (None, now + KEEP_SECONDS) if seen else (claim.token, now + LEASE_SECONDS)
+            connection.execute(
+                "REPLACE INTO unlimcall_seen (key, token, until) VALUES (?, ?, ?)", (claim.key, token, until)
+            )
+            return "seen" if seen else "claimed"
 
-        return await self._run(work)
+        return await self._call(self._database.run, work)
 
     async def confirm(self, claim: Claim, now: float) -> None:
         """Record that a claimed event was handled, with the effects of its handlers; see `SeenStore`."""
 
-        def work() -> None:
-            with self._transaction() as connection:
-                values = {"key": claim.key, "token": claim.token, "until": now + KEEP_SECONDS}
-                if connection.execute(_CONFIRM, values).rowcount != 1:
-                    raise ClaimLostError
-                if claim.effects:
-                    _carry_out(claim.effects, connection)
+        def work(connection: sqlite3.Connection) -> None:
+            values = {"key": claim.key, "token": claim.token, "until": now + KEEP_SECONDS}
+            if connection.execute(_CONFIRM, values).rowcount != 1:
+                raise ClaimLostError
+            if claim.effects:
+                _carry_out(claim.effects, connection)
 
-        await self._run(work)
+        await self._call(self._database.run_apart if claim.effects else self._database.run, work)
 
     async def release(self, claim: Claim) -> None:
         """Release a claim; see `SeenStore`."""
 
-        def work() -> None:
-            with self._transaction() as connection:
-                connection.execute("DELETE FROM unlimcall_seen WHERE key = ? AND token = ?", (claim.key, claim.token))
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM unlimcall_seen WHERE key = ? AND token = ?", (claim.key, claim.token))
 
-        await self._run(work)
+        await self._call(self._database.run, work)
 
     async def aclose(self) -> None:
         """Finish the jobs that were given to the store, and close the file. A second call does nothing."""
-
-        def work() -> None:
-            if self._connection is not None:
-                self._connection.close()
-
         if not self._closed:
             self._closed = True
-            self._thread.submit(work)
-            await asyncio.to_thread(self._thread.shutdown)
+            self._database.thread.submit(self._database.close)
+            await asyncio.to_thread(self._database.thread.shutdown)
 
     async def __aenter__(self) -> Self:
-        await self._run(self._opened)
+        await self._call(self._database.open)
         return self
 
     async def __aexit__(
@@ -163,76 +149,18 @@ class SQLiteStore:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._path} {'closed' if self._closed else 'open'}>"
+        return f"<{type(self).__name__} {self._name} {'closed' if self._closed else 'open'}>"
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _call(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         if self._closed:
             raise RuntimeError("this SQLiteStore is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    # --- in the thread --------------------------------------------------------------------------------------------
-
-    def _opened(self) -> sqlite3.Connection:
-        """Return the connection to the file, opened anew if there is none, or if another file has taken the path."""
-        if self._connection is not None and _identity(self._file) != self._identity:
-            # Rows that are written to a deleted file are lost with it; with a WAL, SQLite reports nothing.
-            with suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
-        if self._connection is None:
-            # isolation_level: transactions begin and end only where this module says so.
-            connection = sqlite3.connect(self._file or self._path, timeout=_PATIENCE, isolation_level=None)
-            try:
-                # The sender never repeats an event after a 200, so the event must be on the disk by then, also if the power fails.
-                # With FULL and no WAL, the end of the journal may not be durable yet, and a journal that comes back undoes the
-                # commit.
-                connection.execute("PRAGMA synchronous = EXTRA")
-                connection.executescript(_SCHEMA)
-                # SQLite's own path of the file stays right if the current directory changes. A name need not be UTF-8.
-                connection.text_factory = os.fsdecode
-                with closing(connection.execute("PRAGMA database_list")) as rows:
-                    self._file = str(rows.fetchone()[2] or "")
-                connection.text_factory = str
-            except BaseException:
-                connection.close()
-                raise
-            self._connection, self._identity = connection, _identity(self._file)
-        return self._connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._opened()
-        # Immediate, because a transaction that begins by reading may fail at its first write.
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            try:
-                connection.rollback()
-            except sqlite3.Error:
-                # For example, an effect has closed the connection. The next transaction opens the file anew.
-                self._connection = None
-                connection.close()
-            raise
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another file of the same name; `None` if there is no file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 # SQLite's own path, which must not be normalised
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        job = functools.partial(work, *args, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._database.thread, job)
 
 
 def _carry_out(effects: Iterable[Callable[[sqlite3.Connection], object]], connection: sqlite3.Connection) -> None:
     """Call the effects. None may end the transaction: the event would be recorded without the effects that follow."""
-
-    def refuse_to_end(action: int, *_what: str | None) -> int:
-        return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK
-
-    connection.set_authorizer(refuse_to_end)
+    connection.set_authorizer(_refuse)
     try:
         for effect in effects:
             if inspect.isawaitable(effect(connection)):
@@ -240,7 +168,17 @@ def _carry_out(effects: Iterable[Callable[[sqlite3.Connection], object]], connec
             # SQLite itself ends the transaction on INSERT OR ROLLBACK, and the effect may have caught the error.
             if not connection.in_transaction:
                 raise RuntimeError("an effect given to at_commit ended the transaction")
+    except (StopIteration, GeneratorExit) as error:
+        # A future cannot hold the first, for example from `next` of an empty result, and its waiter would wait for ever. The second
+        # would end the waiter as if it were closed.
+        raise RuntimeError(f"an effect given to at_commit raised {type(error).__name__}") from error
     finally:
         connection.set_authorizer(None)
-        # An effect may have set these, and the store reads by this connection too.
-        connection.row_factory, connection.text_factory = None, str
+
+
+def _refuse(action: int, name: str | None, value: str | None, *_where: str | None) -> int:
+    """Refuse what would end the transaction, and a change of the journal, without which a crash may leave half of it."""
+    refused = action == sqlite3.SQLITE_TRANSACTION or (
+        action == sqlite3.SQLITE_PRAGMA and (name or "").lower() == "journal_mode" and value is not None
+    )
+    return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK

@@ -40,7 +40,10 @@ LAYERS: list[set[str]] = [
     {"cdrs.follow"},
     {"cdrs.resource", "resources"},
     {"client"},
-    {"webhooks.database", "webhooks.database_path", "webhooks.responses", "webhooks.signature", "webhooks.stores"},
+    {
+        *("webhooks.database", "webhooks.database_path", "webhooks.responses", "webhooks.signature"),
+        *("webhooks.stores", "webhooks.wire"),
+    },
     {"webhooks.adapters", "webhooks.events", "webhooks.sqlite"},
     {"webhooks.handling", "webhooks.identity", "webhooks.verification"},
     {"webhooks.receiver"},
@@ -113,6 +116,7 @@ PURE = {
     "webhooks.identity",
     "webhooks.responses",
     "webhooks.signature",
+    "webhooks.wire",
 }
 SANDBOX_PURE = {
     "account",

@@ -174,16 +174,16 @@ def hook_id(value: object) -> str:
     return uuid
 
 
-def token_problem(value: object) -> Exception | None:
-    """Return the error for a token that cannot stand in a header, or `None` if it can.
+def token_problem(value: object, name: str = "token") -> Exception | None:
+    """Return the error for a token that cannot stand in a header, or `None` if it can. The secret of a webhook has the same form.
 
     The caller raises the error after it has dropped the token from its variables, because a traceback may show them.
     """
     if not isinstance(value, str):
-        return TypeError(f"token must be a str, not {type(value).__name__}")
+        return TypeError(f"{name} must be a str, not {type(value).__name__}")
     if not _VISIBLE_ASCII.fullmatch(value):
         return ValueError(
-            "token must be visible ASCII without spaces; is it empty, or is there a line break at its end?"
+            f"{name} must be visible ASCII without spaces; is it empty, or is there a line break at its end?"
         )
     return None
 

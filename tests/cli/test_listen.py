@@ -60,7 +60,11 @@ async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
     assert statuses[:2] == [200, 200]
     assert all(400 <= status < 500 for status in statuses[2:])
     assert out.decode() == ("2026-05-24T12:00:00.000Z  call.ended  e1  call_id=c1  duration_sec=81  note=\ufffd[2J\n")
-    assert [line[:16] for line in err.decode().splitlines()] == ["webhook refused:", "webhook refused:"]
+    assert [line[:16] for line in err.decode().splitlines()] == [
+        "a CallEnded that",
+        "webhook refused:",
+        "webhook refused:",
+    ]
     assert process.returncode == 0
 
 
@@ -134,7 +138,7 @@ async def test_a_reader_that_leaves_ends_it() -> None:
 def test_a_secret_that_is_none_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", "whsec_\udcff")
     status, _, err = in_this_process("webhooks", "listen", "--port", "0")
-    assert (status, "UNLIMCALL_WEBHOOK_SECRET must be text that UTF-8 can hold" in err, "whsec_" in err) == (
+    assert (status, "UNLIMCALL_WEBHOOK_SECRET must be visible ASCII" in err, "whsec_" in err) == (
         2,
         True,
         False,

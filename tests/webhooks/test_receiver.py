@@ -79,14 +79,37 @@ async def test_the_headers_name_may_be_in_any_case(receiver: WebhookReceiver, na
 
 @pytest.mark.parametrize(
     ("age", "status"),
-    [(0, 200), (20 * 3600, 200), (25 * 3600, 200), (25 * 3600 + 1, 401), (-300, 200), (-301, 503), (-(10**8), 503)],
+    [
+        (0, 200),
+        (20 * 3600, 200),
+        (25 * 3600, 200),
+        (25 * 3600 + 1, 503),
+        (10**8, 503),
+        (-300, 200),
+        (-301, 503),
+        (-(10**8), 503),
+    ],
 )
 async def test_a_genuine_delivery_is_accepted_for_25_hours_and_never_refused_for_good(
-    receiver: WebhookReceiver, age: int, status: int
+    receiver: WebhookReceiver, caplog: pytest.LogCaptureFixture, age: int, status: int
 ) -> None:
     events = events_of(receiver)
     assert await status_of(receiver, given=headers(BODY, at=NOW - age)) == status
     assert len(events) == (status == 200)
+    assert ("is the clock of this machine right?" in caplog.text) == (status == 503)
+    # Who has no secret gets a final answer, whatever the time.
+    assert await status_of(receiver, given=headers(BODY, OTHER_SECRET, NOW - age)) == 401
+
+
+@pytest.mark.parametrize("error", [30 * 3600, -30 * 3600, 86_400 * 365, -400])
+async def test_a_clock_that_is_wrong_loses_nothing(make_receiver: MakeReceiver, error: float) -> None:
+    now = NOW + error
+    receiver = make_receiver(clock=lambda: now)
+    events = events_of(receiver)
+    assert [await receiver.handle(BODY, headers(BODY)) for _ in range(2)] == [(503, b"not now, try again")] * 2
+    now = NOW  # the clock is put right
+    assert await status_of(receiver) == 200
+    assert len(events) == 1
 
 
 async def test_what_is_signed_and_no_event_is_refused_for_good(receiver: WebhookReceiver) -> None:
@@ -252,11 +275,18 @@ def test_the_last_secret_stays(receiver: WebhookReceiver) -> None:
         assert secret not in str(caught.value)
 
 
+def test_a_secret_that_no_hook_has_is_refused_at_once(receiver: WebhookReceiver) -> None:
+    for change in (receiver.add_secret, receiver.remove_secret):
+        with pytest.raises(ValueError, match=r"^secret must be visible ASCII"):
+            change(f"{OTHER_SECRET}\n")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
         ({"secrets": []}, ValueError, "secrets must hold"),
-        ({"secrets": ""}, ValueError, "secrets must not be empty"),
+        ({"secrets": ""}, ValueError, "secrets must be visible ASCII"),
+        ({"secrets": f"{SECRET}\n"}, ValueError, "secrets must be visible ASCII"),
         ({"secrets": None}, TypeError, "secrets must be"),
         ({"max_body": 0}, ValueError, "max_body must be 1 or more"),
         ({"max_body": "1"}, TypeError, "max_body must be an int"),
@@ -284,10 +314,10 @@ def test_on_takes_a_class_of_events(receiver: WebhookReceiver, kind: Any) -> Non
         receiver.on(kind)
 
 
-@pytest.mark.parametrize(("body", "given"), [("text", {}), (None, {}), (b"", None), (b"", [("a", "b")])])
-async def test_what_no_request_can_hold_is_a_type_error(receiver: WebhookReceiver, body: Any, given: Any) -> None:
-    with pytest.raises(TypeError, match=r"body must be bytes|headers must be a mapping"):
-        await receiver.handle(body, given)
+@pytest.mark.parametrize("body", ["text", None, 5])
+async def test_a_body_that_is_not_bytes_is_a_type_error(receiver: WebhookReceiver, body: Any) -> None:
+    with pytest.raises(TypeError, match="body must be bytes"):
+        await receiver.handle(body, {})
 
 
 def test_the_repr_tells_the_state_and_hides_the_secret(receiver: WebhookReceiver) -> None:

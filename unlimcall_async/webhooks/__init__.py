@@ -2,6 +2,7 @@
 
 The modules, from the bottom up:
 
+- `wire`: headers and bodies as frameworks hand them over; pure.
 - `signature`: checks `X-Unlimcall-Signature`; pure. `verification`: `verify` and `receive`, with the clock.
 - `events`: the body of a delivery as a typed event; pure. `identity`: which deliveries are of one event; pure.
 - `responses`: the responses of the receiver, and the count of failures in a row; pure.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -15,9 +15,10 @@ from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_rout
 from unlimcall_async.webhooks.events import Event, parse_event
 from unlimcall_async.webhooks.handling import Handling
 from unlimcall_async.webhooks.identity import Bodies, key_of
-from unlimcall_async.webhooks.responses import HANDLED, NO_EVENT, SEEN, TOO_LARGE, FailureRun, Response, refusal
-from unlimcall_async.webhooks.signature import HEADER, check, key_ring, raw
+from unlimcall_async.webhooks.responses import HANDLED, NO_EVENT, PACKED, SEEN, TOO_LARGE, FailureRun, Response, refusal
+from unlimcall_async.webhooks.signature import HEADER, check, key, key_ring, raw
 from unlimcall_async.webhooks.stores import MemoryStore, SeenStore
+from unlimcall_async.webhooks.wire import Headers, PackedError, TooLargeError, field, unpacked
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -51,7 +52,8 @@ class WebhookReceiver:
     gives to `SQLiteStore.at_commit` is done exactly once.
 
     Responses: 200 for an event that is handled, or was handled before. 401, 400 or 413 for a delivery that no repetition can mend.
-    500 or 503 if a handler, the store or the clock of this machine failed: the sender repeats the event for up to 24 hours.
+    500 or 503 if a handler or the store failed, or the clock or the server here is wrong: the sender repeats the event for up to 24
+    hours.
 
     Args:
         secrets: The secret that `POST /hooks` returned, whole, with its `whsec_`; or several secrets, one of each hook.
@@ -71,7 +73,8 @@ class WebhookReceiver:
         clock: Returns Unix time in seconds.
 
     Raises:
-        ValueError: There is no secret, a secret is empty, `max_body` is below 1, or a timeout is not a finite number above 0.
+        ValueError: There is no secret, a secret is not visible ASCII, `max_body` is below 1, or a timeout is not a finite number
+            above 0.
         TypeError: An argument is of the wrong type.
     """
 
@@ -98,6 +101,7 @@ class WebhookReceiver:
         self._rotations = 0
         self._run = FailureRun()
         self._bodies = Bodies()
+        self._packed_seen = False
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Return a decorator that registers a handler of a class of events.
@@ -124,12 +128,12 @@ class WebhookReceiver:
         """Accept deliveries under another secret too, for example that of a hook that was just created.
 
         Raises:
-            ValueError: The secret is empty.
+            ValueError: The secret is not visible ASCII.
             TypeError: The secret is not a `str`.
         """
-        (key,) = key_ring([secret])
-        if key not in self._keys:
-            self._keys = (*self._keys, key)
+        added = key("secret", secret)
+        if added not in self._keys:
+            self._keys = (*self._keys, added)
 
     def remove_secret(self, secret: str) -> None:
         """Refuse deliveries under a secret from now on. Wait 24 hours after deleting its hook, as retries come until then.
@@ -138,8 +142,8 @@ class WebhookReceiver:
             ValueError: The receiver does not accept this secret, or it is the last one.
             TypeError: The secret is not a `str`.
         """
-        (key,) = key_ring([secret])
-        rest = tuple(other for other in self._keys if other != key)
+        removed = key("secret", secret)
+        rest = tuple(other for other in self._keys if other != removed)
         if not rest or rest == self._keys:
             raise ValueError("secret must be one of several that are accepted now")
         self._keys = rest
@@ -157,21 +161,24 @@ class WebhookReceiver:
         finally:
             self._rotations -= 1
 
-    async def handle(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def handle(self, body: bytes, headers: Headers) -> tuple[int, bytes]:
         """Verify and handle one delivery, and return the status and the body of the response.
 
         Whatever the body and the headers hold, and whatever a handler raises, the result is a response. A delivery that is
         cancelled is not handled: the sender can repeat it.
 
         Args:
-            body: The body of the request, byte for byte, before anything has decoded it.
-            headers: The headers of the request, with names in any case.
+            body: The body of the request, byte for byte, before anything has decoded it. A body with a `Content-Encoding` may be
+                packed, or unpacked by the server: the signature is checked over both, and `max_body` holds for both.
+            headers: The headers of the request as the framework has them: a mapping or an iterable of pairs, of `str` or `bytes`,
+                with names in any case; or the environment of a WSGI request.
 
         Raises:
-            TypeError: `body` is not bytes, or `headers` is not a mapping of `str` to `str`.
+            TypeError: `body` is not bytes, or `headers` are not headers.
         """
-        response = await self._respond(raw("body", body), _signature(headers))
-        length = self._run.note(response[0])
+        packed = raw("body", body)
+        response = await self._respond(packed, field(headers, HEADER), field(headers, "Content-Encoding"))
+        length = self._run.note(response)
         if length is not None:
             _logger.warning("%d webhook deliveries in a row failed; at 10 the sender disables the endpoint", length)
             try:
@@ -182,24 +189,55 @@ class WebhookReceiver:
                 _logger.error("on_failing raised %s", type(error).__name__)  # noqa: TRY400 # as just said
         return response
 
-    async def _respond(self, body: bytes, header: str | None) -> Response:
-        if len(body) > self._max_body:
-            return TOO_LARGE
+    async def _respond(self, body: bytes, header: str | None, coding: str | None) -> Response:
         try:
-            check(body, header, self._keys, now=self._clock(), behind=_BEHIND, ahead=_AHEAD)
-            event = parse_event(body)
+            event, content = self._read(body, header, coding)
+        except TooLargeError:
+            return TOO_LARGE
+        except PackedError as error:
+            # Strangers send requests to any open port: one warning, and none for each of those.
+            _logger.log(logging.INFO if self._packed_seen else logging.WARNING, "webhook not accepted: %s", error)
+            self._packed_seen = True
+            return PACKED
         except SignatureError as error:
-            # Strangers send requests to any open port: no warning for those. Only a genuine delivery has an age.
-            _logger.log(logging.INFO if error.age is None else logging.WARNING, "webhook refused: %s", error)
+            # Only a genuine delivery has an age.
+            if error.age is None:
+                _logger.info("webhook refused: %s", error)
+            else:
+                _logger.warning("webhook not accepted: %s; is the clock of this machine right?", error)
             return refusal(error, rotating=self._rotations > 0)
         except EventError as error:
             _logger.error("webhook refused: %s", error)  # noqa: TRY400 # the error says all; its traceback adds nothing
             return NO_EVENT
-        key = key_of(event, body)
-        response = await self._handling.settle(key, event)
-        if response in (HANDLED, SEEN) and self._bodies.is_other(key, body):
+        event_key = key_of(event, content)
+        response = await self._handling.settle(event_key, event)
+        if response in (HANDLED, SEEN) and self._bodies.is_other(event_key, content):
             _logger.warning("a %s that was handled before came with another body", type(event).__name__)
         return response
+
+    def _read(self, body: bytes, header: str | None, coding: str | None) -> tuple[Event, bytes]:
+        """Return the event of a delivery whose signature is valid, and the unpacked body.
+
+        The reference does not say whether a packed body is signed before or after it was packed, so both are checked.
+        """
+        if len(body) > self._max_body:
+            raise TooLargeError
+        content = unpacked(body, coding, self._max_body)
+        limits = {"now": self._clock(), "behind": _BEHIND, "ahead": _AHEAD}
+        try:
+            check(body, header, self._keys, **limits)
+        except SignatureError as error:
+            if error.reason != "mismatch" or content is body:
+                raise
+            if content is None:
+                raise PackedError from None
+            check(content, header, self._keys, **limits)
+        try:
+            return parse_event(body if content is None else content), body if content is None else content
+        except EventError:
+            if content is None:
+                raise PackedError from None
+            raise
 
     def aiohttp_app(self) -> web.Application:
         """Return an aiohttp application that accepts deliveries on every path."""
@@ -220,19 +258,3 @@ class WebhookReceiver:
     def __repr__(self) -> str:
         known = f"{len(self._keys)} secrets, {len(self._handling.handlers)} handlers"
         return f"<{type(self).__name__} {known}, {self._handling.store!r}>"
-
-
-def _signature(headers: object) -> str | None:
-    """Return the value of the signature's header. By HTTP's rule, the values of a header that comes twice are joined."""
-    if not isinstance(headers, Mapping):
-        raise TypeError(f"headers must be a mapping, not {type(headers).__name__}")
-    found = []
-    for name, value in headers.items():
-        # Bytes and lists, as some servers give them, are an error: not understood, they would have every delivery refused for good.
-        if not isinstance(name, str):
-            raise TypeError(f"headers must map str to str, not {type(name).__name__}")
-        if name.lower() == HEADER.lower():
-            if not isinstance(value, str):
-                raise TypeError(f"headers must map str to str, not {type(value).__name__}")
-            found.append(value)
-    return ",".join(found) if found else None

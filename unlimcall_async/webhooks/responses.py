@@ -7,9 +7,10 @@ after no response, it sends the event again for 24 hours. After 10 failures in a
 - 401 for a signature that is missing, malformed or made with another key, because a repetition carries the same one. All three get
   the same response, from which a stranger learns nothing. While a secret is being replaced, a `mismatch` is a 503: deliveries under
   the new secret may come before the receiver knows that secret.
-- 401 for `too_old`, because a signature gets no younger. 503 for `in_future`: one of the two clocks is wrong, most likely the
-  receiver's, and the clock may have been put right before the delivery comes again. Only deliveries of the sender get these two
-  reasons, because the time is judged after the key.
+- 503 for `in_future` and for `too_old`. The sender's retries end before a signature is too old, so one of the two clocks is wrong,
+  most likely the receiver's, and may have been put right before the delivery comes again. Only deliveries of the sender get these
+  two reasons, because the time is judged after the key.
+- 503 for a body that cannot be unpacked. The server or a middleware may have unpacked it, and then the signature cannot be checked.
 - 400 for a body that is signed and is not a valid event, because a repetition has the same body.
 """
 
@@ -28,17 +29,18 @@ REFUSED: Final[Response] = (401, b"signature refused")
 TOO_LARGE: Final[Response] = (413, b"too large")
 FAILED: Final[Response] = (500, b"failed, try again")
 NOT_NOW: Final[Response] = (503, b"not now, try again")
+PACKED: Final[Response] = (503, b"not readable, try again")
 
 # Lengths of a run of failures at which the alarm is raised. The sender disables the endpoint at 10, so the last alarm comes one
 # failure before that.
 ALARMS: Final = frozenset({3, 5, 7, 9})
 # The failures that a stranger without a secret can cause. The 503 while a secret is being replaced is left out: that time is short.
-_CAUSED_BY_STRANGERS: Final = frozenset({REFUSED[0], TOO_LARGE[0]})
+_CAUSED_BY_STRANGERS: Final = frozenset({REFUSED, TOO_LARGE, PACKED})
 
 
 def refusal(error: SignatureError, *, rotating: bool) -> Response:
     """Return the response to a signature that was refused; `rotating` while a secret is being replaced."""
-    if error.reason == "in_future":
+    if error.reason in {"in_future", "too_old"}:
         return NOT_NOW
     return NOT_NOW if rotating and error.reason == "mismatch" else REFUSED
 
@@ -54,14 +56,14 @@ class FailureRun:
         self._all = 0
         self._own = 0
 
-    def note(self, status: int) -> int | None:
+    def note(self, response: Response) -> int | None:
         """Count a response; return the length of the run if an alarm is due at that length."""
-        if status < 300:
+        if response[0] < 300:
             self._all = self._own = 0
             return None
         self._all += 1
         counts = [self._all]
-        if status not in _CAUSED_BY_STRANGERS:
+        if response not in _CAUSED_BY_STRANGERS:
             self._own += 1
             counts.append(self._own)
         return next((count for count in counts if count in ALARMS), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,8 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
 from starlette.routing import Mount, Route
 
 from tests.webhooks.oracle import OTHER_SECRET, event_body, headers
@@ -318,9 +321,154 @@ async def test_a_header_that_comes_twice_is_judged_as_a_whole(receiver: WebhookR
         assert start["status"] == status
 
 
-async def test_another_protocol_is_refused(receiver: WebhookReceiver) -> None:
-    with pytest.raises(RuntimeError, match="not by websocket"):
-        await asgi_messages(receiver, {"type": "websocket"})
+async def test_a_websocket_is_turned_away(receiver: WebhookReceiver) -> None:
+    # By the specification, a server answers 403 to a close before the connection is accepted.
+    assert await asgi_messages(receiver, {"type": "websocket"}, {"type": "websocket.connect"}) == [
+        {"type": "websocket.close"}
+    ]
+
+
+async def test_a_protocol_that_is_not_known_is_an_error_as_the_specification_asks(receiver: WebhookReceiver) -> None:
+    with pytest.raises(RuntimeError, match="not by quic"):
+        await asgi_messages(receiver, {"type": "quic"})
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"body": BODY}],
+        [{"body": bytearray(BODY[:5]), "more_body": True}, {"body": memoryview(BODY[5:])}],
+        [{"more_body": True}, {"body": None, "more_body": True}, {"body": BODY, "more_body": True}, {"body": b""}],
+    ],
+)
+async def test_a_body_may_be_replayed_in_other_forms(receiver: WebhookReceiver, messages: list[dict[str, Any]]) -> None:
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "headers": [(name.encode(), v.encode()) for name, v in headers(BODY).items()],
+    }
+    start, _ = await asgi_messages(receiver, scope, *({"type": "http.request", **message} for message in messages))
+    assert start["status"] == 200
+
+
+async def read(request: web.Request) -> Any:
+    return await request.read()
+
+
+async def text(request: web.Request) -> Any:
+    return await request.text()
+
+
+async def json(request: web.Request) -> Any:
+    return await request.json()
+
+
+async def form(request: web.Request) -> Any:
+    return await request.post()
+
+
+async def taken(request: web.Request) -> Any:
+    return await request.content.read()
+
+
+async def partly_taken(request: web.Request) -> Any:
+    return await request.content.readexactly(5)
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield BODY[:9]
+    yield BODY[9:]
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+@pytest.mark.parametrize(
+    ("look", "answer"),
+    [
+        *((look, (200, b"handled")) for look in (read, text, json, form)),
+        *((look, (503, b"not readable, try again")) for look in (taken, partly_taken)),
+    ],
+)
+async def test_under_aiohttp_a_middleware_may_read_the_body_first(
+    receiver: WebhookReceiver, look: Callable[[web.Request], Any], answer: tuple[int, bytes], in_pieces: bool
+) -> None:
+    @web.middleware
+    async def first(request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert await look(request) is not None
+        return await handler(request)
+
+    app = web.Application(middlewares=[first])
+    app.add_routes([receiver.aiohttp_route("/hooks")])
+    async with aiohttp_server(app) as url, aiohttp.ClientSession() as session:
+        endpoint = Endpoint(receiver, f"{url}/hooks", session)
+        sent = {**headers(BODY), "Content-Type": "application/x-www-form-urlencoded"}
+        assert await endpoint.post(pieces() if in_pieces else BODY, sent) == answer
+        forged = (await endpoint.post(BODY, headers(BODY, OTHER_SECRET)))[0]
+        assert forged == (401 if answer[0] == 200 else 503)
+    assert len(endpoint.events) == (answer[0] == 200)
+
+
+async def whole(request: Request) -> None:
+    assert await request.body()
+
+
+async def streamed(request: Request) -> None:
+    async for _ in request.stream():
+        pass
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+@pytest.mark.parametrize(
+    ("look", "answer"), [(whole, (200, b"handled")), (streamed, (503, b"not readable, try again"))]
+)
+async def test_under_starlette_a_middleware_may_read_the_body_first(
+    receiver: WebhookReceiver, look: Callable[[Request], Any], answer: tuple[int, bytes], in_pieces: bool
+) -> None:
+    class First(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: Any) -> Any:
+            await look(request)
+            return await call_next(request)
+
+    app = fastapi.FastAPI(routes=[Route("/hooks", receiver.asgi_app())])
+    app.add_middleware(First)
+    async with uvicorn_server(app) as url, aiohttp.ClientSession() as session:
+        endpoint = Endpoint(receiver, f"{url}/hooks", session)
+        assert await endpoint.post(pieces() if in_pieces else BODY, headers(BODY)) == answer
+    assert len(endpoint.events) == (answer[0] == 200)
+
+
+def aiohttp_route_without_unpacking(receiver: WebhookReceiver) -> tuple[Serving, str]:
+    app = web.Application(handler_args={"auto_decompress": False})
+    app.add_routes([receiver.aiohttp_route("/hooks")])
+    return aiohttp_server(app), "/hooks"
+
+
+PACKED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    "mounting", [*MOUNTINGS, aiohttp_route_without_unpacking], ids=lambda mounting: mounting.__name__
+)
+async def test_a_packed_body_is_handled_whichever_bytes_were_signed(
+    make_receiver: Callable[..., WebhookReceiver], mounting: Callable[[WebhookReceiver], tuple[Serving, str]]
+) -> None:
+    receiver = make_receiver(max_body=MAX_BODY)
+    serving, path = mounting(receiver)
+    async with serving as url, aiohttp.ClientSession() as session:
+        endpoint = Endpoint(receiver, url + path, session)
+
+        async def post(packed: bytes, sent: dict[str, str]) -> tuple[int, bytes]:
+            return await endpoint.post(packed, {**sent, "Content-Encoding": "gzip"})
+
+        assert await post(PACKED, headers(BODY)) == (200, b"handled")
+        # Under a user's application aiohttp has unpacked the body before any code of a route runs.
+        unpacks = mounting in {aiohttp_route, aiohttp_subapp}
+        not_readable = (503, b"not readable, try again")
+        assert await post(PACKED, headers(PACKED)) == (not_readable if unpacks else (200, b"seen before"))
+        refused = not_readable if unpacks else (401, b"signature refused")
+        assert await post(PACKED, headers(PACKED, OTHER_SECRET)) == refused
+        bomb = gzip.compress(b"x" * 10_000_000)
+        assert await post(bomb, headers(bomb)) == (413, b"too large")
+    assert len(endpoint.events) == 1
 
 
 def test_no_framework_is_imported_before_it_is_needed() -> None:

@@ -21,7 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.webhooks.oracle import OTHER_SECRET, event_body, headers, signature
 from unlimcall_async.webhooks import Event, WebhookReceiver
-from unlimcall_async.webhooks.wire import TooLargeError, field, unpacked
+from unlimcall_async.webhooks.wire import Fields, TooLargeError, unpacked
 
 MakeReceiver = Callable[..., WebhookReceiver]
 NAME = "X-Unlimcall-Signature"
@@ -52,7 +52,7 @@ FORMS: dict[str, Any] = {
     "in upper case": {NAME.upper(): GOOD},
     "of bytes": {NAME.encode(): GOOD.encode()},
     "of bytes and text": {b"Host": b"example.com", "Accept": "*/*", NAME: GOOD},
-    "other values of any type": {"Content-Length": 5, "wsgi.input": object(), NAME: GOOD},
+    "other values of any type": {"Content-Length": len(BODY), "wsgi.input": object(), NAME: GOOD},
     "a list for each name": {NAME: [GOOD], "Host": ["example.com"]},
     "the parts of the value": {NAME: GOOD.split(",")},
     "white space around": {NAME: f" \t{GOOD} "},
@@ -71,7 +71,7 @@ FORMS: dict[str, Any] = {
     "as werkzeug": PairsByIteration((NAME, GOOD)),
     "http.client": parsed(f"Host: example.com\r\n{NAME}: {GOOD}"),
     "email": email.message_from_string(f"Host: example.com\n{NAME}: {GOOD}\n\n"),
-    "WSGI": {"REQUEST_METHOD": "POST", "wsgi.version": (1, 0), "HTTP_X_UNLIMCALL_SIGNATURE": GOOD},
+    "WSGI": {"CONTENT_LENGTH": f"{len(BODY)}", "wsgi.version": (1, 0), "HTTP_X_UNLIMCALL_SIGNATURE": GOOD},
     "WSGI, in two headers": {"HTTP_X_UNLIMCALL_SIGNATURE": GOOD.replace(",", ", ")},
 }
 
@@ -201,24 +201,57 @@ async def test_a_bomb_is_not_unpacked(make_receiver: MakeReceiver) -> None:
     assert await receiver.handle(exact, {**headers(exact), "Content-Encoding": "gzip"}) == (200, b"handled")
 
 
-@given(
-    body=st.binary(max_size=300), limit=st.integers(1, 300), coding=st.sampled_from([*PACKINGS, "br", "", "identity"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Content-Length": f"{len(BODY)}"},
+        {b"content-length": f"{len(BODY)}".encode()},
+        {"content-length": len(BODY)},
+        {"CONTENT_LENGTH": f"{len(BODY)}"},
+    ],
 )
+@pytest.mark.parametrize("left", [b"", BODY[:-1]])
+async def test_a_body_that_something_has_read_before_can_come_again(
+    receiver: WebhookReceiver, caplog: pytest.LogCaptureFixture, more: dict[Any, Any], left: bytes
+) -> None:
+    sent = {**headers(BODY), **more}
+    assert await receiver.handle(left, sent) == (503, b"not readable, try again")
+    assert "does the server, or a middleware, read or unpack bodies" in caplog.text
+    assert await receiver.handle(BODY, sent) == (200, b"handled")
+    # What was sent whole is refused as ever.
+    assert (await receiver.handle(BODY, {**headers(BODY, OTHER_SECRET), **more}))[0] == 401
+    assert (await receiver.handle(BODY + b" ", sent))[0] == 401
+
+
+async def test_a_body_in_pieces_of_which_nothing_is_left_can_come_again(receiver: WebhookReceiver) -> None:
+    sent = {**headers(BODY), "Transfer-Encoding": "chunked"}
+    assert await receiver.handle(b"", sent) == (503, b"not readable, try again")
+    assert (await receiver.handle(BODY[:-1], sent))[0] == 401
+
+
+@pytest.mark.parametrize(
+    "length", ["", "-1", "1_000", "\u0661\u0662\u0663", "9" * 400, "99, 99", None, b"\xff", [], "x"]
+)
+async def test_a_length_that_says_nothing_changes_nothing(receiver: WebhookReceiver, length: Any) -> None:
+    assert (await receiver.handle(b"", {**headers(BODY), "Content-Length": length}))[0] == 401
+
+
+@given(body=st.binary(max_size=300), limit=st.integers(1, 300), coding=st.sampled_from([*PACKINGS, "br", ""]))
 def test_unpacking_gives_the_body_or_nothing(body: bytes, limit: int, coding: str) -> None:
     packed = PACKINGS[coding](body) if coding in PACKINGS else body
     try:
-        assert unpacked(packed, coding, limit) == (None if coding == "br" else body)
+        assert unpacked(packed, coding.lower() or None, limit) == (None if coding == "br" else body)
     except TooLargeError:
         assert len(body) > limit
     for damaged in (body, packed[:-1], packed + b"x"):
         try:
-            assert len(unpacked(damaged, coding, limit) or b"") <= max(limit, len(damaged))
+            assert len(unpacked(damaged, coding.lower() or None, limit) or b"") <= max(limit, len(damaged))
         except TooLargeError:
             continue
 
 
 @given(st.dictionaries(st.one_of(st.text(), st.binary()), st.one_of(st.text(), st.binary(), st.none())))
 def test_a_field_is_found_whatever_stands_beside_it(beside: dict[Any, Any]) -> None:
-    value = field({**beside, NAME: GOOD}, NAME)
-    assert value is not None
-    assert GOOD in value
+    signature_found = Fields.of({**beside, NAME: GOOD}).signature
+    assert signature_found is not None
+    assert GOOD in signature_found

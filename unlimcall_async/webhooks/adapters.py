@@ -7,15 +7,16 @@ imported for it. aiohttp is imported only when its adapter is used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unlimcall_async.webhooks.responses import NOT_NOW
+from unlimcall_async.webhooks.wire import Headers
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-Handle: TypeAlias = Callable[[bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+Handle: TypeAlias = Callable[[bytes, Headers], Awaitable[tuple[int, bytes]]]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
@@ -29,6 +30,9 @@ def aiohttp_route(handle: Handle, max_body: int, body_timeout: float | None, pat
         content = bytearray()
         try:
             async with asyncio.timeout(body_timeout):
+                if request.content.at_eof():
+                    # A middleware has read the body, if there is one. `read` returns what it kept, and has nothing to wait for.
+                    content += await request.read()
                 # Not `request.read`: its limit is that of the application, which may be made for other routes.
                 async for chunk in request.content.iter_any():
                     content += chunk
@@ -41,7 +45,11 @@ def aiohttp_route(handle: Handle, max_body: int, body_timeout: float | None, pat
             not_whole = web.Response(status=status, body=body, content_type="text/plain")
             not_whole.force_close()
             return not_whole
-        status, body = await handle(bytes(content), request.headers)
+        headers = list(request.headers.items())
+        if request.content_length is None:
+            # A middleware may have taken a part of a body in pieces, of which only the server knows how long it was.
+            headers.append(("Content-Length", f"{request.content.total_bytes}"))
+        status, body = await handle(bytes(content), headers)
         return web.Response(status=status, body=body, content_type="text/plain")
 
     return web.post(path, deliver)
@@ -51,7 +59,8 @@ def aiohttp_app(handle: Handle, max_body: int, body_timeout: float | None) -> we
     """Return an aiohttp application that accepts deliveries by POST, on every path."""
     from aiohttp import web  # noqa: PLC0415 # as above
 
-    application = web.Application()
+    # A body that was signed packed must stay packed until its signature is checked.
+    application = web.Application(handler_args={"auto_decompress": False})
     application.add_routes([aiohttp_route(handle, max_body, body_timeout, "/{path:.*}")])
     return application
 
@@ -75,6 +84,10 @@ class AsgiApp:
                 await receive()
                 await send({"type": f"lifespan.{phase}.complete"})
             return
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})  # before the connection is accepted, this is a 403
+            return
         if scope["type"] != "http":
             raise RuntimeError(f"webhooks come by http, not by {scope['type']}")
         if scope["method"] != "POST":
@@ -88,23 +101,14 @@ class AsgiApp:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return  # nobody is there to read a response
-                    body += message.get("body", b"")
+                    body += message.get("body") or b""  # a middleware may replay the body in another form than servers do
                     more = message.get("more_body", False)
         except TimeoutError:
             # HTTP/2 has no such header: there a response ends its request.
             close = [(b"connection", b"close")] if scope.get("http_version", "1.1").startswith("1") else []
             await _respond(send, *NOT_NOW, *close)
             return
-        await _respond(send, *await self._handle(bytes(body), _headers(scope["headers"])))
-
-
-def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        # Latin-1 decodes every byte. The comma is HTTP's own rule for a header that comes twice.
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
+        await _respond(send, *await self._handle(bytes(body), scope["headers"]))
 
 
 async def _respond(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:

@@ -15,10 +15,19 @@ from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_rout
 from unlimcall_async.webhooks.events import Event, parse_event
 from unlimcall_async.webhooks.handling import Handling
 from unlimcall_async.webhooks.identity import Bodies, key_of
-from unlimcall_async.webhooks.responses import HANDLED, NO_EVENT, PACKED, SEEN, TOO_LARGE, FailureRun, Response, refusal
-from unlimcall_async.webhooks.signature import HEADER, check, key, key_ring, raw
+from unlimcall_async.webhooks.responses import (
+    HANDLED,
+    NO_EVENT,
+    SEEN,
+    TOO_LARGE,
+    UNREADABLE,
+    FailureRun,
+    Response,
+    refusal,
+)
+from unlimcall_async.webhooks.signature import check, key, key_ring, raw
 from unlimcall_async.webhooks.stores import MemoryStore, SeenStore
-from unlimcall_async.webhooks.wire import Headers, PackedError, TooLargeError, field, unpacked
+from unlimcall_async.webhooks.wire import AlteredError, Fields, Headers, TooLargeError, unpacked
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -32,6 +41,11 @@ _logger = logging.getLogger("unlimcall_async")
 # clocks that differ.
 _BEHIND: Final = 25 * 3600.0
 _AHEAD: Final = 300.0
+
+_ALTERED: Final = (
+    "webhook not accepted: its body is not as it was sent, by Content-Length or Content-Encoding; "
+    "does the server, or a middleware, read or unpack bodies before the receiver?"
+)
 
 
 class WebhookReceiver:
@@ -101,7 +115,7 @@ class WebhookReceiver:
         self._rotations = 0
         self._run = FailureRun()
         self._bodies = Bodies()
-        self._packed_seen = False
+        self._has_warned = False
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Return a decorator that registers a handler of a class of events.
@@ -176,8 +190,7 @@ class WebhookReceiver:
         Raises:
             TypeError: `body` is not bytes, or `headers` are not headers.
         """
-        packed = raw("body", body)
-        response = await self._respond(packed, field(headers, HEADER), field(headers, "Content-Encoding"))
+        response = await self._respond(raw("body", body), Fields.of(headers))
         length = self._run.note(response)
         if length is not None:
             _logger.warning("%d webhook deliveries in a row failed; at 10 the sender disables the endpoint", length)
@@ -189,16 +202,16 @@ class WebhookReceiver:
                 _logger.error("on_failing raised %s", type(error).__name__)  # noqa: TRY400 # as just said
         return response
 
-    async def _respond(self, body: bytes, header: str | None, coding: str | None) -> Response:
+    async def _respond(self, body: bytes, fields: Fields) -> Response:
         try:
-            event, content = self._read(body, header, coding)
+            event, content = self._read(body, fields)
         except TooLargeError:
             return TOO_LARGE
-        except PackedError as error:
-            # Strangers send requests to any open port: one warning, and none for each of those.
-            _logger.log(logging.INFO if self._packed_seen else logging.WARNING, "webhook not accepted: %s", error)
-            self._packed_seen = True
-            return PACKED
+        except AlteredError:
+            # Strangers send requests to any open port, and can cause this: one warning is enough.
+            _logger.log(logging.INFO if self._has_warned else logging.WARNING, _ALTERED)
+            self._has_warned = True
+            return UNREADABLE
         except SignatureError as error:
             # Only a genuine delivery has an age.
             if error.age is None:
@@ -215,29 +228,29 @@ class WebhookReceiver:
             _logger.warning("a %s that was handled before came with another body", type(event).__name__)
         return response
 
-    def _read(self, body: bytes, header: str | None, coding: str | None) -> tuple[Event, bytes]:
+    def _read(self, body: bytes, fields: Fields) -> tuple[Event, bytes]:
         """Return the event of a delivery whose signature is valid, and the unpacked body.
 
         The reference does not say whether a packed body is signed before or after it was packed, so both are checked.
         """
         if len(body) > self._max_body:
             raise TooLargeError
-        content = unpacked(body, coding, self._max_body)
+        content = unpacked(body, fields.coding, self._max_body)
         limits = {"now": self._clock(), "behind": _BEHIND, "ahead": _AHEAD}
         try:
-            check(body, header, self._keys, **limits)
+            check(body, fields.signature, self._keys, **limits)
         except SignatureError as error:
-            if error.reason != "mismatch" or content is body:
+            if error.reason == "mismatch" and (content is None or fields.are_short_of(body)):
+                raise AlteredError from None
+            if error.reason != "mismatch" or content is body or content is None:
                 raise
-            if content is None:
-                raise PackedError from None
-            check(content, header, self._keys, **limits)
+            check(content, fields.signature, self._keys, **limits)
+        if content is not None:
+            return parse_event(content), content
         try:
-            return parse_event(body if content is None else content), body if content is None else content
+            return parse_event(body), body  # the server has unpacked it
         except EventError:
-            if content is None:
-                raise PackedError from None
-            raise
+            raise AlteredError from None  # in a coding that is not known here
 
     def aiohttp_app(self) -> web.Application:
         """Return an aiohttp application that accepts deliveries on every path."""

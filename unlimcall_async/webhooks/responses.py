@@ -10,7 +10,8 @@ after no response, it sends the event again for 24 hours. After 10 failures in a
 - 503 for `in_future` and for `too_old`. The sender's retries end before a signature is too old, so one of the two clocks is wrong,
   most likely the receiver's, and may have been put right before the delivery comes again. Only deliveries of the sender get these
   two reasons, because the time is judged after the key.
-- 503 for a body that cannot be unpacked. The server or a middleware may have unpacked it, and then the signature cannot be checked.
+- 503 for a body that is not as it was sent: something here may have read or unpacked the body, and kept nothing or something else.
+  Then the signature cannot be checked.
 - 400 for a body that is signed and is not a valid event, because a repetition has the same body.
 """
 
@@ -29,13 +30,13 @@ REFUSED: Final[Response] = (401, b"signature refused")
 TOO_LARGE: Final[Response] = (413, b"too large")
 FAILED: Final[Response] = (500, b"failed, try again")
 NOT_NOW: Final[Response] = (503, b"not now, try again")
-PACKED: Final[Response] = (503, b"not readable, try again")
+UNREADABLE: Final[Response] = (503, b"not readable, try again")
 
 # Lengths of a run of failures at which the alarm is raised. The sender disables the endpoint at 10, so the last alarm comes one
 # failure before that.
 ALARMS: Final = frozenset({3, 5, 7, 9})
 # The failures that a stranger without a secret can cause. The 503 while a secret is being replaced is left out: that time is short.
-_CAUSED_BY_STRANGERS: Final = frozenset({REFUSED, TOO_LARGE, PACKED})
+_CAUSED_BY_STRANGERS: Final = frozenset({REFUSED, TOO_LARGE, UNREADABLE})
 
 
 def refusal(error: SignatureError, *, rotating: bool) -> Response:

@@ -6,10 +6,15 @@ texts and bytes, the environment of WSGI. Anything else is an error of the progr
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from email.header import Header
 from typing import Any, Final, Protocol, TypeAlias
+
+from attrs import frozen
+
+from unlimcall_async.webhooks.signature import HEADER
 
 
 class HasItems(Protocol):
@@ -23,34 +28,66 @@ class HasItems(Protocol):
 Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, str | bytes]]
 
 
+_NAMES: Final = (HEADER.lower(), "content-encoding", "content-length", "transfer-encoding")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+
 class TooLargeError(Exception):
     """The body is larger than the limit, packed or unpacked."""
 
 
-class PackedError(Exception):
-    """The body cannot be unpacked, so that its signature cannot be checked or its event cannot be read."""
-
-    def __str__(self) -> str:
-        return "the body is not in the form that its Content-Encoding names; does the server, or a middleware, unpack bodies?"
+class AlteredError(Exception):
+    """The body is not as it was sent, as far as the headers show, so that nothing can be said about the signature."""
 
 
-def field(headers: object, name: str) -> str | None:
-    """Return the value of a header, or `None` if the request has none. By HTTP's rule, several values are joined with commas.
+@frozen
+class Fields:
+    """The headers of a delivery that count here; `None` for a header that the request does not have.
 
-    Names may be in any case, and in the form of WSGI (`HTTP_X_UNLIMCALL_SIGNATURE`).
-
-    Raises:
-        TypeError: `headers` is not a mapping or an iterable of pairs of `str` or `bytes`.
+    Attributes:
+        signature: `X-Unlimcall-Signature`.
+        coding: `Content-Encoding`, in lower case; `None` also if it names no coding.
+        length: `Content-Length`.
+        chunked: Whether the body came in chunks.
     """
-    wanted = name.lower()
-    found: list[str] = []
-    for each, value in _pairs(headers):
-        if _text(each).lower().replace("_", "-").removeprefix("http-") == wanted:
-            found += [
-                _text(item) for item in (value if isinstance(value, (list, tuple)) else (value,)) if item is not None
-            ]
-    # Also by HTTP's rule, white space around a comma does not count. Some servers join with a comma and a space.
-    return ",".join(part.strip(" \t") for value in found for part in value.split(",")) if found else None
+
+    signature: str | None
+    coding: str | None
+    length: int | None
+    chunked: bool
+
+    @classmethod
+    def of(cls, headers: object) -> Fields:
+        """Return the fields that are among the headers. By HTTP's rule, several values of one are joined with commas.
+
+        Names may be in any case, and in the form of WSGI (`HTTP_X_UNLIMCALL_SIGNATURE`).
+
+        Raises:
+            TypeError: `headers` is not a mapping or an iterable of pairs of `str` or `bytes`.
+        """
+        found: dict[str, list[str]] = {name: [] for name in _NAMES}
+        for raw_name, value in _pairs(headers):
+            name = _text(raw_name).lower().replace("_", "-").removeprefix("http-")
+            if name not in found:
+                continue
+            # Some frameworks give a length as a number.
+            given = str(value) if type(value) is int and name == "content-length" else value
+            for item in given if isinstance(given, (list, tuple)) else (given,):
+                # Also by HTTP's rule, white space around a comma does not count. Some servers join with a comma and a space.
+                found[name] += [] if item is None else [part.strip(" \t") for part in _text(item).split(",")]
+        signature, coding, length, transfer = (",".join(found[name]) if found[name] else None for name in _NAMES)
+        return cls(
+            signature,
+            None if coding is None or coding.lower() in {"", "identity"} else coding.lower(),
+            int(length) if length is not None and _LENGTH.fullmatch(length) else None,
+            transfer is not None,
+        )
+
+    def are_short_of(self, body: bytes) -> bool:
+        """Return whether the sender sent more than this body: something on the way has read the body, and has not kept it."""
+        if self.coding is not None:  # the length is of the packed body
+            return False
+        return (self.length is not None and self.length > len(body)) or (self.chunked and not body)
 
 
 def _pairs(headers: Any) -> Iterable[tuple[object, object]]:
@@ -79,17 +116,16 @@ _FORMATS: Final = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 
 def unpacked(body: bytes, coding: str | None, limit: int) -> bytes | None:
-    """Return a body without its content coding: `body` itself if `coding`, from `Content-Encoding`, names none.
+    """Return a body without its content coding; `body` itself if the coding is `None`.
 
     Return `None` if the coding is not known, or if the body is not in this coding: some servers unpack a body and leave the header.
 
     Raises:
         TooLargeError: The body would have more than `limit` bytes. At most one byte more is unpacked.
     """
-    name = (coding or "").lower()
-    if name in {"", "identity"}:
+    if coding is None:
         return body
-    for form in _FORMATS.get(name, ()):
+    for form in _FORMATS.get(coding, ()):
         reader = zlib.decompressobj(form)
         try:
             content = reader.decompress(body, limit + 1)

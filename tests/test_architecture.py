@@ -44,7 +44,7 @@ LAYERS: list[set[str]] = [
         *("webhooks.database", "webhooks.database_path", "webhooks.responses", "webhooks.signature"),
         *("webhooks.stores", "webhooks.wire"),
     },
-    {"webhooks.adapters", "webhooks.events", "webhooks.sqlite"},
+    {"webhooks.adapters", "webhooks.events", "webhooks.sqlite", "webhooks.steady"},
     {"webhooks.handling", "webhooks.identity", "webhooks.verification"},
     {"webhooks.receiver"},
     {"webhooks.tracker"},
@@ -116,6 +116,7 @@ PURE = {
     "webhooks.identity",
     "webhooks.responses",
     "webhooks.signature",
+    "webhooks.steady",
     "webhooks.wire",
 }
 SANDBOX_PURE = {

@@ -8,6 +8,7 @@ The modules, from the bottom up:
 - `responses`: the responses of the receiver, and the count of failures in a row; pure.
 - `stores`: the promise of a store of event ids, and `MemoryStore`.
 - `sqlite`: `SQLiteStore`, over `database`, its connections, and `database_path`, the check of its path.
+- `steady`: the time by which a store forgets; pure.
 - `handling`: one event, claimed, handled and confirmed. `adapters`: the receiver under aiohttp and ASGI servers.
 - `receiver`: `WebhookReceiver`, which joins all of these. `tracker`: `CallTracker`, a user of the receiver.
 """

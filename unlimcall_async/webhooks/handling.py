@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from unlimcall_async.webhooks.events import Event
 from unlimcall_async.webhooks.responses import FAILED, HANDLED, NOT_NOW, SEEN, Response
+from unlimcall_async.webhooks.steady import SteadyClock
 from unlimcall_async.webhooks.stores import LEASE_SECONDS, Claim, SeenStore, Standing, current_claim
 
 T = TypeVar("T")
@@ -34,15 +35,17 @@ class Handling:
         self.store = store
         self.handlers: list[tuple[type[Event], Callable[[Any], object]]] = []
         self._clock = clock
+        self._steady = SteadyClock()
         # Seconds for each handler.
         self._timeout = timeout
         # By the key of each event that is being handled in this process: set when its handling ends. With the loop that sets it: a
         # receiver may be used in one loop after another, or before and after a fork.
         self._under_way: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
 
-    async def settle(self, key: str, event: Event) -> Response:
-        """Handle an event unless it was handled before, and return the response to its delivery."""
-        delivery = _Delivery(Claim(key, self.store), event, self._timeout)
+    async def settle(self, key: str, event: Event, signed_at: float) -> Response:
+        """Handle an event unless it was handled before. Return the response to its delivery, which was signed at `signed_at`."""
+        steady = self._steady.read(asyncio.get_running_loop().time(), self._clock(), signed_at)
+        delivery = _Delivery(Claim(key, self.store, steady=steady), event, self._timeout)
         try:
             standing = await self._claim(delivery)
             if standing == "claimed":

@@ -204,7 +204,7 @@ class WebhookReceiver:
 
     async def _respond(self, body: bytes, fields: Fields) -> Response:
         try:
-            event, content = self._read(body, fields)
+            event, content, signed_at = self._read(body, fields)
         except TooLargeError:
             return TOO_LARGE
         except AlteredError:
@@ -223,13 +223,13 @@ class WebhookReceiver:
             _logger.error("webhook refused: %s", error)  # noqa: TRY400 # the error says all; its traceback adds nothing
             return NO_EVENT
         event_key = key_of(event, content)
-        response = await self._handling.settle(event_key, event)
+        response = await self._handling.settle(event_key, event, signed_at)
         if response in (HANDLED, SEEN) and self._bodies.is_other(event_key, content):
             _logger.warning("a %s that was handled before came with another body", type(event).__name__)
         return response
 
-    def _read(self, body: bytes, fields: Fields) -> tuple[Event, bytes]:
-        """Return the event of a delivery whose signature is valid, and the unpacked body.
+    def _read(self, body: bytes, fields: Fields) -> tuple[Event, bytes, float]:
+        """Return the event of a delivery whose signature is valid, the unpacked body, and the time of the signature.
 
         The reference does not say whether a packed body is signed before or after it was packed, so both are checked.
         """
@@ -238,17 +238,17 @@ class WebhookReceiver:
         content = unpacked(body, fields.coding, self._max_body)
         limits = {"now": self._clock(), "behind": _BEHIND, "ahead": _AHEAD}
         try:
-            check(body, fields.signature, self._keys, **limits)
+            signed_at = check(body, fields.signature, self._keys, **limits)
         except SignatureError as error:
             if error.reason == "mismatch" and (content is None or fields.are_short_of(body)):
                 raise AlteredError from None
             if error.reason != "mismatch" or content is body or content is None:
                 raise
-            check(content, fields.signature, self._keys, **limits)
+            signed_at = check(content, fields.signature, self._keys, **limits)
         if content is not None:
-            return parse_event(content), content
+            return parse_event(content), content, signed_at
         try:
-            return parse_event(body), body  # the server has unpacked it
+            return parse_event(body), body, signed_at  # the server has unpacked it
         except EventError:
             raise AlteredError from None  # in a coding that is not known here
 

@@ -58,8 +58,11 @@ def sign(body: Bytes, secret: str, timestamp: float) -> str:
     return f"t={stamp},v1={_mac(key('secret', secret), stamp, raw('body', body))}"
 
 
-def check(body: bytes, header: object, keys: Sequence[bytes], *, now: float, behind: float, ahead: float) -> None:
+def check(body: bytes, header: object, keys: Sequence[bytes], *, now: float, behind: float, ahead: float) -> float:
     """Check the signature of a body, made at most `behind` seconds before `now` and at most `ahead` seconds after it.
+
+    Returns:
+        When the signature was made: Unix time by the sender's clock.
 
     Raises:
         SignatureError: The signature is not valid.
@@ -79,6 +82,7 @@ def check(body: bytes, header: object, keys: Sequence[bytes], *, now: float, beh
         raise SignatureError("too_old", age)
     if not -age <= ahead:
         raise SignatureError("in_future", age)
+    return float(stamp)
 
 
 def _split(header: object) -> tuple[str, list[str]]:

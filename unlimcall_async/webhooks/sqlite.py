@@ -30,6 +30,8 @@ from unlimcall_async.webhooks.stores import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# A claim runs out by the clock, an event that was handled only when its time has really passed.
+_FORGET: Final = "DELETE FROM unlimcall_seen WHERE until < ? AND (token IS NOT NULL OR until < ?)"
 # Also inserts: a claim that ran out, and was deleted, may be confirmed if no other delivery has claimed the event since.
 _CONFIRM: Final = """
 INSERT INTO unlimcall_seen (key, token, until) VALUES (:key, NULL, :until)
@@ -98,7 +100,7 @@ class SQLiteStore:
         """Claim an event, and delete rows that have ended; see `SeenStore`."""
 
         def work(connection: sqlite3.Connection) -> Standing:
-            connection.execute("DELETE FROM unlimcall_seen WHERE until < ?", (now,))
+            connection.execute(_FORGET, (now, claim.steady))
             with closing(connection.execute("SELECT token FROM unlimcall_seen WHERE key = ?", (claim.key,))) as rows:
                 row = rows.fetchone()
             if row is not None and row[0] not in {None, claim.token}:

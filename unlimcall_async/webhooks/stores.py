@@ -13,6 +13,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
+from math import inf
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from attrs import define, field
@@ -38,6 +39,8 @@ class Claim:
         store: The store that holds the claim.
         effects: The functions that handlers gave to `SQLiteStore.at_commit`, for the store to call as it confirms the claim.
         closed: Whether the handlers have ended. No effect is accepted from then on.
+        steady: Unix time that is never ahead of the time that has really passed, as the clock of a machine may be. A store forgets
+            events by the earlier of `steady` and `now`. A claim runs out by `now`.
     """
 
     key: str
@@ -45,6 +48,7 @@ class Claim:
     token: str = field(factory=lambda: uuid.uuid4().hex)
     effects: list[Callable[[Any], object]] = field(factory=list, repr=False)
     closed: bool = False
+    steady: float = field(default=inf, repr=False)
 
 
 class ClaimLostError(Exception):
@@ -67,7 +71,8 @@ class SeenStore(Protocol):
         Returns:
             `"claimed"` if the event now belongs to this claim: it was free, or this token has claimed it before.
             `"busy"` if another token has claimed the event, and that claim has not run out.
-            `"seen"` if the event was confirmed in the last 26 hours; the store keeps its key for 26 hours from now on.
+            `"seen"` if the event was confirmed in the last 26 hours; the store keeps its key for 26 hours from now on. The
+            store forgets events by the earlier of `now` and `claim.steady`.
         """
         ...
 
@@ -109,11 +114,11 @@ class MemoryStore:
         self._leave_parent()
         while self._seen:
             oldest = next(iter(self._seen))
-            if self._seen[oldest] >= now - KEEP_SECONDS:
+            if self._seen[oldest] >= min(now, claim.steady) - KEEP_SECONDS:
                 break
             del self._seen[oldest]
         if claim.key in self._seen:
-            self._remember(claim.key, now)
+            self._remember(claim, now)
             return "seen"
         holder = self._claims.get(claim.key)
         if holder is None or holder.loop.is_closed():
@@ -125,7 +130,7 @@ class MemoryStore:
         if not self._holds(claim):
             raise ClaimLostError
         # First, so that an exception in between, for example of a signal, cannot lose the event.
-        self._remember(claim.key, now)
+        self._remember(claim, now)
         del self._claims[claim.key]
 
     async def release(self, claim: Claim) -> None:
@@ -142,9 +147,10 @@ class MemoryStore:
         holder = self._claims.get(claim.key)
         return holder is not None and holder.token == claim.token
 
-    def _remember(self, key: str, now: float) -> None:
-        self._seen[key] = now
-        self._seen.move_to_end(key)
+    def _remember(self, claim: Claim, now: float) -> None:
+        # Bounded, because an event that was seen at a wrong time, far ahead, would keep all later ones from being forgotten.
+        self._seen[claim.key] = min(now, claim.steady + KEEP_SECONDS)
+        self._seen.move_to_end(claim.key)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._seen)} seen, {len(self._claims)} claimed>"

@@ -38,6 +38,8 @@ _VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 
+_HALF_A_PAIR: Final = "must not hold half of a surrogate pair, which no text in UTF-8 can hold"
+
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 # The client sets these on every request, or aiohttp sets them to frame the body.
 _OWN_HEADERS: Final = frozenset(
@@ -47,10 +49,18 @@ _OWN_HEADERS: Final = frozenset(
 
 
 def text(name: str, value: object) -> str:
-    """Require a `str`. Return a plain one, because a member of an enumeration may have another `str()` than its text."""
+    """Require a `str` that UTF-8 can hold.
+
+    Return a plain one, because a member of an enumeration may have another `str()` than its text.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    return str.__str__(value)
+    plain = str.__str__(value)
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} {_HALF_A_PAIR}") from None
+    return plain
 
 
 def utc(name: str, value: object) -> datetime:
@@ -308,7 +318,10 @@ def encoded(name: str, value: object) -> bytes:
     NaN and infinity are refused: they are not JSON, and the server could not read the body.
     """
     try:
-        return stdlib_json.dumps(value, allow_nan=False).encode()
+        # With each character as itself. Escaped, half of a surrogate pair would be sent, and `_json` refuses such a text.
+        return stdlib_json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} {_HALF_A_PAIR}") from None
     except RecursionError:
         raise ValueError(f"{name} is nested too deeply to be written as JSON") from None
     except (TypeError, ValueError) as error:

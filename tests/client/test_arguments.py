@@ -56,6 +56,7 @@ REFUSED: list[tuple[Act, type[Exception], str]] = [
     (call(metadata={1: 2}), TypeError, "metadata must have str keys"),
     (call(metadata={"a": object()}), TypeError, "metadata cannot be written as JSON"),
     (call(metadata={"a": float("nan")}), ValueError, "metadata cannot be written as JSON"),
+    (call(metadata={"a": "Caf\ud83d"}), ValueError, "metadata must not hold half of a surrogate pair"),
     (hook(event="call.began"), ValueError, "event must be one of call.ended"),
     (hook(event=None), TypeError, "event must be a str"),
     (hook(target_url="http://x.example/"), ValueError, "target_url must start with https://"),

@@ -96,10 +96,12 @@ def test_other_headers_are_a_type_error(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 7, 1.5, "x", "\ud800", [], [1, {"a": None}], {"a": {"b": (1, 2)}}, {}], ids=ascii
+    "value",
+    [None, True, 7, 1.5, "x", "caf\u00e9 \U0001f600", [], [1, {"a": None}], {"a": {"b": (1, 2)}}, {}],
+    ids=ascii,
 )
 def test_json_may_be_what_json_can_hold(value: object) -> None:
-    assert arguments.encoded("json", value) == json.dumps(value).encode()
+    assert arguments.encoded("json", value) == json.dumps(value, ensure_ascii=False).encode()
 
 
 def nested(depth: int) -> object:
@@ -116,7 +118,12 @@ def circular() -> object:
 
 
 @pytest.mark.parametrize(
-    "value", [NAN, ENDLESS, -ENDLESS, [NAN], {"a": [ENDLESS]}, nested(100_000), circular()], ids=lambda _: ""
+    "value",
+    [
+        *(NAN, ENDLESS, -ENDLESS, [NAN], {"a": [ENDLESS]}, nested(100_000), circular()),
+        *("Caf\ud83d", {"\ude00": 1}, [[{"a": "\ud83d\ude00"}]]),  # which no reader of this package takes
+    ],
+    ids=lambda _: "",
 )
 def test_json_that_would_not_be_read_back_is_refused(value: object) -> None:
     refused("json", lambda: arguments.encoded("json", value))

@@ -186,6 +186,8 @@ def test_the_repr_tells_the_state_and_no_number() -> None:
         (lambda _: CallerId(GB, "uk"), ValueError, "country must be a country's code"),
         (lambda _: CallerId(GB, 44), TypeError, "country must be a str"),
         (lambda _: CallerId(GB, campaign=""), ValueError, "campaign must not be empty"),
+        # Saved, the state could not be loaded again.
+        (lambda _: CallerId(GB, campaign="Caf\ud83d"), ValueError, "campaign must not hold half of a surrogate pair"),
         (lambda _: pool_of(fallback="any"), TypeError, "fallback must be a sequence of steps, not str"),
         (lambda _: pool_of(fallback=3), TypeError, "fallback must be a sequence of steps, not int"),
         (lambda _: pool_of(fallback=()), ValueError, "fallback must be one or more of country, region, any"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import hmac
 from typing import Any
 
@@ -168,6 +169,14 @@ def test_the_age_is_told_where_it_can_be_relied_on() -> None:
 def test_one_secret_of_several_is_enough(secrets: Any) -> None:
     assert reason(f"t={NOW},v1={GOOD}", secrets=secrets) is None
     assert reason(f"t={NOW},v1={GOOD}", secrets=["a", "b"]) == "mismatch"
+
+
+def test_a_secret_may_be_a_member_of_an_enumeration() -> None:
+    class Secrets(str, enum.Enum):  # noqa: UP042 # its `str()` is not its text, which is the point
+        HOOK = SECRET
+
+    assert reason(signature(BODY), secrets=Secrets.HOOK) is None
+    assert sign(BODY, Secrets.HOOK, NOW) == signature(BODY)
 
 
 def test_every_pair_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

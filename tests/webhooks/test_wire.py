@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import enum
 import gzip
 import http.client
 import io
@@ -46,7 +47,12 @@ def parsed(text: str) -> http.client.HTTPMessage:
     return http.client.parse_headers(io.BytesIO(f"{text}\r\n\r\n".encode("latin-1")))
 
 
+class Name(str, enum.Enum):  # noqa: UP042 # its `str()` is not its text, which is the point
+    SIGNATURE = NAME
+
+
 FORMS: dict[str, Any] = {
+    "of an enumeration": {Name.SIGNATURE: GOOD},
     "a dict": {NAME: GOOD},
     "in lower case": {NAME.lower(): GOOD},
     "in upper case": {NAME.upper(): GOOD},

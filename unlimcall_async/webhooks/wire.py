@@ -103,8 +103,9 @@ def _pairs(headers: Any) -> Iterable[tuple[object, object]]:
 
 
 def _text(value: object) -> str:
-    # `email.message` makes a `Header` of a value that is not ASCII.
-    if isinstance(value, (str, Header)):
+    if isinstance(value, str):
+        return str.__str__(value)  # the `str()` of an enumeration's member is another text
+    if isinstance(value, Header):  # which `email.message` makes of a value that is not ASCII
         return str(value)
     if isinstance(value, bytes):
         return value.decode("latin-1")  # which decodes every byte

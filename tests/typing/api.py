@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from email.message import Message
 from typing import Any, assert_type
 
 import aiohttp
+from starlette.datastructures import Headers
 
 from unlimcall_async import (
     Agent,
@@ -130,7 +132,11 @@ async def webhooks(body: bytes, header: str | None) -> None:
         @receiver.on(Event)
         def anything(event: Event) -> None:
             assert_type(event.occurred_at, datetime | None)
+            assert_type(event.id, str | int | None)
 
         assert_type(await receiver.handle(body, {"X-Unlimcall-Signature": "t=1"}), tuple[int, bytes])
+        await receiver.handle(body, [(b"x-unlimcall-signature", b"t=1")])
+        await receiver.handle(body, Message())
+        await receiver.handle(body, Headers({"X-Unlimcall-Signature": "t=1"}))
         tracker = CallTracker(receiver)
         assert_type(await tracker.ended("id", timeout=3), CallEnded)

@@ -134,7 +134,7 @@ def key(name: str, secret: object) -> bytes:
     problem = _arguments.token_problem(secret, name)
     if problem is not None:
         raise problem
-    return str.__str__(secret).encode()  # the `str()` of an enumeration's member is another text
+    return _arguments.text(name, secret).encode()
 
 
 def raw(name: str, value: object) -> bytes:

@@ -37,7 +37,7 @@ class Endpoint:
 
     def __init__(self, store: SQLiteStore, *effects: Effect) -> None:
         self.effects = effects
-        self.handled: list[str | None] = []
+        self.handled: list[str | int | None] = []
         self._receiver = WebhookReceiver(SECRET, store=store, clock=lambda: NOW)
 
         @self._receiver.on(Event)

@@ -101,7 +101,8 @@ class AsgiApp:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return  # nobody is there to read a response
-                    body += message.get("body") or b""  # a middleware may replay the body in another form than servers do
+                    # A middleware may replay the body in another form than servers do.
+                    body += message.get("body") or b""
                     more = message.get("more_body", False)
         except TimeoutError:
             # HTTP/2 has no such header: there a response ends its request.

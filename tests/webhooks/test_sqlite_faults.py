@@ -236,7 +236,7 @@ async def test_what_befalls_the_file_costs_no_delivery_and_what_is_answered_200_
         assert len(endpoint.handled) == 15 + checkpoint
 
 
-@pytest.mark.parametrize("fault", ["deleted", "replaced", "wal deleted", "shm deleted"])
+@pytest.mark.parametrize("fault", ["deleted", "replaced", "wal deleted", "wal emptied", "shm deleted"])
 async def test_a_commit_to_a_file_that_is_no_longer_in_its_place_is_not_answered_200(path: Path, fault: str) -> None:
     async with SQLiteStore(path) as store:
         endpoint = Endpoint(store, lambda _db: FAULTS[fault](path))
@@ -373,7 +373,7 @@ asyncio.run(main(*sys.argv[1:]))
 @pytest.mark.parametrize("where", ["unused", "idle", "busy", "effect"])
 def test_a_store_answers_before_and_after_a_fork(path: Path, where: str) -> None:
     done = subprocess.run(  # noqa: S603 # ours
-        [sys.executable, "-W", "error", "-c", FORKING, str(path), where],
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", FORKING, str(path), where],
         cwd=ROOT,
         capture_output=True,
         text=True,

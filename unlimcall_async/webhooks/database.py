@@ -229,19 +229,29 @@ class Database:
         # A commit itself may shorten a WAL (`PRAGMA journal_size_limit`).
         if _changed(self._files, found, shorter=False):
             raise FileMovedError("a file of the database was deleted or replaced while it was open")
+        if self._path is not None and found[1] is not None and _has_lost_its_head(f"{self._real_path}-wal"):
+            # What was emptied now reads as zeros, which SQLite would copy into the database as it closes.
+            os.truncate(f"{self._real_path}-wal", 0)
+            raise FileMovedError("the write-ahead log of the database was emptied while it was open")
         self._files = found
 
     def _rescue(self, connection: sqlite3.Connection) -> None:
         """Save what the connection alone can still read, before it is closed."""
-        file = self._found_files()[0]
-        with suppress(sqlite3.Error, OSError):
-            if file is not None and file[2] == 0:
-                # A WAL holds changed pages alone. Copied into an empty file, they would make a damaged database. SQLite, too,
-                # deletes the WAL of an empty file.
+        (before, wal_before, _), (file, wal, _) = self._files, self._found_files()
+        if before is None or file is None or file[:2] != before[:2]:
+            return  # the database itself is gone
+        if file[2] == 0:
+            # A WAL holds changed pages alone. Copied into an empty file, they would make a damaged database. SQLite, too, deletes
+            # the WAL of an empty file.
+            with suppress(OSError):
                 os.truncate(f"{self._real_path}-wal", 0)
-            else:
-                # A WAL that was deleted is still open here. If the database itself was replaced, SQLite copies to the old one.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        elif wal_before is not None and wal is None:
+            # The WAL that was deleted is still open here. If there is another one, another process has gone on without this one.
+            busy = 0
+            with suppress(sqlite3.Error), closing(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as rows:
+                (busy, _, _) = rows.fetchone()
+            if busy:
+                raise FileMovedError("the write-ahead log was deleted, and another process still uses it")
 
     # --- around a fork --------------------------------------------------------------------------------------------
 
@@ -322,6 +332,15 @@ def _changed(before: _Files, now: _Files, *, shorter: bool = True) -> bool:
         old is not None and (new is None or new[:2] != old[:2] or (shorter and new[2] < old[2]))
         for old, new in zip(before, now, strict=True)
     )
+
+
+def _has_lost_its_head(wal: str) -> bool:
+    """Return whether a WAL was emptied and then written on: without its first bytes, SQLite ignores all of it after a crash."""
+    try:
+        with open(wal, "rb") as file:  # noqa: PTH123 # as above
+            return file.read(4) == bytes(4)
+    except OSError:
+        return False
 
 
 # All databases of this process, for the functions that run around a fork.

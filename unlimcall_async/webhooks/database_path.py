@@ -35,7 +35,7 @@ def absolute(path: object) -> str | None:
     if not name or "\0" in name:
         raise ValueError("path must not be empty or hold a null character")
     # Not normalised: after a symbolic link, `..` leads elsewhere.
-    full = os.path.join(os.getcwd(), name)  # noqa: PTH109, PTH118 # as just said
+    full = name if os.path.isabs(name) else os.path.join(os.getcwd(), name)  # noqa: PTH109, PTH117, PTH118 # as just said
     file, folder = Path(os.path.realpath(full)), Path(os.path.realpath(full)).parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "path: the directory of the database does not exist", str(folder))

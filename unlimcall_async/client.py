@@ -227,7 +227,7 @@ def _authorization(token: str | None) -> Authorization | Exception:
         token = os.environ.get("UNLIMCALL_TOKEN", "").strip() or None
     if token is None:
         return ValueError("token is missing: pass it, or set UNLIMCALL_TOKEN")
-    return _arguments.token_problem(token) or Authorization.of(_arguments.text("token", token))
+    return _arguments.token_problem(token) or Authorization(_arguments.text("token", token))
 
 
 _T = TypeVar("_T")

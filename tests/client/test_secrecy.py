@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import pickle
 import sys
@@ -12,6 +13,8 @@ from contextlib import suppress
 
 import aiohttp
 import pytest
+from rich.console import Console
+from rich.traceback import Traceback
 
 from unlimcall_async import APIError, AsyncClient, RateLimits, RetryPolicy, TransportError
 from unlimcall_async.sandbox import (
@@ -27,7 +30,9 @@ from unlimcall_async.sandbox import (
     Truncate,
 )
 
-SECRET = "unl_live_f1nd-m3-1f-y0u-c4n-0123456789"
+# Longer than what tools show of a text: they cut it, and so show the part of a masked text that a repr would hide.
+SECRET = "unl_live_f1nd-m3-1f-y0u-c4n-" + "0123456789" * 8
+START = SECRET[:20]
 FAULTS: list[Fault] = [
     Status(400, code="invalid_input"),
     Status(500),
@@ -45,10 +50,22 @@ FAULTS: list[Fault] = [
 ]
 
 
+def in_colours(error: BaseException) -> str:
+    """Return what rich shows of an error with all variables, those of aiohttp and asyncio included."""
+    console = Console(file=io.StringIO(), width=200)
+    frames = Traceback.from_exception(
+        type(error), error, error.__traceback__, show_locals=True, locals_hide_dunder=False, locals_hide_sunder=False
+    )
+    console.print(frames)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
 def frames_and_errors(error: BaseException) -> str:
     """All that can be shown of an error: itself, its chain, and every frame with its variables."""
     shown = [repr(error), str(error), repr(error.args), repr(vars(error))]
     shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    shown.append(in_colours(error))
     for further in (error.__cause__, error.__context__):
         if further is not None:
             shown.append(frames_and_errors(further))
@@ -60,7 +77,7 @@ def nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.DEBUG)
     yield
     for record in caplog.records:
-        assert SECRET not in f"{record.getMessage()} {record.args!r} {vars(record)!r}"
+        assert START not in f"{record.getMessage()} {record.args!r} {vars(record)!r}"
 
 
 def raised_by_call(client: AsyncClient) -> Awaitable[object]:
@@ -79,9 +96,9 @@ async def test_no_failure_shows_it(
     async with AsyncClient(SECRET, base_url=sandbox.url, retry=retry, timeout=0.2) as client:
         with pytest.raises(Exception) as caught:  # noqa: PT011 # whichever it is
             await act(client)
-        assert SECRET not in frames_and_errors(caught.value)
-        assert SECRET.encode() not in pickle.dumps(caught.value)
-        assert SECRET not in f"{client!r} {vars(client)!r} {client._caller!r}"
+        assert START not in frames_and_errors(caught.value)
+        assert START.encode() not in pickle.dumps(caught.value)
+        assert START not in f"{client!r} {vars(client)!r} {client._caller!r}"
 
 
 @pytest.mark.usefixtures("nothing_logged")
@@ -97,7 +114,7 @@ async def test_no_failure_to_connect_shows_it(silent_port: tuple[int, asyncio.Ev
         async with AsyncClient(SECRET, base_url=url, retry=retry, timeout=0.2) as client:
             with pytest.raises(TransportError) as caught:
                 await client.me()
-            assert SECRET not in frames_and_errors(caught.value)
+            assert START not in frames_and_errors(caught.value)
             assert caught.value.__cause__ is caught.value.__context__ is None
 
 
@@ -112,7 +129,7 @@ async def test_no_cancellation_shows_it(sandbox: Sandbox, fault: Fault) -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await call
-        assert SECRET not in frames_and_errors(caught.value)
+        assert START not in frames_and_errors(caught.value)
 
 
 async def test_a_server_that_echoes_it_is_silenced(sandbox: Sandbox) -> None:
@@ -124,7 +141,7 @@ async def test_a_server_that_echoes_it_is_silenced(sandbox: Sandbox) -> None:
             await client.me()
     error = caught.value
     assert (error.detail, error.headers["x-echo"], error.body) == ("x ***", "Bearer ***", b'{"error": "x ***"}')
-    assert SECRET not in frames_and_errors(error)
+    assert START not in frames_and_errors(error)
 
 
 async def test_a_short_one_is_silenced_too_and_spares_the_words_around_it(sandbox: Sandbox) -> None:
@@ -145,21 +162,21 @@ def test_a_token_that_is_refused_is_not_shown(bad: object) -> None:
         AsyncClient(bad)  # type: ignore[arg-type] # wrong on purpose
     # This test's own frame holds the token, rightly; what the package adds is looked at.
     own = caught.value.with_traceback(caught.tb.tb_next)
-    assert SECRET not in frames_and_errors(own)
+    assert START not in frames_and_errors(own)
 
 
 @pytest.mark.parametrize("changes", [{"timeout": -1}, {"base_url": "nowhere"}, {"retry": 3}, {"max_connections": 0}])
 def test_another_argument_that_is_refused_does_not_show_the_token(changes: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError), match=next(iter(changes))) as caught:
         AsyncClient(SECRET, **changes)  # type: ignore[arg-type] # wrong on purpose
-    assert SECRET not in frames_and_errors(caught.value)
+    assert START not in frames_and_errors(caught.value)
 
 
 def test_credentials_in_the_base_url_are_refused_and_not_shown() -> None:
     for url in (f"https://me:{SECRET}@example.com", f"https://{SECRET}@example.com:99999"):
         with pytest.raises(ValueError, match="base_url") as caught:
             AsyncClient("unl_test_token", base_url=url)
-        assert SECRET not in str(caught.value)
+        assert START not in str(caught.value)
 
 
 async def test_the_debug_mode_of_the_loop_does_not_show_it(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,7 +190,7 @@ async def test_the_debug_mode_of_the_loop_does_not_show_it(sandbox: Sandbox, cap
         with suppress(APIError):
             await client.balance()
     assert any(record.name == "asyncio" for record in caplog.records)
-    assert SECRET not in caplog.text
+    assert START not in caplog.text
 
 
 async def test_numbers_and_bodies_are_not_logged(
@@ -194,7 +211,7 @@ async def test_a_handed_in_session_does_not_show_it(sandbox: Sandbox) -> None:
         with pytest.raises(TransportError) as caught:
             await client.me()
         await client.aclose()
-    assert SECRET not in frames_and_errors(caught.value)
+    assert START not in frames_and_errors(caught.value)
 
 
 def test_the_search_itself_finds_a_token() -> None:
@@ -203,5 +220,5 @@ def test_the_search_itself_finds_a_token() -> None:
 
     with pytest.raises(LookupError) as caught:
         leak(SECRET)
-    assert SECRET in frames_and_errors(caught.value)
+    assert START in frames_and_errors(caught.value)
     assert sys.exc_info() == (None, None, None)

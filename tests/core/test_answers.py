@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
+import re
 import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -80,7 +83,7 @@ def failure(
 ) -> UnlimCallError | None:
     request = build(URL("https://api.example/v1"), endpoint, endpoint.path)
     response = RawResponse(status, CIMultiDict(headers), body)  # type: ignore[arg-type] # any source of headers
-    error = failure_of(request, response, Authorization.of(token), NOW)
+    error = failure_of(request, response, Authorization(token), NOW)
     if error is not None:
         error.outcome_unknown = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error)).outcome_unknown
     return error
@@ -280,6 +283,63 @@ ECHOES: dict[str, bytes] = {
     **{f"{2**n} bytes of markup": b"<p>" * (2**n // 3 - 5) + TOKEN.encode() for n in range(9, 18)},
     **{f"prose across the cut of {n}": b"." * n + TOKEN.encode() for n in (470, 480, 499)},
 }
+
+
+ESCAPED = "unl_live_01-23/45+67=89.abcdefghij~k"
+SPELLINGS: dict[str, str] = {
+    "JSON, lower case": "".join(f"\\u{ord(char):04x}" for char in ESCAPED),
+    "JSON, upper case": "".join(f"\\u{ord(char):04X}" for char in ESCAPED),
+    "JSON, the special ones": re.sub(r"[^\w]", lambda char: f"\\u{ord(char[0]):04x}", ESCAPED),
+    "JSON, a slash": ESCAPED.replace("/", "\\/"),
+    "JSON in JSON": json.dumps(json.dumps(ESCAPED)).replace("/", "\\\\/"),
+    "JSON in JSON, escaped": "".join(f"\\\\u{ord(char):04x}" for char in ESCAPED),
+    "every second one": "".join(f"\\u{ord(char):04x}" if n % 2 else char for n, char in enumerate(ESCAPED)),
+    "URL": quote(ESCAPED, safe=""),
+    "URL, lower case": quote(ESCAPED, safe="").lower(),
+    "URL, twice": quote(quote(ESCAPED, safe=""), safe=""),
+    "HTML": "".join(f"&#{ord(char)};" for char in ESCAPED),
+    "HTML, hexadecimal": "".join(f"&#x{ord(char):X};" for char in ESCAPED),
+    "capitals": ESCAPED.upper(),
+    "hexadecimal": ESCAPED.encode().hex(),
+    **{
+        f"base64 behind {before!r}": base64.b64encode(f"{before}{ESCAPED}{after}".encode()).decode()
+        for before, after in [("", ""), ("Bearer ", ""), ("a", "b"), ("ab", "cd"), ("user:", ":x")]
+    },
+    "base64 for URLs": base64.urlsafe_b64encode(f"??>{ESCAPED}".encode()).decode(),
+    "cut off": ESCAPED[:20],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("around", ['{"error": "unauthorized", "detail": "%s"}', "<p>%s", "%s"])
+def test_so_is_one_in_another_spelling(spelling: str, around: str) -> None:
+    body = (around % spelling if spelling != ESCAPED[:20] else around.partition("%s")[0] + spelling).encode()
+    error = api_failure(401, body, token=ESCAPED, headers={"X-Echo": spelling})
+    for text in (error.body.decode(), error.headers["x-echo"], str(error.detail)):
+        assert "***" in text
+        assert spelling[8:20] not in text
+
+
+# The characters of a bearer token (RFC 6750, 2.1).
+@given(st.from_regex(r"[A-Za-z0-9._~+/-]{8,60}=*", fullmatch=True), st.data())
+def test_no_mixture_of_spellings_hides_a_token(token: str, data: st.DataObject) -> None:
+    ways: list[Callable[[str], str]] = [
+        str,
+        lambda c: f"\\u{ord(c):04x}",
+        lambda c: f"\\u{ord(c):04X}",
+        lambda c: f"%{ord(c):02x}",
+        lambda c: f"&#{ord(c)};",
+    ]
+    spelling = "".join(data.draw(st.sampled_from(ways))(char) for char in token)
+    assert Authorization(token).struck_out(f"<{spelling}>") == "<***>"
+
+
+def test_a_hostile_text_is_searched_in_no_time() -> None:
+    authorization = Authorization(ESCAPED)
+    for text in ("\\" * 10**6, "%25" * 10**6, "&#0000" * 10**6, ESCAPED[:-1] * 30_000, "u" * 10**6):
+        before = time.process_time()
+        authorization.struck_out(text)
+        assert time.process_time() - before < 5
 
 
 @pytest.mark.parametrize("echo", ECHOES)

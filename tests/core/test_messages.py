@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import pprint
+import reprlib
 import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +15,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 from yarl import URL
 
 from unlimcall_async import __version__
@@ -233,14 +236,20 @@ def test_no_time_loses_anything(moment: datetime) -> None:
 
 
 def test_authorization_is_sent_but_not_shown() -> None:
-    authorization = Authorization.of(TOKEN)
-    assert (authorization, authorization.token) == (f"Bearer {TOKEN}", TOKEN)
-    assert f"{authorization}".encode() == b"Bearer " + TOKEN.encode()
-    assert TOKEN not in f"{authorization!r} {[authorization]} { ({'Authorization': authorization}) }"
+    authorization = Authorization(TOKEN)
+    header = authorization.header()
+    assert (header, str(header), header.encode()) == (f"Bearer {TOKEN}",) * 2 + (b"Bearer " + TOKEN.encode(),)
+    for shown in (authorization, header):
+        assert TOKEN[:8] not in f"{shown!r} {shown} {[shown]} { ({'Authorization': shown}) }"
+        assert TOKEN[:8] not in f"{reprlib.repr(shown)} {reprlib.repr([shown])} {pprint.pformat([shown], width=20)}"
+    assert TOKEN[:8] not in f"{header:.40} {header[:40]} {header[7:]} {''.join(header)} {header[::-1]}"
 
 
-def test_a_token_that_looks_like_its_own_prefix_is_kept_whole() -> None:
-    assert Authorization.of("BearerBearer").token == "BearerBearer"
+def test_a_long_token_is_not_shown_by_tools_that_cut_long_texts() -> None:
+    long = "unl_live_" + "0123456789" * 20
+    for shown in (Authorization(long), Authorization(long).header()):
+        tree = pretty_repr({"headers": {"Authorization": shown}}, max_string=80)
+        assert "unl_live" not in tree
 
 
 def test_an_answer_is_given_as_it_came_and_hides_its_content() -> None:

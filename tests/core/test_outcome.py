@@ -58,9 +58,7 @@ def answered(status: int, code: str | None = None) -> Callable[[Endpoint], Unlim
         request = build(URL("https://api.example"), endpoint, endpoint.path)
         body = b"" if code is None else f'{{"error": "{code}"}}'.encode()
         response = RawResponse(status, CIMultiDict(), body)
-        error = failure_of(
-            request, response, Authorization.of("unl_live_0123456789"), datetime(2026, 5, 24, tzinfo=UTC)
-        )
+        error = failure_of(request, response, Authorization("unl_live_0123456789"), datetime(2026, 5, 24, tzinfo=UTC))
         assert error is not None
         return error
 

@@ -76,9 +76,6 @@ _MAX_RETRY_AFTER: Final = 1e9
 # The detail is for people, who see a number as it came.
 _as_json: Final = msgspec.json.Encoder(decimal_format="number").encode
 
-# Characters. A shorter token, which no real one is, is masked only as a word of its own: "t" is in every second word.
-_MIN_TOKEN: Final = 8
-
 
 def failure_of(
     request: Request, response: RawResponse, authorization: Authorization, now: datetime
@@ -90,7 +87,7 @@ def failure_of(
     Args:
         request: The request.
         response: The response.
-        authorization: The header that was sent, whose token is masked in the error.
+        authorization: The header that was sent, whose token is struck out of the error.
         now: The time of day, to read a date in `Retry-After`.
     """
     status, success = response.status, request.endpoint.success
@@ -102,7 +99,8 @@ def failure_of(
         redirect = 300 <= status < 400
         reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
         return ResponseError(status, "status", reason, request.method, request.path)
-    body = _without_token(response.body.decode("latin-1"), authorization).encode("latin-1")
+    struck_out = authorization.struck_out
+    body = struck_out(response.body.decode("latin-1")).encode("latin-1")
     code, detail = read_error_body(body)
     # The class of the code, if it agrees with the status. The status wins, because proxies and retries go by the status.
     group = ServerError if status >= 500 else BY_STATUS.get(status, APIError)
@@ -112,14 +110,11 @@ def failure_of(
     return (kind if issubclass(kind, group) else group)(
         status,
         # Masked a second time: JSON may write a token with escapes, which only the parser has resolved.
-        code and _without_token(code, authorization),
-        detail and _without_token(detail, authorization)[:_MAX_DETAIL],
+        code and struck_out(code),
+        detail and struck_out(detail)[:_MAX_DETAIL],
         request.method,
         request.path,
-        same_type(
-            (_without_token(name, authorization), _without_token(value, authorization))
-            for name, value in response.headers.items()
-        ),
+        same_type((struck_out(name), struck_out(value)) for name, value in response.headers.items()),
         body,
         retry_after(response.headers, now),
     )
@@ -212,9 +207,3 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     if until is None:
         return None
     return max(0.0, (until - (server_date(headers) or now)).total_seconds())
-
-
-def _without_token(text: str, authorization: Authorization) -> str:
-    token = re.escape(authorization.token)
-    pattern = token if len(authorization.token) >= _MIN_TOKEN else rf"(?<![\w-]){token}(?![\w-])"
-    return re.sub(pattern, "***", text)

@@ -6,9 +6,11 @@ logged or shown has the token in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 from attrs import field, frozen
 from yarl import URL
@@ -21,25 +23,86 @@ from unlimcall_async.http.endpoints import Endpoint
 # The operations guide, Versioning: pin the version of the API.
 ACCEPT: Final = "application/vnd.unlimcall.v1+json"
 USER_AGENT: Final = f"unlimcall-async/{__version__}"
+# Characters. A shorter token, which no real one is, is struck out only as a word of its own: "t" is in every second word.
+_MIN_TOKEN: Final = 8
 
 
-class Authorization(str):
-    """The value of the `Authorization` header. Its repr is masked, so that a traceback that shows variables hides the token."""
+class Authorization:
+    """The bearer token, as the `Authorization` header (reference: Authentication).
+
+    Not a text: tools that show the variables of a traceback cut a long text before they take its repr. So no variable of this
+    package holds the token as a text once the client is made. Only the transport asks for the header, at the moment of sending.
+    """
+
+    __slots__ = ("_echo", "_token")
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._echo: re.Pattern[str] | None = None
+
+    def header(self) -> str:
+        """Return the value of the header."""
+        return _HeaderValue(f"Bearer {self._token}")
+
+    def struck_out(self, text: str) -> str:
+        """Return a text of the server without the token, in whatever spelling the server may have echoed the token."""
+        # Made at the first error: most clients never need it.
+        self._echo = self._echo or _echo_of(self._token)
+        text = self._echo.sub("***", text)
+        # A text that was cut off may end within the token.
+        for length in range(len(self._token) - 1, _MIN_TOKEN - 1, -1):
+            if text.endswith(self._token[:length]):
+                return text[:-length] + "***"
+        return text
+
+    def __repr__(self) -> str:
+        return "<Bearer ***>"
+
+
+class _HeaderValue(str):
+    """The header in the form that aiohttp takes. Its repr, its parts and its formats are masked; `str()` is what aiohttp sends."""
 
     __slots__ = ()
 
-    @classmethod
-    def of(cls, token: str) -> Authorization:
-        """Return the header for a bearer token (reference: Authentication)."""
-        return cls(f"Bearer {token}")
-
-    @property
-    def token(self) -> str:
-        """The bare token."""
-        return self.removeprefix("Bearer ")
-
     def __repr__(self) -> str:
         return "'Bearer ***'"
+
+    def __format__(self, _spec: str) -> str:
+        return "Bearer ***"
+
+    def __getitem__(self, _part: SupportsIndex | slice) -> str:
+        return "***"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("***")
+
+
+def _echo_of(token: str) -> re.Pattern[str]:
+    """Return the pattern of a token in any case, escaped as in JSON, URLs and HTML, in base64, and in hexadecimal."""
+    if len(token) < _MIN_TOKEN:
+        return re.compile(rf"(?<![\w-]){re.escape(token)}(?![\w-])")
+    spellings = ["".join(map(_spellings, token)), _in_any_case(token.encode().hex())]
+    for shift in range(3):
+        # In base64, each character but the first ones and the last says bits of the token alone.
+        coded = base64.b64encode(bytes(shift) + token.encode()).decode()
+        whole = coded[(0, 2, 3)[shift] : (shift + len(token)) * 8 // 6]
+        spellings.append(re.escape(whole).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)"))
+    return re.compile("|".join(spellings))
+
+
+def _spellings(char: str) -> str:
+    """Return the pattern of one character of the token. Each choice starts with a literal, which makes the search faster."""
+    code = ord(char)
+    itself = "|".join(re.escape(each) for each in sorted({char, char.lower(), char.upper()}))
+    hexadecimal = _in_any_case(f"{code:02x}")
+    return (
+        rf"(?:{itself}|\\\\{{0,3}}(?:[uU]00{hexadecimal}|{itself})|%(?:25){{0,2}}{hexadecimal}"
+        rf"|&#(?:0{{0,4}}{code}|[xX]0{{0,4}}{hexadecimal});?)"
+    )
+
+
+def _in_any_case(text: str) -> str:
+    return "".join(f"[{char.lower()}{char.upper()}]" if char.isalpha() else char for char in text)
 
 
 @frozen

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final
@@ -124,9 +125,6 @@ class Attempt:
         headers = dict(request.headers)
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
-        # aiohttp refuses to combine this header with credentials of the session's own. Then the middleware alone sets it.
-        if session.auth is None and not session.trust_env:
-            headers["Authorization"] = self._authorization
 
         # A plain function, because mocks of aiohttp copy their arguments deeply: a method would bring its whole session along.
         def note(sent: Sent) -> None:
@@ -141,7 +139,7 @@ class Attempt:
                     request.method,
                     request.url,
                     data=io.BytesIO(request.body or b"") if large else request.body,
-                    headers=headers,
+                    headers=self._with_token(headers),
                     allow_redirects=False,
                     raise_for_status=False,
                     timeout=aiohttp.ClientTimeout(total=None),
@@ -166,6 +164,14 @@ class Attempt:
             if got is not None and got.status >= 300:
                 return got
             return self._broken(error, answered=got is not None)
+
+    def _with_token(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the headers with the token. Called at the moment of sending, so that no variable of `send` holds them."""
+        session = self._transport.session
+        # aiohttp refuses to combine this header with credentials of the session's own. Then the middleware alone sets it.
+        if session.auth is not None or session.trust_env:
+            return headers
+        return {**headers, "Authorization": self._authorization.header()}
 
     def _broken(self, error: Exception, *, answered: bool) -> TransportError:
         """Return the error of ours for an exception of aiohttp; `answered` says whether a response had begun."""
@@ -244,7 +250,7 @@ def _innermost(authorization: Authorization) -> aiohttp.ClientMiddlewareType:
     """Return the middleware that stands next to the wire, in place of any that a session was handed in with."""
 
     async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        request.headers["Authorization"] = authorization
+        request.headers["Authorization"] = authorization.header()
         try:
             return await handler(request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

@@ -83,6 +83,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "page_size": 1000,
         "settle": timedelta(0),
         "strategy": "auto",
+        "unreadable": "raise",
         "resume": None,
     }
     assert parameters(client.calls.create) == {

@@ -39,6 +39,9 @@ def read(text: str | bytes, *, fractions: type[Decimal | float] = Decimal) -> An
         JsonError: The text is refused.
         TypeError: `text` is neither text nor bytes.
     """
+    if isinstance(text, str):
+        # msgspec takes no subclass of `str`, for example a member of an enumeration.
+        text = str.__str__(text)
     try:
         return (_exact if fractions is Decimal else _floating).decode(text)
     except (msgspec.DecodeError, DecimalException, RecursionError, ValueError):

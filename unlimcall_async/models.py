@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import msgspec
 from attrs import field, frozen, resolve_types
@@ -21,12 +21,6 @@ from attrs import field, frozen, resolve_types
 # The events of `POST /hooks`. `EventType` is open, because the API may add events; an editor suggests those that are known.
 _KnownEvent: TypeAlias = Literal["call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed"]
 EventType: TypeAlias = _KnownEvent | str
-
-
-# No duration, price or count has more than 64 bits, in any language that may read the records next.
-Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-# The fields of a record that hold such numbers.
-BOUNDED: Final[Mapping[str, Any]] = {"duration": Int64, "billsec": Int64, "sell_price_cents": Int64 | None}
 
 
 def _extra() -> Any:
@@ -154,16 +148,6 @@ class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_u
 
 # attrs evaluates annotations only on request. `attrs.fields(CallRecord)` shall show types, not their text.
 resolve_types(CallRecord)
-
-# msgspec reads the types of a struct once, when the struct is first decoded, and keeps them. At that moment the whole numbers of a
-# record are bounded. So decoders refuse others at no cost; a check in Python is a tenth of a record's cost. Before and after, all
-# tools see the types of the source.
-_types = CallRecord.__annotations__
-try:
-    CallRecord.__annotations__ = {**_types, **BOUNDED}
-    msgspec.json.Decoder(CallRecord)
-finally:
-    CallRecord.__annotations__ = _types
 
 
 @frozen

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from unlimcall_async import AsyncClient, RetryPolicy
 from unlimcall_async.cli import running
 from unlimcall_async.cli.commands import unlimcall
-from unlimcall_async.sandbox import Html, Sandbox, Stall
+from unlimcall_async.sandbox import Sandbox, Stall, Status
 
 from .support import refuse, run, until
 from .support import running as started
@@ -32,9 +32,9 @@ async def test_a_refusal_is_told_in_a_line() -> None:
 
 async def test_an_answer_that_is_none_is_the_providers_fault() -> None:
     async with Sandbox() as sandbox:
-        sandbox.inject(Html())
+        sandbox.inject(Status(200, body='{"balance": "much"}'))
         code, _, err = await run(sandbox, "balance")
-    assert (code, "expected JSON" in err) == (4, True)
+    assert (code, "missing" in err) == (4, True)
 
 
 def test_no_server_is_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from unlimcall_async import AsyncClient, Balance, Checkpoint, RateLimit, RateLim
 from unlimcall_async import sandbox as sandboxes
 from unlimcall_async.cdrs.checkpoint import FollowCheckpoint, Place, StreamCheckpoint, TailPlace
 from unlimcall_async.cdrs.resource import Cdrs
+from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.operations import (
     CallerId,
     CallerIdHealth,
@@ -164,8 +165,8 @@ KEPT: dict[str, Callable[[Dress], object]] = {
     "verify": lambda d: verify(
         d(BODY), d(sign(BODY, SECRET, 1000)), d([SECRET]), tolerance=d(300), now=d(1000.5)
     ),
-    "StreamCheckpoint": lambda d: StreamCheckpoint(d(MAY), d(MAY), newest_first=False, place=Place(0)).to_json(),
-    "FollowCheckpoint": lambda d: FollowCheckpoint(d(MAY), TailPlace(1000, 0, 0)).to_json(),
+    "StreamCheckpoint": lambda d: StreamCheckpoint(d(MAY), d(MAY), newest_first=False, place=Place(to_micros(MAY))).to_json(),
+    "FollowCheckpoint": lambda d: FollowCheckpoint(d(MAY), TailPlace(1000, to_micros(MAY), to_micros(MAY))).to_json(),
     "SandboxCall": lambda d: sandboxes.calls.page_json(
         1,
         [SandboxCall(id=d("1"), start_time=d(MAY.replace(microsecond=0)), duration=d(1), src=d(GB), extra=d({"a": "b"}))],
@@ -208,7 +209,15 @@ TIMES: dict[str, str] = {
 MADE = {
     *("CallRecord", "Agent", "StreamStats", "Progress", "CarrierAlert", "CreditAlert", "NoCallerIdError", "Spend"),
     *("Event", "CallEnded", "CallTransferred", "DispositionSet", "DncAdded", "LeadCompleted", "UnknownEvent"),
-    *("CdrStream", "CdrFollow", "SandboxEvent", "OriginatedCall", "WindowSaturatedError", "ResponseError"),
+    *(
+        "CdrStream",
+        "CdrFollow",
+        "SandboxEvent",
+        "OriginatedCall",
+        "WindowSaturatedError",
+        "ResponseError",
+        "UnreadableRow",
+    ),
 }
 
 

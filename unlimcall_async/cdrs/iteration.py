@@ -25,9 +25,11 @@ class Iteration(ABC):
         generator: Returns the generator, or `None` if nobody holds it any more.
         stopped: Whether `aclose` was called.
         exhausted: Whether everything was handed out.
+        resumes: Whether the same iterator goes on after an error or a cancellation.
     """
 
     def __init__(self) -> None:
+        self.resumes: bool = False
         self.generator: Callable[[], object | None] = lambda: None
         self.stopped: bool = False
         self.exhausted: bool = False
@@ -65,6 +67,7 @@ class Resuming(AsyncGenerator[R, None]):
         iteration = self._iteration
         if not (self._closed or iteration.stopped or iteration.exhausted):
             self._iteration, self._generator = self._begin()
+            self._iteration.resumes = True
 
     def asend(self, value: None) -> Coroutine[Any, Any, R]:
         """Return what `anext` returns. The generators make nothing of the value."""

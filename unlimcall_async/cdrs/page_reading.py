@@ -13,8 +13,6 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
-
 from unlimcall_async._codec import DecodeError, decode, decode_cdr_page, parse
 from unlimcall_async._pages import ROW_NAMES, PageDecoder, are_finer_than_millis
 from unlimcall_async.cdrs.planner.page import Page
@@ -52,7 +50,16 @@ def read_page(body: bytes, *, window: Window, limit: int, decoder: PageDecoder) 
             unplaced.append(row)
     starts = [row.start_time for row in rows]
     complete = len(texts) < limit and count <= len(texts)
-    return Page(rows, starts, count, complete, are_finer_than_millis(starts), unplaced)
+    return Page(
+        rows,
+        starts,
+        count,
+        complete,
+        are_finer_than_millis(starts),
+        any_bad=any(isinstance(row, BadRow) for row in rows),
+        unplaced=unplaced,
+        new_unplaced=unplaced,
+    )
 
 
 def _parts_of(body: bytes) -> tuple[int, list[bytes]] | None:
@@ -90,8 +97,8 @@ def _read_row(text: bytes, index: int, before: int, window: Window, decoder: Pag
 def _time_without_offset(text: bytes) -> int | None:
     """Return a time that has no offset from UTC as if the offset were 0, in microseconds since 1970; `None` for other texts."""
     try:
-        return to_micros(msgspec.json.decode(text, type=datetime).replace(tzinfo=UTC))
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        return to_micros(datetime.fromisoformat(parse(text)).replace(tzinfo=UTC))
+    except (DecodeError, ValueError, TypeError):
         return None
 
 

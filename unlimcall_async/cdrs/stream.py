@@ -321,7 +321,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             self._full_pages += 1
         if page.unplaced:
             page = evolve(page, new_unplaced=self._unreadable.new_unplaced(page.unplaced))
-        self._any_bad = self._any_bad or any(isinstance(row, BadRow) for row in page.rows)
+        self._any_bad = self._any_bad or page.any_bad
         return page
 
     @asynccontextmanager

@@ -92,7 +92,8 @@ def _split(header: object) -> tuple[str, list[str]]:
         raise SignatureError("missing")
     if not isinstance(header, str):
         raise TypeError(f"header must be a str or None, not {type(header).__name__}")
-    header = _arguments.text("header", header)
+    # A plain text: a subclass may have comparisons of its own.
+    header = str.__str__(header)
     if as_documented := _AS_DOCUMENTED.fullmatch(header):
         return as_documented[1], [as_documented[2]]
     stamps, candidates = [], []

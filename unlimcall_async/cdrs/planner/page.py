@@ -41,6 +41,7 @@ class Page:
         complete: Whether the page has fewer rows than were asked for, and `count` is not above them. Whether the page is then taken
             for its whole window, `PageCap.holds_window` decides: the server may give fewer rows than are asked for.
         finer_than_millis: Whether a row starts within a millisecond, not at one.
+        any_bad: Whether one of `rows` is a bad row.
         unplaced: The rows whose start cannot be read.
         new_unplaced: Those of them that were not handed out.
     """
@@ -50,6 +51,7 @@ class Page:
     count: int
     complete: bool
     finer_than_millis: bool = False
+    any_bad: bool = False
     unplaced: Sequence[UnplacedRow] = ()
     new_unplaced: Sequence[UnplacedRow] = ()
 

@@ -200,7 +200,7 @@ class Done:
         records: The records, the oldest first.
         rows: How many rows the page had that they were taken from, or 0 for a claim that was accepted.
         by_order: Whether the records rest on a proven order, not on a page that is complete for the part.
-        unplaced: The rows without a start that the page of the part showed, if no shorter part could be asked.
+        unplaced: The rows without a start that the page showed.
     """
 
     records: Sequence[Row]
@@ -284,8 +284,7 @@ class Part:
     @property
     def question(self) -> Question | None:
         """The question that is under way."""
-        state = self._state
-        return state.question if isinstance(state, Asked) else None
+        return self._state.question if isinstance(self._state, Asked) else None
 
     @property
     def seam(self) -> Seam | None:
@@ -296,15 +295,13 @@ class Part:
     @property
     def records(self) -> Sequence[Row]:
         """The records of a part that is done, or those that are known of a part that is saturated; the oldest first."""
-        state = self._state
-        return state.records if isinstance(state, (Done, Saturated)) else []
+        return self._state.records if isinstance(self._state, (Done, Saturated)) else []
 
     @property
     def untouched(self) -> bool:
         """Whether nothing is known of this part alone, so that its edges may be moved."""
         reads = isinstance(self._state, Waiting) and isinstance(self._state.task, Read) and self.seam is None
-        hints = self.hints
-        return reads and hints.sample is None and not hints.expected and not hints.searched
+        return reads and self.hints.sample is None and not (self.hints.expected or self.hints.searched)
 
     # --- transitions --------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ PURE = {
     "cli.diagnosis",
     "cli.formats",
     "cli.journal",
+    "cli.sealed",
     "cli.times",
     "cli.wording",
     "errors",

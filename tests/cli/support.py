@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ from typing import TypeAlias
 import pytest
 from click.testing import CliRunner
 
+from unlimcall_async import Checkpoint
 from unlimcall_async.cli.commands import unlimcall
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 
@@ -122,3 +124,15 @@ async def line_of(stream: asyncio.StreamReader | None) -> str:
     assert stream is not None
     async with asyncio.timeout(60):  # else a line that never comes would stop the tests
         return (await stream.readline()).decode().rstrip("\n")
+
+
+def place_at(moment: datetime) -> Checkpoint:
+    """The checkpoint of a stream over a day that has handed out everything before a moment."""
+    micros = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    end = moment + timedelta(days=1)
+    place = {"newest_first": False, "place": [micros, None, "", 0]}
+    return Checkpoint.from_json(
+        json.dumps(
+            {"version": 1, "kind": "cdrs.stream", "start": f"{moment.isoformat()}", "end": end.isoformat()} | place
+        )
+    )

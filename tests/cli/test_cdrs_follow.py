@@ -125,7 +125,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: str) -> None:
         (["--interval", "often"], "'often' is not a span of time"),
         (["--lookback", "-1h"], "'-1h' is not a span of time"),
         (["--checkpoint", "missing/x"], "cannot write missing/x"),
-        (["--checkpoint", "/dev/full"], "/dev/full is not an ordinary file"),
+        (["--checkpoint", "/dev/full"], "cannot write /dev/full: it is not an ordinary file"),
     ],
 )
 def test_wrong_usage_is_told(

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -168,12 +169,79 @@ async def test_the_same_range_in_other_words_is_gone_on_with(tmp_path: Path) -> 
     assert status == 0
 
 
-def test_a_link_that_leads_to_itself_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["c.csv", "c.csv.part", "c.csv.checkpoint"])
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_planted_link_is_not_followed(tmp_path: Path, name: str, force: bool) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / name).symlink_to("victim")
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        status, _, err = await run(
+            sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", *(["--force"] if force else []), cwd=tmp_path
+        )
+        assert sandbox.requests == []
+    assert (status, f"cannot write {name}: it is a symbolic link" in err) == (2, True)
+    assert ((tmp_path / "victim").read_text(), names_in(tmp_path)) == ("mine", sorted([name, "victim"]))
+
+
+async def test_names_that_can_be_foretold_are_not_written(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    for name in ("c.csv.new", "c.csv.checkpoint.new", "c.csv.tmp"):
+        (tmp_path / name).symlink_to("victim")
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        status, _, _ = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path)
+    assert (status, (tmp_path / "victim").read_text()) == (0, "mine")
+
+
+async def test_call_records_are_for_their_owner(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names_in(tmp_path)]
+    assert modes == [0o600, 0o600]
+
+
+async def test_a_users_own_file_with_the_checkpoints_name_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "c.csv.checkpoint").write_text("mine")
+    async with Sandbox() as sandbox:
+        refused, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path)
+        assert (tmp_path / "c.csv.checkpoint").read_text() == "mine"
+        forced, _, _ = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", "--force", cwd=tmp_path)
+    assert (refused, "--force starts anew" in err, forced) == (2, True, 0)
+
+
+async def test_the_checkpoint_of_a_file_that_was_moved_away_does_not_stop_the_next_pull(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        for night in ("first.csv", "second.csv"):
+            assert (await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path))[0] == 0
+            (tmp_path / "c.csv").rename(tmp_path / night)
+
+
+async def test_a_file_that_appears_during_the_pull_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        sandbox.inject(Stall(), endpoint="cdrs")
+        async with running(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path) as process:
+            await until(lambda: bool(sandbox.requests))
+            path.write_text("mine")
+            sandbox.clear_faults()
+            process.send_signal(signal.SIGTERM)
+            await process.communicate()
+        # The file is there before the pull goes on, and then once more just before it ends.
+        early, _, refused = await run(sandbox, "cdrs", "pull", "--out", "c.csv", "--resume", cwd=tmp_path)
+    assert (early, "c.csv has appeared since the pull began" in refused, path.read_text()) == (2, True, "mine")
+
+
+@pytest.mark.parametrize("command", ["cdrs pull --from 1d --out", "cdrs follow --checkpoint", "demo --calls 1 --out"])
+@pytest.mark.parametrize("target", ["loop.csv", "absent", "/dev/stdout"])
+def test_no_command_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, target: str) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("loop.csv").symlink_to("loop.csv")
-    for command in ("cdrs pull --from 1d --out", "cdrs follow --checkpoint", "demo --calls 1 --out"):
-        status, out, err = in_this_process(*command.split(), "loop.csv")
-        assert (status, out, err) == (2, "", "Error: cannot write loop.csv: Too many levels of symbolic links\n")
+    Path("loop.csv").symlink_to(target)
+    status, out, err = in_this_process(*command.split(), "loop.csv")
+    assert (status, out, names_in(tmp_path)) == (2, "", ["loop.csv"])
+    assert err.startswith("Error: cannot write loop.csv: it is a symbolic link, which this command does not follow")
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,16 @@ async def test_a_file_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -
     assert err == f"Error: cannot write {Path('missing/pulled.csv')}: {os.strerror(errno.ENOENT)}\n"
 
 
+async def test_a_users_file_is_not_replaced_unless_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("a real pull")
+    refused, out, err = await demo(tmp_path, "--out", "calls.csv", "--calls", "20")
+    assert (refused, out, path.read_text()) == (2, "", "a real pull")
+    assert err.endswith("Error: calls.csv exists; --force replaces it, and --out names another file\n")
+    forced, _, _ = await demo(tmp_path, "--out", "calls.csv", "--calls", "20", "--force")
+    assert (forced, len(path.read_text().splitlines())) == (0, 21)
+
+
 async def test_another_kind_of_file_is_wrong_usage(tmp_path: Path) -> None:
     status, _, err = await demo(tmp_path, "--out", "pulled.xlsx")
     assert (status, "must end in .ndjson or .csv" in err) == (2, True)

@@ -16,7 +16,7 @@ from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnusableError, UnwritableError
 from unlimcall_async.cli.pull_file import PullFile
 
-from .support import names_in
+from .support import names_in, place_at
 
 START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
 
@@ -25,6 +25,9 @@ BATCHES = [b"one\n", b"two, longer\n", b"three\n"]
 
 
 WHOLE = b"".join(BATCHES)
+
+
+PLACE = place_at(START)
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +45,13 @@ def pull(path: Path, *, force: bool = False) -> None:
     with PullFile(path) as file:
         journal = None if force else file.stored()
         if journal is None:
-            journal = Journal(START, END, "ndjson")
+            journal = Journal(START, END, "ndjson", replace=force)
             file.begin(journal)
-        elif not journal.complete:
-            file.cut_to(journal)
+        else:
+            file.go_on(journal)
         if not journal.complete:
             for batch in BATCHES[journal.records :]:
-                journal = file.append(batch, journal.after(len(batch), 1, None))
+                journal = file.append(batch, journal.after(batch, 1, PLACE))
         file.finish(journal)
 
 
@@ -66,7 +69,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, *, done: bool = False)
             result = call(*arguments, **options)
             if last:
                 if name == "open":
-                    result.close()
+                    os.close(result)
                 raise KilledError
             return result
 
@@ -83,7 +86,8 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, *, done: bool = False)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", deadly("fsync", os.fsync))
         patch.setattr(Path, "replace", deadly("replace", Path.replace))
-        patch.setattr(Path, "open", deadly("open", Path.open))
+        patch.setattr(Path, "hardlink_to", deadly("hardlink_to", Path.hardlink_to))
+        patch.setattr(os, "open", deadly("open", os.open))
         patch.setattr(Path, "unlink", alive(Path.unlink))
         yield steps
 
@@ -151,7 +155,7 @@ def begun(path: Path) -> None:
     with PullFile(path) as file:
         journal = Journal(START, END, "ndjson")
         file.begin(journal)
-        file.append(BATCHES[0], journal.after(len(BATCHES[0]), 1, None))
+        file.append(BATCHES[0], journal.after(BATCHES[0], 1, PLACE))
 
 
 def test_what_was_written_behind_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
@@ -212,14 +216,6 @@ def test_nothing_is_left_of_a_pull_that_never_began(tmp_path: Path) -> None:
     with PullFile(tmp_path / "calls.ndjson") as file:
         assert not file.exists
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link.ndjson").symlink_to(tmp_path / "real" / "calls.ndjson")
-    pull(tmp_path / "link.ndjson")
-    assert (tmp_path / "link.ndjson").is_symlink()
-    assert (tmp_path / "real" / "calls.ndjson").read_bytes() == WHOLE
 
 
 @pytest.mark.parametrize("name", ["folder", "missing/calls.ndjson"])

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, localcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,7 @@ from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
 from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.cli.calls import metadata_of
-from unlimcall_async.cli.cdrs_follow import _begin
-from unlimcall_async.cli.journal import Journal, JournalError
-from unlimcall_async.cli.output import UnusableError
+from unlimcall_async.cli.sealed import sealed, unsealed
 from unlimcall_async.http.answers import read_error_body
 from unlimcall_async.http.messages import RawResponse
 from unlimcall_async.models import Identity
@@ -58,11 +55,6 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], object], type[Exception]]] = {
     "a delivery": (b'{"event":"call.ended"}', parse_event, EventError),
     "a checkpoint": (_CHECKPOINT.to_json().encode(), Checkpoint.from_json, CheckpointError),
     "a pool's state": (CallerIdPool([]).to_json().encode(), CallerIdPool.from_json, PoolStateError),
-    "the journal of a pull": (
-        Journal(START, START, "csv", checkpoint=_CHECKPOINT).to_json().encode(),
-        lambda body: Journal.from_json(body.decode("utf-8", "surrogateescape")),
-        JournalError,
-    ),
     "--metadata": (b'{"a":1}', lambda body: metadata_of(body.decode("utf-8", "surrogateescape")), ValueError),
 }
 READER = pytest.mark.parametrize(("text", "reader", "error"), READERS.values(), ids=READERS)
@@ -154,15 +146,15 @@ def test_every_reader_refuses_what_is_not_one_text_in_utf_8(
         reader(change(text.rstrip()))
 
 
-def test_the_file_of_a_follow_is_read_by_the_same_reader(tmp_path: Path) -> None:
-    path = tmp_path / "place"
-    text = json.dumps({"start": START.isoformat(), "checkpoint": json.loads(_CHECKPOINT.to_json())}).encode()
-    path.write_bytes(with_value(text, TAKEN["a name twice"]))
-    assert _begin(None, UTC, path) == (START, _CHECKPOINT)
+def test_what_the_command_stores_is_read_by_the_same_reader() -> None:
+    text = sealed({"start": START.isoformat()}).encode()
+    for value in TAKEN.values():
+        # The reader has taken the text. The checksum is that of another one.
+        with pytest.raises(ValueError, match="checksum"):
+            unsealed(with_value(text, value))
     for value in REFUSED.values():
-        path.write_bytes(with_value(text, value))
-        with pytest.raises(UnusableError, match="is not a checkpoint of a follow"):
-            _begin(None, UTC, path)
+        with pytest.raises(JsonError):
+            unsealed(with_value(text, value))
 
 
 _texts = st.text(st.one_of(st.characters(), st.sampled_from("\ud83d\ude00")), max_size=5)

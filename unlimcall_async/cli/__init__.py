@@ -3,13 +3,13 @@
 Each command, or group of commands, is declared and carried out in one file of its name. `commands` puts them together. Beside a
 command stand the parts of its work that do no I/O or can be tested alone:
 
-    cdrs_pull      pull_file (the file that survives a kill), journal (what its checkpoint file holds)
+    cdrs_pull      pull_file and part_file (the file that survives a kill), journal (what its checkpoint file holds)
     doctor         diagnosis (what to ask the server, and what its responses show)
     demo           comparison (of the records with the sandbox's store), demo_report
 
 All commands share `options` and `times` (what a user writes), `credentials` (tokens and secrets), `running` (the client, signals,
-exit statuses), `output` (both standard streams), `formats` (records as text), `wording` (other values as text), `progress` and
-`atomic_file`.
+exit statuses), `output` (both standard streams), `formats` (records as text), `wording` (other values as text), `progress`, `files`
+(how every file is written) and `sealed` (what a command stores in order to continue).
 
 `--help` and completion must be quick. So what loads aiohttp, rich, the sandbox, the webhooks or the operations is imported
 inside the function that needs it. So is the work that only one command does.

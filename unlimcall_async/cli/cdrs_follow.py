@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import click
@@ -68,7 +68,7 @@ def follow(
             stream = open_client.cdrs.follow(begin, interval=interval, lookback=lookback, resume=resume)
         async with open_client, stream:
             # At once: a file that cannot be written shows before the first record, and the next start has the same `now`.
-            _store(checkpoint, begin, stream.checkpoint)
+            _store(checkpoint, begin, stream.checkpoint, replace=resume is not None)
             written = True
             try:
                 async for batch in stream.batches():
@@ -86,43 +86,40 @@ def follow(
         run(work)
     except TerminatedError:
         return
-    except CheckpointError:  # the file's start and the checkpoint in it disagree, so the file was changed by hand
-        raise click.UsageError(f"{checkpoint} is damaged; delete it to start anew") from None
+    except CheckpointError:  # for example of a pull, and not of a follow
+        raise click.UsageError(f"{checkpoint} is not a checkpoint of this follow; move it away to start anew") from None
 
 
-def _begin(start: str | None, zone: tzinfo, checkpoint: Path | None) -> tuple[datetime, Checkpoint | None]:
+def _begin(start: str | None, zone: tzinfo, path: Path | None) -> tuple[datetime, Checkpoint | None]:
     """Return the start of the follow, and the checkpoint to continue from.
 
     Raises:
         click.UsageError: `start` is not a time, or not the start of the checkpoint.
         UnusableError: The checkpoint cannot be read.
     """
+    from unlimcall_async.cli.files import read_kept  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.sealed import unsealed  # noqa: PLC0415 # as above
+
     wanted = None if start is None else options.moment("--from", start, zone)
-    if checkpoint is None or not checkpoint.exists():
+    text = None if path is None else read_kept(path)
+    if text is None:
         return wanted or options.now(), None
-    # A device could be read without end.
-    if not checkpoint.is_file():
-        raise UnusableError(f"{checkpoint} is not an ordinary file")
     try:
-        content = _json.read(checkpoint.read_bytes())
-        held, reached = (
-            datetime.fromisoformat(content["start"]),
-            Checkpoint.from_json(json.dumps(content["checkpoint"])),
-        )
-    except OSError as error:
-        raise UnusableError(f"cannot read {checkpoint}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, RecursionError, CheckpointError):
+        fields = unsealed(text)
+        held = datetime.fromisoformat(fields["start"]).astimezone(UTC)
+        reached = Checkpoint.from_json(json.dumps(fields["checkpoint"]))
+    except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
         raise UnusableError(
-            f"{checkpoint} is not a checkpoint of a follow of this release; delete it to start anew"
+            f"{path} is not a checkpoint of a follow of this release, or was changed; move it away to start anew"
         ) from None
     if wanted not in {None, held}:
-        raise click.UsageError(f"{checkpoint} is of a follow from {held.isoformat()}; leave --from out to continue it")
+        raise click.UsageError(f"{path} is of a follow from {held.isoformat()}; leave --from out to continue it")
     return held, reached
 
 
-def _store(path: Path | None, start: datetime, reached: Checkpoint) -> None:
-    from unlimcall_async.cli.atomic_file import replace  # noqa: PLC0415 # `--help` must be quick
+def _store(path: Path | None, start: datetime, reached: Checkpoint, *, replace: bool = True) -> None:
+    from unlimcall_async.cli.files import store  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.sealed import sealed  # noqa: PLC0415 # as above
 
     if path is not None:
-        content = {"start": start.isoformat(), "checkpoint": _json.read(reached.to_json())}
-        replace(path, json.dumps(content) + "\n")
+        store(path, sealed({"start": start.isoformat(), "checkpoint": _json.read(reached.to_json())}), replace=replace)

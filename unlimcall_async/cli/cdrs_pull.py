@@ -9,7 +9,6 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
 import click
 
 from unlimcall_async import CallRecord, CdrStream, Checkpoint, CheckpointError, UnlimCallError
@@ -143,9 +142,10 @@ def _pull_to_file(
     from unlimcall_async.cli.pull_file import PullFile  # noqa: PLC0415 # as above
 
     with PullFile(out) as file:
+        # Only --force replaces a FILE.checkpoint that no pull has left: such a file is the user's.
+        journal = None if force else file.stored()
         # A job may always give --resume: if nothing is there yet, the pull begins.
-        journal = file.stored() if resume else None
-        if journal is None:
+        if journal is None or not resume:
             journal = _begun(file, wanted, form, out, force=force, resume=resume)
         else:
             wanted.check(journal, out)
@@ -153,10 +153,9 @@ def _pull_to_file(
                 raise click.UsageError(
                     f"{out} was begun as {journal.form}, not as {form.name}; give --format {journal.form}"
                 )
-            if not journal.complete:
-                file.cut_to(journal)
+            file.go_on(journal)
         stream = None
-        if journal.complete:  # the pull may have been killed before the file got its name
+        if journal.complete:
             file.finish(journal)
         else:
             try:
@@ -192,7 +191,7 @@ def _begun(file: PullFile, wanted: _Range, form: Format, out: Path, *, force: bo
                 f"{out} exists, but {out}.checkpoint, which says how to continue it, does not; --force replaces the file"
             )
         raise click.UsageError(f"{out} exists, or a part of it: --resume continues it, --force replaces it")
-    journal = Journal(start, end, form.name)
+    journal = Journal(start, end, form.name, replace=force)
     file.begin(journal)
     return journal
 
@@ -205,7 +204,7 @@ def _pulled(client: Clients, file: PullFile, journal: Journal, out: Path) -> tup
 
     def appended(reached: Journal, records: Sequence[CallRecord], checkpoint: Checkpoint) -> Journal:
         text = encoded(f"{'' if reached.length else form.head}{form.encode(records)}")
-        return file.append(text, reached.after(len(text), len(records), checkpoint))
+        return file.append(text, reached.after(text, len(records), checkpoint))
 
     async def pull() -> tuple[Journal, CdrStream]:
         reached = journal
@@ -222,10 +221,9 @@ def _pulled(client: Clients, file: PullFile, journal: Journal, out: Path) -> tup
 
     try:
         reached, stream = run(pull)
-    except CheckpointError:  # the journal and the checkpoint in it disagree, so the file was changed by hand
+    except CheckpointError:  # the checkpoint is not of this range, or not of this release
         raise click.UsageError(f"{out}.checkpoint is damaged; --force starts anew") from None
-    file.finish(reached)
-    return attrs.evolve(reached, complete=True), stream
+    return file.finish(reached), stream
 
 
 def _cost(stream: CdrStream) -> str:

@@ -9,7 +9,6 @@ the client's limit per real minute is set to a little less than 60 requests in t
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -78,24 +77,27 @@ def _ndjson_or_csv(_context: click.Context, _option: click.Parameter, out: Path)
     callback=_ndjson_or_csv,
     help="The file to write: .ndjson or .csv.",
 )
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option("--newest-first", is_flag=True, help="Pull the newest calls first.")
 @as_json
-def demo(calls: int, seed: int, out: Path, newest_first: bool, as_json: bool) -> None:
+def demo(*, calls: int, seed: int, out: Path, force: bool, newest_first: bool, as_json: bool) -> None:
     """Pull generated calls, and check every one.
 
     The command pulls a year of calls from the sandbox into a file, through faults and a rate limit. It needs no account. The exit
     status is 1 if a record is missing, doubled, altered or out of order.
     """
     from unlimcall_async.cli import demo_report  # noqa: PLC0415 # loads the sandbox
-    from unlimcall_async.cli.atomic_file import replacing  # noqa: PLC0415 # `--help` must be quick
     from unlimcall_async.cli.comparison import Check  # noqa: PLC0415 # loads the sandbox
+    from unlimcall_async.cli.files import check_name, exists, writing  # noqa: PLC0415 # `--help` must be quick
 
     # Here and not in `_pull`: if rich is missing, the user learns so before the calls are generated.
     from unlimcall_async.cli.progress import shown_progress  # noqa: PLC0415 # loads rich
     from unlimcall_async.sandbox import generate_traffic  # noqa: PLC0415 # loads a server
 
-    # Named by the process, so that two demos with one file do not write into each other's part.
-    with replacing(out, f".{os.getpid()}.new") as file:
+    check_name(out)
+    if exists(out) and not force:
+        raise click.UsageError(f"{out} exists; --force replaces it, and --out names another file")
+    with writing(out, replace=force) as file:
         to_stderr(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...")
         store = generate_traffic(calls, start=START, end=END, seed=seed)
         check = Check(store, newest_first=newest_first)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, get_args
+from typing import BinaryIO, Final, get_args
 
 import attrs
 import click
@@ -43,7 +43,7 @@ def create_hook(client: Clients, event: str, url: str, secret_file: Path | None,
 
     The command prints the hook with its secret, which verifies deliveries. The API shows the secret only this once: keep it.
     """
-    with with_doubt(_DOUBT), _secret_file(secret_file) as descriptor:
+    with with_doubt(_DOUBT), _secret_file(secret_file) as file:
         with in_option_names({"event": "--event", "target_url": "--url"}):
             hook = ask(client, lambda open_client: open_client.hooks.create(event=event, target_url=url))
         lost = (
@@ -51,35 +51,39 @@ def create_hook(client: Clients, event: str, url: str, secret_file: Path | None,
             f"Delete the hook and create another: unlimcall hooks delete {hook.id}"
         )
         with with_line_if_unshown(lost):
-            if descriptor is None:
+            if file is None:
                 show(hook, as_json=as_json)
                 return
             with unwritable(secret_file):
-                os.write(descriptor, f"{hook.secret}\n".encode())
-                os.fsync(descriptor)
+                file.write(f"{hook.secret}\n".encode())
+                file.flush()
+                os.fsync(file.fileno())
     fields = fields_of(attrs.evolve(hook, secret=""))
     show_fields({**fields, "secret": f"in {secret_file}"}, as_json=as_json)
 
 
 @contextmanager
-def _secret_file(path: Path | None) -> Iterator[int | None]:
+def _secret_file(path: Path | None) -> Iterator[BinaryIO | None]:
     """Open a new file for the secret. If the block raises, the file is removed.
 
     The file is opened before the hook is created. A file that cannot be written must show first: the API shows a secret once.
     """
+    from unlimcall_async.cli.files import open_new  # noqa: PLC0415 # `--help` must be quick
+
     if path is None:
         yield None
         return
     with unwritable(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = open_new(path)
     try:
-        yield descriptor
+        yield file
     except BaseException:
         with suppress(OSError):
             path.unlink()
         raise
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # a full disk fails again on closing; the first error is the one that counts
+            file.close()
 
 
 @hooks.command("delete")

@@ -8,22 +8,22 @@ counts, and where the stream continues. Everything depends on the order of the s
 2. The journal is replaced in one step.
 3. The journal says "complete" before the file gets its name, and stays afterwards. So if a pull was killed at its very end or after
    its end, `--resume` finds nothing left to do.
+
+Before a pull is continued, the journal is compared with the part, or with the file. Both must hold just what the journal counts.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import attrs
 
-from unlimcall_async.cli.atomic_file import AtomicFile, replace
+from unlimcall_async.cli.files import check_name, exists, read_kept, store
 from unlimcall_async.cli.journal import Journal, JournalError
-from unlimcall_async.cli.output import UnusableError, unwritable
+from unlimcall_async.cli.output import UnusableError
+from unlimcall_async.cli.part_file import PartFile
 
 
 class PullFile:
@@ -34,40 +34,14 @@ class PullFile:
 
     Raises:
         UnwritableError: A file cannot be written. All methods raise this error too.
-        UnusableError: Another process writes the file.
+        UnusableError: Another process writes the file, or the part may be another user's work.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._atomic = AtomicFile.at(path, ".part")
-        self._journal = self._atomic.target.with_name(f"{self._atomic.target.name}.checkpoint")
-        with unwritable(path):
-            self._file = self._atomic.part.open("a+b")
-        if not self._lock():
-            self._file.close()
-            raise UnusableError(f"another process is writing {path}")
-
-    def _lock(self) -> bool:
-        """Lock the part, and return whether this process is the only one that writes it."""
-        if sys.platform == "win32":
-            return True
-        import fcntl  # noqa: PLC0415 # Windows has none
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        # Another process may have ended between the opening and the lock, and have given the part its name.
-        return self._is_in_place()
-
-    def _is_in_place(self) -> bool:
-        """Return whether the open file is still the one that is called `FILE.part`."""
-        try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._atomic.part.stat())
-        except FileNotFoundError:
-            return False
+        self._journal = path.with_name(f"{path.name}.checkpoint")
+        check_name(self._journal)
+        self._file = PartFile(path)
 
     def __enter__(self) -> Self:
         return self
@@ -75,16 +49,12 @@ class PullFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with suppress(OSError, ValueError):
-            if self._is_in_place() and not self._atomic.part.stat().st_size:  # nothing to continue from
-                self._atomic.part.unlink()
-        with suppress(OSError):  # a full disk fails again here; the first error is the one that counts
-            self._file.close()
+        self._file.close()
 
     @property
     def exists(self) -> bool:
-        """Whether a new pull would destroy anything."""
-        return self._atomic.target.exists() or self._atomic.part.stat().st_size > 0
+        """Whether a new pull would destroy records."""
+        return self._file.exists
 
     def stored(self) -> Journal | None:
         """Return the journal in `FILE.checkpoint`; `None` if there is no such file.
@@ -92,61 +62,48 @@ class PullFile:
         Raises:
             UnusableError: The file cannot be read, or does not hold a journal.
         """
+        text = read_kept(self._journal)
         try:
-            return Journal.from_json(self._journal.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except (JournalError, UnicodeDecodeError):
+            return None if text is None else Journal.from_json(text)
+        except JournalError:
             raise UnusableError(
-                f"{self._journal} is not what a pull of this release leaves; --force starts anew"
+                f"{self._journal} is not what a pull of this release leaves, or was changed; --force starts anew"
             ) from None
-        except OSError as error:
-            raise UnusableError(f"cannot read {self._journal}: {error.strerror}") from None
 
     def begin(self, journal: Journal) -> None:
         """Start anew. The complete file of an earlier pull stays until this pull is complete."""
-        replace(self._journal, journal.to_json())  # first: from here on, --resume continues this pull
-        with unwritable(self._path):
-            self._file.truncate(0)
+        store(self._journal, journal.to_json())  # first: from here on, --resume continues this pull
+        self._file.clear()
 
-    def cut_to(self, journal: Journal) -> None:
-        """Cut the part to the length that the journal counts.
+    def go_on(self, journal: Journal) -> None:
+        """Prepare to continue: cut off what the journal does not count.
 
         Raises:
-            UnusableError: The part is shorter than this length.
+            UnusableError: The part, or the file, is not as the journal says.
         """
-        with unwritable(self._path):
-            if self._length() < journal.length:
-                raise UnusableError(f"{self._atomic.part} is shorter than {self._journal} says; --force starts anew")
-            self._file.truncate(journal.length)
+        if journal.complete:  # the pull may have been killed before the file got its name
+            if not self._file.is_complete(journal.length, journal.crc32):
+                raise UnusableError(f"{self._path} is not as {self._journal} says; --force pulls it anew")
+            return
+        if exists(self._path) and not journal.replace:
+            raise UnusableError(f"{self._path} has appeared since the pull began; move it away")
+        if self._file.length < journal.length:
+            raise UnusableError(f"{self._file.part} is shorter than {self._journal} says; --force starts anew")
+        if not self._file.cut_to(journal.length, journal.crc32):
+            raise UnusableError(f"{self._file.part} is not as {self._journal} says; --force starts anew")
 
     def append(self, text: bytes, journal: Journal) -> Journal:
         """Append records to the part, and then store the journal that counts them."""
-        with unwritable(self._path):
-            self._file.write(text)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        replace(self._journal, journal.to_json())
+        self._file.append(text)
+        store(self._journal, journal.to_json())
         return journal
 
-    def finish(self, journal: Journal) -> None:
-        """Rename the complete part to the file. A pull that was killed during or after the rename is finished, too.
+    def finish(self, journal: Journal) -> Journal:
+        """Give the complete part the file's name, and return the last journal.
 
-        Raises:
-            UnusableError: Neither the part nor the file has the length that the journal counts.
+        A pull that was killed during or after this step is finished, too.
         """
-        target = self._atomic.target
-        with unwritable(self._path):
-            length = self._length()
-            # An empty part beside a file of the right length: the file had got its name, and this process has opened a new part.
-            named = not length and target.exists() and target.stat().st_size == journal.length
-            if not named and length != journal.length:
-                raise UnusableError(f"{self._path} is not as {self._journal} says; --force pulls it anew")
-            replace(self._journal, attrs.evolve(journal, complete=True).to_json())
-            if not named:
-                if sys.platform == "win32":  # which renames no open file
-                    self._file.close()
-                self._atomic.put_in_place()
-
-    def _length(self) -> int:
-        return os.fstat(self._file.fileno()).st_size
+        complete = attrs.evolve(journal, complete=True)
+        store(self._journal, complete.to_json())
+        self._file.put_in_place(replace=journal.replace)
+        return complete

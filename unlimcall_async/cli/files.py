@@ -1,0 +1,231 @@
+"""How commands write files: no link is followed, no file is replaced without leave, and a file is whole or not there.
+
+A folder may be open to other users, who can plant links, pipes and files under names that a command is going to use. So this
+module, which makes every file of every command, keeps four rules:
+
+1. A new file is created exclusively, with mode 0600: files hold call records, secrets, or places to continue from.
+2. The last name of a path is never a link. A file that a process left for the next one must be an ordinary file of this user,
+   with one name, that nobody else can write.
+3. The content is written under another name, in the same folder. Once the content is on the disk, the file takes its own name in
+   one step. Unless the caller replaces an old file, that step fails if the name is taken by then.
+4. Names for one use are random. A name that others can foretell could be taken, and what is there could be a user's.
+
+`writing` and `store` write a file from start to end, and remove what they began if they fail. A pull keeps its part from one
+process to the next: `PartFile` uses `open_kept` and `put_in_place` itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
+
+# Not to block means something for a pipe only: to open one waits for its other end. Windows has none of the first three flags.
+_FLAGS: Final = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+# How file systems that have no hard links refuse them.
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+# How file systems refuse to sync a folder, or to open one that this user cannot list.
+_NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM}
+
+
+def exists(path: Path) -> bool:
+    """Return whether the name is taken, also by a link that leads nowhere."""
+    return os.path.lexists(path)
+
+
+def check_name(path: Path) -> None:
+    """Check that a file of this name can be written: the name is free, or that of an ordinary file.
+
+    Raises:
+        UnwritableError: The name is that of a link, a folder, a pipe or a device.
+    """
+    with unwritable(path):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            return
+    if stat.S_ISLNK(mode):
+        raise UnwritableError(path, "it is a symbolic link, which this command does not follow; name the file itself")
+    if not stat.S_ISREG(mode):
+        raise UnwritableError(path, "it is not an ordinary file")
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Create a file that only its owner can read, and open it for writing.
+
+    Raises:
+        OSError: The name is taken, or the file cannot be created.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), "wb")
+
+
+def open_kept(path: Path) -> BinaryIO:
+    """Open the file that an earlier process left, or a new one, for reading and for appending.
+
+    Raises:
+        UnwritableError: The file cannot be opened.
+        UnusableError: The file may be another user's work.
+    """
+    check_name(path)
+    flags = os.O_RDWR | os.O_APPEND | _FLAGS
+    with unwritable(path):
+        try:
+            return os.fdopen(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), "a+b")
+        except FileExistsError:
+            file = os.fdopen(os.open(path, flags), "a+b")
+    return _own(file, path)
+
+
+def open_ordinary(path: Path) -> BinaryIO:
+    """Open an ordinary file for reading.
+
+    Raises:
+        UnwritableError: The name is that of something else.
+        OSError: The file cannot be opened.
+    """
+    check_name(path)
+    return os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb")
+
+
+def read_kept(path: Path) -> bytes | None:
+    """Return the content of the file that an earlier process left; `None` if there is no such file.
+
+    Raises:
+        UnusableError: The file cannot be read, or may be another user's work.
+    """
+    try:
+        with _own(open_ordinary(path), path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnusableError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _own(file: BinaryIO, path: Path) -> BinaryIO:
+    """Return the file. Close it if its content may not be this user's. From here on, nobody else can read it.
+
+    Raises:
+        UnusableError: The file may be another user's work.
+    """
+    found = os.fstat(file.fileno())
+    reason = ""
+    if not stat.S_ISREG(found.st_mode):
+        reason = "it is not an ordinary file"
+    elif os.name == "posix":
+        if found.st_uid != os.geteuid():
+            reason = "it belongs to another user"
+        elif found.st_nlink > 1:
+            reason = "it has a second name, by a hard link"
+        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            reason = "other users can write it"
+        elif found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            with suppress(PermissionError):  # a file system without modes of its own, for example on a memory card
+                os.fchmod(file.fileno(), 0o600)
+    if reason:
+        file.close()
+        raise UnusableError(f"{path} may not be what this command left there: {reason}; move it away")
+    return file
+
+
+def put_in_place(part: Path, path: Path, *, replace: bool) -> None:
+    """Give a file that is on the disk its name, in one step.
+
+    Args:
+        part: The file's present name.
+        path: The file's own name.
+        replace: Whether a file of this name is replaced. A link of this name is never followed.
+
+    Raises:
+        UnwritableError: The name is taken, and `replace` is not set.
+        OSError: The file cannot be renamed.
+    """
+    try:
+        if replace:
+            part.replace(path)
+        elif sys.platform == "win32":  # where a rename replaces nothing
+            part.rename(path)
+        else:
+            _rename_to_free_name(part, path)
+    except FileExistsError:
+        raise UnwritableError(path, "a file of this name has appeared meanwhile") from None
+    _sync_folder(path.parent)
+
+
+def _rename_to_free_name(part: Path, path: Path) -> None:
+    # POSIX has no rename that replaces nothing. A second name has this property.
+    try:
+        path.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links: the name may be taken between the two lines.
+        if exists(path):
+            raise FileExistsError from None
+        part.rename(path)
+    else:
+        part.unlink(missing_ok=True)  # a second process may have seen the two names, and removed this one
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    if sys.platform == "win32":  # which opens no folders
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+@contextmanager
+def writing(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
+    """Open a new file that is called `path` when the block ends. If the block raises, nothing has changed.
+
+    Raises:
+        UnwritableError: The file cannot be opened, brought to the disk or put in place.
+    """
+    check_name(path)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    with unwritable(path):
+        file = open_new(part)
+    try:
+        yield file
+        with unwritable(path):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            put_in_place(part, path, replace=replace)
+    except BaseException:  # Ctrl-C too must leave no part behind
+        with suppress(OSError):  # a full disk fails again on closing; the first error is the one that counts
+            file.close()
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def store(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a small file, which by default replaces the old one. The text is on the disk when this function returns.
+
+    Raises:
+        UnwritableError: The file cannot be written. It is as it was.
+    """
+    with writing(path, replace=replace) as file, unwritable(path):
+        file.write(text.encode())

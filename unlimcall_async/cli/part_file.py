@@ -1,0 +1,141 @@
+"""A file that grows over several processes, and gets its name when it is complete.
+
+Until then the file is called `FILE.part`. The part is open and locked as long as a process writes it. How much of the part counts
+is written elsewhere: in a journal, which is replaced after each piece.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from unlimcall_async.cli.files import check_name, exists, open_kept, open_ordinary, put_in_place
+from unlimcall_async.cli.output import UnusableError, unwritable
+
+# Bytes of a file that are in memory while its content is compared with a journal.
+_PIECE: Final = 1 << 20
+
+
+class PartFile:
+    """A file and its part. The part is open and locked until `close`.
+
+    Args:
+        path: The file's name when it is complete.
+
+    Raises:
+        UnwritableError: A file cannot be written. All methods raise this error too.
+        UnusableError: Another process writes the file, or the part may be another user's work.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_name(path)
+        self.path = path
+        self.part = path.with_name(f"{path.name}.part")
+        self._drop_second_name()
+        self._in_place = False
+        self._file = open_kept(self.part)
+        if not self._lock():
+            self._file.close()
+            raise UnusableError(f"another process is writing {path}")
+
+    def _drop_second_name(self) -> None:
+        """Remove the part's name if the file has both names: a process was killed while it put the file in place."""
+        with unwritable(self.path), suppress(FileNotFoundError):
+            if os.path.samestat(self.part.lstat(), self.path.lstat()):
+                self.part.unlink()
+
+    def _lock(self) -> bool:
+        """Lock the part, and return whether this process is the only one that writes it."""
+        if sys.platform == "win32":
+            return True
+        import fcntl  # noqa: PLC0415 # Windows has none
+
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return True
+        # Another process may have ended between the opening and the lock, and have given the part its name.
+        return self._has_its_name()
+
+    def _has_its_name(self) -> bool:
+        """Return whether the open file is still the one that is called `FILE.part`."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.part.lstat())
+        except FileNotFoundError:
+            return False
+
+    @property
+    def length(self) -> int:
+        """The bytes in the part."""
+        return _length(self._file)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file, or a part with content."""
+        return exists(self.path) or self.length > 0
+
+    def clear(self) -> None:
+        """Remove the part's content. The file of that name stays."""
+        with unwritable(self.path):
+            self._file.truncate(0)
+
+    def cut_to(self, length: int, crc32: int) -> bool:
+        """Cut the part to a length. If its content up to there has another CRC, return False and change nothing."""
+        with unwritable(self.path):
+            if not _is(self._file, length, crc32):
+                return False
+            self._file.truncate(length)
+            return True
+
+    def is_complete(self, length: int, crc32: int) -> bool:
+        """Return whether the part, or the file if the part is empty, has this length and this CRC."""
+        with unwritable(self.path):
+            # An empty part beside the file: the file had got its name, and this process has opened a new part.
+            if not self.length and exists(self.path):
+                with open_ordinary(self.path) as file:
+                    self._in_place = _length(file) == length and _is(file, length, crc32)
+            return self._in_place or (self.length == length and _is(self._file, length, crc32))
+
+    def append(self, text: bytes) -> None:
+        """Add a text to the part. The text is on the disk when this method returns."""
+        with unwritable(self.path):
+            self._file.write(text)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def put_in_place(self, *, replace: bool) -> None:
+        """Give the part the file's name, if `is_complete` has not found the file in place."""
+        if self._in_place:
+            return
+        with unwritable(self.path):
+            if sys.platform == "win32":  # which renames no open file
+                self._file.close()
+            put_in_place(self.part, self.path, replace=replace)
+
+    def close(self) -> None:
+        """Close the part. An empty part is removed, because there is nothing to continue from."""
+        with suppress(OSError, ValueError):
+            if self._has_its_name() and not self.length:
+                self.part.unlink()
+        with suppress(OSError):  # a full disk fails again here; the first error is the one that counts
+            self._file.close()
+
+
+def _length(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _is(file: BinaryIO, length: int, crc32: int) -> bool:
+    """Return whether the first `length` bytes of a file are there, and have this CRC-32."""
+    found, left = 0, length
+    file.seek(0)
+    while left and (piece := file.read(min(left, _PIECE))):
+        found = zlib.crc32(piece, found)
+        left -= len(piece)
+    return not left and found == crc32

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from unlimcall_async import APIError, AsyncClient
 from unlimcall_async.operations import CallerId, CallerIdHealth, CallerIdPool, NoCallerIdError, PoolStateError, Step
@@ -40,9 +41,9 @@ def stored(path: Path) -> CallerIdPool:
 
 def store(path: Path, pool: CallerIdPool) -> None:
     """Save the pool in one step: a crash leaves either the old file or the new one."""
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(pool.to_json())
-    fresh.replace(path)
+    with NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as fresh:
+        fresh.write(pool.to_json())
+    Path(fresh.name).replace(path)
 
 
 async def your_numbers(client: AsyncClient) -> AsyncIterator[CallerId]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ PAUSE = 30
 
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the database, and create the tables if they do not exist."""
+    os.umask(0o077)  # call records are for their owner
     database = sqlite3.connect(path)
     database.executescript(SCHEMA)
     return database

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import attrs
 
@@ -27,11 +29,13 @@ FIRST = timedelta(days=1)
 def write(path: Path, records: Iterable[CallRecord]) -> None:
     """Write the file in one step: a run that is stopped half-way leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("w") as file:
+    # A new name that nobody can foretell, for its owner only: the file holds call records.
+    with NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
         for record in records:
             file.write(json.dumps(attrs.asdict(record), default=datetime.isoformat) + "\n")
-    fresh.replace(path)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
 
 
 def last_end(folder: Path) -> datetime | None:

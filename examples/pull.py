@@ -4,7 +4,7 @@
 
 Kill the program at any time, and run it again: the file ends up the same as without the kill. The checkpoint stands in a second
 file, together with the length of the records' file at that time. The next run cuts off what was written after this length, and
-continues from the checkpoint. To start anew, delete both files.
+continues from the checkpoint. To start anew, delete both files. A file that has no checkpoint is not the program's, and stays.
 
 The example needs nothing but the package. `unlimcall cdrs pull --out FILE --resume` does the same with more checks.
 """
@@ -18,6 +18,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 
 import attrs
@@ -33,20 +34,25 @@ def line_of(record: CallRecord) -> bytes:
 
 def store(path: Path, checkpoint: Checkpoint, length: int) -> None:
     """Replace the stored checkpoint in one step. After a crash, the file holds the old checkpoint or the new one."""
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("w") as file:
+    with NamedTemporaryFile("w", dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
         json.dump({"length": length, "checkpoint": checkpoint.to_json()}, file)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    Path(file.name).replace(path)
 
 
 def stored(path: Path) -> tuple[Checkpoint | None, int]:
     """Return the stored checkpoint, or `None`, and the length of the file at that time."""
     if not path.exists():
         return None, 0
-    content = json.loads(path.read_text())
-    return Checkpoint.from_json(content["checkpoint"]), content["length"]
+    try:
+        content = json.loads(path.read_text())
+        checkpoint, length = Checkpoint.from_json(content["checkpoint"]), content["length"]
+    except (ValueError, LookupError, TypeError):
+        raise CheckpointError(f"{path} is damaged, or is not a checkpoint") from None
+    if type(length) is not int or length < 0:
+        raise CheckpointError(f"{path} is damaged: length")
+    return checkpoint, length
 
 
 async def pull(out: BinaryIO, place: Path, start: datetime, end: datetime) -> None:
@@ -55,11 +61,15 @@ async def pull(out: BinaryIO, place: Path, start: datetime, end: datetime) -> No
     Each batch is on the disk before the checkpoint that counts it. A kill between the two leaves bytes that the next run cuts off.
     """
     resume, length = stored(place)
-    if out.seek(0, os.SEEK_END) < length:
+    size = out.seek(0, os.SEEK_END)
+    if resume is None and size:
+        raise CheckpointError(f"{out.name} has no checkpoint; delete the file, or give another name")
+    if size < length:
         raise CheckpointError(f"{out.name} is shorter than it was when {place} was written")
     out.truncate(length)
     out.seek(length)
     async with AsyncClient() as client, client.cdrs.stream(start, end, resume=resume) as stream:
+        store(place, stream.checkpoint, length)  # from here on, the file is the program's
         async for batch in stream.batches():
             out.writelines(map(line_of, batch))
             out.flush()
@@ -81,8 +91,11 @@ def main() -> None:
     parser.add_argument("start", type=moment, nargs="?", default=datetime(2026, 1, 1, tzinfo=UTC))
     parser.add_argument("end", type=moment, nargs="?", default=datetime(2026, 4, 1, tzinfo=UTC))
     arguments = parser.parse_args()
-    arguments.file.touch()
-    with arguments.file.open("r+b") as out:
+    if arguments.file.is_symlink():
+        parser.error(f"{arguments.file} is a symbolic link; name the file itself")
+    os.umask(0o077)  # call records are for their owner
+    # "x" replaces nothing, and follows no link.
+    with arguments.file.open("r+b" if arguments.file.exists() else "xb") as out:
         try:
             asyncio.run(pull(out, arguments.file.with_suffix(".checkpoint"), arguments.start, arguments.end))
         except CheckpointError as error:

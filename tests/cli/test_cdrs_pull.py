@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -220,18 +221,31 @@ async def test_the_checkpoint_of_a_file_that_was_moved_away_does_not_stop_the_ne
 
 async def test_a_file_that_appears_during_the_pull_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
-    async with Sandbox() as sandbox:
+    async with Sandbox(latency=0.2) as sandbox:
         sandbox.add_calls(made(2))
-        sandbox.inject(Stall(), endpoint="cdrs")
-        async with running(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path) as process:
-            await until(lambda: bool(sandbox.requests))
-            path.write_text("mine")
-            sandbox.clear_faults()
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
-        # The file is there before the pull goes on, and then once more just before it ends.
-        early, _, refused = await run(sandbox, "cdrs", "pull", "--out", "c.csv", "--resume", cwd=tmp_path)
-    assert (early, "c.csv has appeared since the pull began" in refused, path.read_text()) == (2, True, "mine")
+        pulling = asyncio.create_task(run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path))
+        await until(lambda: bool(sandbox.requests))
+        path.write_text("mine")
+        late, _, err = await pulling
+        early, _, again = await run(sandbox, "cdrs", "pull", "--out", "c.csv", "--resume", cwd=tmp_path)
+        assert path.read_text() == "mine"
+        path.unlink()
+        status, _, _ = await run(sandbox, "cdrs", "pull", "--out", "c.csv", "--resume", cwd=tmp_path)
+        assert len(sandbox.requests) == 1
+    assert (late, early, status, len(path.read_text().splitlines())) == (2, 2, 0, 3)
+    message = "Error: cannot write c.csv: a file of this name has appeared meanwhile\n"
+    assert (err, again) == (f"To continue: unlimcall cdrs pull --out c.csv --resume\n{message}", message)
+
+
+async def test_a_file_that_has_appeared_is_seen_before_the_rest_is_pulled(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(409), endpoint="cdrs", times=None)
+        await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path)
+        (tmp_path / "c.csv").write_text("mine")
+        asked = len(sandbox.requests)
+        status, _, err = await run(sandbox, "cdrs", "pull", "--out", "c.csv", "--resume", cwd=tmp_path)
+        assert len(sandbox.requests) == asked
+    assert (status, "c.csv has appeared since the pull began; move it away" in err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["cdrs pull --from 1d --out", "cdrs follow --checkpoint", "demo --calls 1 --out"])

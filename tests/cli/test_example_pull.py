@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import stat
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from unlimcall_async.sandbox import Sandbox, SandboxCall
+
+from .support import names_in
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pull.py"
 
@@ -37,6 +42,36 @@ async def test_a_file_that_was_lost_is_not_filled_up(tmp_path: Path) -> None:
         "Cannot go on: calls.ndjson is shorter than it was when calls.checkpoint was written\n",
     )
     assert (tmp_path / "calls.ndjson").read_bytes() == b""
+
+
+async def test_a_users_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "calls.ndjson").write_text("a real pull\n")
+    (tmp_path / "link.ndjson").symlink_to("calls.ndjson")
+    async with Sandbox() as sandbox:
+        file = await pull(sandbox, tmp_path)
+        link = await pull(sandbox, tmp_path, "link.ndjson")
+        assert sandbox.requests == []
+    assert file == (1, "Cannot go on: calls.ndjson has no checkpoint; delete the file, or give another name\n")
+    assert (link[0], "link.ndjson is a symbolic link" in link[1]) == (2, True)
+    assert (tmp_path / "calls.ndjson").read_text() == "a real pull\n"
+    assert names_in(tmp_path) == ["calls.ndjson", "link.ndjson"]
+
+
+async def test_what_is_written_is_for_its_owner(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 5, tzinfo=UTC))])
+        assert (await pull(sandbox, tmp_path))[0] == 0
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names_in(tmp_path)}
+    assert modes == {"calls.ndjson": 0o600, "calls.checkpoint": 0o600}
+
+
+@pytest.mark.parametrize("text", ["", "mine", "[]", "{}", '{"checkpoint": 1, "length": 0}'])
+async def test_what_is_no_checkpoint_is_told_in_a_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "calls.checkpoint").write_text(text)
+    async with Sandbox() as sandbox:
+        status, output = await pull(sandbox, tmp_path)
+    assert (status, output) == (1, "Cannot go on: calls.checkpoint is damaged, or is not a checkpoint\n")
+    assert (tmp_path / "calls.checkpoint").read_text() == text
 
 
 async def test_another_range_is_refused_in_a_line(tmp_path: Path) -> None:

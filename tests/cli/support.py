@@ -41,6 +41,7 @@ async def running(
     cwd: Path | None = None,
     stdin: int | None = None,
     stdout: int = asyncio.subprocess.PIPE,
+    stderr: int = asyncio.subprocess.PIPE,
     redirected: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -52,7 +53,7 @@ async def running(
         env={**os.environ, **PLAIN, **own, **(environment or {})},
         stdin=stdin,
         stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=stderr,
     )
     try:
         yield process

@@ -50,7 +50,7 @@ async def deliver(url: str, body: bytes, secret: str = SECRET) -> int:
 async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
     async with listening(UNLIMCALL_WEBHOOK_SECRET=SECRET) as (process, url):
         statuses = [
-            await deliver(url, event(1, note="\x1b[2J")),
+            await deliver(url, event(1, note="\x1b[2J", **{"na\x9bme": "x"})),
             await deliver(url, event(1)),
             await deliver(url, event(2), "whsec_other"),
             await deliver(url, b"[]"),
@@ -59,7 +59,9 @@ async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
         out, err = await process.communicate()
     assert statuses[:2] == [200, 200]
     assert all(400 <= status < 500 for status in statuses[2:])
-    assert out.decode() == ("2026-05-24T12:00:00.000Z  call.ended  e1  call_id=c1  duration_sec=81  note=\ufffd[2J\n")
+    assert out.decode() == (
+        "2026-05-24T12:00:00.000Z  call.ended  e1  call_id=c1  duration_sec=81  note=\ufffd[2J  na\ufffdme=x\n"
+    )
     assert [line[:16] for line in err.decode().splitlines()] == [
         "a CallEnded that",
         "webhook refused:",

@@ -23,7 +23,7 @@ from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits, Retr
 from unlimcall_async.cli.formats import FORMATS, encoded
 from unlimcall_async.cli.output import to_stderr, unwritable, write_json, write_styled
 from unlimcall_async.cli.running import FOUND, as_json, run
-from unlimcall_async.cli.wording import many, size
+from unlimcall_async.cli.wording import many, plain, size
 
 if TYPE_CHECKING:
     from unlimcall_async.cli.demo_report import Pull
@@ -116,7 +116,7 @@ def demo(*, calls: int, seed: int, out: Path, force: bool, newest_first: bool, a
         write_json(demo_report.facts(pull, comparison, file=str(out)))
     else:
         scale = demo_report.RateScale(per_minute=_PER_MINUTE, minute=_MINUTE)
-        shown = f"{out}, {size(out.stat().st_size)}"
+        shown = f"{plain(str(out))}, {size(out.stat().st_size)}"
         write_styled(demo_report.summary(pull, comparison, scale=scale, file=shown) + "\n")
     if not comparison.same:
         raise SystemExit(FOUND)

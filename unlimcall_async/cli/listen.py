@@ -64,19 +64,13 @@ def _refusals_shown() -> Iterator[None]:
     """Write on standard error what the receiver logs about each delivery that it refuses."""
     import logging  # noqa: PLC0415 # `--help` must be quick
 
-    class Refusals(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            to_stderr(plain(record.getMessage()))
-
-    logger, handler = logging.getLogger("unlimcall_async"), Refusals()
+    logger = logging.getLogger("unlimcall_async")
     level = logger.level
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
         yield
     finally:
         logger.setLevel(level)
-        logger.removeHandler(handler)
 
 
 async def _serve(host: str, port: int, receiver: WebhookReceiver, *, as_json: bool) -> None:
@@ -102,7 +96,7 @@ async def _serve(host: str, port: int, receiver: WebhookReceiver, *, as_json: bo
                 continue
             # The fields that not all events have, and of these only the ones that were sent.
             own = {name: value for name, value in fields.items() if name not in common and value is not None}
-            rest = "".join(f"  {name}={cell(value)}" for name, value in {**own, **event.extra}.items())
+            rest = "".join(f"  {plain(name)}={cell(value)}" for name, value in {**own, **event.extra}.items())
             await write_when_ready(f"{cell(event.occurred_at)}  {plain(event.type)}  {cell(event.id)}{rest}\n")
     finally:
         await runner.cleanup()

@@ -3,6 +3,9 @@
 The reader of a pipe may be slow, or pause for a while, as a pager does. A write that waits for such a reader stops the whole event
 loop: requests under way would time out although their responses are there, and neither Ctrl-C nor SIGTERM would end the command. So
 `write_when_ready`, which writes records and events, waits in the event loop until the pipe has room.
+
+A terminal takes some characters for commands, and texts come from the server, from callers and from file names. So every text
+passes `visible` on its way to a terminal. A pipe or a file gets data as they are. Standard error counts as a terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any, Final
 import click
 
 from unlimcall_async.cli.formats import encoded
-from unlimcall_async.cli.wording import cell, fields_of, json_line
+from unlimcall_async.cli.wording import cell, fields_of, json_line, visible, visible_in_colour
 
 _STDOUT: Final = "standard output"
 
@@ -58,7 +61,11 @@ def write(text: str) -> None:
         BrokenPipeError: The reader has closed the pipe.
         UnwritableError: Standard output cannot be written.
     """
-    _write_bytes(encoded(text))
+    _write_bytes(encoded(visible(text) if _at_terminal() else text))
+
+
+def _at_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _write_bytes(content: bytes) -> None:
@@ -81,7 +88,7 @@ async def write_when_ready(text: str) -> None:
         BrokenPipeError: The reader has closed the pipe.
         UnwritableError: Standard output cannot be written.
     """
-    content = encoded(text)
+    content = encoded(visible(text) if _at_terminal() else text)
     start = 0
     while start < len(content):
         # As many whole lines as a pipe takes at once. A longer line goes by itself, and blocks until the reader has taken it.
@@ -110,8 +117,8 @@ async def _wait_for_room() -> None:
 
 
 def write_styled(text: str) -> None:
-    """Write text with colours, which only a terminal gets. Data must not come here: data may look like a colour code."""
-    write(text if sys.stdout is not None and sys.stdout.isatty() else click.unstyle(text))
+    """Write text with colours, which only a terminal gets. Data in it must be `plain`: data may look like a colour."""
+    _write_bytes(encoded(visible_in_colour(text) if _at_terminal() else click.unstyle(text)))
 
 
 def write_json(value: Any) -> None:
@@ -139,7 +146,7 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
 def to_stderr(text: str) -> None:
     """Write a line on standard error. If that fails, only the exit status is left to report anything."""
     try:
-        click.echo(text, err=True)
+        click.echo(encoded(f"{visible(text)}\n"), nl=False, err=True)
     except OSError:
         discard_broken_streams()
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -57,8 +59,25 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
-        with _errors_as_status():
+        with _errors_as_status(), nullcontext() if ctx.parent else _log_lines():
             return super().invoke(ctx)
+
+
+@contextmanager
+def _log_lines() -> Iterator[None]:
+    """Write log records from WARNING on as lines on standard error. Python's own handler would write them as they are."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            failure = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+            to_stderr("\n".join(filter(None, (plain(record.getMessage()), failure))))
+
+    handler = Lines()
+    logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)
 
 
 @contextmanager
@@ -71,6 +90,11 @@ def _errors_as_status() -> Iterator[None]:
         _end("Terminated.", TERMINATED)
     except UnlimCallError as error:
         _end(_error_line(error), EXIT_STATUS[error.category])
+    except click.ClickException as error:
+        # click would write the message as it is. It may hold a name, or a text of an option.
+        message = io.StringIO()
+        error.show(message)
+        _end(message.getvalue().rstrip("\n"), error.exit_code)
     except BrokenPipeError:  # for example `| head`, which has read enough
         discard_broken_streams()
         raise SystemExit(PIPE_CLOSED) from None
@@ -108,7 +132,7 @@ def with_line_if_unshown(line: str) -> Iterator[None]:
     try:
         yield
     except (UnwritableError, BrokenPipeError):
-        to_stderr(line)
+        to_stderr(plain(line))
         raise
 
 

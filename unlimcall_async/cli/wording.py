@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -39,6 +40,35 @@ def cell(value: Any) -> str:
 def plain(text: str) -> str:
     """Replace each character that a terminal could take for a command: names and error texts come from the server."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+# All that is not ASCII, and the control characters but for tabs and the ends of lines.
+_SUSPECT: Final = re.compile(r"\r(?!\n)|[^\t\n\r -~]")
+# What `click.style` writes.
+_COLOUR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def visible(text: str) -> str:
+    """Return a text for a terminal. What the terminal could take for a command becomes the character's escape in JSON.
+
+    Such are control characters, characters that change the direction of text, and others that cannot be seen. JSON means the same
+    as before.
+    """
+    return _SUSPECT.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    if character.isprintable():
+        return character
+    # JSON's escapes are units of UTF-16. Text from JSON may hold half a surrogate pair.
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
+
+
+def visible_in_colour(text: str) -> str:
+    """Return a text of the command itself for a terminal, as `visible` does, with its colours."""
+    return "".join(piece if _COLOUR.fullmatch(piece) else visible(piece) for piece in _COLOUR.split(text))
 
 
 def many(count: int, one: str, more: str) -> str:

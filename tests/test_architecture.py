@@ -67,6 +67,7 @@ PURE = {
     "cli.diagnosis",
     "cli.formats",
     "cli.journal",
+    "cli.outage",
     "cli.sealed",
     "cli.times",
     "cli.wording",

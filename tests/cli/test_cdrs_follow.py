@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
+from unlimcall_async import AsyncClient, RetryPolicy
+from unlimcall_async.cli import outage
+from unlimcall_async.cli import running as commands
+from unlimcall_async.sandbox import Close, Fault, Html, Redirect, ResetBefore, Sandbox, SandboxCall, Status
 
 from .support import in_this_process, line_of, run, run_process, running
 
@@ -97,6 +100,81 @@ async def test_an_error_ends_it_with_a_good_checkpoint(tmp_path: Path) -> None:
         again, _, _ = await run(sandbox, *FOLLOW, "--checkpoint", str(path))
         assert len(sandbox.requests) > asked
     assert (status, "GET /cdrs answered 409" in err, again) == (3, True, 3)
+
+
+# --- an outage ------------------------------------------------------------------------------------------------------------
+
+
+class NoRetries(AsyncClient):
+    """A client without attempts of its own, which take seven seconds."""
+
+    def __init__(self, token: str | None) -> None:
+        super().__init__(token, retry=RetryPolicy(delays=()))
+
+
+@pytest.fixture
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "AsyncClient", NoRetries)
+    monkeypatch.setattr(outage, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE", 0.02)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+async def test_an_outage_does_not_end_it(tmp_path: Path) -> None:
+    path = tmp_path / "follow.checkpoint"
+    faults: list[Fault] = [Status(503), Status(429), ResetBefore(), Close(), Html(), Redirect("/elsewhere")]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a", "b"))
+        for fault in faults:
+            sandbox.inject(fault, endpoint="cdrs")
+        sandbox.inject(Status(409), endpoint="cdrs", skip=len(faults) + 1)
+        status, out, err = await run(sandbox, *FOLLOW, "--from", "1h", "--checkpoint", str(path))
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["a", "b"]
+    assert (status, err.count("The next attempt is in 0 s.\n"), err.count("Error: ")) == (3, len(faults), 1)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+async def test_an_outage_may_be_limited() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(503), endpoint="cdrs", times=None)
+        status, _, err = await run(sandbox, *FOLLOW, "--give-up-after", "0s")
+        assert len(sandbox.requests) == 1
+    assert (status, err.count("The next attempt"), "GET /cdrs answered 503" in err) == (4, 0, True)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@pytest.mark.parametrize("status", [400, 401, 403, 409])
+async def test_a_refusal_ends_it_at_once(status: int) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(status), endpoint="cdrs", times=None)
+        ended, _, err = await run(sandbox, *FOLLOW)
+        assert len(sandbox.requests) == 1
+    assert (ended, "The next attempt" in err) == (3, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_a_signal_in_a_pause_ends_it_with_a_good_checkpoint(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    follow = [*FOLLOW, "--checkpoint", str(tmp_path / "follow.checkpoint")]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a", "b"))
+        async with running(sandbox, *follow, "--from", "1h") as process:
+            first = await ids_of(process, 2)
+            sandbox.inject(Status(503), endpoint="cdrs", times=None)
+            paused = await line_of(process.stderr)
+            stored = (tmp_path / "follow.checkpoint").read_text()
+            process.send_signal(number)
+            _, err = await process.communicate()
+            assert process.returncode == status
+        sandbox.clear_faults()
+        sandbox.add_calls(recent("c", ago=timedelta(minutes=5)))
+        async with running(sandbox, *follow) as process:
+            second = await ids_of(process, 1)
+    assert (first, second) == (["a", "b"], ["c"])
+    assert (paused.endswith("The next attempt is in 2 s."), b"Traceback" in err) == (True, False)
+    assert json.loads(stored)["checkpoint"]["kind"] == "cdrs.follow"
 
 
 async def test_another_start_is_refused(tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def cut_off(text: str) -> Iterator[str]:
     return (text[:length] for length in range(len(text) - 1))
 
 
-@pytest.mark.parametrize("form", ["ndjson", "csv"])
-@pytest.mark.parametrize("done", ["begun", "half", "part complete", "complete"])
+@pytest.mark.parametrize(
+    ("form", "done"), [("csv", "begun"), ("ndjson", "half"), ("csv", "part complete"), ("ndjson", "complete")]
+)
 async def test_a_pull_continues_exactly_or_not_at_all(tmp_path: Path, form: str, done: str) -> None:
     resume = ["cdrs", "pull", "--out", f"c.{form}", "--resume"]
     whole, stored = tmp_path / "whole", tmp_path / "stored"

@@ -147,10 +147,18 @@ def test_a_file_system_without_hard_links_does(tmp_path: Path, monkeypatch: pyte
 # --- what an earlier process left -----------------------------------------------------------------------------------------
 
 
+def test_a_second_name_is_not_written_through(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    path.write_text("content")
+    path.with_name("second").hardlink_to(path)
+    with pytest.raises(UnusableError, match="it has a second name, by a hard link; move it away"):
+        open_kept(path)
+    assert read_kept(path) == b"content"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda path: path.with_name("second").hardlink_to(path), "it has a second name, by a hard link"),
         (lambda path: path.chmod(0o620), "other users can write it"),
         (lambda path: path.chmod(0o602), "other users can write it"),
         (None, "it belongs to another user"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -37,6 +38,16 @@ async def test_a_secret_goes_to_a_file_that_nobody_else_can_read(tmp_path: Path)
     assert (status, json.loads(out)["secret"]) == (0, f"in {path}")
     assert path.read_text() == f"{hook.secret}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_the_id_is_told_if_standard_output_fails(tmp_path: Path) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with Sandbox() as sandbox:
+        status, _, err = await run_process(sandbox, *HOOK, "--secret-file", str(tmp_path / "secret"), stdout=full)
+        (hook,) = sandbox.hooks.values()
+    os.close(full)
+    assert (status, (tmp_path / "secret").read_text()) == (2, f"{hook.secret}\n")
+    assert f"The hook {hook.id} was created, and its secret is in {tmp_path / 'secret'}." in err
 
 
 async def test_a_file_that_exists_keeps_its_secret(tmp_path: Path) -> None:

@@ -114,6 +114,17 @@ async def test_a_part_that_was_changed_is_not_continued(tmp_path: Path, done: st
     assert names_in(tmp_path) == ["c.csv", "c.csv.checkpoint"]
 
 
+async def test_the_checkpoint_of_another_command_or_file_is_not_continued(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        await run(sandbox, *PULL, "--out", "a.csv", cwd=tmp_path)
+        await run(sandbox, *PULL[:-1], "2026-05-01T12:00", "--out", "b.csv", cwd=tmp_path)
+        (tmp_path / "b.csv.checkpoint").replace(tmp_path / "a.csv.checkpoint")
+        other, _, _ = await run(sandbox, "cdrs", "pull", "--out", "a.csv", "--resume", cwd=tmp_path)
+        follow, _, wrong = await run(sandbox, "cdrs", "follow", "--checkpoint", "a.csv.checkpoint", cwd=tmp_path)
+    assert (other, follow, "is not a checkpoint of a follow" in wrong) == (2, 2, True)
+
+
 async def test_a_follow_continues_exactly_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "follow.checkpoint"
     follow = ["cdrs", "follow", "--interval", "1s", "--checkpoint", str(path)]

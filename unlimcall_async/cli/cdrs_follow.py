@@ -104,7 +104,7 @@ def follow(
     except TerminatedError:
         return
     except CheckpointError:  # for example of a pull, and not of a follow
-        raise click.UsageError(f"{checkpoint} is not a checkpoint of this follow; move it away to start anew") from None
+        raise _not_a_checkpoint(checkpoint) from None
 
 
 class _Output:
@@ -152,9 +152,13 @@ def _begin(start: str | None, zone: tzinfo, path: Path | None) -> tuple[datetime
         held = datetime.fromisoformat(fields["start"]).astimezone(UTC)
         reached = Checkpoint.from_json(json.dumps(fields["checkpoint"]))
     except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
-        raise UnusableError(
-            f"{path} is not a checkpoint of a follow of this release, or was changed; move it away to start anew"
-        ) from None
+        raise _not_a_checkpoint(path) from None
     if wanted not in {None, held}:
         raise click.UsageError(f"{path} is of a follow from {held.isoformat()}; leave --from out to continue it")
     return held, reached
+
+
+def _not_a_checkpoint(path: Path | None) -> UnusableError:
+    return UnusableError(
+        f"{path} is not a checkpoint of a follow of this release, or was changed; move it away to start anew"
+    )

@@ -4,8 +4,8 @@ A folder may be open to other users, who can plant links, pipes and files under 
 module, which makes every file of every command, keeps four rules:
 
 1. A new file is created exclusively, with mode 0600: files hold call records, secrets, or places to continue from.
-2. The last name of a path is never a link. A file that a process left for the next one must be an ordinary file of this user,
-   with one name, that nobody else can write.
+2. The last name of a path is never a link. A file that a process left for the next one must be an ordinary file of this user that
+   nobody else can write. If the next process writes into the file, the file must have one name.
 3. The content is written under another name, in the same folder. Once the content is on the disk, the file takes its own name in
    one step. Unless the caller replaces an old file, that step fails if the name is taken by then.
 4. Names for one use are random. A name that others can foretell could be taken, and what is there could be a user's.
@@ -86,7 +86,7 @@ def open_kept(path: Path) -> BinaryIO:
             return os.fdopen(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), "a+b")
         except FileExistsError:
             file = os.fdopen(os.open(path, flags), "a+b")
-    return _own(file, path)
+    return _own(file, path, one_name=True)
 
 
 def open_ordinary(path: Path) -> BinaryIO:
@@ -115,8 +115,13 @@ def read_kept(path: Path) -> bytes | None:
         raise UnusableError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _own(file: BinaryIO, path: Path) -> BinaryIO:
+def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:
     """Return the file. Close it if its content may not be this user's. From here on, nobody else can read it.
+
+    Args:
+        file: The open file.
+        path: Its name.
+        one_name: Whether a second name, by a hard link, is refused. What is written would show under that name, too.
 
     Raises:
         UnusableError: The file may be another user's work.
@@ -128,7 +133,7 @@ def _own(file: BinaryIO, path: Path) -> BinaryIO:
     elif os.name == "posix":
         if found.st_uid != os.geteuid():
             reason = "it belongs to another user"
-        elif found.st_nlink > 1:
+        elif one_name and found.st_nlink > 1:
             reason = "it has a second name, by a hard link"
         elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             reason = "other users can write it"
@@ -162,7 +167,7 @@ def put_in_place(part: Path, path: Path, *, replace: bool) -> None:
             _rename_to_free_name(part, path)
     except FileExistsError:
         raise UnwritableError(path, "a file of this name has appeared meanwhile") from None
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _rename_to_free_name(part: Path, path: Path) -> None:
@@ -180,7 +185,7 @@ def _rename_to_free_name(part: Path, path: Path) -> None:
         part.unlink(missing_ok=True)  # a second process may have seen the two names, and removed this one
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk."""
     if sys.platform == "win32":  # which opens no folders
         return

@@ -59,7 +59,8 @@ def create_hook(client: Clients, event: str, url: str, secret_file: Path | None,
                 file.flush()
                 os.fsync(file.fileno())
     fields = fields_of(attrs.evolve(hook, secret=""))
-    show_fields({**fields, "secret": f"in {secret_file}"}, as_json=as_json)
+    with with_line_if_unshown(f"The hook {hook.id} was created, and its secret is in {secret_file}."):
+        show_fields({**fields, "secret": f"in {secret_file}"}, as_json=as_json)
 
 
 @contextmanager
@@ -68,13 +69,14 @@ def _secret_file(path: Path | None) -> Iterator[BinaryIO | None]:
 
     The file is opened before the hook is created. A file that cannot be written must show first: the API shows a secret once.
     """
-    from unlimcall_async.cli.files import open_new  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.files import open_new, sync_folder  # noqa: PLC0415 # `--help` must be quick
 
     if path is None:
         yield None
         return
     with unwritable(path):
         file = open_new(path)
+        sync_folder(path.parent)
     try:
         yield file
     except BaseException:

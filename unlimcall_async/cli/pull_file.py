@@ -42,6 +42,7 @@ class PullFile:
         self._journal = path.with_name(f"{path.name}.checkpoint")
         check_name(self._journal)
         self._file = PartFile(path)
+        self._has_journal = False
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +64,7 @@ class PullFile:
             UnusableError: The file cannot be read, or does not hold a journal.
         """
         text = read_kept(self._journal)
+        self._has_journal = text is not None
         try:
             return None if text is None else Journal.from_json(text)
         except JournalError:
@@ -72,7 +74,8 @@ class PullFile:
 
     def begin(self, journal: Journal) -> None:
         """Start anew. The complete file of an earlier pull stays until this pull is complete."""
-        store(self._journal, journal.to_json())  # first: from here on, --resume continues this pull
+        # First: from here on, --resume continues this pull.
+        store(self._journal, journal.to_json(), replace=journal.replace or self._has_journal)
         self._file.clear()
 
     def go_on(self, journal: Journal) -> None:

@@ -68,6 +68,7 @@ PURE = {
     "cli.formats",
     "cli.journal",
     "cli.outage",
+    "cli.rejects",
     "cli.sealed",
     "cli.times",
     "cli.wording",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnusableError, UnwritableError
 from unlimcall_async.cli.pull_file import PullFile
+from unlimcall_async.cli.rejects import Rejects
 
 from .support import names_in, place_at
 
@@ -40,18 +42,23 @@ class KilledError(BaseException):
     pass
 
 
-def pull(path: Path, *, force: bool = False) -> None:
+def pull(path: Path, *, force: bool = False, rejects: bool = False) -> None:
     """Pull what is left, as the command does; the number of records says which batch is next."""
     with PullFile(path) as file:
+        if rejects:
+            file.open_rejects(path.with_name("bad"))
         journal = None if force else file.stored()
         if journal is None:
-            journal = Journal(START, END, "ndjson", replace=force)
+            journal = Journal(START, END, "ndjson", replace=force, rejects=Rejects("bad") if rejects else None)
             file.begin(journal)
         else:
             file.go_on(journal)
         if not journal.complete:
             for batch in BATCHES[journal.records :]:
-                journal = file.append(batch, journal.after(batch, 1, PLACE))
+                journal = journal.after(batch, 1, PLACE)
+                if journal.rejects is not None:
+                    journal = attrs.evolve(journal, rejects=journal.rejects.after(batch[::-1], 1))
+                journal = file.append(batch, journal, batch[::-1] if rejects else b"")
         file.finish(journal)
 
 
@@ -123,6 +130,25 @@ def test_a_kill_at_any_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.
             assert path.read_bytes() == WHOLE
             left = [name for name in names_in(path.parent) if not name.endswith(".new")]
             assert left == ["calls.ndjson", "calls.ndjson.checkpoint"]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_kill_at_any_step_rejects_each_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+    count = tmp_path / "count"
+    count.mkdir()
+    with killed_at(monkeypatch, 0) as steps:
+        pull(count / "calls.ndjson", rejects=True)
+    assert len(steps) > 25
+    for step in range(1, len(steps) + 1):
+        folder = tmp_path / f"{step}"
+        folder.mkdir()
+        with killed_at(monkeypatch, step, done=done), suppress(KilledError):
+            pull(folder / "calls.ndjson", rejects=True)
+        pull(folder / "calls.ndjson", rejects=True)
+        assert (folder / "calls.ndjson").read_bytes() == WHOLE
+        assert (folder / "bad").read_bytes() == b"".join(batch[::-1] for batch in BATCHES)
+        left = [name for name in names_in(folder) if not name.endswith(".new")]
+        assert left == ["bad", "calls.ndjson", "calls.ndjson.checkpoint"]
 
 
 def test_a_pull_that_replaces_another_survives_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

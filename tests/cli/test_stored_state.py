@@ -76,7 +76,7 @@ async def test_a_pull_continues_exactly_or_not_at_all(tmp_path: Path, form: str,
         exact = (whole / f"c.{form}").read_bytes()
         if done in {"begun", "half"}:
             sandbox.inject(Status(409), endpoint="cdrs", skip=0 if done == "begun" else 4, times=None)
-        await run(sandbox, *PULL, "--out", f"c.{form}", cwd=stored)
+        await run(sandbox, *PULL, "--out", f"c.{form}", "--rejects", "bad", cwd=stored)
         if done == "part complete":
             (stored / f"c.{form}").rename(stored / f"c.{form}.part")
     journal = (stored / f"c.{form}.checkpoint").read_text()

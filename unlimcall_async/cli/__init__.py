@@ -4,7 +4,8 @@ Each command, or group of commands, is declared and carried out in one file of i
 command stand the parts of its work that do no I/O or can be tested alone:
 
     cdrs_pull      pull_file and part_file (the file that survives a kill), journal (what its checkpoint file holds)
-    cdrs_follow    outage (how long to wait after an error)
+    cdrs_follow    follow_output (what is written, and how far), outage (how long to wait after an error)
+    both           pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
     doctor         diagnosis (what to ask the server, and what its responses show)
     demo           comparison (of the records with the sandbox's store), demo_report
 

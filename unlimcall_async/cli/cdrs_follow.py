@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+import attrs
 import click
 
-from unlimcall_async import CdrFollow, Checkpoint, CheckpointError, UnlimCallError, _json
+from unlimcall_async import CdrFollow, CheckpointError, UnlimCallError, WindowSaturatedError
 from unlimcall_async.cli import options
-from unlimcall_async.cli.formats import ndjson
+from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.outage import Outage, may_pass
-from unlimcall_async.cli.output import UnusableError, to_stderr, write_when_ready
-from unlimcall_async.cli.running import Clients, TerminatedError, as_json, run, with_client
+from unlimcall_async.cli.output import to_stderr
+from unlimcall_async.cli.pieces import with_ways_out
+from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, run, with_client
 from unlimcall_async.cli.times import span
 from unlimcall_async.cli.wording import many, plain
+
+if TYPE_CHECKING:
+    from unlimcall_async.cli.follow_output import FollowOutput, Stored
 
 
 @click.command()
@@ -51,6 +58,17 @@ from unlimcall_async.cli.wording import many, plain
     callback=options.read_by(span),
     help="End if the API gives no valid response for this long; without it, never.",
 )
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append rows that cannot be read to this file, one JSON object a line, and go on.",
+)
+@click.option(
+    "--skip-saturated",
+    is_flag=True,
+    help="Go on behind an instant that holds more records than the API shows.",
+)
 @as_json
 @with_client
 def follow(
@@ -62,6 +80,8 @@ def follow(
     lookback: timedelta,
     checkpoint: Path | None,
     give_up_after: timedelta | None,
+    rejects: Path | None,
+    skip_saturated: bool,
     as_json: bool,  # noqa: ARG001 # there is no other format
 ) -> None:
     """Write call records as they appear, until Ctrl-C or SIGTERM.
@@ -70,95 +90,134 @@ def follow(
     continues where the first one ended. No record is left out. The records of a batch that was being written come again.
     An outage does not end the command, which then asks again after pauses of up to a minute. A refusal by the API does.
     SIGTERM is the ordinary end: the exit status is 0.
+
+    A row that cannot be read, or an instant with more records than the API shows, ends the command. With --rejects or
+    --skip-saturated the command goes on, and the exit status after SIGTERM is 1 if there were any.
     """
-    begin, resume = _begin(start, zone, checkpoint)
+    from unlimcall_async.cli.follow_output import FollowOutput, Stored, not_a_checkpoint  # noqa: PLC0415 # as below
+
+    stored = None if checkpoint is None else Stored.at(checkpoint)
+    begin = _start(start, zone, checkpoint, stored)
+    if rejects is not None and checkpoint is not None and rejects.absolute() == checkpoint.absolute():
+        raise click.UsageError("--rejects must name another file than --checkpoint")
+    output = FollowOutput(checkpoint, rejects, stored)
+    follower: _Follower | None = None
 
     async def work() -> None:
+        nonlocal follower
         with options.in_option_names({"interval": "--interval", "lookback": "--lookback"}):
             open_client = client()
-            stream = open_client.cdrs.follow(begin, interval=interval, lookback=lookback, resume=resume)
-        outage = Outage(give_up_after)
-        async with open_client, stream:
-            output = _Output(stream, checkpoint)
-            # At once: a file that cannot be written shows before the first record, and the next start has the same `now`.
-            output.store(replace=resume is not None)
-            try:
-                while True:
-                    try:
-                        await output.write_all()
-                    except UnlimCallError as error:
-                        stats = stream.stats
-                        pause = outage.pause(now=time.monotonic(), progress=(stats.polls, stats.records))
-                        if pause is None or not may_pass(error):
-                            raise
-                        output.store()
-                        to_stderr(f"{plain(str(error))}. The next attempt is in {pause:.0f} s.")
-                        await asyncio.sleep(pause)
-            finally:
-                output.store()
-                stats = stream.stats
-                to_stderr(f"{many(stats.records, 'record', 'records')}, {many(stats.requests, 'request', 'requests')}.")
+            unreadable: Literal["raise", "keep"] = "raise" if rejects is None else "keep"
+            follow_from = partial(
+                open_client.cdrs.follow, begin, interval=interval, lookback=lookback, unreadable=unreadable
+            )
+            first = follow_from(resume=None if stored is None else stored.checkpoint)
+        follower = _Follower(follow_from, output, Outage(give_up_after), first, skip_saturated=skip_saturated)
+        async with open_client:
+            await follower.run()
 
     try:
-        run(work)
+        with with_ways_out(with_rejects=rejects is not None):
+            run(work)
     except TerminatedError:
-        return
+        if output.rejected or (follower is not None and follower.saturated):
+            raise SystemExit(FOUND) from None
     except CheckpointError:  # for example of a pull, and not of a follow
-        raise _not_a_checkpoint(checkpoint) from None
+        raise not_a_checkpoint(checkpoint) from None
+    finally:
+        output.close()
 
 
-class _Output:
-    """Writes the records of a follow, and stores how far they were written."""
+@attrs.define
+class _Follower:
+    """Goes on after outages, and behind the instants that the user gives up.
 
-    def __init__(self, stream: CdrFollow, path: Path | None) -> None:
-        self._stream = stream
-        self._path = path
-        self._written = True
+    Attributes:
+        saturated: The number of these instants.
+    """
 
-    async def write_all(self) -> None:
-        """Write the records as they come, until the follow raises an error."""
-        async for batch in self._stream.batches():
-            self._written = False
-            await write_when_ready(ndjson(batch))
-            self._written = True
-            self.store()
+    _follow_from: Callable[..., CdrFollow]
+    _output: FollowOutput
+    _outage: Outage
+    _follow: CdrFollow
+    _skip_saturated: bool = attrs.field(kw_only=True)
+    saturated: int = attrs.field(default=0, init=False)
+    # Of the follows before the present one.
+    _records: int = attrs.field(default=0, init=False)
+    _requests: int = attrs.field(default=0, init=False)
 
-    def store(self, *, replace: bool = True) -> None:
-        """Store the checkpoint, unless a batch is not written yet. Polls without new records have moved the checkpoint too."""
-        from unlimcall_async.cli.files import store  # noqa: PLC0415 # `--help` must be quick
-        from unlimcall_async.cli.sealed import sealed  # noqa: PLC0415 # as above
+    async def run(self) -> None:
+        """Follow until an error that no wait can mend, or a signal."""
+        # At once: a file that cannot be written shows before the first record, and the next start has the same `now`.
+        self._output.store(self._follow)
+        try:
+            while True:
+                try:
+                    async with self._follow:
+                        await self._output.write_all(self._follow)
+                except WindowSaturatedError as error:
+                    self._output.store(self._follow)
+                    if not self._skip_saturated:
+                        raise
+                    self._go_behind(error)
+                except UnlimCallError as error:
+                    await self._wait(error)
+        finally:
+            self._output.store(self._follow)
+            self._count()
+            rows = self._output.rejected
+            lost = f" {many(rows, 'row', 'rows')} could not be read." if rows else ""
+            to_stderr(
+                f"{many(self._records, 'record', 'records')}, {many(self._requests, 'request', 'requests')}.{lost}"
+            )
 
-        if self._path is not None and self._written:
-            reached = _json.read(self._stream.checkpoint.to_json())
-            store(self._path, sealed({"start": self._stream.start.isoformat(), "checkpoint": reached}), replace=replace)
+    async def _wait(self, error: UnlimCallError) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            UnlimCallError: The error, if no wait can mend it, or the outage was too long.
+        """
+        stats = self._follow.stats
+        pause = self._outage.pause(now=time.monotonic(), progress=(stats.polls, stats.records))
+        if pause is None or not may_pass(error):
+            raise error
+        self._output.store(self._follow)
+        to_stderr(f"{plain(str(error))}. The next attempt is in {pause:.0f} s.")
+        await asyncio.sleep(pause)
+
+    def _go_behind(self, error: WindowSaturatedError) -> None:
+        """Begin a new follow behind an instant with too many records."""
+        self.saturated += 1
+        self._output.skip(self._follow, error.resume_after)
+        to_stderr(_gap(error))
+        self._count()
+        self._follow = self._follow_from(resume=error.resume_after)
+
+    def _count(self) -> None:
+        self._records += self._follow.stats.records
+        self._requests += self._follow.stats.requests
 
 
-def _begin(start: str | None, zone: tzinfo, path: Path | None) -> tuple[datetime, Checkpoint | None]:
-    """Return the start of the follow, and the checkpoint to continue from.
+def _gap(error: WindowSaturatedError) -> str:
+    """Return the line for an instant that is passed. Some of its records may have been written before it was full."""
+    start, end = text_of(error.start), text_of(error.end)
+    return (
+        f"Records from {start} till {end} may be missing. To get those that the API shows: "
+        f"unlimcall cdrs pull --from {start} --till {end} --skip-saturated"
+    )
+
+
+def _start(start: str | None, zone: tzinfo, path: Path | None, stored: Stored | None) -> datetime:
+    """Return the start of the follow.
 
     Raises:
         click.UsageError: `start` is not a time, or not the start of the checkpoint.
-        UnusableError: The checkpoint cannot be read.
     """
-    from unlimcall_async.cli.files import read_kept  # noqa: PLC0415 # `--help` must be quick
-    from unlimcall_async.cli.sealed import unsealed  # noqa: PLC0415 # as above
-
     wanted = None if start is None else options.moment("--from", start, zone)
-    text = None if path is None else read_kept(path)
-    if text is None:
-        return wanted or options.now(), None
-    try:
-        fields = unsealed(text)
-        held = datetime.fromisoformat(fields["start"]).astimezone(UTC)
-        reached = Checkpoint.from_json(json.dumps(fields["checkpoint"]))
-    except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
-        raise _not_a_checkpoint(path) from None
-    if wanted not in {None, held}:
-        raise click.UsageError(f"{path} is of a follow from {held.isoformat()}; leave --from out to continue it")
-    return held, reached
-
-
-def _not_a_checkpoint(path: Path | None) -> UnusableError:
-    return UnusableError(
-        f"{path} is not a checkpoint of a follow of this release, or was changed; move it away to start anew"
-    )
+    if stored is None:
+        return wanted or options.now()
+    if wanted not in {None, stored.start}:
+        raise click.UsageError(
+            f"{path} is of a follow from {stored.start.isoformat()}; leave --from out to continue it"
+        )
+    return stored.start

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import attrs
 
 from unlimcall_async import Checkpoint, CheckpointError, _json
 from unlimcall_async.cli.formats import FORMATS, text_of
+from unlimcall_async.cli.rejects import Rejects, count
 from unlimcall_async.cli.sealed import sealed, unsealed
 
 VERSION: Final = 2
@@ -20,10 +22,8 @@ class JournalError(ValueError):
     """The text is not a journal, was changed, or is the journal of another release."""
 
 
-def _count(_journal: object, attribute: Any, value: int) -> None:
-    # JSON's `true` is an int in Python, and would pass for a length of 1.
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{attribute.name} must be a whole number, and not negative")
+def _pairs(value: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((start, end) for start, end in value)
 
 
 @attrs.frozen
@@ -39,6 +39,8 @@ class Journal:
         crc32: The CRC-32 of these bytes.
         records: The number of records in these bytes.
         complete: Whether they are all records of the range.
+        rejects: The file of rows that cannot be read, if there is one.
+        saturated: The instants that hold more records than the API shows: start and end of each, as text.
         checkpoint: Where the stream continues; `None` at its start.
     """
 
@@ -46,10 +48,12 @@ class Journal:
     end: datetime
     form: str = attrs.field(validator=attrs.validators.in_(FORMATS))
     replace: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
-    length: int = attrs.field(default=0, validator=_count)
-    crc32: int = attrs.field(default=0, validator=_count)
-    records: int = attrs.field(default=0, validator=_count)
+    length: int = attrs.field(default=0, validator=count)
+    crc32: int = attrs.field(default=0, validator=count)
+    records: int = attrs.field(default=0, validator=count)
     complete: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
+    rejects: Rejects | None = None
+    saturated: Sequence[tuple[str, str]] = attrs.field(default=(), converter=_pairs)
     checkpoint: Checkpoint | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -61,10 +65,17 @@ class Journal:
         if self.records and not self.length:
             raise ValueError("records take bytes")
 
+    @property
+    def flawed(self) -> bool:
+        """Whether rows of the range are not among the records."""
+        return bool(self.saturated or (self.rejects and self.rejects.rows))
+
     def to_json(self) -> str:
         """Return the journal as JSON."""
         fields = {name: getattr(self, name) for name in attrs.fields_dict(Journal)}
         fields["start"], fields["end"] = text_of(self.start), text_of(self.end)
+        if self.rejects is not None:
+            fields["rejects"] = attrs.asdict(self.rejects)
         if self.checkpoint is not None:
             fields["checkpoint"] = _json.read(self.checkpoint.to_json())
         return sealed({"version": VERSION, **fields})
@@ -82,13 +93,15 @@ class Journal:
                 raise JournalError("the text is a journal of another release")
             checkpoint = fields["checkpoint"]
             fields["checkpoint"] = None if checkpoint is None else Checkpoint.from_json(json.dumps(checkpoint))
+            rejects = fields["rejects"]
+            fields["rejects"] = None if rejects is None else Rejects(**rejects)
             fields["start"], fields["end"] = (_moment(fields[name]) for name in ("start", "end"))
             return cls(**fields)
         except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
             raise JournalError("the text is not a journal of this release") from None
 
     def after(self, text: bytes, records: int, checkpoint: Checkpoint) -> Self:
-        """Return the journal after `text`, which holds `records` more records."""
+        """Return the journal after `text` in the file, which holds `records` more records."""
         return attrs.evolve(
             self,
             length=self.length + len(text),

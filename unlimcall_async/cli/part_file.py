@@ -1,7 +1,7 @@
-"""A file that grows over several processes, and gets its name when it is complete.
+"""Files that grow over several processes.
 
-Until then the file is called `FILE.part`. The part is open and locked as long as a process writes it. How much of the part counts
-is written elsewhere: in a journal, which is replaced after each piece.
+Such a file is open and locked as long as a process writes it. How much of the file counts is written elsewhere: in a journal, which
+is replaced after each piece. A `PartFile` is called `FILE.part` until it is complete.
 """
 
 from __future__ import annotations
@@ -20,36 +20,28 @@ from unlimcall_async.cli.output import UnusableError, unwritable
 _PIECE: Final = 1 << 20
 
 
-class PartFile:
-    """A file and its part. The part is open and locked until `close`.
+class KeptFile:
+    """A file that this process, and others before it, append to. The file is open and locked until `close`.
 
     Args:
-        path: The file's name when it is complete.
+        path: The file's name.
+        shown: The name in messages, if that is another one.
 
     Raises:
-        UnwritableError: A file cannot be written. All methods raise this error too.
-        UnusableError: Another process writes the file, or the part may be another user's work.
+        UnwritableError: The file cannot be written. All methods raise this error too.
+        UnusableError: Another process writes the file, or the file may be another user's work.
     """
 
-    def __init__(self, path: Path) -> None:
-        check_name(path)
-        self.path = path
-        self.part = path.with_name(f"{path.name}.part")
-        self._drop_second_name()
-        self._in_place = False
-        self._file = open_kept(self.part)
+    def __init__(self, path: Path, shown: Path | None = None) -> None:
+        self._name = path
+        self._shown = shown or path
+        self._file = open_kept(path)
         if not self._lock():
             self._file.close()
-            raise UnusableError(f"another process is writing {path}")
-
-    def _drop_second_name(self) -> None:
-        """Remove the part's name if the file has both names: a process was killed while it put the file in place."""
-        with unwritable(self.path), suppress(FileNotFoundError):
-            if os.path.samestat(self.part.lstat(), self.path.lstat()):
-                self.part.unlink()
+            raise UnusableError(f"another process is writing {self._shown}")
 
     def _lock(self) -> bool:
-        """Lock the part, and return whether this process is the only one that writes it."""
+        """Lock the file, and return whether this process is the only one that writes it."""
         if sys.platform == "win32":
             return True
         import fcntl  # noqa: PLC0415 # Windows has none
@@ -60,20 +52,69 @@ class PartFile:
             return False
         except OSError:  # a file system without locks
             return True
-        # Another process may have ended between the opening and the lock, and have given the part its name.
+        # Another process may have ended between the opening and the lock, and have renamed or removed the file.
         return self._has_its_name()
 
     def _has_its_name(self) -> bool:
-        """Return whether the open file is still the one that is called `FILE.part`."""
+        """Return whether the open file is still the one that has the file's name."""
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self.part.lstat())
+            return os.path.samestat(os.fstat(self._file.fileno()), self._name.lstat())
         except FileNotFoundError:
             return False
 
     @property
     def length(self) -> int:
-        """The bytes in the part."""
+        """The bytes in the file."""
         return _length(self._file)
+
+    def crc32(self) -> int:
+        """Return the CRC-32 of the whole file."""
+        with unwritable(self._shown):
+            return _crc32(self._file, self.length) or 0
+
+    def cut_to(self, length: int, crc32: int) -> bool:
+        """Cut the file to a length. If its content up to there has another CRC, return False and change nothing."""
+        with unwritable(self._shown):
+            if _crc32(self._file, length) != crc32:
+                return False
+            self._file.truncate(length)
+            return True
+
+    def append(self, text: bytes) -> None:
+        """Add a text to the file. The text is on the disk when this method returns."""
+        if not text:
+            return
+        with unwritable(self._shown):
+            self._file.write(text)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):  # a full disk fails again here; the first error is the one that counts
+            self._file.close()
+
+
+class PartFile(KeptFile):
+    """A file whose part grows, and gets the file's name when it is complete.
+
+    Args:
+        path: The file's name when it is complete.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_name(path)
+        self.path = path
+        self.part = path.with_name(f"{path.name}.part")
+        self._in_place = False
+        self._drop_second_name()
+        super().__init__(self.part, path)
+
+    def _drop_second_name(self) -> None:
+        """Remove the part's name if the file has both names: a process was killed while it put the file in place."""
+        with unwritable(self.path), suppress(FileNotFoundError):
+            if os.path.samestat(self.part.lstat(), self.path.lstat()):
+                self.part.unlink()
 
     @property
     def exists(self) -> bool:
@@ -85,29 +126,14 @@ class PartFile:
         with unwritable(self.path):
             self._file.truncate(0)
 
-    def cut_to(self, length: int, crc32: int) -> bool:
-        """Cut the part to a length. If its content up to there has another CRC, return False and change nothing."""
-        with unwritable(self.path):
-            if not _is(self._file, length, crc32):
-                return False
-            self._file.truncate(length)
-            return True
-
     def is_complete(self, length: int, crc32: int) -> bool:
         """Return whether the part, or the file if the part is empty, has this length and this CRC."""
         with unwritable(self.path):
             # An empty part beside the file: the file had got its name, and this process has opened a new part.
             if not self.length and exists(self.path):
                 with open_ordinary(self.path) as file:
-                    self._in_place = _length(file) == length and _is(file, length, crc32)
-            return self._in_place or (self.length == length and _is(self._file, length, crc32))
-
-    def append(self, text: bytes) -> None:
-        """Add a text to the part. The text is on the disk when this method returns."""
-        with unwritable(self.path):
-            self._file.write(text)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+                    self._in_place = _length(file) == length and _crc32(file, length) == crc32
+            return self._in_place or (self.length == length and _crc32(self._file, length) == crc32)
 
     def put_in_place(self, *, replace: bool) -> None:
         """Give the part the file's name, if `is_complete` has not found the file in place."""
@@ -123,19 +149,18 @@ class PartFile:
         with suppress(OSError, ValueError):
             if self._has_its_name() and not self.length:
                 self.part.unlink()
-        with suppress(OSError):  # a full disk fails again here; the first error is the one that counts
-            self._file.close()
+        super().close()
 
 
 def _length(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _is(file: BinaryIO, length: int, crc32: int) -> bool:
-    """Return whether the first `length` bytes of a file are there, and have this CRC-32."""
+def _crc32(file: BinaryIO, length: int) -> int | None:
+    """Return the CRC-32 of the first bytes of a file; `None` if the file is shorter."""
     found, left = 0, length
     file.seek(0)
     while left and (piece := file.read(min(left, _PIECE))):
         found = zlib.crc32(piece, found)
         left -= len(piece)
-    return not left and found == crc32
+    return None if left else found

@@ -9,6 +9,8 @@ counts, and where the stream continues. Everything depends on the order of the s
 3. The journal says "complete" before the file gets its name, and stays afterwards. So if a pull was killed at its very end or after
    its end, `--resume` finds nothing left to do.
 
+The rows that cannot be read go to a file of rejects, if the user wants one. That file grows and is counted in the same way.
+
 Before a pull is continued, the journal is compared with the part, or with the file. Both must hold just what the journal counts.
 """
 
@@ -42,6 +44,7 @@ class PullFile:
         self._journal = path.with_name(f"{path.name}.checkpoint")
         check_name(self._journal)
         self._file = PartFile(path)
+        self._rejects: PartFile | None = None
         self._has_journal = False
 
     def __enter__(self) -> Self:
@@ -51,6 +54,13 @@ class PullFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._rejects is not None:
+            self._rejects.close()
+
+    def open_rejects(self, path: Path) -> bool:
+        """Open the part of the file of rejects. Return whether there is such a file, or a part of it with content."""
+        self._rejects = PartFile(path)
+        return self._rejects.exists
 
     @property
     def exists(self) -> bool:
@@ -77,6 +87,8 @@ class PullFile:
         # First: from here on, --resume continues this pull.
         store(self._journal, journal.to_json(), replace=journal.replace or self._has_journal)
         self._file.clear()
+        if self._rejects is not None:
+            self._rejects.clear()
 
     def go_on(self, journal: Journal) -> None:
         """Prepare to continue: cut off what the journal does not count.
@@ -84,29 +96,37 @@ class PullFile:
         Raises:
             UnusableError: The part, or the file, is not as the journal says.
         """
-        if journal.complete:  # the pull may have been killed before the file got its name
-            if not self._file.is_complete(journal.length, journal.crc32):
-                raise UnusableError(f"{self._path} is not as {self._journal} says; --force pulls it anew")
-            return
-        if exists(self._path) and not journal.replace:
-            raise UnusableError(f"{self._path} has appeared since the pull began; move it away")
-        if self._file.length < journal.length:
-            raise UnusableError(f"{self._file.part} is shorter than {self._journal} says; --force starts anew")
-        if not self._file.cut_to(journal.length, journal.crc32):
-            raise UnusableError(f"{self._file.part} is not as {self._journal} says; --force starts anew")
+        extents = [(self._file, journal.length, journal.crc32)]
+        if self._rejects is not None and journal.rejects is not None:
+            extents.append((self._rejects, journal.rejects.length, journal.rejects.crc32))
+        for file, length, crc32 in extents:
+            if journal.complete:  # the pull may have been killed before the file got its name
+                if not file.is_complete(length, crc32):
+                    raise UnusableError(f"{file.path} is not as {self._journal} says; --force pulls it anew")
+                continue
+            if exists(file.path) and not journal.replace:
+                raise UnusableError(f"{file.path} has appeared since the pull began; move it away")
+            if file.length < length:
+                raise UnusableError(f"{file.part} is shorter than {self._journal} says; --force starts anew")
+            if not file.cut_to(length, crc32):
+                raise UnusableError(f"{file.part} is not as {self._journal} says; --force starts anew")
 
-    def append(self, text: bytes, journal: Journal) -> Journal:
-        """Append records to the part, and then store the journal that counts them."""
+    def append(self, text: bytes, journal: Journal, rejects: bytes = b"") -> Journal:
+        """Append records to the part, and rejects to theirs, and then store the journal that counts them."""
         self._file.append(text)
+        if self._rejects is not None:
+            self._rejects.append(rejects)
         store(self._journal, journal.to_json())
         return journal
 
     def finish(self, journal: Journal) -> Journal:
-        """Give the complete part the file's name, and return the last journal.
+        """Give the complete parts the names of the files, and return the last journal.
 
         A pull that was killed during or after this step is finished, too.
         """
         complete = attrs.evolve(journal, complete=True)
         store(self._journal, complete.to_json())
         self._file.put_in_place(replace=journal.replace)
+        if self._rejects is not None:
+            self._rejects.put_in_place(replace=journal.replace)
         return complete

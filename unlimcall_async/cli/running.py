@@ -109,7 +109,8 @@ def _end(line: str, status: int) -> NoReturn:
 
 
 def _error_line(error: UnlimCallError) -> str:
-    return f"Error: {plain(str(error))}"
+    # A note names the option that helps.
+    return "\n".join([f"Error: {plain(str(error))}", *getattr(error, "__notes__", ())])
 
 
 @contextmanager

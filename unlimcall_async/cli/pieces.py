@@ -1,0 +1,125 @@
+"""The records of a range, piece by piece, for a user who may accept two losses.
+
+Rows that cannot be read are handed out beside the records, in place of an error. An instant with more records than a page can hold
+is passed with the records that were received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from datetime import datetime
+
+import attrs
+
+from unlimcall_async import (
+    AsyncClient,
+    CallRecord,
+    CdrStream,
+    Checkpoint,
+    ResponseError,
+    StreamStats,
+    UnlimCallError,
+    UnreadableRow,
+    WindowSaturatedError,
+)
+from unlimcall_async.cli.formats import text_of
+from unlimcall_async.cli.wording import many
+
+
+@attrs.frozen
+class Piece:
+    """What a stream has handed out next.
+
+    Attributes:
+        stream: The stream.
+        records: Its records.
+        rejects: Its rows that cannot be read.
+        checkpoint: Where to continue behind them.
+        saturated: The instant that holds more records than these: its start and its end.
+    """
+
+    stream: CdrStream
+    records: Sequence[CallRecord]
+    rejects: Sequence[UnreadableRow]
+    checkpoint: Checkpoint
+    saturated: tuple[str, str] | None = None
+
+
+@attrs.define
+class Cost:
+    """What the streams of a pull have cost."""
+
+    records: int = 0
+    requests: int = 0
+    retries: int = 0
+    min_requests: int = 0
+
+    def add(self, stats: StreamStats) -> None:
+        """Add a stream that has ended."""
+        self.requests += stats.requests
+        self.retries += stats.retries
+        self.min_requests += stats.min_requests
+
+    def __str__(self) -> str:
+        ratio = self.requests / max(self.min_requests, 1)
+        return f"{many(self.requests, 'request', 'requests')}, {ratio:.2f} times the fewest possible."
+
+
+async def pieces(
+    client: AsyncClient,
+    start: datetime,
+    end: datetime,
+    checkpoint: Checkpoint | None = None,
+    *,
+    with_rejects: bool,
+    skip_saturated: bool,
+    cost: Cost,
+) -> AsyncGenerator[Piece, None]:
+    """Iterate over the range. The last piece has the checkpoint at its end.
+
+    Raises:
+        UnlimCallError: As for a stream. What was handed out before is in the pieces.
+    """
+    while True:
+        stream = client.cdrs.stream(start, end, unreadable="keep" if with_rejects else "raise", resume=checkpoint)
+        try:
+            async with stream, aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    cost.records += len(batch)
+                    yield Piece(stream, batch, taken(stream.unreadable), stream.checkpoint)
+        except UnlimCallError as error:
+            if rows := taken(stream.unreadable):
+                yield Piece(stream, [], rows, stream.checkpoint)
+            if not (skip_saturated and isinstance(error, WindowSaturatedError)):
+                raise
+            checkpoint = error.resume_after
+            seen = sorted(error.seen, key=lambda record: (record.start_time, record.id))
+            cost.records += len(seen)
+            yield Piece(stream, seen, [], checkpoint, (text_of(error.start), text_of(error.end)))
+            continue
+        finally:
+            cost.add(stream.stats)
+        yield Piece(stream, [], taken(stream.unreadable), stream.checkpoint)
+        return
+
+
+def taken(rows: list[UnreadableRow]) -> list[UnreadableRow]:
+    """Take the rows out of a list of a stream, which keeps at most 10,000."""
+    came = rows[:]
+    rows.clear()
+    return came
+
+
+@contextmanager
+def with_ways_out(*, with_rejects: bool) -> Iterator[None]:
+    """Add to an error the option by which the command goes on behind the error."""
+    try:
+        yield
+    except ResponseError as error:
+        if error.where.startswith("calls[") and not with_rejects:
+            error.add_note("To go on: --rejects FILE writes rows that cannot be read to a file.")
+        raise
+    except WindowSaturatedError as error:
+        error.add_note("To go on: --skip-saturated accepts that records of such an instant are missing.")
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 
 import pytest
@@ -30,7 +31,8 @@ async def test_a_refusal_is_told_in_a_line() -> None:
     assert err.count("\n") == 1
 
 
-async def test_an_answer_that_is_none_is_the_providers_fault() -> None:
+async def test_an_answer_that_is_none_is_the_providers_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "AsyncClient", functools.partial(AsyncClient, retry=RetryPolicy(delays=())))
     async with Sandbox() as sandbox:
         sandbox.inject(Status(200, body='{"balance": "much"}'))
         code, _, err = await run(sandbox, "balance")

@@ -28,9 +28,9 @@ def unlimcall() -> None:
     The token comes from $UNLIMCALL_TOKEN, from a file or from standard input. $UNLIMCALL_BASE_URL names another server. Data goes
     to standard output, everything else to standard error.
 
-    The exit status is 0 for success, 1 for a failed check, 2 for wrong usage or a file that cannot be used, 3 if the API refuses
-    the request, 4 if the API fails, 5 if no response comes, and 6 if it is unknown whether a call was placed or a hook was
-    created. Ctrl-C gives 130, a closed pipe 141, and SIGTERM 143.
+    The exit status is 0 for success, 1 for a failed check or for call records that had to be left out, 2 for wrong usage or a file
+    that cannot be used, 3 if the API refuses the request, 4 if the API fails, 5 if no response comes, and 6 if it is unknown
+    whether a call was placed or a hook was created. Ctrl-C gives 130, a closed pipe 141, and SIGTERM 143.
     """
 
 

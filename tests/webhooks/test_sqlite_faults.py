@@ -7,13 +7,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import aiohttp
 import pytest
 
+from tests.webhooks.kill import Killing
 from tests.webhooks.oracle import NOW, SECRET, event_body, headers
 from unlimcall_async.webhooks import Event, SQLiteStore, WebhookReceiver, database
 
@@ -260,6 +263,38 @@ async def test_what_was_answered_200_before_the_wal_was_deleted_is_saved_at_the_
         assert await known_after_a_crash(path, ["after", "other, after"]) == ["after", "other, after"]
 
 
+async def test_two_processes_of_which_one_notices_late_lose_nothing_that_was_answered_200(tmp_path: Path) -> None:
+    """The WAL is deleted again before the second process has noticed that the one before was."""
+    path = tmp_path / "data" / "seen.db"
+    path.parent.mkdir()
+    in_sqlite("PRAGMA journal_mode = WAL", "CREATE TABLE effects (event TEXT)")(path)
+    killing = Killing(path, events=1, kills=1, seed=0)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        urls = []
+        for _ in range(2):
+            process, url = await killing.start()
+            stack.push_async_callback(process.wait)
+            stack.callback(process.kill)
+            urls.append(url)
+        answered: list[str] = []
+
+        async def deliver(place: int) -> None:
+            body = event_body(event_id := f"evt_{place}_{len(answered)}")
+            async with session.post(urls[place], data=body, headers=headers(body, at=int(time.time()))) as answer:
+                answered.extend([event_id] * (answer.status == 200))
+
+        for place in (0, 1):
+            await deliver(place)
+        for places in ((0, 0, 0), (1, 0, 1, 0, 1, 0), (1, 1, 1)):
+            FAULTS["wal deleted"](path)
+            for place in places:
+                await deliver(place)
+        assert len(answered) >= 10
+    with closing(sqlite3.connect(path)) as connection:
+        assert sorted(event for (event,) in connection.execute("SELECT event FROM effects")) == sorted(answered)
+
+
 async def test_a_table_of_another_kind_is_kept_under_another_name(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     in_sqlite("CREATE TABLE unlimcall_seen (mine TEXT)", "INSERT INTO unlimcall_seen VALUES ('kept')")(path)
     in_sqlite("CREATE TABLE unlimcall_seen_1 (mine TEXT)")(path)
@@ -313,20 +348,45 @@ async def test_a_disk_that_takes_nothing_for_a_moment_costs_the_deliveries_of_th
         assert connection.execute("SELECT count(*) FROM effects").fetchone() == (1,)
 
 
+def connections_from_now_on(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    opened: list[sqlite3.Connection] = []
+    genuine = sqlite3.connect
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(genuine(*args, **{**options, "check_same_thread": False}))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    return opened
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"this is not a database" * 1000)
+
+
+async def test_a_connection_that_cannot_be_used_is_closed_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would live on in the traceback of its error, with locks that keep the file from being put right."""
+    damage(path)
+    store = SQLiteStore(path)
+    opened = connections_from_now_on(monkeypatch)
+    with pytest.raises(sqlite3.DatabaseError) as kept:
+        await store.__aenter__()
+    assert await Endpoint(store).deliver("1") == 503
+    await store.aclose()
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+    assert len(opened) == 3
+    assert kept.type is sqlite3.DatabaseError
+
+
 async def test_a_busy_database_is_waited_for_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_PATIENCE", 0)
     async with SQLiteStore(path) as store:
         endpoint = Endpoint(store)
-        opened: list[sqlite3.Connection] = []
-        genuine = sqlite3.connect
-
-        def connect(*args: Any, **options: Any) -> sqlite3.Connection:
-            opened.append(genuine(*args, **options))
-            return opened[-1]
-
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            monkeypatch.setattr(sqlite3, "connect", connect)
+            opened = connections_from_now_on(monkeypatch)
             assert await endpoint.deliver("1") == 503
         assert len(opened) == 1  # to release the claim
         assert await endpoint.deliver("1") == 200

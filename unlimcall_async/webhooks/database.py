@@ -206,7 +206,12 @@ class Database:
         )
         # The sender never repeats an event after a 200, so the event must be on the disk by then, also if the power fails. With
         # FULL and no WAL, the end of the journal may not be durable yet, and a journal that comes back undoes the commit.
-        connection.execute("PRAGMA synchronous = EXTRA")
+        try:
+            connection.execute("PRAGMA synchronous = EXTRA")
+        except BaseException:
+            # The traceback keeps the connection alive, and with it the connection's locks.
+            connection.close()
+            raise
         return connection
 
     def _drop(self) -> None:
@@ -237,7 +242,7 @@ class Database:
 
     def _rescue(self, connection: sqlite3.Connection) -> None:
         """Save what the connection alone can still read, before it is closed."""
-        (before, wal_before, _), (file, wal, _) = self._files, self._found_files()
+        (before, wal_before, shm_before), (file, wal, shm) = self._files, self._found_files()
         if before is None or file is None or file[:2] != before[:2]:
             return  # the database itself is gone
         if file[2] == 0:
@@ -245,8 +250,9 @@ class Database:
             # the WAL of an empty file.
             with suppress(OSError):
                 os.truncate(f"{self._real_path}-wal", 0)
-        elif wal_before is not None and wal is None:
-            # The WAL that was deleted is still open here. If there is another one, another process has gone on without this one.
+        elif wal_before is not None and (wal is None or (wal[2] == 0 and shm == shm_before)):
+            # The WAL that was deleted is still open here. If something stands in another WAL, or in other shared memory, another
+            # process has gone on without this one, and what is here no longer fits.
             busy = 0
             with suppress(sqlite3.Error), closing(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as rows:
                 (busy, _, _) = rows.fetchone()

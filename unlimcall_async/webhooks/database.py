@@ -44,7 +44,7 @@ _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS unlimcall_seen (key TEXT PRIMARY KEY, token TEXT, until REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS unlimcall_seen_until ON unlimcall_seen (until)",
 )
-# An error of the first two says that another connection writes, and not that this connection has gone bad.
+# These errors say that another connection writes, and not that this one has gone bad.
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -136,7 +136,7 @@ class Database:
                     # Another connection writes, and this one is as good as any. To wait twice would hold up all deliveries.
                     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
                         raise
-            return self._attempt(self._opened(), work)
+            return self._attempt(self._kept() or self._opened(), work)
 
     def run_apart(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` returns, called once, in a transaction on a connection that is then closed."""
@@ -162,10 +162,10 @@ class Database:
         try:
             with _transaction(connection):
                 result = work(connection)
-            self._confirm_files()
         except BaseException:
             self._drop()
             raise
+        self._confirm_files()
         return result
 
     def _kept(self) -> sqlite3.Connection | None:
@@ -237,6 +237,7 @@ class Database:
         if self._path is not None and found[1] is not None and _has_lost_its_head(f"{self._real_path}-wal"):
             # What was emptied now reads as zeros, which SQLite would copy into the database as it closes.
             os.truncate(f"{self._real_path}-wal", 0)
+            self._drop()
             raise FileMovedError("the write-ahead log of the database was emptied while it was open")
         self._files = found
 

@@ -94,6 +94,17 @@ async def test_a_pause_that_is_too_long_is_an_error_at_once_and_nothing_is_sent(
     await client.balance()
 
 
+@pytest.mark.looptime(False)  # virtual time would stand still between two readings of the clock
+async def test_a_client_that_never_waits_goes_on_with_tokens_that_are_ready(sandbox: Sandbox, start: Start) -> None:
+    client = start(0, RateLimit(60), RetryPolicy(delays=(0, 0)))
+    sandbox.inject(Status(500), endpoint="me", times=2)
+    await client.me()
+    await asyncio.gather(*[client.balance() for _ in range(60)])
+    with pytest.raises(RateLimitedError) as caught:
+        await client.balance()
+    assert not caught.value.sent
+
+
 async def test_a_phone_call_that_is_not_sent_is_not_in_doubt(start: Start) -> None:
     client = start(1, RateLimit(1))
     await client.calls.create(ai_agent_id="27", to_number="+14155551234")

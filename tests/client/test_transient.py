@@ -50,6 +50,7 @@ GARBLED: dict[str, bytes] = {
     "202, empty": written(b"", status=b"202 Accepted"),
     "206, half": written(ME[:40], status=b"206 Partial Content"),
     "not UTF-8": written(ME.replace(b"Acme", b"\xff\xfe")),
+    "a byte order mark": written(b"\xef\xbb\xbf" + ME),
     "UTF-16": written(ME.decode().encode("utf-16")),
     "gzip, cut off": written(gzip.compress(ME)[:-20], b"Content-Encoding: gzip"),
     "gzip without its end": written(gzip.compress(ME * 50)[:60], b"Content-Encoding: gzip"),

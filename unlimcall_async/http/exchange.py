@@ -140,7 +140,7 @@ class Call(Generic[T]):
             level = logging.INFO if wait > self.policy.max_retry_after else logging.DEBUG
             _logger.log(level, "%s waits %.1f s or more for its rate limit", self.name, wait)
         try:
-            token_at = await self.limiter.acquire(slots, now + self._wait_left())
+            token_at = await self.limiter.acquire(slots, self._wait_left())
         except TooLateError as late:
             seconds = late.seconds
         else:
@@ -158,7 +158,8 @@ class Call(Generic[T]):
             del error
 
     def _wait_left(self) -> float:
-        return math.inf if self.max_wait is None else self.max_wait - self.waited_s
+        # Never below 0: also a token that is ready takes the loop some microseconds.
+        return math.inf if self.max_wait is None else max(0.0, self.max_wait - self.waited_s)
 
     async def _send(
         self, attempt: Attempt, token_at: float, slots: asyncio.Semaphore, clock: ServerClock

@@ -93,16 +93,17 @@ class Limiter:
         now = _now()
         return self._bucket.ready_behind(len(self._waiters), now) - now
 
-    async def acquire(self, slots: asyncio.Semaphore, latest: float = math.inf) -> float:
+    async def acquire(self, slots: asyncio.Semaphore, patience: float = math.inf) -> float:
         """Take a token and a slot, and return the loop's time at which both were taken. The caller releases the slot.
 
         Raises:
-            TooLateError: The token will come after `latest`. This is known at once, or when a 429 pauses the bucket.
+            TooLateError: The token will not come within `patience` seconds. This is known at once, or when a 429 pauses the bucket.
         """
-        seconds = self.wait_in_queue()
-        if seconds > latest - _now():
-            raise TooLateError(seconds)
-        waiter = _Waiter(latest)
+        now = _now()
+        ready = self._bucket.ready_behind(len(self._waiters), now)
+        if ready > now + patience:
+            raise TooLateError(ready - now)
+        waiter = _Waiter(now + patience)
         self._waiters.append(waiter)
         try:
             async with waiter.scope:

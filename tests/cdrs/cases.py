@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 
-from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Manners, Order, Row, Run, Story
+from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Fault, Manners, Order, Row, Run, Story
 from tests.cdrs.hostile_pull import run
 from unlimcall_async.cdrs.times import SECOND, WIDEST
 
@@ -51,6 +51,8 @@ def make_case(chance: random.Random, *, order: Order | None = None, seek: bool |
     start = dice.one_of((0, 999_000, dice.between(0, 10**6) * 1000, dice.between(0, 10**15)))
     full_pages = dice.one_of((0, 1, 3, 4, 5, 6)) if page > 25 else dice.one_of((0, 1, 3, 5, 5, 8, 12))
     rows = _rows(dice, page, full_pages, start, start + span)
+    if dice.happens(20):
+        rows = _with_faults(dice, rows)
     return Case(
         rows=tuple(rows),
         manners=_manners(dice, order, page, rows),
@@ -92,6 +94,7 @@ def _manners(dice: Dice, order: Order, page: int, rows: list[Row]) -> Manners:
         tidy=dice.happens(50),
         betrays=dice.happens(10),
         slips=20 if dice.happens(10) else 0,
+        widest=dice.between(3700, 20 * 86_400) * SECOND if dice.happens(15) else WIDEST,
     )
 
 
@@ -151,6 +154,13 @@ def _rows(dice: Dice, page: int, full_pages: int, start: int, end: int) -> list[
     return rows
 
 
+def _with_faults(dice: Dice, rows: list[Row]) -> list[Row]:
+    """Have a few rows that cannot be read, some of them of one instant."""
+    faulty = {dice.between(0, len(rows)) for _ in range(dice.one_of((1, 1, 3, 8)))}
+    fault: Fault = dice.one_of(("field", "start"))
+    return [evolve(row, fault=fault) if place in faulty else row for place, row in enumerate(rows)]
+
+
 def _clump(dice: Dice, size: int, start: int, end: int, slow: int, number: int, *, finer: bool) -> list[Row]:
     """Make rows of one kind."""
     kind = dice.one_of(("any", "any", "any", "steady", "steady", "burst", "second", "tie", "legs", "edges"))
@@ -186,6 +196,7 @@ def _clump(dice: Dice, size: int, start: int, end: int, slow: int, number: int, 
 # What a server is like where nothing is special about it.
 _PLAIN: Final[tuple[dict[str, Any], ...]] = (
     *({"turn": 10**6}, {"grain": 1}, {"unstable": False}, {"cap": 1000}, {"step": 1000}, {"slips": 0}),
+    {"widest": WIDEST},
     *({"stragglers": 0}, {"betrays": False}, {"written": 1, "nearest": False}),
 )
 
@@ -205,7 +216,7 @@ def smaller(case: Case) -> Iterator[Case]:
         yield evolve(case, manners=evolve(case.manners, **plain))
     yield evolve(case, trouble=0)
     for place, row in enumerate(case.rows):
-        plain_row = evolve(row, lasts=0, leg=0, born=0)
+        plain_row = evolve(row, lasts=0, leg=0, born=0, fault="none")
         yield evolve(case, rows=(*case.rows[:place], plain_row, *case.rows[place + 1 :]))
 
 
@@ -256,6 +267,8 @@ class Shares:
             "a saturated instant": story.saturations,
             "a resume inside a tie": story.tie_resumes,
             "late rows": story.late,
+            "rows that cannot be read": story.unreadable,
+            "a window that was not answered in time": story.narrowed,
         }
         told = {
             "a proof": story.proofs,

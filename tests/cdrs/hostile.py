@@ -17,7 +17,7 @@ from typing import Final, Literal
 from attrs import define, evolve, frozen
 
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.times import to_datetime
+from unlimcall_async.cdrs.times import WIDEST, to_datetime
 
 Order = Literal[
     "newest_first",
@@ -29,6 +29,7 @@ Order = Literal[
     "shuffled",  # another part of the window in each answer
     "sorted_after_limit",  # any rows of the window, and then newest first
 ]
+Fault = Literal["none", "field", "start"]
 HONEST: Final[tuple[Order, ...]] = ("newest_first", "oldest_first")
 FIXED: Final[tuple[Order, ...]] = (*HONEST, "insertion", "insertion_backwards", "arbitrary", "by_blocks")
 ORDERS: Final[tuple[Order, ...]] = (*FIXED, "shuffled", "sorted_after_limit")
@@ -39,13 +40,17 @@ PATIENCE: Final = 10_000
 
 @frozen(repr=False)
 class Row:
-    """A row: when it starts, in microseconds, its id and leg, how many seconds it lasts, and in which answer it can be first."""
+    """A row: when it starts, in microseconds, its id and leg, how many seconds it lasts, and in which answer it can be first.
+
+    `fault` is what cannot be read of it: nothing, a field that is not its start, or its start.
+    """
 
     at: int
     number: int
     leg: int = 0
     lasts: int = 0
     born: int = 0
+    fault: Fault = "none"
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -56,7 +61,13 @@ class Row:
         rest = [self.leg, self.lasts, self.born]
         while rest and not rest[-1]:
             rest.pop()
-        return f"Row({', '.join(map(str, (self.at, self.number, *rest)))})"
+        fault = "" if self.fault == "none" else f", fault={self.fault!r}"
+        return f"Row({', '.join(map(str, (self.at, self.number, *rest)))}{fault})"
+
+    @property
+    def text(self) -> bytes:
+        """What the answers have of a row that cannot be read."""
+        return f"{self.at} {self.number} {self.leg}".encode()
 
     def as_record(self) -> CallRecord:
         """Write the row as the client reads it."""
@@ -81,6 +92,7 @@ class Manners:
         tidy: Whether they stand in their places where an answer is whole.
         betrays: Whether it skips rows where nobody can see it, once the order is proven, and then shows that it does not sort.
         slips: The share of pages, in percent, that skip rows though they arrive sorted, one of them where they must repeat it.
+        widest: The widest window, in microseconds, that is answered in time.
     """
 
     order: Order = "newest_first"
@@ -99,6 +111,7 @@ class Manners:
     tidy: bool = False
     betrays: bool = False
     slips: int = 0
+    widest: int = WIDEST
 
     def write(self, row: Row) -> Row:
         """Say of a row what the answers say."""
@@ -149,6 +162,8 @@ class Story:
     excused: int = 0
     cut_silently: int = 0
     most_held: int = 0
+    unreadable: int = 0
+    narrowed: int = 0
 
 
 class BrokenError(AssertionError):
@@ -166,6 +181,14 @@ def check_order(keys: Sequence[tuple[int, str]], *, newest_first: bool) -> None:
     for former, latter in pairwise(keys):
         ordered = former >= latter if newest_first else former <= latter
         check(ordered, f"{former} came before {latter}")
+
+
+def check_unreadable(named: Counter[bytes], must: Iterable[Row], may: Iterable[Row]) -> None:
+    """Insist on it that each row that cannot be read is named, and none too often."""
+    lost = Counter(row.text for row in must) - named
+    check(not lost, f"{lost.total()} were not named: {sorted(lost)[:3]}")
+    more = named - Counter(row.text for row in may)
+    check(not more, f"{more.total()} were named too often: {sorted(more)[:3]}")
 
 
 def check_rows(came: Counter[tuple[int, str, str]], must: Iterable[Row], may: Iterable[Row]) -> None:

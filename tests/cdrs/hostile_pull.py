@@ -6,19 +6,24 @@ import random
 from collections import Counter
 from itertools import islice
 
-from attrs import define
+from attrs import define, evolve
 
-from tests.cdrs.hostile import PATIENCE, Case, Row, Run, Story, check, check_order, check_rows
+from tests.cdrs.hostile import PATIENCE, Case, Row, Run, Story, check, check_order, check_rows, check_unreadable
 from tests.cdrs.hostile_server import Server, ServerPage
 from tests.cdrs.simulated import readable
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.checkpoint import Place, UnplacedMark
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
 from unlimcall_async.cdrs.planner.page_cap import PagesCutError
 from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Prove, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_datetime, to_micros
+from unlimcall_async.cdrs.unreadable import UnreadableRows
+
+# How far beside a range its windows may show rows.
+_BESIDE = 5 * SECOND
 
 
 class VoidError(Exception):
@@ -37,7 +42,7 @@ def proves(part: Part, page: ServerPage) -> bool:
     """Return whether a page proves the claim that it was asked for, by the rows alone."""
     if not isinstance(part.task, Prove) or page.left:
         return False
-    here = Counter(held.key for held in page.rows if part.range.holds(held.written))
+    here = Counter(held.key for held in page.rows if held.row.fault != "start" and part.range.holds(held.written))
     return here == Counter(part.task.claim.page.keys_of(part.range))
 
 
@@ -52,6 +57,8 @@ class Pull:
         self._output: list[CallRecord] = []
         self._skipped: list[Range] = []
         self._place: Place | None = None
+        self._marks: tuple[UnplacedMark, ...] = ()
+        self._named: Counter[bytes] = Counter()
         self._under_way: list[UnderWay] = []
         self._stale: list[UnderWay] = []
         self._came: list[Page] = []
@@ -86,6 +93,7 @@ class Pull:
         """Go on with a new planner. It is over unless an instant was saturated: then the caller goes on behind it."""
         case = self.case
         self._position = self._position_at(self._place)
+        self._unreadable = UnreadableRows(keep=True, marks=self._marks)
         self._planner = Planner(
             self._position.range_left,
             newest_first=case.newest_first,
@@ -126,16 +134,21 @@ class Pull:
                 left -= self._hand_out(part, left) if part is not None else 0
                 if left <= 0:
                     break
-        self._place = self._position.place
+        self._keep_place(self._position.place)
         self._note_tie()
         return False
+
+    def _keep_place(self, place: Place) -> None:
+        """Store a checkpoint, for the next run."""
+        self._place = place
+        self._marks = self._unreadable.marks_behind(place.at, newest_first=self.case.newest_first)
 
     def _ask(self, run: Run) -> None:
         while len(self._under_way) < run.concurrency and (question := self._planner.next_question()):
             check(len(self._under_way) < PATIENCE, "it asks without end")
             # The server may think of an answer long before it comes, so that answers cross each other.
             early = self._chance.random() < 0.5
-            page = self.server.page(question.window, run.page_size) if early else None
+            page = self.server.page(question.window, run.page_size) if early and self._is_answered(question) else None
             self._under_way.append(UnderWay(question, page))
 
     def _go_on(self, run: Run) -> None:
@@ -148,7 +161,18 @@ class Pull:
             self._have_trouble(asked, run)
         self.story.most_held = max(self.story.most_held, self._planner.held)
 
+    def _is_answered(self, question: Question) -> bool:
+        """Whether the server answers a question in time."""
+        return len(question.window) <= max(self.case.manners.widest, HOUR + 4 * SECOND)
+
     def _answer(self, asked: UnderWay, run: Run) -> None:
+        if not self._is_answered(asked.question):
+            # A window that reaches far into the page before it may be wide for a short range: that question is given up.
+            if self._planner.narrow(asked.question) is None:
+                self._planner.fail(asked.question, LookupError())
+            self.story.narrowed += 1
+            check(self.story.narrowed < PATIENCE, "it asks too much without end")
+            return
         page, part = self._page(asked, run), asked.question.part
         if proves(part, page) and isinstance(part.task, Prove):
             claimed = part.task.claim.page
@@ -156,7 +180,9 @@ class Pull:
             self._proven_on = max(self._proven_on, number)
         if page.seems_sorted:
             self._last_lie = len(self._came)
-        received = page.as_page()
+        received = page.as_page(asked.question.window)
+        new = self._unreadable.new_unplaced(received.unplaced)
+        received = evolve(received, new_unplaced=new)
         self._came.append(received)
         self._planner.receive(asked.question, received)
         if self._planner.seeks and not self._sought:
@@ -202,7 +228,7 @@ class Pull:
         if self._stale and self._chance.random() < 0.5:
             late = self._stale.pop()
             # Nothing of it is used, and so it must not be where the server shows that it has lied.
-            self._planner.receive(late.question, self._honest_page(late, run).as_page())
+            self._planner.receive(late.question, self._honest_page(late, run).as_page(late.question.window))
 
     def _leave(self) -> None:
         """Have all questions under way cancelled, as when the stream is left and iterated again."""
@@ -211,7 +237,8 @@ class Pull:
 
     def _answer_outside(self, asked: UnderWay, run: Run) -> None:
         """Answer with a row that is more than a second away from the window: nothing of it may be used."""
-        page, window = self._honest_page(asked, run).as_page(), asked.question.window
+        window = asked.question.window
+        page = self._honest_page(asked, run).as_page(window)
         index = self._chance.randint(0, len(page.rows))
         beyond = SECOND + MILLISECOND
         at = self._chance.choice((window.start - beyond, window.till + beyond))
@@ -235,10 +262,27 @@ class Pull:
         by_order = isinstance(part.state, Done) and part.state.by_order
         if by_order and self._betrayed and not self._shown:
             raise VoidError
-        self._position.enter(part.range, readable(part.records))
-        records = [*islice(self._position.records(), most)]
-        self._output += records
-        return len(records)
+        self._enter(part)
+        taken = 0
+        while True:
+            records = [*islice(self._position.records(), most - taken)]
+            self._output += records
+            taken += len(records)
+            row = self._position.unreadable
+            if row is None or taken >= most:
+                return taken
+            self._unreadable.keep(row)
+            self._position.pass_unreadable()
+            self._named[row.body] += 1
+
+    def _enter(self, part: Part) -> None:
+        """Go on to a part, as a stream does."""
+        own = part.state.unplaced if isinstance(part.state, Done) else ()
+        unplaced = self._unreadable.new_unplaced([*own, *self._planner.take_vanished(part.range)])
+        if unplaced or len(readable(part.records)) < len(part.records):
+            self._position.enter_unreadable(part.range, part.records, unplaced)
+        else:
+            self._position.enter(part.range, readable(part.records))
 
     def _go_behind(self, part: Part, run: Run) -> None:
         """Accept that an instant is saturated, and go on behind it."""
@@ -250,7 +294,7 @@ class Pull:
             "seen",
         )
         self._skipped.append(part.range)
-        self._place = self._position.behind(part.range)
+        self._keep_place(self._position.behind(part.range))
         left = self._position_at(self._place).range_left
         ahead = left.end <= part.range.start if self.case.newest_first else left.start >= part.range.end
         check(ahead or not len(left), f"{self._place} is not behind {part.range}")
@@ -274,8 +318,10 @@ class Pull:
         came = [(to_micros(record.start_time), record.id, record.dst or "") for record in self._output]
         check_order([key[:2] for key in came], newest_first=self.case.newest_first)
         # A range that is saturated may end within an instant that is not: its rows may come or not.
-        rows, must = [], []
+        rows, must = list[Row](), list[Row]()
         for row in self.case.rows:
+            if row.fault == "start":
+                continue
             written = self.case.manners.write(row)
             if self.case.start <= written.at < self.case.end:
                 rows.append(written)
@@ -289,7 +335,23 @@ class Pull:
             # The contract takes such an answer for its whole window; most of them are found out, but that is no promise.
             lost = Counter(row.key for row in must) - Counter(came)
             self.story.cut_silently, must = lost.total(), []
-        check_rows(Counter(came), must, rows)
+        check_rows(Counter(came), [row for row in must if row.fault == "none"], rows)
+        self._judge_unreadable(rows, must)
+
+    def _judge_unreadable(self, rows: list[Row], must: list[Row]) -> None:
+        """Judge what was named of the rows that cannot be read; `rows` and `must` are those with a start."""
+        may_name = [row for row in rows if row.fault == "field"]
+        must_name = [row for row in must if row.fault == "field"]
+        for row in self.case.rows:
+            # The windows at the ends of the range show rows beside it, and what is beside a saturated instant may go with it.
+            if row.fault == "start" and self.case.start - _BESIDE <= row.at < self.case.end + _BESIDE:
+                may_name.append(row)
+                inside = self.case.start <= row.at < self.case.end
+                lost = any(where.start - _BESIDE <= row.at < where.end + _BESIDE for where in self._skipped)
+                if inside and not lost and must and self.server.never_seen(row):
+                    must_name.append(row)
+        self.story.unreadable += len(must_name)
+        check_unreadable(self._named, must_name, may_name)
 
     def _is_skipped(self, row: Row) -> bool:
         return any(where.holds(row.at) for where in self._skipped)

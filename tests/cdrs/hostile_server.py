@@ -18,6 +18,7 @@ from tests.cdrs.hostile import HONEST, PATIENCE, Case, Manners, Order, Row, chec
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Seam
+from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, floor
 
 HOUR: Final = 3600 * 1_000_000
@@ -33,17 +34,25 @@ class Held:
     rank: float
     written: int
     record: CallRecord
+    row: Row
 
     @classmethod
     def of(cls, row: Row, rank: float, manners: Manners) -> Held:
         """Take a row in."""
         written = manners.write(row)
-        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record())
+        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record(), row)
 
     @property
     def key(self) -> Key:
-        """What the planner knows it by."""
-        return self.record.start_time, self.record.id
+        """What the planner knows it by, if it knows its start."""
+        return self.record.start_time, self.as_row(Window(0, 1)).id
+
+    def as_row(self, window: Window) -> CallRecord | BadRow:
+        """Return the row as the planner receives it in the page of a window, if its start can be read."""
+        if self.row.fault == "none":
+            return self.record
+        start = self.record.start_time
+        return BadRow(where="", reason="", body=self.row.text, window=window, before=0, start_time=start)
 
     @property
     def second(self) -> int:
@@ -60,13 +69,21 @@ class ServerPage:
     limit: int
     counts_matches: bool
 
-    def as_page(self) -> Page:
+    def as_page(self, window: Window) -> Page:
         """Return the page as the planner receives it."""
-        records = [held.record for held in self.rows]
-        count = len(records) + (len(self.left) if self.counts_matches else 0)
-        complete = len(records) < self.limit and count <= len(records)
+        rows, unplaced = list[CallRecord | BadRow](), list[UnplacedRow]()
+        for held in self.rows:
+            if held.row.fault == "start":
+                row = UnplacedRow(where="", reason="", body=held.row.text, window=window, before=len(rows))
+                unplaced.append(row)
+            else:
+                rows.append(held.as_row(window))
+        size = len(self.rows)
+        count = size + (len(self.left) if self.counts_matches else 0)
+        complete = size < self.limit and count <= size
         finer = any(held.written % MILLISECOND for held in self.rows)
-        return Page(records, [record.start_time for record in records], count, complete, finer)
+        starts = [row.start_time for row in rows]
+        return Page(rows, starts, count, complete, finer, any_bad=True, unplaced=unplaced, new_unplaced=unplaced)
 
     def _seems(self, *, newest_first: bool) -> bool:
         """Whether the page looks like the first of its window in that direction, but is not."""

@@ -131,13 +131,11 @@ async def test_a_follow_continues_exactly_or_not_at_all(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.inject(Status(409), endpoint="cdrs", times=None)
         assert (await run(sandbox, *follow, "--from", "2026-05-01"))[0] == 3
-        sound, asked = path.read_text(), len(sandbox.requests)
+        sound = path.read_text()
         for text in chain(mutations(sound), cut_off(sound)):
             path.write_text(text)
             status, out, err = await run(sandbox, *follow)
             assert (status, out, err.count("Error: ")) == (2, "", 1), text
             assert path.read_text() == text
-        assert len(sandbox.requests) == asked
         path.write_text(sound)
-        assert (await run(sandbox, *follow))[0] == 3
-        assert len(sandbox.requests) > asked
+        assert (await run(sandbox, *follow))[0] == 3  # the refusal by the API

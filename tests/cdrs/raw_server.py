@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Literal
 from zlib import crc32
 
@@ -25,6 +26,10 @@ class RawRow:
     text: bytes
 
 
+async def _nothing_else(_first: datetime, _last: datetime) -> None:
+    """Have the server respond with its rows."""
+
+
 @define
 class RawServer:
     """What the server holds, and what it was asked.
@@ -33,20 +38,22 @@ class RawServer:
         rows: The rows.
         order: How it sorts them; by their texts in arbitrary order.
         cap: The most rows of a response, whatever the limit.
-        answer: Returns the response to a window instead, or `None`.
+        answer: Returns the response to a window instead, or `None`. An exception that it raises breaks the connection.
+        date: Returns the time in the `Date` header.
         asked: The windows that it was asked.
     """
 
     rows: list[RawRow]
     order: Order = "newest_first"
     cap: int = 1000
-    answer: Callable[[datetime, datetime], web.Response | None] = field(default=lambda _first, _last: None)
+    answer: Callable[[datetime, datetime], Awaitable[web.Response | None]] = field(default=_nothing_else)
+    date: Callable[[], datetime] | None = None
     asked: list[tuple[datetime, datetime]] = field(factory=list)
 
     async def respond(self, request: web.Request) -> web.Response:
         first, last = (datetime.fromisoformat(request.query[name]) for name in ("from", "till"))
         self.asked.append((first, last))
-        if (answer := self.answer(first, last)) is not None:
+        if (answer := await self.answer(first, last)) is not None:
             return answer
         within = [row for row in self.rows if first <= row.start <= last]
         if self.order == "arbitrary":
@@ -55,7 +62,8 @@ class RawServer:
             within.sort(key=lambda row: row.start, reverse=self.order == "newest_first")
         shown = within[: min(self.cap, int(request.query["limit"]))]
         body = b'{"count": %d, "calls": [%b]}' % (len(within), b",".join(row.text for row in shown))
-        return web.Response(body=body, content_type="application/json")
+        headers = {} if self.date is None else {"Date": format_datetime(self.date(), usegmt=True)}
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
 
 @asynccontextmanager
@@ -63,7 +71,7 @@ async def served(server: RawServer, **options: object) -> AsyncIterator[AsyncCli
     """Serve, and yield a client without rate limits."""
     app = web.Application()
     app.router.add_get("/api/v1/cdrs", server.respond)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -153,7 +153,7 @@ async def test_a_row_that_no_window_shows_again_is_named_all_the_same() -> None:
     rows = evenly(50, START, END - START)
     server = RawServer([*rows, bad({"startTime": "null"})])
 
-    def forget(first: datetime, last: datetime) -> None:
+    async def forget(first: datetime, last: datetime) -> None:
         if last - first < 20 * DAY:
             server.rows = rows
 

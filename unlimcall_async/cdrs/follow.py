@@ -21,7 +21,7 @@ from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
 from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
-from unlimcall_async.cdrs.tail import Tail
+from unlimcall_async.cdrs.tail import PollClock, Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows, mark_of
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
@@ -139,8 +139,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         # The poll that a cancellation has left, and when the next one is to begin by the event loop's clock.
         self._left: _Poll | None = None
         self._next_at = 0.0
-        # The latest time of a poll, in microseconds, and that of the event loop.
-        self._latest: tuple[int, float] | None = None
+        self._clock = PollClock()
         self._polls = self._records = self._new = 0
         # What the streams that have ended cost, and the stream that is under way.
         self._requests = self._rows = self._full_pages = self._retries = 0
@@ -252,15 +251,10 @@ class CdrFollow(OneAtATime[_FollowIteration]):
 
     def _begin_poll(self, began: float) -> _Poll:
         """Return a new poll, which begins at this time of the event loop."""
-        now = floor(to_micros(_clock.utc_now()), MILLISECOND)
-        if self._latest is not None:
-            # Spans go by the loop's clock: if the wall clock was set back, the follow does not wait until it is right again.
-            latest, at = self._latest
-            now = max(now, latest + floor(int((began - at) * SECOND), MILLISECOND))
-        self._latest = now, began
+        now = self._clock.begin(floor(to_micros(_clock.utc_now()), MILLISECOND), began)
         self._unreadable.forget_before(self._tail.frontier)
         # The history, and what an outage has left, get all of the limit; a poll that is in time gets its share.
-        late = now - self._tail.edge > self._lookback + 2 * self._pause * SECOND
+        late = self._clock.real(now, began) - self._tail.edge > self._lookback + 2 * self._pause * SECOND
         limiter = self._whole_limit if late else self._poll_limit
         pace = _seconds_per_request(limiter)
         budget = max(2, int(self._interval / pace)) if pace else None
@@ -273,8 +267,9 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def _heed_server_time(self, poll: _Poll, stream: CdrStream) -> None:
         """Take nothing for known that lies behind the time that the server had when the poll began."""
         if stream.first_page_at is not None:
-            server_time, at = stream.first_page_at
-            self._tail.limit(floor(to_micros(server_time) - int((at - poll.began) * SECOND), MILLISECOND))
+            server_time, at = to_micros(stream.first_page_at[0]), stream.first_page_at[1]
+            self._clock.note_server(server_time, at)
+            self._tail.limit(floor(server_time - int((at - poll.began) * SECOND), MILLISECOND))
 
     def _end_stream(self, poll: _Poll) -> None:
         """Add what the poll's stream has cost, once it has ended."""

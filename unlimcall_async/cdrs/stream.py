@@ -288,7 +288,8 @@ class CdrStream(OneAtATime[_StreamIteration]):
             reason = f"cut short at {cut.cap} rows, and so was an earlier answer; start anew with page_size={cut.cap}"
             self._fail(question, ResponseError(200, "calls", reason, "GET", "/cdrs"))
         except Exception as error:  # noqa: BLE001 # it is raised in its turn
-            width = self._planner.narrow(question) if isinstance(error, UnlimCallError) and is_slow(error) else None
+            slow = isinstance(error, UnlimCallError) and is_slow(error) and self._may_narrow(question)
+            width = self._planner.narrow(question) if slow else None
             if width is None:
                 self._fail(question, error)
             else:
@@ -311,7 +312,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
             cost=self._cost,
             limiter=self._limiter,
             decoding=self._one_decoding,
-            slow_attempts=_SLOW_ATTEMPTS if len(question.range) > HOUR else None,
+            slow_attempts=_SLOW_ATTEMPTS if self._may_narrow(question) else None,
         )
         if self._requests == 0 and self._cost.server_time is not None:
             self.first_page_at = self._cost.server_time, asyncio.get_running_loop().time()
@@ -323,6 +324,10 @@ class CdrStream(OneAtATime[_StreamIteration]):
             page = evolve(page, new_unplaced=self._unreadable.new_unplaced(page.unplaced))
         self._any_bad = self._any_bad or page.any_bad
         return page
+
+    def _may_narrow(self, question: Question) -> bool:
+        """Return whether a narrower window may be asked next. A policy without retries wants no question asked again."""
+        return len(question.range) > HOUR and bool(self._caller.policy.delays)
 
     @asynccontextmanager
     async def _one_decoding(self) -> AsyncGenerator[None, None]:

@@ -161,25 +161,29 @@ class Divider:
 
     # --- where to cut it ----------------------------------------------------------------------------------------------
 
-    def cut_before_asking(self, part: Part, room: int, *, first: bool) -> int | None:
+    def cut_before_asking(self, part: Part, room: int, *, first: bool, widest: int) -> int | None:
         """Return where to cut a part that is to be asked, so that its near end is asked now; `None` to ask all of it.
 
         Args:
             part: The part.
             room: How many records may be held more.
             first: Whether all other parts wait for this one.
+            widest: How wide a range a window may ask for, in microseconds.
         """
-        if part.hints.expected:
-            return None  # it was cut to fill a page
-        estimate = self._estimate_for(part)
-        expected, target = estimate.expect(part.range), self._target(part, room, first=first)
-        at = self._cut_near(part.range, _even_size(expected, target), estimate) if expected > 1.1 * target else None
+        at = None
+        if not part.hints.expected:  # else it was cut to fill a page
+            estimate = self._estimate_for(part)
+            expected, target = estimate.expect(part.range), self._target(part, room, first=first)
+            at = self._cut_near(part.range, _even_size(expected, target), estimate) if expected > 1.1 * target else None
+        if len(part.range) <= widest:
+            return at
         against = self._server_order.candidate == (not self._newest_first)
-        if len(part.range) <= WIDEST_PART or (against and self._density.known):
+        if widest == WIDEST_PART and against and self._density.known:
             return at  # a chain against the output goes through more than one window
+        # If the server is too slow for wide windows, or down, the near end is asked, so that its records, or its error, come next.
         if self._newest_first:
-            return max(part.range.end - WIDEST_PART, at or part.range.start)
-        return min(part.range.start + WIDEST_PART, at or part.range.end)
+            return max(part.range.end - widest, at or part.range.start)
+        return min(part.range.start + widest, at or part.range.end)
 
     def _estimate_for(self, part: Part) -> Sample | Density:
         return part.hints.sample or _known(part.hints.density) or self._density

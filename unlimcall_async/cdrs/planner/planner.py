@@ -185,7 +185,7 @@ class Planner:
         while self._divider.is_too_small(part):
             if not self._plan.extend(part):
                 break
-        at = self._divider.cut_before_asking(part, room, first=first)
+        at = self._divider.cut_before_asking(part, room, first=first, widest=self._width.most)
         if at is None:
             return part
         earlier, later = part.cut(at)

@@ -1,0 +1,136 @@
+"""A server that does not answer wide windows in time is asked narrower ones, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+
+from tests.cdrs.raw_server import ORDERS, Order, RawServer, evenly, ids, served
+from unlimcall_async import RequestTimeoutError, RetryPolicy, ServerError, TransportError, UnlimCallError
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+END = START + 90 * DAY
+# Margins of windows, and what a seam repeats.
+MORE = timedelta(minutes=90)
+
+Answer = Callable[[datetime, datetime], Awaitable[web.Response | None]]
+
+
+async def gateway_timeout() -> web.Response:
+    return web.Response(status=504, text="<html>504</html>", content_type="text/html")
+
+
+async def no_response() -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody waits so long")
+
+
+async def timeout_of_a_proxy() -> web.Response:
+    return web.Response(status=524)
+
+
+def slow_above(widest: timedelta, how: Callable[[], Awaitable[web.Response]]) -> Answer:
+    async def answer(first: datetime, last: datetime) -> web.Response | None:
+        return await how() if last - first > widest else None
+
+    return answer
+
+
+async def read(server: RawServer, newest: bool = False, **options: object) -> list[str]:
+    async with served(server, timeout=0.05, **options) as client:
+        stream = client.cdrs.stream(START, END, newest_first=newest)
+        got = [record.id async for record in stream]
+        assert stream.stats.records == len(got)
+        return got
+
+
+@pytest.mark.parametrize("how", [gateway_timeout, no_response, timeout_of_a_proxy])
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+async def test_the_width_that_worked_is_kept_for_the_rest_of_the_pull(
+    how: Callable[[], Awaitable[web.Response]], newest: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "unlimcall_async")
+    server = RawServer(evenly(500, START, END - START), answer=slow_above(3 * DAY, how))
+    assert await read(server, newest) == ids(server.rows)[:: -1 if newest else 1]
+    widths = [last - first for first, last in server.asked]
+    wide = [place for place, width in enumerate(widths) if width > 3 * DAY]
+    # Of each width two attempts, for each of four questions under way; then never again.
+    assert len(wide) <= 2 * 4 * 4
+    assert max(wide) < len(widths) // 2
+    assert any("not answered in time" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_full_pages_of_a_slow_server_come_whole(order: Order) -> None:
+    server = RawServer(evenly(12_000, START, END - START), order, answer=slow_above(5 * DAY, gateway_timeout))
+    assert await read(server) == ids(server.rows)
+
+
+async def test_a_server_that_is_down_is_asked_down_to_an_hour_and_then_given_up() -> None:
+    server = RawServer([], answer=slow_above(timedelta(0), gateway_timeout))
+    given_up: list[UnlimCallError] = []
+    policy = RetryPolicy(delays=(0.001, 0.001, 0.001), on_give_up=given_up.append)
+    async with served(server, retry=policy) as client:
+        stream = client.cdrs.stream(START, END, concurrency=1)
+        with pytest.raises(ServerError) as caught:
+            async for _ in stream:
+                pass
+        assert caught.value.status == 504
+        widths = [last - first for first, last in server.asked]
+        assert HOUR <= widths[-1] <= HOUR + timedelta(seconds=4)
+        # Two attempts at each of ten widths, and four at the last.
+        assert len(widths) == 2 * 10 + 4
+        assert [error.status for error in given_up if isinstance(error, ServerError)] == [504]
+
+        # It was down, not slow: once it is up again, windows are as wide as before, apart from those that are cut already.
+        server.asked.clear()
+        server.answer = slow_above(365 * DAY, gateway_timeout)
+        assert [record async for record in stream] == []
+        assert len(server.asked) <= 3 + 10
+
+
+async def test_a_policy_without_retries_narrows_nothing() -> None:
+    server = RawServer([], answer=slow_above(timedelta(0), gateway_timeout))
+    async with served(server, retry=RetryPolicy(delays=())) as client:
+        with pytest.raises(ServerError):
+            async for _ in client.cdrs.stream(START, END, concurrency=1):
+                pass
+    assert len(server.asked) == 1
+
+
+async def test_two_slow_answers_cost_half_a_width() -> None:
+    server = RawServer(evenly(300, START, END - START))
+    failures = 2
+
+    async def twice(_first: datetime, _last: datetime) -> web.Response | None:
+        nonlocal failures
+        failures -= 1
+        return await gateway_timeout() if failures >= 0 else None
+
+    server.answer = twice
+    assert await read(server) == ids(server.rows)
+    assert len(server.asked) <= 2 + 8
+
+
+@pytest.mark.parametrize(
+    ("how", "error"), [(gateway_timeout, ServerError), (no_response, RequestTimeoutError)], ids=["504", "no answer"]
+)
+async def test_a_follow_narrows_too(how: Callable[[], Awaitable[web.Response]], error: type[Exception]) -> None:
+    server = RawServer(evenly(50, START, 60 * DAY), answer=slow_above(6 * DAY, how))
+    async with served(server, timeout=0.05) as client:
+        follow = client.cdrs.follow(START, unreadable="keep")
+        got: list[str] = []
+        async for record in follow:
+            got.append(record.id)
+            if len(got) == 50:
+                break
+        assert got == ids(server.rows)
+        # A single call is what the user asked for: it is not halved.
+        with pytest.raises((error, TransportError)):
+            await client.cdrs.list(START, START + 20 * DAY)

@@ -4,6 +4,8 @@
     python -m tests.cdrs.cases --cases 500 --seed 7
     python -m tests.cdrs.cases --only 1234567   one of them again
 
+Each case is a pull and a follow.
+
 Prints how many of the cases had what is hard in them. Exits with 1 if none had one of these things, or if a case failed; then it
 prints the case, as small as it could be made.
 """
@@ -22,6 +24,7 @@ from typing import Any, Final
 from attrs import define, evolve, field
 
 from tests.cdrs.hostile import FIXED, HONEST, ORDERS, Case, Fault, Manners, Order, Row, Run, Story
+from tests.cdrs.hostile_follow import make_follow_case, run_follow
 from tests.cdrs.hostile_pull import run
 from unlimcall_async.cdrs.times import SECOND, WIDEST
 
@@ -51,9 +54,7 @@ def make_case(chance: random.Random, *, order: Order | None = None, seek: bool |
     start = dice.one_of((0, 999_000, dice.between(0, 10**6) * 1000, dice.between(0, 10**15)))
     full_pages = dice.one_of((0, 1, 3, 4, 5, 6)) if page > 25 else dice.one_of((0, 1, 3, 5, 5, 8, 12))
     rows = _rows(dice, page, full_pages, start, start + span)
-    if dice.happens(20):
-        rows = _with_faults(dice, rows)
-    return Case(
+    case = Case(
         rows=tuple(rows),
         manners=_manners(dice, order, page, rows),
         start=start,
@@ -64,6 +65,12 @@ def make_case(chance: random.Random, *, order: Order | None = None, seek: bool |
         trouble=dice.one_of((0, 0, 0, 3, 20)),
         seed=dice.between(0, 10**6),
     )
+    # Drawn last, so that what a seed stands for stays the same.
+    if dice.happens(20):
+        case = evolve(case, rows=_with_faults(dice, rows))
+    if dice.happens(15):
+        case = evolve(case, manners=evolve(case.manners, widest=dice.between(3700, 20 * 86_400) * SECOND))
+    return case
 
 
 def _page_size(dice: Dice) -> int:
@@ -94,7 +101,6 @@ def _manners(dice: Dice, order: Order, page: int, rows: list[Row]) -> Manners:
         tidy=dice.happens(50),
         betrays=dice.happens(10),
         slips=20 if dice.happens(10) else 0,
-        widest=dice.between(3700, 20 * 86_400) * SECOND if dice.happens(15) else WIDEST,
     )
 
 
@@ -154,11 +160,11 @@ def _rows(dice: Dice, page: int, full_pages: int, start: int, end: int) -> list[
     return rows
 
 
-def _with_faults(dice: Dice, rows: list[Row]) -> list[Row]:
+def _with_faults(dice: Dice, rows: list[Row]) -> tuple[Row, ...]:
     """Have a few rows that cannot be read, some of them of one instant."""
     faulty = {dice.between(0, len(rows)) for _ in range(dice.one_of((1, 1, 3, 8)))}
     fault: Fault = dice.one_of(("field", "start"))
-    return [evolve(row, fault=fault) if place in faulty else row for place, row in enumerate(rows)]
+    return tuple(evolve(row, fault=fault) if place in faulty else row for place, row in enumerate(rows))
 
 
 def _clump(dice: Dice, size: int, start: int, end: int, slow: int, number: int, *, finer: bool) -> list[Row]:
@@ -301,6 +307,9 @@ def run_seeds(seeds: range) -> Shares:
         shares.cases += 1
         try:
             shares.note(run(make_case(random.Random(seed))))
+            jumps = run_follow(make_follow_case(random.Random(seed))).jumps
+            name = "a follow whose clock jumped"
+            shares.had[name] = shares.had.get(name, 0) + bool(jumps)
         except Exception:  # noqa: BLE001 # whatever the planner raises is a finding
             shares.failed.append(seed)
     return shares
@@ -310,6 +319,11 @@ def _show(seed: int) -> bool:
     """Run one case, and tell what is wrong with it."""
     case = make_case(random.Random(seed))
     wrong = failure(case)
+    try:
+        run_follow(make_follow_case(random.Random(seed)))
+    except Exception as error:  # noqa: BLE001 # whatever the tail raises is a finding
+        print(f"--only {seed}: the follow: {type(error).__name__}: {error}\n  {make_follow_case(random.Random(seed))}")
+        return False
     if not wrong:
         print(f"--only {seed}: fine")
         return True

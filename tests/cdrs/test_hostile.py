@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.cases import make_case, run_seeds, shrink
 from tests.cdrs.hostile import HONEST, ORDERS, BrokenError, Case, Manners, Order, Row, Run
+from tests.cdrs.hostile_follow import FollowCase, make_follow_case, run_follow
 from tests.cdrs.hostile_pull import run
 from tests.cdrs.rules import RULES, Rule, try_without
 
@@ -37,6 +38,11 @@ def test_nothing_is_assumed_of_an_order_where_dividing_is_asked_for(order: Order
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_order_is_found_out_or_given_up(order: Order) -> None:
     run(make_case(random.Random(order), order=order, seek=True))
+
+
+@given(st.randoms(use_true_random=False).map(make_follow_case))
+def test_no_jump_of_the_clock_loses_or_doubles_a_record_of_a_follow(case: FollowCase) -> None:
+    run_follow(case)
 
 
 @pytest.mark.slow

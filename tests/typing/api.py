@@ -32,6 +32,7 @@ from unlimcall_async import (
     RetryPolicy,
     StreamStats,
     UnlimCallError,
+    UnreadableRow,
     WindowSaturatedError,
 )
 from unlimcall_async.webhooks import (
@@ -86,11 +87,18 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
             async for batch in stream.batches():
                 assert_type(batch, list[CallRecord])
         assert_type(stream.progress, Progress)
+        assert_type(stream.unreadable, list[UnreadableRow])
+        for row in stream.unreadable:
+            assert_type(
+                (row.window, row.where, row.reason, row.body), tuple[tuple[datetime, datetime], str, str, bytes]
+            )
         assert_type(stream.stats, StreamStats)
         assert_type(stream.checkpoint, Checkpoint)
         assert_type(Checkpoint.from_json(stream.checkpoint.to_json()), Checkpoint)
         client.cdrs.stream(start, settle=timedelta(hours=2), resume=stream.checkpoint)
-        follow = client.cdrs.follow(start, interval=timedelta(seconds=5), lookback=timedelta(hours=1), resume=None)
+        follow = client.cdrs.follow(
+            start, interval=timedelta(seconds=5), lookback=timedelta(hours=1), unreadable="keep"
+        )
         assert_type(follow, CdrFollow)
         async with follow:
             async for record in follow:
@@ -99,6 +107,8 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
                 assert_type(batch, list[CallRecord])
         assert_type(follow.checkpoint, Checkpoint)
         assert_type(follow.stats, FollowStats)
+        assert_type(follow.unreadable, list[UnreadableRow])
+        assert_type(follow.stats.clock_skew_s, float | None)
         assert_type(follow.stats.lag_s, float)
         raw = await client.request("GET", "/numbers", params={"n": 1}, headers={"X": "y"})
         assert_type(raw, RawResponse)

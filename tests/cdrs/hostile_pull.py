@@ -163,11 +163,10 @@ class Pull:
 
     def _is_answered(self, question: Question) -> bool:
         """Whether the server answers a question in time."""
-        return len(question.window) <= max(self.case.manners.widest, HOUR + 4 * SECOND)
+        return len(question.window) <= max(self.case.manners.widest, HOUR)
 
     def _answer(self, asked: UnderWay, run: Run) -> None:
         if not self._is_answered(asked.question):
-            # A window that reaches far into the page before it may be wide for a short range: that question is given up.
             if self._planner.narrow(asked.question) is None:
                 self._planner.fail(asked.question, LookupError())
             self.story.narrowed += 1

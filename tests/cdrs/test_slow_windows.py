@@ -11,13 +11,11 @@ import pytest
 from aiohttp import web
 
 from tests.cdrs.raw_server import ORDERS, Order, RawServer, evenly, ids, served
-from unlimcall_async import RequestTimeoutError, RetryPolicy, ServerError, TransportError, UnlimCallError
+from unlimcall_async import CdrStream, RequestTimeoutError, RetryPolicy, ServerError, TransportError, UnlimCallError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 END = START + 90 * DAY
-# Margins of windows, and what a seam repeats.
-MORE = timedelta(minutes=90)
 
 Answer = Callable[[datetime, datetime], Awaitable[web.Response | None]]
 
@@ -83,7 +81,7 @@ async def test_a_server_that_is_down_is_asked_down_to_an_hour_and_then_given_up(
                 pass
         assert caught.value.status == 504
         widths = [last - first for first, last in server.asked]
-        assert HOUR <= widths[-1] <= HOUR + timedelta(seconds=4)
+        assert HOUR - timedelta(seconds=4) <= widths[-1] <= HOUR
         # Two attempts at each of ten widths, and four at the last.
         assert len(widths) == 2 * 10 + 4
         assert [error.status for error in given_up if isinstance(error, ServerError)] == [504]
@@ -134,3 +132,67 @@ async def test_a_follow_narrows_too(how: Callable[[], Awaitable[web.Response]], 
         # A single call is what the user asked for: it is not halved.
         with pytest.raises((error, TransportError)):
             await client.cdrs.list(START, START + 20 * DAY)
+
+
+# --- by what a window holds, and not by its width ---------------------------------------------------------------------------
+
+
+def fits(answered: Callable[[datetime, datetime], bool]) -> Answer:
+    async def answer(first: datetime, last: datetime) -> web.Response | None:
+        return None if answered(first, last) else await gateway_timeout()
+
+    return answer
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+async def test_a_server_that_answers_an_hour_and_no_more_gives_all(order: Order, newest: bool) -> None:
+    server = RawServer(evenly(500, START, 4 * DAY), order, answer=fits(lambda first, last: last - first <= HOUR))
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, START + 4 * DAY, newest_first=newest)
+        assert [record.id async for record in stream] == ids(server.rows)[:: -1 if newest else 1]
+    # Each hour once, and the questions at each width that was too wide.
+    assert len(server.asked) < 4 * 24 + 2 * 4 * 8
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+async def test_a_server_that_is_down_is_given_up_after_the_first_hour(order: Order, newest: bool) -> None:
+    server = RawServer(evenly(500, START, 60 * DAY), order, answer=fits(lambda _first, _last: False))
+    async with served(server) as client:
+        with pytest.raises(ServerError):
+            async for _ in client.cdrs.stream(START, START + 60 * DAY, newest_first=newest):
+                pass
+    # Two attempts at each of ten widths, and four at an hour, for each of the requests that may be under way at once.
+    assert len(server.asked) <= 4 * 24
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+async def test_a_moment_that_no_window_shows_costs_no_record_before_it(order: Order, newest: bool) -> None:
+    broken = START + 5 * DAY
+    rows = evenly(5000, START, 60 * DAY)
+    server = RawServer(rows, order, answer=fits(lambda first, last: not first <= broken <= last))
+    got: list[str] = []
+
+    async def take(stream: CdrStream) -> None:
+        async for record in stream:
+            got.append(record.id)  # noqa: PERF401 # what came before the error counts
+
+    async with served(server) as client:
+        with pytest.raises(ServerError):
+            await take(client.cdrs.stream(START, START + 60 * DAY, newest_first=newest))
+    before = [row for row in rows if (row.start > broken + HOUR if newest else row.start < broken - HOUR)]
+    expected = ids(before)[:: -1 if newest else 1]
+    assert got[: len(expected)] == expected
+    assert len(server.asked) < 60
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_where_windows_with_many_rows_alone_are_slow_all_rows_come(order: Order) -> None:
+    rows = evenly(900, START, 40 * DAY) + evenly(900, START + 20 * DAY, DAY)
+    server = RawServer(rows, order)
+    server.answer = fits(lambda first, last: sum(first <= row.start <= last for row in rows) <= 60)
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, START + 40 * DAY, page_size=50)
+        assert len([record async for record in stream]) == 1800

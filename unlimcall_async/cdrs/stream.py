@@ -327,7 +327,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
 
     def _may_narrow(self, question: Question) -> bool:
         """Return whether a narrower window may be asked next. A policy without retries wants no question asked again."""
-        return len(question.range) > HOUR and bool(self._caller.policy.delays)
+        return len(question.window) > HOUR and bool(self._caller.policy.delays)
 
     @asynccontextmanager
     async def _one_decoding(self) -> AsyncGenerator[None, None]:

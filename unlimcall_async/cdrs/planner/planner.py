@@ -58,7 +58,7 @@ from unlimcall_async.cdrs.planner.parts import (
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
-from unlimcall_async.cdrs.planner.windows import Width, question_of, widest_of
+from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import Range
 
@@ -201,11 +201,12 @@ class Planner:
         """Ask for less at once, after a question that the server did not answer in time. The part is asked again.
 
         Returns:
-            How wide a range a question may ask for from now on, in microseconds. `None` if the question asked for an hour or less.
+            How wide a range a question may ask for from now on, in microseconds. `None` if the window was an hour wide, or less.
         """
         part = question.part
-        if part.question is not question or not self._width.narrow(len(question.range)):
+        if part.question is not question or len(question.window) <= HOUR:
             return None
+        self._width.narrow(len(question.window))
         if part.seam is not None:
             # The window with the seam may be wide because of the seam.
             part.seam.claimed.doubt()

@@ -12,8 +12,10 @@ from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window, ceil, floo
 
 # A window of the widest part, with its margins of up to two seconds on either side, is as wide as the API answers.
 WIDEST_PART: Final = WIDEST - 4 * SECOND
-# Windows of this width are not narrowed any more: a server that cannot answer one is not slow, it is down.
+# Windows of this width, margins included, are not narrowed any more: a server that cannot answer one is not slow, it is down.
 HOUR: Final = 3600 * SECOND
+# A window of the narrowest part that is left of a wider one, with its margins, is an hour wide.
+_NARROWEST: Final = HOUR - 4 * SECOND
 
 
 class Width:
@@ -27,12 +29,9 @@ class Width:
         self.most: int = WIDEST_PART
         self._answered = WIDEST_PART
 
-    def narrow(self, asked: int) -> bool:
-        """Halve the width after a range that was not answered in time. Return whether the range was wide enough for that."""
-        if asked <= HOUR:
-            return False
-        self.most = min(self.most, max(HOUR, floor(asked // 2, SECOND)))
-        return True
+    def narrow(self, asked: int) -> None:
+        """Allow for half of a window that was not answered in time, but for an hour at least."""
+        self.most = min(self.most, max(_NARROWEST, floor(asked // 2, SECOND)))
 
     def note_answer(self, asked: int) -> None:
         """Record that a range was answered: if the range is about as wide as allowed, that width works."""
@@ -62,10 +61,11 @@ def question_of(part: Part, *, newest_first: bool, most: int = WIDEST_PART) -> Q
             return Question(part, part.range, with_margins(part.range))
         case _:
             # A part may be longer than a window. Then one end of it is asked: the end with the seam, so that the window reaches
-            # into the page before; without a seam, the end that is handed out last, where a chain against the output begins.
+            # into the page before; without a seam, the end that is handed out last, where a chain against the output begins. If
+            # windows had to be narrowed, the other end: a server that is down is then given up after the first of them.
             whole, seam = part.range, part.seam
             widest = widest_of(whole, seam, most)
-            from_start = newest_first if seam is None else not seam.descending
+            from_start = newest_first == (most == WIDEST_PART) if seam is None else not seam.descending
             if from_start:
                 asked = Range(whole.start, min(whole.end, whole.start + widest))
             else:
@@ -78,7 +78,7 @@ def widest_of(wanted: Range, seam: Seam | None, most: int) -> int:
     overlap = 0
     if seam is not None:
         overlap = max(0, seam.reach - wanted.end if seam.descending else wanted.start - seam.reach)
-    return max(most - overlap, min(HOUR, WIDEST_PART - overlap))
+    return max(most - overlap, min(_NARROWEST, WIDEST_PART - overlap))
 
 
 def with_margins(wanted: Range, seam: Seam | None = None) -> Window:

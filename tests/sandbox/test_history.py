@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -64,6 +65,36 @@ async def test_bodies_are_kept_up_to_their_bytes(visitor: Visitor, sandbox: Sand
     for _ in range(9):
         await visitor.ask("POST", "/calls", json={**A_CALL, "metadata": {"notes": "x" * 300_000}})
     assert len(sandbox.requests) == len(sandbox.originated) == 3
+
+
+async def test_queries_are_kept_up_to_their_bytes(visitor: Visitor, sandbox: Sandbox) -> None:
+    sandbox.settings.keep_bytes = 20_000
+    for number in range(9):
+        await visitor.get("/me", notes=f"{number}{'x' * 7000}")
+    assert [request.query["notes"][0] for request in sandbox.requests] == ["7", "8"]
+
+
+async def test_metadata_count_by_what_they_take_in_memory(visitor: Visitor, sandbox: Sandbox) -> None:
+    sandbox.settings.keep_bytes = 1_000_000
+    for _ in range(9):
+        await visitor.ask("POST", "/calls", json={**A_CALL, "metadata": {"notes": [[]] * 8_000}})
+    assert (len(sandbox.requests), len(sandbox.originated)) == (9, 1)
+
+
+@pytest.mark.parametrize("seconds", [None, 3600])
+async def test_calls_that_last_do_not_keep_their_metadata(
+    visitor: Visitor, sandbox: Sandbox, seconds: float | None
+) -> None:
+    sandbox.settings.keep = 1
+    sandbox.settings.webhooks.call_seconds = seconds
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            await visitor.ask("POST", "/calls", json={**A_CALL, "metadata": {"notes": f"{number}{'x' * 500_000}"}})
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 5_000_000
 
 
 async def test_a_body_beyond_all_bounds_is_refused(visitor: Visitor, sandbox: Sandbox) -> None:

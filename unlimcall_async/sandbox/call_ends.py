@@ -22,13 +22,13 @@ class OngoingCalls:
         """Schedule the end of a new call if the settings give calls a length."""
         seconds = self._state.settings.webhooks.call_seconds
         if seconds is not None:
-            self._sender.spawn(self._hang_up(call, seconds))
+            self._sender.spawn(self._hang_up(call.call_id, seconds))
 
-    async def _hang_up(self, call: OriginatedCall, seconds: float) -> None:
+    async def _hang_up(self, call_id: str, seconds: float) -> None:
         await self._sender.wait(seconds)
         # The user may have ended the call meanwhile.
-        if call.call_id in self._state.ongoing:
-            self.end(call.call_id, int(seconds), {})
+        if call_id in self._state.ongoing:
+            self.end(call_id, int(seconds), {})
 
     def end(self, call_id: str, duration: int, fields: Mapping[str, Any]) -> SandboxEvent:
         """End a call: write its record, begin to deliver `call.ended`, and return the event.

@@ -199,7 +199,7 @@ def post_calls(state: State, admitted: Admitted) -> Response:
         placed_at=admitted.utc,
     )
     state.originated.add(call)
-    state.ongoing[call.call_id] = call
+    state.ongoing[call.call_id] = evolve(call, metadata=None)
     state.placed(call)
     return json_response(dump_json({"callId": call.call_id, "status": "queued"}))
 

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from unlimcall_async.sandbox.account import Account, Tokens
 from unlimcall_async.sandbox.calls import CallStore
-from unlimcall_async.sandbox.history import History
+from unlimcall_async.sandbox.history import History, size_of
 from unlimcall_async.sandbox.settings import EndpointName, Settings
 
 
@@ -43,7 +43,7 @@ class ReceivedRequest:
 
     def size(self) -> int:
         """Return about how many bytes the request holds."""
-        return len(self.path) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
+        return sum(map(size_of, (self.path, self.query, self.headers, self.body)))
 
 
 @frozen
@@ -100,7 +100,7 @@ class State:
         tokens: The tokens that open the account.
         calls: The call records.
         originated: The calls that were placed, in order.
-        ongoing: The calls that have not ended, by id.
+        ongoing: The calls that have not ended, by id, without their metadata: these calls may be many, and none is dropped.
         placed: Called with each call when it is placed.
         hooks: Every subscription by id, disabled ones included.
     """
@@ -115,4 +115,4 @@ class State:
     hooks: dict[str, Subscription] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.originated = History(self.settings, lambda call: len(str(call.metadata)))
+        self.originated = History(self.settings, lambda call: size_of(call.metadata))

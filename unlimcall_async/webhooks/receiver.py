@@ -240,7 +240,7 @@ class WebhookReceiver:
         try:
             signed_at = check(body, fields.signature, self._keys, **limits)
         except SignatureError as error:
-            if error.reason == "mismatch" and (content is None or fields.are_short_of(body)):
+            if error.reason == "mismatch" and (content is None or fields.are_of_another_body(body)):
                 raise AlteredError from None
             if error.reason != "mismatch" or content is body or content is None:
                 raise

@@ -83,11 +83,16 @@ class Fields:
             transfer is not None,
         )
 
-    def are_short_of(self, body: bytes) -> bool:
-        """Return whether the sender sent more than this body: something on the way has read the body, and has not kept it."""
+    def are_of_another_body(self, body: bytes) -> bool:
+        """Return whether the length shows that the sender sent another body.
+
+        Something on the way has read this body and has not kept all of it, or has written it anew.
+        """
         if self.coding is not None:  # the length is of the packed body
             return False
-        return (self.length is not None and self.length > len(body)) or (self.chunked and not body)
+        if self.length is None:
+            return self.chunked and not body
+        return self.length != len(body)
 
 
 def _pairs(headers: Any) -> Iterable[tuple[object, object]]:

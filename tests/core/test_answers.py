@@ -306,6 +306,7 @@ SPELLINGS: dict[str, str] = {
         for before, after in [("", ""), ("Bearer ", ""), ("a", "b"), ("ab", "cd"), ("user:", ":x")]
     },
     "base64 for URLs": base64.urlsafe_b64encode(f"??>{ESCAPED}".encode()).decode(),
+    "Python, C": "".join(f"\\x{ord(char):02x}" for char in ESCAPED),
     "cut off": ESCAPED[:20],
 }
 
@@ -318,6 +319,25 @@ def test_so_is_one_in_another_spelling(spelling: str, around: str) -> None:
     for text in (error.body.decode(), error.headers["x-echo"], str(error.detail)):
         assert "***" in text
         assert spelling[8:20] not in text
+
+
+@pytest.mark.parametrize(
+    ("echo", "struck_out"),
+    [
+        (f"{ESCAPED[:20]}...", "***..."),
+        (f"...{ESCAPED[-16:]}", "...***"),
+        (f"{ESCAPED[:12]}*****{ESCAPED[-12:]}", "***********"),
+        (f"{ESCAPED[:18]}\n{ESCAPED[18:]}", "***\n***"),
+        (f"<b>{ESCAPED[:15]}</b>", "<b>***</b>"),
+        (f"{ESCAPED[5:25]} and {ESCAPED[:9]}", f"*** and {ESCAPED[:9]}"),
+    ],
+)
+def test_so_is_a_part_of_one(echo: str, struck_out: str) -> None:
+    error = api_failure(401, echo.encode(), token=ESCAPED, headers={"X-Echo": echo.replace("\n", " ")})
+    assert error.body.decode() == struck_out
+    assert error.headers["x-echo"] == struck_out.replace("\n", " ")
+    for part in (ESCAPED[:12], ESCAPED[-12:]):
+        assert part not in everything_in(error)
 
 
 # The characters of a bearer token (RFC 6750, 2.1).

@@ -25,6 +25,8 @@ ACCEPT: Final = "application/vnd.unlimcall.v1+json"
 USER_AGENT: Final = f"unlimcall-async/{__version__}"
 # Characters. A shorter token, which no real one is, is struck out only as a word of its own: "t" is in every second word.
 _MIN_TOKEN: Final = 8
+# Characters. A part of the token that is as long is struck out, too. Shorter ones are mostly what all tokens have in common.
+_MIN_PART: Final = 12
 
 
 class Authorization:
@@ -48,12 +50,18 @@ class Authorization:
         """Return a text of the server without the token, in whatever spelling the server may have echoed the token."""
         # Made at the first error: most clients never need it.
         self._echo = self._echo or _echo_of(self._token)
-        text = self._echo.sub("***", text)
-        # A text that was cut off may end within the token.
-        for length in range(len(self._token) - 1, _MIN_TOKEN - 1, -1):
-            if text.endswith(self._token[:length]):
-                return text[:-length] + "***"
-        return text
+        return self._without_parts(self._echo.sub("***", text))
+
+    def _without_parts(self, text: str) -> str:
+        """Return a text without the parts of the token. A server may show its beginning or end, or break it into lines."""
+        parts = {self._token[start : start + _MIN_PART] for start in range(len(self._token) - _MIN_PART + 1)}
+        kept, done = [], 0
+        for start in range(len(text) - _MIN_PART + 1):
+            if text[start : start + _MIN_PART] in parts:
+                if start >= done:
+                    kept += [text[done:start], "***"]
+                done = start + _MIN_PART
+        return "".join((*kept, text[done:]))
 
     def __repr__(self) -> str:
         return "<Bearer ***>"
@@ -96,7 +104,7 @@ def _spellings(char: str) -> str:
     itself = "|".join(re.escape(each) for each in sorted({char, char.lower(), char.upper()}))
     hexadecimal = _in_any_case(f"{code:02x}")
     return (
-        rf"(?:{itself}|\\\\{{0,3}}(?:[uU]00{hexadecimal}|{itself})|%(?:25){{0,2}}{hexadecimal}"
+        rf"(?:{itself}|\\\\{{0,3}}(?:(?:[uU]00|x){hexadecimal}|{itself})|%(?:25){{0,2}}{hexadecimal}"
         rf"|&#(?:0{{0,4}}{code}|[xX]0{{0,4}}{hexadecimal});?)"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.webhooks.oracle import event_body, headers
+from tests.webhooks.oracle import NOW, event_body, headers
 from unlimcall_async.webhooks import CallEnded, Claim, MemoryStore, SeenStore, Standing, WebhookReceiver
 
 MakeReceiver = Callable[..., WebhookReceiver]
@@ -85,6 +85,28 @@ async def test_if_the_first_is_cancelled_a_twin_gets_its_turn(make_receiver: Mak
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("step", [16.0, 3600.0, 24 * 3600.0])
+async def test_a_step_of_the_clock_gives_no_twin_the_event(
+    make_receiver: MakeReceiver, store: SeenStore, step: float
+) -> None:
+    now = float(NOW)
+    receiver = make_receiver(store=store, clock=lambda: now)
+    work = Work(receiver)
+    first = deliver(receiver)
+    await work.has_begun(1)
+    now += step
+    twins = [deliver(receiver) for _ in range(2)]
+    # Another event, whose claim the store makes after those of the twins, if they ask for any.
+    other = asyncio.create_task(receiver.handle(event_body("other"), headers(event_body("other"))))
+    await work.has_begun(2)
+    work.begun[1].set_result(None)
+    assert await other == (200, b"handled")
+    work.begun[0].set_result(None)
+    assert await first == (200, b"handled")
+    assert await asyncio.gather(*twins) == [(200, b"seen before")] * 2
+    assert len(work.begun) == 2
+
+
 async def test_a_twin_does_not_wait_for_ever(receiver: WebhookReceiver) -> None:
     work = Work(receiver)
     first = deliver(receiver)

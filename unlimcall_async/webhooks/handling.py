@@ -38,26 +38,53 @@ class Handling:
         self._steady = SteadyClock()
         # Seconds for each handler.
         self._timeout = timeout
-        # By the key of each event that is being handled in this process: set when its handling ends. With the loop that sets it: a
-        # receiver may be used in one loop after another, or before and after a fork.
-        self._under_way: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+        # The turns of this process: each event that is being claimed or handled, by key. The `Event` is set when a turn ends. With
+        # the loop of the turn, because a receiver may be used in one loop after another, or before and after a fork.
+        self._turns: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
 
     async def settle(self, key: str, event: Event, signed_at: float) -> Response:
         """Handle an event unless it was handled before. Return the response to its delivery, which was signed at `signed_at`."""
         steady = self._steady.read(asyncio.get_running_loop().time(), self._clock(), signed_at)
         delivery = _Delivery(Claim(key, self.store, steady=steady), event, self._timeout)
         try:
-            standing = await self._claim(delivery)
-            if standing == "claimed":
-                return await self._handle(delivery)
+            async with self._turn(key) as deadline:
+                standing = "busy" if deadline is None else await self._claim(delivery, deadline)
+                if standing == "claimed":
+                    return await self._handle(delivery)
         except _FailedError as failed:
             return failed.response
         return SEEN if standing == "seen" else NOT_NOW
 
-    async def _claim(self, delivery: _Delivery) -> Standing:
-        """Claim the event. While another delivery of the event is being handled, wait for its end."""
+    @asynccontextmanager
+    async def _turn(self, key: str) -> AsyncIterator[float | None]:
+        """Wait until no other delivery of the event has its turn, and take the turn for the block.
+
+        Not left to the store: a claim runs out by the clock, and after a step of the clock two deliveries could have the event.
+
+        Returns:
+            The loop's time until which the delivery may wait for other processes, or `None` if its turn has not come by then.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _WAIT_SECONDS
+        limit = asyncio.timeout_at(deadline)
+        with suppress(TimeoutError):
+            async with limit:
+                while (other := self._turns.get(key)) is not None and other[0] is loop:
+                    await other[1].wait()
+        if limit.expired():
+            yield None
+            return
+        turn = self._turns[key] = (loop, asyncio.Event())
+        try:
+            yield deadline
+        finally:
+            if self._turns.get(key) is turn:
+                del self._turns[key]
+            turn[1].set()
+
+    async def _claim(self, delivery: _Delivery, deadline: float) -> Standing:
+        """Claim the event. While another process handles the event, wait for the end of that, until the deadline."""
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 standing = await delivery.ask(lambda: self.store.claim(delivery.claim, self._clock()), NOT_NOW)
@@ -68,19 +95,11 @@ class Handling:
             left = deadline - loop.time()
             if standing != "busy" or left <= 0:
                 return standing
-            where, ended = self._under_way.get(delivery.claim.key, (None, None))
-            if ended is None or where is not loop:  # elsewhere, which can be seen only in the store
-                await asyncio.sleep(min(left, _POLL_SECONDS))
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await ended.wait()
+            await asyncio.sleep(min(left, _POLL_SECONDS))
 
     async def _handle(self, delivery: _Delivery) -> Response:
         """Call the handlers of a claimed event and confirm the claim. If anything fails, release the claim."""
         claim = delivery.claim
-        ended = asyncio.Event()
-        under_way = self._under_way[claim.key] = (asyncio.get_running_loop(), ended)
         confirmed = False
         try:
             async with self._renewed(claim):
@@ -88,14 +107,8 @@ class Handling:
             await delivery.ask(lambda: self.store.confirm(claim, self._clock()), FAILED)
             confirmed = True
         finally:
-            try:
-                if not confirmed:
-                    await self._release(delivery)
-            finally:
-                # Only now: a delivery that waits for `ended` finds the claim confirmed or free.
-                if self._under_way.get(claim.key) is under_way:
-                    del self._under_way[claim.key]
-                ended.set()
+            if not confirmed:
+                await self._release(delivery)
         return HANDLED
 
     @asynccontextmanager

@@ -152,7 +152,7 @@ class Pull:
             self._under_way.append(UnderWay(question, page))
 
     def _go_on(self, run: Run) -> None:
-        """Let one of the questions under way have its answer, or something else."""
+        """Have one of the questions under way have its answer, or something else."""
         position = self._chance.randrange(len(self._under_way))
         asked = self._under_way.pop(position)
         if self._chance.randrange(100) >= self.case.trouble:

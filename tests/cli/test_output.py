@@ -93,7 +93,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def ids(lines: list[str]) -> list[str]:
-    """Give the ids of records, each of which is a whole line."""
+    """Return the ids of records, each of which is a whole line."""
     assert all(line.endswith("\n") for line in lines)
     return [json.loads(line)["id"] for line in lines]
 

@@ -64,7 +64,7 @@ def pull(path: Path, *, force: bool = False, rejects: bool = False) -> None:
 
 @contextmanager
 def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, *, done: bool = False) -> Iterator[list[str]]:
-    """Let the process die before the `step`th of the calls that change something on the disk, or when it is `done`."""
+    """Have the process die before the `step`th of the calls that change something on the disk, or when it is `done`."""
     steps: list[str] = []
 
     def deadly(name: str, call: Callable[..., Any]) -> Callable[..., Any]:

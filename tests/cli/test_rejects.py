@@ -206,7 +206,7 @@ def test_the_bytes_of_any_other_row_are_kept(body: bytes) -> None:
 
 
 def crowded() -> Iterable[SandboxCall]:
-    """Give calls of which 20 are of one instant."""
+    """Return calls of which 20 are of one instant."""
     noon = START + timedelta(hours=12)
     return [*made(2, start=noon - timedelta(hours=1)), *made(20, apart=timedelta(0), start=noon), *made(3, start=noon)]
 
@@ -307,7 +307,7 @@ async def test_without_the_option_the_error_of_a_follow_names_it() -> None:
 
 
 def held(path: Path) -> int:
-    """Give the number of records that a follow's checkpoint knows as written."""
+    """Return the number of records that a follow's checkpoint knows as written."""
     cells = json.loads(path.read_text())["checkpoint"]["cells"]
     return sum(len(b64decode(seen)) // 12 for _, _, seen in cells)
 

@@ -28,7 +28,7 @@ ODD: tuple[Any, ...] = (
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the path to each value in a JSON value."""
+    """Yield the path to each value in a JSON value."""
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, member in members:
         yield (*path, name)
@@ -36,7 +36,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def mutations(text: str) -> Iterator[str]:
-    """Give the text with each of its values changed: to odd values, to those of other fields, and left out."""
+    """Yield the text with each of its values changed: to odd values, to those of other fields, and left out."""
     content = json.loads(text)
     others = [value for value in content.values() if not isinstance(value, dict)]
     for place in places(content):
@@ -58,7 +58,7 @@ def mutations(text: str) -> Iterator[str]:
 
 
 def cut_off(text: str) -> Iterator[str]:
-    """Give each start of the text, but for the one that lacks nothing except the end of its line."""
+    """Yield each start of the text, but for the one that lacks nothing except the end of its line."""
     return (text[:length] for length in range(len(text) - 1))
 
 

@@ -32,7 +32,7 @@ EVIL: Final = "a\x1b]0;title\x07\x1b[2J\x9b2J\u202eb\u2066\u2028\u2029\u200b\U00
 
 
 def unsafe(text: str) -> set[str]:
-    """Give the characters that are not for a terminal."""
+    """Return the characters that are not for a terminal."""
     return {character for character in text.replace("\r\n", "") if unicodedata.category(character) in UNSAFE} - {
         "\n",
         "\t",

@@ -23,7 +23,7 @@ def headers(at: datetime, **more: str) -> CIMultiDict[str]:
 def answer(
     clock: ServerClock, skew: float, *, at: datetime = NOW, there: float = 0.0, back: float = 0.0
 ) -> float | None:
-    """Let a server write a response at `at`, by its own clock, on a machine whose clock differs by `skew`."""
+    """Have a server write a response at `at`, by its own clock, on a machine whose clock differs by `skew`."""
     local = at + timedelta(seconds=skew)
     return clock.note(headers(at), local - timedelta(seconds=there), local + timedelta(seconds=back))
 

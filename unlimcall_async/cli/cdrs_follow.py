@@ -140,7 +140,7 @@ class _Follower:
     _output: FollowOutput
     _outage: Outage
     _follow: CdrFollow
-    _skip_saturated: bool = attrs.field(kw_only=True)
+    _skip_saturated: bool = attrs.field(kw_only=True, alias="skip_saturated")
     saturated: int = attrs.field(default=0, init=False)
     # Of the follows before the present one.
     _records: int = attrs.field(default=0, init=False)

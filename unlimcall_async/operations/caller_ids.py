@@ -25,10 +25,10 @@ def steps(value: object) -> tuple[Step, ...]:
     known: tuple[Step, ...] = get_args(Step)
     given = tuple(value)
     # The texts of this module, because those of the user may be members of an enumeration.
-    found = tuple(name for step in given for name in known if name == step)
+    found: list[Step] = [name for step in given for name in known if name == step]
     if not found or len(found) < len(given) or len(set(found)) < len(found):
         raise ValueError(f"fallback must be one or more of {', '.join(known)}, each once")
-    return found
+    return tuple(found)
 
 
 def _number(value: object) -> str:

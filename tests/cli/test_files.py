@@ -13,8 +13,9 @@ import pytest
 from unlimcall_async.cli import files
 from unlimcall_async.cli.files import open_kept, put_in_place, read_kept, store, writing
 from unlimcall_async.cli.output import UnusableError, UnwritableError
+from unlimcall_async.cli.part_file import KeptFile
 
-from .support import names_in
+from .support import in_this_process, names_in
 
 
 def test_the_content_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -78,7 +79,9 @@ def test_only_the_owner_can_read_what_is_written(tmp_path: Path) -> None:
     store(tmp_path / "new", "text")
     store(tmp_path / "replaced", "text")
     for name in ("kept", "created"):
-        open_kept(tmp_path / name).close()
+        file = KeptFile(tmp_path / name)
+        file.append(b"text")
+        file.close()
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == dict.fromkeys(
         ("new", "replaced", "kept", "created"), 0o600
     )
@@ -182,6 +185,50 @@ def test_what_another_may_have_written_is_not_continued(
     with pytest.raises(UnusableError, match=f"{reason}; move it away"):
         use(path)
     assert path.read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("notes", ["cdrs", "follow", "--checkpoint", "notes"]),
+        ("notes", ["cdrs", "follow", "--rejects", "notes"]),
+        ("a.csv.checkpoint", ["cdrs", "pull", "--from", "7d", "--out", "a.csv"]),
+        ("a.csv.checkpoint", ["cdrs", "pull", "--resume", "--out", "a.csv"]),
+        ("a.csv.part", ["cdrs", "pull", "--from", "7d", "--out", "a.csv"]),
+        ("bad.part", ["cdrs", "pull", "--from", "7d", "--out", "a.csv", "--rejects", "bad"]),
+    ],
+)
+def test_a_file_that_is_refused_stays_as_it_is_with_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    path.write_text("mine\n")
+    path.chmod(0o644)
+    status, _, err = in_this_process(*command)
+    assert (status, names_in(tmp_path), path.read_text()) == (2, [name], "mine\n"), err
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "folder/.."])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["cdrs", "pull", "--from", "7d", "--format", "csv", "--out"],
+        ["cdrs", "pull", "--from", "7d", "--rejects"],
+        ["cdrs", "pull", "--from", "7d", "--out", "a.csv", "--rejects"],
+        ["cdrs", "follow", "--checkpoint"],
+        ["cdrs", "follow", "--rejects"],
+        ["hooks", "create", "--event", "call.ended", "--url", "https://a.example/", "--secret-file"],
+        ["demo", "--out"],
+    ],
+)
+def test_what_is_no_name_of_a_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, err = in_this_process(*option, name)
+    assert (status, "it must be the name of a file" in err, names_in(tmp_path)) == (2, True, []), err
 
 
 def test_what_this_user_has_left_is_continued(tmp_path: Path) -> None:

@@ -158,11 +158,18 @@ async def test_a_users_file_is_not_taken_for_rejects(tmp_path: Path, name: str) 
     assert (status, "bad exists, or a part of it" in err, (tmp_path / name).read_text()) == (2, True, "mine")
 
 
-@pytest.mark.parametrize("name", ["c.ndjson", "c.ndjson.part", "c.ndjson.checkpoint", "./c.ndjson"])
-def test_the_pulls_own_files_are_not_for_rejects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", ["c.ndjson", "c.ndjson.part", "c.ndjson.checkpoint"])
+@pytest.mark.parametrize("way", [".", "folder/..", "link", "link/folder/.."])
+def test_the_pulls_own_files_are_not_for_rejects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, name: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    status, _, err = in_this_process(*PULL, "--rejects", name)
-    assert (status, "--rejects must name another file" in err, names_in(tmp_path)) == (2, True, [])
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(".")
+    status, _, err = in_this_process(*PULL, "--rejects", f"{way}/{name}")
+    assert (status, "--rejects must name another file" in err, names_in(tmp_path)) == (2, True, ["folder", "link"])
+    status, _, err = in_this_process(*FOLLOW[:-2], "--checkpoint", name, "--rejects", f"{way}/{name}")
+    assert (status, "--rejects must name another file" in err, names_in(tmp_path)) == (2, True, ["folder", "link"])
 
 
 # --- the form of a line ---------------------------------------------------------------------------------------------------
@@ -296,6 +303,42 @@ async def test_a_file_of_rejects_that_was_changed_is_not_continued_and_one_that_
         path.rename(tmp_path / "bad.1")
         status, _, _ = await run(sandbox, *follow, cwd=tmp_path, UNLIMCALL_BASE_URL=url)
     assert (status, path.read_bytes()) == (3, b"")
+
+
+LINE = b'{"window": ["2026-05-01T00:00:00.000Z"]}\n'
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (b"", b""),
+        (LINE, LINE),
+        (LINE[:-1], b""),
+        (LINE + LINE[:20], LINE),
+        (LINE[:5], b""),
+        (LINE + LINE[:-2] + b" " * 3_000_000, LINE),
+    ],
+)
+async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, left: bytes, kept: bytes) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(left)
+    async with Sandbox() as sandbox, spoiled(sandbox, SPOILT) as url:
+        sandbox.add_calls([ago(90, "x", bad=True), ago(70, "b")])
+        sandbox.inject(Status(409), endpoint="cdrs", skip=1, times=None)
+        await run(sandbox, *FOLLOW, cwd=tmp_path, UNLIMCALL_BASE_URL=url)
+    content = path.read_bytes()
+    assert content.startswith(kept)
+    assert [json.loads(line)["row"]["id"] for line in content[len(kept) :].splitlines()] == ["x"]
+
+
+@pytest.mark.parametrize("mine", [b"id,start_time\n", b"{}\n", b"\n", b'{"window": 1}\n'])
+async def test_a_users_file_gets_no_rejects(tmp_path: Path, mine: bytes) -> None:
+    (tmp_path / "bad").write_bytes(mine)
+    async with Sandbox() as sandbox:
+        status, _, err = await run(sandbox, *FOLLOW, cwd=tmp_path)
+        assert sandbox.requests == []
+    assert (status, "bad does not hold rows that cannot be read; give --rejects another name" in err) == (2, True)
+    assert (tmp_path / "bad").read_bytes() == mine
 
 
 async def test_without_the_option_the_error_of_a_follow_names_it() -> None:

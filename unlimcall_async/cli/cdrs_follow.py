@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=options.FILE_NAME,
     metavar="FILE",
     help="Keep the place that was reached in this file. If the file exists, continue from that place.",
 )
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rejects",
-    type=click.Path(path_type=Path),
+    type=options.FILE_NAME,
     metavar="FILE",
     help="Append rows that cannot be read to this file, one JSON object a line, and go on.",
 )
@@ -94,11 +94,12 @@ def follow(
     A row that cannot be read, or an instant with more records than the API shows, ends the command. With --rejects or
     --skip-saturated the command goes on, and the exit status after SIGTERM is 1 if there were any.
     """
-    from unlimcall_async.cli.follow_output import FollowOutput, Stored, not_a_checkpoint  # noqa: PLC0415 # as below
+    from unlimcall_async.cli.files import without_detours  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.follow_output import FollowOutput, Stored, not_a_checkpoint  # noqa: PLC0415 # as above
 
     stored = None if checkpoint is None else Stored.at(checkpoint)
     begin = _start(start, zone, checkpoint, stored)
-    if rejects is not None and checkpoint is not None and rejects.absolute() == checkpoint.absolute():
+    if rejects is not None and checkpoint is not None and without_detours(rejects) == without_detours(checkpoint):
         raise click.UsageError("--rejects must name another file than --checkpoint")
     output = FollowOutput(checkpoint, rejects, stored)
     follower: _Follower | None = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.range_options(start=None, end=None)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The file; without it, standard output.")
+@click.option("--out", type=options.FILE_NAME, metavar="FILE", help="The file; without it, standard output.")
 @click.option(
     "--format",
     "form",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(
     "--rejects",
-    type=click.Path(path_type=Path),
+    type=options.FILE_NAME,
     metavar="FILE",
     help="Write rows that cannot be read to this file, one JSON object a line, and go on.",
 )
@@ -78,9 +78,7 @@ def pull(
     if out is None and (resume or (force and rejects is None)):
         raise click.UsageError(f"{'--resume' if resume else '--force'} needs --out")
     if out is not None and rejects is not None:
-        own = {out.with_name(f"{out.name}{ending}").absolute() for ending in ("", ".part", ".checkpoint")}
-        if own & {rejects.absolute(), rejects.with_name(f"{rejects.name}.part").absolute()}:
-            raise click.UsageError("--rejects must name another file than --out and the files beside it")
+        _check_apart(out, rejects)
     wanted = _Range(start, end, zone)
     if form is not None:
         chosen = FORMATS[form]
@@ -97,6 +95,19 @@ def pull(
         flawed = _pull_to_file(client, wanted, chosen, accepted, out, resume=resume, force=force, as_json=as_json)
     if flawed:
         raise SystemExit(FOUND)
+
+
+def _check_apart(out: Path, rejects: Path) -> None:
+    """Check that the pull and its rejects share no file.
+
+    Raises:
+        click.UsageError: They do.
+    """
+    from unlimcall_async.cli.files import without_detours  # noqa: PLC0415 # `--help` must be quick
+
+    own = {without_detours(out.with_name(f"{out.name}{ending}")) for ending in ("", ".part", ".checkpoint")}
+    if own & {without_detours(rejects.with_name(f"{rejects.name}{ending}")) for ending in ("", ".part")}:
+        raise click.UsageError("--rejects must name another file than --out and the files beside it")
 
 
 class _Accepted(NamedTuple):
@@ -303,13 +314,15 @@ def _with_rejects(file: PullFile, journal: Journal, rejects: Path | None, out: P
     Raises:
         click.UsageError: The file exists, or is not the one of the journal.
     """
+    from unlimcall_async.cli.files import without_detours  # noqa: PLC0415 # `--help` must be quick
+
     held = journal.rejects
     if held is None:
         if rejects is None or journal.complete:
             return journal
         return _taking_rejects(file, journal, rejects, out, force=False)
-    path = out.absolute().parent / held.file
-    if rejects is not None and rejects.absolute() != path:
+    path = without_detours(out).parent / held.file
+    if rejects is not None and without_detours(rejects) != without_detours(path):
         raise click.UsageError(f"{out} was begun with --rejects {held.file}; leave --rejects out to continue the file")
     file.open_rejects(path)
     return journal
@@ -321,13 +334,15 @@ def _taking_rejects(file: PullFile, journal: Journal, rejects: Path, out: Path, 
     Raises:
         click.UsageError: The file exists, and `force` is not set.
     """
-    from unlimcall_async.cli.rejects import Rejects  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.files import without_detours  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.rejects import Rejects  # noqa: PLC0415 # as above
 
     if file.open_rejects(rejects) and not force:
         raise click.UsageError(f"{rejects} exists, or a part of it: give --rejects another name")
     # Beside the pull's file only by its name, so that both can be moved to another folder.
-    beside = rejects.absolute().parent == out.absolute().parent
-    return attrs.evolve(journal, rejects=Rejects(rejects.name if beside else str(rejects.absolute())))
+    path = without_detours(rejects)
+    beside = path.parent == without_detours(out).parent
+    return attrs.evolve(journal, rejects=Rejects(path.name if beside else str(path)))
 
 
 def _pulled(

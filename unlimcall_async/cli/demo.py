@@ -21,6 +21,7 @@ import click
 
 from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits, RetryPolicy
 from unlimcall_async.cli.formats import FORMATS, encoded
+from unlimcall_async.cli.options import FILE_NAME
 from unlimcall_async.cli.output import to_stderr, unwritable, write_json, write_styled
 from unlimcall_async.cli.running import FOUND, as_json, run
 from unlimcall_async.cli.wording import many, plain, size
@@ -70,7 +71,7 @@ def _ndjson_or_csv(_context: click.Context, _option: click.Parameter, out: Path)
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE_NAME,
     metavar="FILE",
     default="unlimcall-demo.ndjson",
     show_default=True,

@@ -63,6 +63,11 @@ def check_name(path: Path) -> None:
         raise UnwritableError(path, "it is not an ordinary file")
 
 
+def without_detours(path: Path) -> Path:
+    """Return another path of the same file, or of the same free name, without links or `..` among its folders."""
+    return Path(os.path.realpath(path.parent), path.name)
+
+
 def open_new(path: Path) -> BinaryIO:
     """Create a file that only its owner can read, and open it for writing.
 
@@ -115,8 +120,19 @@ def read_kept(path: Path) -> bytes | None:
         raise UnusableError(f"cannot read {path}: {error.strerror}") from None
 
 
+def make_private(file: BinaryIO) -> None:
+    """Take from all others the right to read an open file. Call this before the first change, and not before the file is known.
+
+    A file that turns out to be something else keeps its mode.
+    """
+    mode = os.fstat(file.fileno()).st_mode
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        with suppress(PermissionError):  # a file system without modes of its own, for example on a memory card
+            os.fchmod(file.fileno(), 0o600)
+
+
 def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:
-    """Return the file. Close it if its content may not be this user's. From here on, nobody else can read it.
+    """Return the file. Close it if its content may not be this user's.
 
     Args:
         file: The open file.
@@ -137,9 +153,6 @@ def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:
             reason = "it has a second name, by a hard link"
         elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             reason = "other users can write it"
-        elif found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            with suppress(PermissionError):  # a file system without modes of its own, for example on a memory card
-                os.fchmod(file.fileno(), 0o600)
     if reason:
         file.close()
         raise UnusableError(f"{path} may not be what this command left there: {reason}; move it away")

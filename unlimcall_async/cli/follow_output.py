@@ -18,12 +18,12 @@ from typing import Final, Self
 import attrs
 
 from unlimcall_async import CdrFollow, Checkpoint, CheckpointError, _json
-from unlimcall_async.cli.files import read_kept, store
+from unlimcall_async.cli.files import read_kept, store, without_detours
 from unlimcall_async.cli.formats import ndjson
 from unlimcall_async.cli.output import UnusableError, write_when_ready
 from unlimcall_async.cli.part_file import KeptFile
 from unlimcall_async.cli.pieces import taken
-from unlimcall_async.cli.rejects import Rejects, lines
+from unlimcall_async.cli.rejects import HEAD, Rejects, lines
 from unlimcall_async.cli.sealed import sealed, unsealed
 
 # Seconds between two looks for rejects that no record follows.
@@ -116,9 +116,12 @@ class FollowOutput:
 
     def _count(self, file: KeptFile, path: Path) -> Rejects:
         """Return how much of the file counts, and cut off the rest."""
-        name, held = str(path.absolute()), self._counted
+        name, held = str(without_detours(path)), self._counted
         if held is None or held.file != name:
-            # Lines of earlier follows, or of another program that writes such lines.
+            # Lines of earlier follows, which go on. A follow without a checkpoint may have been killed within a line.
+            if not file.begins_like(HEAD):
+                raise UnusableError(f"{path} does not hold rows that cannot be read; give --rejects another name")
+            file.cut_to_whole_lines()
             return Rejects(name, file.length, file.crc32())
         if not file.length:  # moved away, as logs are
             return Rejects(name)

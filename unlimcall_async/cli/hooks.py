@@ -12,7 +12,7 @@ import attrs
 import click
 
 from unlimcall_async import EventType
-from unlimcall_async.cli.options import in_option_names
+from unlimcall_async.cli.options import FILE_NAME, in_option_names
 from unlimcall_async.cli.output import show, show_fields, unwritable
 from unlimcall_async.cli.running import Clients, Commands, as_json, ask, with_client, with_doubt, with_line_if_unshown
 from unlimcall_async.cli.wording import fields_of
@@ -32,7 +32,7 @@ def hooks() -> None:
 @click.option("--url", required=True, metavar="URL", help="The https URL that receives the events.")
 @click.option(
     "--secret-file",
-    type=click.Path(path_type=Path),
+    type=FILE_NAME,
     metavar="FILE",
     help="Write the secret to this new file, which only its owner can read, and not to standard output.",
 )

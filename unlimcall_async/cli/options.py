@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -29,6 +30,20 @@ def read_by(reader: Callable[[str], Any]) -> Callable[[click.Context, click.Para
             raise click.BadParameter(str(error)) from None
 
     return callback
+
+
+class _FileName(click.Path):
+    """The name of a file that the command writes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(super().convert(value, param, ctx))  # type: ignore[arg-type] # a `Path`, because of `path_type`
+        # Such a path has no name from which those of the files beside it could be made.
+        if path.name in {"", ".."}:
+            self.fail("it must be the name of a file", param, ctx)
+        return path
+
+
+FILE_NAME: Final = _FileName(path_type=Path)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from unlimcall_async.cli.files import check_name, exists, open_kept, open_ordinary, put_in_place
+from unlimcall_async.cli.files import check_name, exists, make_private, open_kept, open_ordinary, put_in_place
 from unlimcall_async.cli.output import UnusableError, unwritable
 
 # Bytes of a file that are in memory while its content is compared with a journal.
@@ -77,14 +77,38 @@ class KeptFile:
         with unwritable(self._shown):
             if _crc32(self._file, length) != crc32:
                 return False
+            make_private(self._file)
             self._file.truncate(length)
             return True
+
+    def begins_like(self, head: bytes) -> bool:
+        """Return whether the file begins with this text, or is a part of it."""
+        with unwritable(self._shown):
+            self._file.seek(0)
+            return head.startswith(self._file.read(len(head)))
+
+    def cut_to_whole_lines(self) -> None:
+        """Cut off a last line that has no end, because a process was killed while it wrote the line."""
+        with unwritable(self._shown):
+            end = self.length
+            while end:
+                begin = max(0, end - _PIECE)
+                self._file.seek(begin)
+                last = self._file.read(end - begin).rfind(b"\n")
+                if last >= 0:
+                    end = begin + last + 1
+                    break
+                end = begin
+            if end < self.length:
+                make_private(self._file)
+                self._file.truncate(end)
 
     def append(self, text: bytes) -> None:
         """Add a text to the file. The text is on the disk when this method returns."""
         if not text:
             return
         with unwritable(self._shown):
+            make_private(self._file)
             self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -124,6 +148,7 @@ class PartFile(KeptFile):
     def clear(self) -> None:
         """Remove the part's content. The file of that name stays."""
         with unwritable(self.path):
+            make_private(self._file)
             self._file.truncate(0)
 
     def is_complete(self, length: int, crc32: int) -> bool:
@@ -140,6 +165,7 @@ class PartFile(KeptFile):
         if self._in_place:
             return
         with unwritable(self.path):
+            make_private(self._file)
             if sys.platform == "win32":  # which renames no open file
                 self._file.close()
             put_in_place(self.part, self.path, replace=replace)

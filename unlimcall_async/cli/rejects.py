@@ -11,12 +11,15 @@ import json
 import zlib
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 
 from unlimcall_async import UnreadableRow, _json
 from unlimcall_async.cli.formats import text_of
+
+# How each line begins.
+HEAD: Final = b'{"window": ["'
 
 
 def count(_holder: object, attribute: Any, value: int) -> None:

@@ -174,8 +174,8 @@ class Settings:
             is ever sent to another machine: a delivery without a receiver here is logged with the error "no route".
         webhooks: How calls end and how events are delivered.
         keep: How many entries `Sandbox.requests`, `Sandbox.originated` and `Sandbox.deliveries` each keep: the newest ones.
-        keep_bytes: How many bytes the entries of each of the three may hold together: bodies, headers, queries, metadata. The newest
-            entry is kept in any case.
+        keep_bytes: How many bytes the entries of each of the three may hold together: bodies, headers, queries and metadata. The
+            newest entry is kept in any case.
     """
 
     order: Order = field(default="newest_first", validator=in_(get_args(Order)))

@@ -167,7 +167,14 @@ async def test_a_post_without_its_promised_response_is_in_doubt_and_sent_once(
     assert "may have taken effect" in str(caught.value)
 
 
-@pytest.mark.parametrize("fault", [Status(408), Html(), Status(204), Status(200)], ids=repr)
+TEXTS: list[Fault] = [
+    Status(201, body="queued", headers={"Content-Type": "text/plain"}),
+    Status(200, body='{"callId": "c', headers={"Content-Type": "text/plain"}),
+    Status(200, body="<!doctype html>", headers={"Content-Type": "application/octet-stream"}),
+]
+
+
+@pytest.mark.parametrize("fault", [Status(408), Html(), Status(204), Status(200), *TEXTS], ids=repr)
 async def test_so_is_a_raw_one(sandbox: Sandbox, client: AsyncClient, fault: Fault) -> None:
     sandbox.inject(fault, times=None)
     with pytest.raises(UnlimCallError) as caught:

@@ -129,18 +129,20 @@ def unusable(request: Request, response: RawResponse, where: str, reason: str) -
 def raw_problem(request: Request, response: RawResponse) -> ResponseError | None:
     """Return the error for a response with a good status whose body cannot be the API's, or `None`.
 
-    The API answers in JSON, but what an undocumented path answers is not known. So only three bodies count as faulty: an HTML page,
-    one that is not the JSON that its type says, and none at all where there must be one.
+    The API answers in JSON, but what an undocumented path answers is not known. So only four bodies count as faulty: an HTML page,
+    one that is not the JSON that its type says, none at all where there must be one, and one of another type after a documented
+    POST. The user would find the last to be no JSON only after the call, and could not know that it may have taken effect.
     """
     # The `not_found` of a repeated DELETE counts as success: see `outcome`.
     if response.status >= 300:
         return None
     kind = response.headers.get("Content-Type", "").lower()
+    documented = request.endpoint.success is not None and response.status != 204
     if not response.body:
-        documented = request.endpoint.success is not None and response.status != 204
         faulty = documented or (request.method == "GET" and response.status == 200)
     else:
-        faulty = "html" in kind or ("json" in kind and not _is_json(response.body))
+        must_be_json = "json" in kind or (documented and request.method == "POST")
+        faulty = "html" in kind or (must_be_json and not _is_json(response.body))
     return unusable(request, response, "body", "expected JSON") if faulty else None
 
 

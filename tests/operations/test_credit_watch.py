@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -251,3 +251,18 @@ async def test_a_wrong_argument_is_named(
 ) -> None:
     with pytest.raises(error, match=says):
         CreditWatch(**{"client": client, "monitor": CreditMonitor(25, "USD"), **options})
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(hours=-2)], ids=["ahead", "behind"])
+async def test_the_spend_rate_is_that_of_now_whatever_the_clock_here_says(
+    sandbox: Sandbox, client: AsyncClient, monkeypatch: pytest.MonkeyPatch, wrong: timedelta
+) -> None:
+    began = datetime.now(UTC).replace(microsecond=0)
+    sandbox.add_calls(
+        SandboxCall(id=f"{n}", start_time=began - n * MINUTE, sell_price_cents=100, currency="USD")
+        for n in range(2, 52)
+    )
+    monkeypatch.setattr("unlimcall_async._clock.utc_now", lambda: datetime.now(UTC) + wrong)
+    async with asyncio.timeout(600):
+        (alert,) = await some(CreditWatch(client, CreditMonitor(25, "USD", ahead=2 * HOUR)), 1)
+    assert (alert.kind, alert.spend and alert.spend.totals) == ("soon", {"USD": Decimal(50)})

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from unlimcall_async import APIError, AsyncClient, ClientClosedError, TransportError, UnlimCallError, _arguments
+from unlimcall_async import (
+    APIError,
+    AsyncClient,
+    ClientClosedError,
+    TransportError,
+    UnlimCallError,
+    _arguments,
+    _clock,
+)
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.credit import CreditAlert, CreditMonitor
 from unlimcall_async.operations.spending import Spend, SpendTally
@@ -30,7 +38,7 @@ T = TypeVar("T")
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return _clock.utc_now()
 
 
 class _Reading(Generic[T]):
@@ -103,7 +111,8 @@ class CreditWatch:
         interval: The time from the start of a poll to the start of the next.
         spend_over: The span of call records from which the spend rate comes. A call that still runs has no record yet.
         spend_every: The time between two readings of these records.
-        clock: Returns the time, timezone-aware.
+        clock: Returns the time, timezone-aware. The default is this machine's clock. Its difference from the server's clock is then
+            allowed for when the call records are read.
 
     Attributes:
         monitor: The monitor.
@@ -135,6 +144,8 @@ class CreditWatch:
             raise ValueError(f"spend_over must be {_LONGEST_SPEND} or less, not {self._spend_over}")
         self._spend_every = _checks.span("spend_every", spend_every).total_seconds()
         self._clock = clock
+        # How far the clock of this machine is ahead of the server's, by which the call records are dated.
+        self._ahead = timedelta(0)
 
     async def __aiter__(self) -> AsyncGenerator[CreditAlert, None]:  # a generator, so that users can close it
         # The loop's clock for intervals, because the wall clock may be set back; the wall clock for what users see.
@@ -179,15 +190,27 @@ class CreditWatch:
         return _arguments.utc("clock", self._clock())
 
     async def _read_spend(self) -> Spend:
-        now, tally = self._now(), SpendTally(self._spend_over)
-        async with self._client.cdrs.stream(now - self._spend_over, now) as stream:
-            async for batch in stream.batches():
-                for record in batch:
-                    tally.add(record)
-        spend = tally.spend
+        ahead = self._ahead
+        spend = await self._spend_until(self._now() - ahead)
+        if abs(self._ahead - ahead) > self._spend_over / 10:
+            # Only the responses have shown how far the clocks differ: that was the spend of another time.
+            spend = await self._spend_until(self._now() - self._ahead)
         if foreign := spend.totals.keys() - {self.monitor.currency}:
             _logger.warning("calls cost money in %s, which the time left does not count", ", ".join(sorted(foreign)))
         return spend
+
+    async def _spend_until(self, end: datetime) -> Spend:
+        """Return the spend of the `spend_over` before `end`, and learn how far this machine's clock is ahead of the server's."""
+        tally = SpendTally(self._spend_over)
+        async with self._client.cdrs.stream(end - self._spend_over, end) as stream:
+            async for batch in stream.batches():
+                for record in batch:
+                    tally.add(record)
+            skew = stream.stats.clock_skew_s
+        # A clock that the user has passed may be right where this machine's is wrong.
+        if skew is not None and self._clock is _now:
+            self._ahead = timedelta(seconds=skew)
+        return tally.spend
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.monitor!r}>"

@@ -97,7 +97,9 @@ def main() -> None:
     # "x" replaces nothing, and follows no link.
     with arguments.file.open("r+b" if arguments.file.exists() else "xb") as out:
         try:
-            asyncio.run(pull(out, arguments.file.with_suffix(".checkpoint"), arguments.start, arguments.end))
+            # Beside the whole name: `calls.csv` must not continue, and cut off, by the checkpoint of `calls.ndjson`.
+            place = arguments.file.with_name(f"{arguments.file.name}.checkpoint")
+            asyncio.run(pull(out, place, arguments.start, arguments.end))
         except CheckpointError as error:
             sys.exit(f"Cannot go on: {error}")
 

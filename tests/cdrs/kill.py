@@ -56,7 +56,7 @@ async def killed_pull(sandbox: Sandbox, folder: Path, kills: int, chance: random
             raise RuntimeError("the pull failed")
         if done < kills:
             # It came to its end before its kills did: once more, from the start.
-            (folder / "calls.checkpoint").unlink()
+            (folder / "calls.ndjson.checkpoint").unlink()
             (folder / "calls.ndjson").unlink()
             continue
         return (folder / "calls.ndjson").read_bytes()

@@ -143,6 +143,15 @@ async def test_an_outage_may_be_limited() -> None:
 
 
 @pytest.mark.usefixtures("_short_pauses")
+async def test_a_429_that_asks_for_more_than_is_left_ends_it_at_once() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(429, headers={"Retry-After": "3600"}), endpoint="cdrs", times=None)
+        status, _, err = await asyncio.wait_for(run(sandbox, *FOLLOW, "--give-up-after", "5m"), 60)
+        assert len(sandbox.requests) == 1
+    assert (status, "The next attempt" in err, "GET /cdrs answered 429" in err) == (3, False, True)
+
+
+@pytest.mark.usefixtures("_short_pauses")
 @pytest.mark.parametrize("status", [400, 401, 403, 409])
 async def test_a_refusal_ends_it_at_once(status: int) -> None:
     async with Sandbox() as sandbox:

@@ -39,7 +39,7 @@ async def test_a_file_that_was_lost_is_not_filled_up(tmp_path: Path) -> None:
         status, output = await pull(sandbox, tmp_path)
     assert (status, output) == (
         1,
-        "Cannot go on: calls.ndjson is shorter than it was when calls.checkpoint was written\n",
+        "Cannot go on: calls.ndjson is shorter than it was when calls.ndjson.checkpoint was written\n",
     )
     assert (tmp_path / "calls.ndjson").read_bytes() == b""
 
@@ -57,21 +57,32 @@ async def test_a_users_file_is_left_alone(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["calls.ndjson", "link.ndjson"]
 
 
+async def test_a_file_with_another_ending_is_left_alone(tmp_path: Path) -> None:
+    mine = "a real pull\n" * 1000
+    (tmp_path / "calls.csv").write_text(mine)
+    async with Sandbox() as sandbox:
+        sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 5, tzinfo=UTC))])
+        assert (await pull(sandbox, tmp_path, "calls.ndjson"))[0] == 0
+        status, output = await pull(sandbox, tmp_path, "calls.csv")
+    assert (status, output) == (1, "Cannot go on: calls.csv has no checkpoint; delete the file, or give another name\n")
+    assert (tmp_path / "calls.csv").read_text() == mine
+
+
 async def test_what_is_written_is_for_its_owner(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 5, tzinfo=UTC))])
         assert (await pull(sandbox, tmp_path))[0] == 0
     modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names_in(tmp_path)}
-    assert modes == {"calls.ndjson": 0o600, "calls.checkpoint": 0o600}
+    assert modes == {"calls.ndjson": 0o600, "calls.ndjson.checkpoint": 0o600}
 
 
 @pytest.mark.parametrize("text", ["", "mine", "[]", "{}", '{"checkpoint": 1, "length": 0}'])
 async def test_what_is_no_checkpoint_is_told_in_a_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / "calls.checkpoint").write_text(text)
+    (tmp_path / "calls.ndjson.checkpoint").write_text(text)
     async with Sandbox() as sandbox:
         status, output = await pull(sandbox, tmp_path)
-    assert (status, output) == (1, "Cannot go on: calls.checkpoint is damaged, or is not a checkpoint\n")
-    assert (tmp_path / "calls.checkpoint").read_text() == text
+    assert (status, output) == (1, "Cannot go on: calls.ndjson.checkpoint is damaged, or is not a checkpoint\n")
+    assert (tmp_path / "calls.ndjson.checkpoint").read_text() == text
 
 
 async def test_another_range_is_refused_in_a_line(tmp_path: Path) -> None:

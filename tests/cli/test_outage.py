@@ -19,7 +19,7 @@ from unlimcall_async import (
     WindowSaturatedError,
     WindowTooWideError,
 )
-from unlimcall_async.cli.outage import Outage, may_pass
+from unlimcall_async.cli.outage import Outage, may_pass, wait_asked
 
 from .support import place_at
 
@@ -36,6 +36,7 @@ START = datetime(2026, 5, 1, tzinfo=UTC)
         (RateLimitedError(429), True),
         (ResponseError(200, "body"), True),
         (ResponseError(302, "status"), True),
+        (ResponseError(200, "count"), True),  # JSON, but not of this API
         (TransportError("a certificate that is not trusted", permanent=True), False),
         (AuthenticationError(401), False),
         (SuspendedError(403), False),
@@ -68,6 +69,26 @@ def test_it_gives_up_at_the_end_of_the_span_and_not_before() -> None:
         pauses.append(pause)
         now += pause
     assert (pauses, now) == ([2, 4, 8, 16, 32, 28], 1090)
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (RateLimitedError(429), 0),
+        (RateLimitedError(429, retry_after=3600.0), 3600),
+        (RateLimitedError(429, retry_after=1e9), 0),  # which the client does not wait for either
+        (ServerError(503, retry_after=3600.0), 0),
+        (TransportError("no connection"), 0),
+    ],
+)
+def test_the_wait_that_a_429_asks_for_is_kept(error: UnlimCallError, asked: float) -> None:
+    assert wait_asked(error) == asked
+    assert Outage().pause(now=0.0, progress=0, asked=asked) == max(2, asked)
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(59, 59), (60, 60), (61, None)])
+def test_a_wait_beyond_the_span_is_given_up_at_once(asked: float, pause: float | None) -> None:
+    assert Outage(timedelta(seconds=60)).pause(now=0.0, progress=0, asked=asked) == pause
 
 
 def test_no_patience_at_all() -> None:

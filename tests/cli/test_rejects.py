@@ -335,6 +335,7 @@ async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, left: byt
 async def test_a_users_file_gets_no_rejects(tmp_path: Path, mine: bytes) -> None:
     (tmp_path / "bad").write_bytes(mine)
     async with Sandbox() as sandbox:
+        sandbox.inject(Status(409), endpoint="cdrs", times=None)
         status, _, err = await run(sandbox, *FOLLOW, cwd=tmp_path)
         assert sandbox.requests == []
     assert (status, "bad does not hold rows that cannot be read; give --rejects another name" in err) == (2, True)

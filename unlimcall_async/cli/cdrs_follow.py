@@ -16,7 +16,7 @@ import click
 from unlimcall_async import CdrFollow, CheckpointError, UnlimCallError, WindowSaturatedError
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import text_of
-from unlimcall_async.cli.outage import Outage, may_pass
+from unlimcall_async.cli.outage import Outage, may_pass, wait_asked
 from unlimcall_async.cli.output import to_stderr
 from unlimcall_async.cli.pieces import with_ways_out
 from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, run, with_client
@@ -179,7 +179,8 @@ class _Follower:
             UnlimCallError: The error, if no wait can mend it, or the outage was too long.
         """
         stats = self._follow.stats
-        pause = self._outage.pause(now=time.monotonic(), progress=(stats.polls, stats.records))
+        progress = (stats.polls, stats.records)
+        pause = self._outage.pause(now=time.monotonic(), progress=progress, asked=wait_asked(error))
         if pause is None or not may_pass(error):
             raise error
         self._output.store(self._follow)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from unlimcall_async import APIError, ResponseError, TransportError, UnlimCallError
+from unlimcall_async import APIError, RateLimitedError, ResponseError, TransportError, UnlimCallError
 
 # Seconds. The client's own attempts, over some seven seconds, come before the first pause. A person who has mended the network can
 # wait for a minute to see the effect.
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0
+
+_DAY: Final = 86_400.0
 
 # Refusals of this moment: too slow, too early, too many, the connection was closed.
 _PASSING_STATUS: Final = {408, 425, 429, 499}
@@ -24,11 +26,18 @@ def may_pass(error: UnlimCallError) -> bool:
         case TransportError():
             return not error.permanent
         case ResponseError():
-            # Not JSON, or a redirect: a page for maintenance, or that of a network that asks for a password. A place among the
-            # records is for good.
-            return error.where in {"body", "status"}
+            # Not a page at all: one for maintenance, or that of a network that asks for a password. A place among the records is
+            # for good.
+            return error.where in {"body", "status", "count"}
         case _:
             return False
+
+
+def wait_asked(error: UnlimCallError) -> float:
+    """Return for how many seconds after a 429 the client sends nothing, whatever the pause; 0 after other errors."""
+    asked = error.retry_after if isinstance(error, RateLimitedError) else None
+    # The client takes a longer wait for a mistake.
+    return asked if asked is not None and asked <= _DAY else 0.0
 
 
 class Outage:
@@ -44,18 +53,20 @@ class Outage:
         self._began = 0.0
         self._pause = 0.0
 
-    def pause(self, *, now: float, progress: object) -> float | None:
+    def pause(self, *, now: float, progress: object, asked: float = 0.0) -> float | None:
         """Return how many seconds to wait after an error; `None` to give up.
 
         Args:
             now: The time of the error, in seconds.
             progress: What the follow has done. If it has changed since the last error, a new outage begins.
+            asked: The shortest wait. If the outage may not last so long, it is given up at once.
         """
         if not self._pause or progress != self._progress:
             self._began, self._progress, self._pause = now, progress, FIRST_PAUSE
         else:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        pause = max(self._pause, asked)
         if self._longest is None:
-            return self._pause
+            return pause
         left = self._began + self._longest - now
-        return min(self._pause, left) if left > 0 else None
+        return min(pause, left) if left > 0 and asked <= left else None

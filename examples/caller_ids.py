@@ -36,7 +36,7 @@ def stored(path: Path) -> CallerIdPool:
     """Return the pool that the file holds, or an empty pool if the file does not exist."""
     if not path.exists():
         return CallerIdPool(fallback=FALLBACK)
-    return CallerIdPool.from_json(path.read_text(), fallback=FALLBACK)
+    return CallerIdPool.from_json(path.read_bytes(), fallback=FALLBACK)
 
 
 def store(path: Path, pool: CallerIdPool) -> None:

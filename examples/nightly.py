@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -24,6 +25,8 @@ from unlimcall_async import AsyncClient, CallRecord
 SETTLE = timedelta(hours=4)
 # How far back the first run goes.
 FIRST = timedelta(days=1)
+# Of the times in the names of the files.
+FORMAT = "%Y%m%dT%H%M%S.%f%z"
 
 
 def write(path: Path, records: Iterable[CallRecord]) -> None:
@@ -40,8 +43,11 @@ def write(path: Path, records: Iterable[CallRecord]) -> None:
 
 def last_end(folder: Path) -> datetime | None:
     """Return the end of the last run, from the names of the files, so that no separate state can disagree with them."""
-    ends = [path.stem.split("_")[1] for path in folder.glob("*_*.ndjson")]
-    return max((datetime.strptime(end, "%Y%m%dT%H%M%S.%f%z") for end in ends), default=None)
+    ends = []
+    for path in folder.glob("*_*.ndjson"):
+        with suppress(ValueError):  # a file of another program
+            ends.append(datetime.strptime(path.stem.split("_")[1], FORMAT))
+    return max(ends, default=None)
 
 
 async def pull(client: AsyncClient, folder: Path) -> tuple[Path, int]:
@@ -49,7 +55,7 @@ async def pull(client: AsyncClient, folder: Path) -> tuple[Path, int]:
     start = last_end(folder) or datetime.now(UTC) - SETTLE - FIRST
     async with client.cdrs.stream(start, settle=SETTLE) as stream:
         records = [record async for record in stream]
-        path = folder / f"{stream.start:%Y%m%dT%H%M%S.%f%z}_{stream.end:%Y%m%dT%H%M%S.%f%z}.ndjson"
+        path = folder / f"{stream.start.strftime(FORMAT)}_{stream.end.strftime(FORMAT)}.ndjson"
     write(path, records)
     return path, len(records)
 

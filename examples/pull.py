@@ -93,6 +93,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.file.is_symlink():
         parser.error(f"{arguments.file} is a symbolic link; name the file itself")
+    if arguments.file.exists() and not arguments.file.is_file():
+        parser.error(f"{arguments.file} is not an ordinary file")
     os.umask(0o077)  # call records are for their owner
     # "x" replaces nothing, and follows no link.
     with arguments.file.open("r+b" if arguments.file.exists() else "xb") as out:

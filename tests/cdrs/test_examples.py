@@ -49,6 +49,17 @@ async def test_a_call_that_spans_midnight_is_in_the_next_nights_file(
     assert (path.exists(), count) == (True, 0)
 
 
+async def test_files_of_other_programs_do_not_stop_the_nightly_pull(
+    sandbox: Sandbox, client: AsyncClient, tmp_path: Path
+) -> None:
+    for name in ("my_notes.ndjson", "a_b_c.ndjson", "_.ndjson", "20261127T161221_x.ndjson"):
+        (tmp_path / name).write_text("")
+    sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 5, tzinfo=UTC))])
+    nightly = load("nightly")
+    path, _ = await nightly.pull(client, tmp_path)
+    assert nightly.last_end(tmp_path).strftime(nightly.FORMAT) == path.stem.split("_")[1]
+
+
 @pytest.mark.slow
 async def test_a_follower_that_is_killed_has_every_call_once(sandbox: Sandbox, tmp_path: Path) -> None:
     start = datetime.now(UTC) - timedelta(hours=1)

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,6 +56,15 @@ async def test_a_users_file_is_left_alone(tmp_path: Path) -> None:
     assert (link[0], "link.ndjson is a symbolic link" in link[1]) == (2, True)
     assert (tmp_path / "calls.ndjson").read_text() == "a real pull\n"
     assert names_in(tmp_path) == ["calls.ndjson", "link.ndjson"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+async def test_what_is_no_ordinary_file_is_told(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "calls.ndjson")
+    async with Sandbox() as sandbox:
+        status, output = await pull(sandbox, tmp_path)
+        assert sandbox.requests == []
+    assert (status, "calls.ndjson is not an ordinary file" in output, names_in(tmp_path)) == (2, True, ["calls.ndjson"])
 
 
 async def test_a_file_with_another_ending_is_left_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.examples import load
 from tests.webhooks.servers import aiohttp_server
+from unlimcall_async.operations import PoolStateError
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
 
 
@@ -84,6 +85,15 @@ async def test_numbers_that_go_bad_are_burned_and_stay_so(
         good,
         "+442079460803",
     }
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"mine\n", b"[" * 100_000])
+async def test_a_file_that_holds_no_pool_is_told_and_stays(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    with pytest.raises(PoolStateError, match="not a valid state of a pool"):
+        await load("caller_ids").main(path)
+    assert path.read_bytes() == content
 
 
 async def test_alerts_are_told(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

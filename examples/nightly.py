@@ -46,7 +46,7 @@ def last_end(folder: Path) -> datetime | None:
     ends = []
     for path in folder.glob("*_*.ndjson"):
         with suppress(ValueError):  # a file of another program
-            ends.append(datetime.strptime(path.stem.split("_")[1], FORMAT))
+            ends.append(datetime.strptime(path.stem.split("_")[1], FORMAT))  # noqa: DTZ007 # the format has an offset
     return max(ends, default=None)
 
 

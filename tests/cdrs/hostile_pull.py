@@ -277,7 +277,8 @@ class Pull:
     def _enter(self, part: Part) -> None:
         """Go on to a part, as a stream does."""
         own = part.state.unplaced if isinstance(part.state, Done) else ()
-        unplaced = self._unreadable.new_unplaced([*own, *self._planner.take_vanished(part.range)])
+        unplaced = self._unreadable.new_unplaced(own, self._planner.vanished(part.range))
+        unplaced = self._planner.hand_out(part.range, unplaced)
         if unplaced or len(readable(part.records)) < len(part.records):
             self._position.enter_unreadable(part.range, part.records, unplaced)
         else:

@@ -273,3 +273,59 @@ async def test_any_mixture_comes_whole_however_often_it_is_cut_off(
     assert Counter(record.id for record in got) == Counter(ids(records))
     assert got == in_output_order(got, newest_first=newest)
     assert named == len(others)
+
+
+# --- rows that have no place, and rows with the same text ------------------------------------------------------------------
+
+
+def shown_by_all(server: RawServer, *texts: bytes) -> None:
+    """Have each window show rows without a start, whatever the window is."""
+    rows = server.rows
+
+    def answer(first: datetime, _last: datetime) -> None:
+        server.rows = [*rows, *(RawRow(first, text) for text in texts)]
+
+    server.answer = answer
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_row_that_all_windows_show_is_named_once(order: Order, newest: bool, number: int) -> None:
+    rows = evenly(900, START, END - START)
+    server = RawServer(rows, order)
+    shown_by_all(server, *[b"{}"] * number)
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, END, newest_first=newest, unreadable="keep")
+        assert [record.id async for record in stream] == ids(rows)[:: -1 if newest else 1]
+        assert len(stream.unreadable) == number
+    # The row is looked for down to a second, once.
+    assert len(server.asked) < 100
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(order: Order, newest: bool) -> None:
+    rows = evenly(900, START, END - START)
+    server = RawServer(rows, order)
+    shown_by_all(server, b"null")
+    async with served(server) as client:
+        got, error = await read(client.cdrs.stream(START, END, newest_first=newest))
+        assert got + await rest(client, error, newest_first=newest) == ids(rows)[:: -1 if newest else 1]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+async def test_rows_with_the_same_text_some_seconds_apart_are_each_named(order: Order, newest: bool) -> None:
+    rows = evenly(900, START, END - START)
+    same = [RawRow(AT + seconds * SECOND, b"null") for seconds in (0, 7, 90, 86_400)]
+    async with served(RawServer([*rows, *same], order)) as client:
+        stream = client.cdrs.stream(START, END, newest_first=newest, unreadable="keep")
+        assert len([record async for record in stream]) == 900
+        assert len(stream.unreadable) == 4
+        # Also if each of them is an error, and the rest is asked by another stream.
+        got, error = await read(client.cdrs.stream(START, END, newest_first=newest))
+        for _ in range(3):
+            more, error = await read(client.cdrs.stream(START, END, newest_first=newest, resume=error.resume_after))
+            got += more
+        assert got + await rest(client, error, newest_first=newest) == ids(rows)[:: -1 if newest else 1]

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import deep_iterable, ge, instance_of, le, matches_re, optional
 
 from unlimcall_async import _arguments, _json
@@ -143,26 +143,40 @@ class UnplacedMark:
         digest: The digest of its text.
         start: The `from` of the window that showed the row, in microseconds since 1970.
         till: The `till` of that window.
+        first: The `from` of a wider window: all rows with this text that it shows were handed out.
+        last: The `till` of that window.
     """
 
     digest: str = field(validator=matches_re(_DIGEST))
     start: int = field(validator=[_check_whole, ge(FIRST)])
     till: int = field(validator=[_check_whole, le(LAST)])
+    first: int = field(default=Factory(lambda self: self.start, takes_self=True), validator=[_check_whole, ge(FIRST)])
+    last: int = field(default=Factory(lambda self: self.till, takes_self=True), validator=[_check_whole, le(LAST)])
 
     def __attrs_post_init__(self) -> None:
-        if self.start >= self.till:
-            raise ValueError("a window ends after its start")
+        if not self.first <= self.start < self.till <= self.last:
+            raise ValueError("a window ends after its start, and a wider one holds it")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no wider window is known."""
+        return (self.first, self.last) == (self.start, self.till)
 
 
 def _write_marks(marks: Iterable[UnplacedMark]) -> dict[str, Any]:
     """Return the field of a checkpoint's JSON that holds the marks; no field without marks."""
-    written = [[mark.digest, mark.start // MILLISECOND, mark.till // MILLISECOND] for mark in marks]
+    written = [[mark.digest, *(at // MILLISECOND for at in _times_of(mark))] for mark in marks]
     return {"unplaced": written} if written else {}
+
+
+def _times_of(mark: UnplacedMark) -> tuple[int, ...]:
+    wider = () if mark.is_local else (mark.first, mark.last)
+    return (mark.start, mark.till, *wider)
 
 
 def _read_marks(content: dict[str, Any]) -> tuple[UnplacedMark, ...]:
     marks = content.get("unplaced", [])
-    return tuple(UnplacedMark(digest, _micros(start), _micros(till)) for digest, start, till in marks)
+    return tuple(UnplacedMark(digest, *map(_micros, times)) for digest, *times in marks)
 
 
 @frozen

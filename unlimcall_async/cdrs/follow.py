@@ -23,7 +23,7 @@ from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
 from unlimcall_async.cdrs.tail import PollClock, Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
-from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows, mark_of
+from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
@@ -297,11 +297,12 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self._tail.reached(reached)
         if not isinstance(error.resume_after, StreamCheckpoint):
             return
-        row, marks = stream.row_ahead, self._unreadable.marks_behind(self._tail.frontier)
+        row = stream.row_ahead
+        marks = self._unreadable.marks_behind(self._tail.frontier, skipped=row)
         if isinstance(row, BadRow):
             place = self._tail.behind(row)
         elif row is not None:
-            place, marks = self._tail.place(), (*marks, mark_of(row))
+            place = self._tail.place()
         else:
             place = self._tail.without(Range(reached, floor(error.resume_after.place.at, MILLISECOND)))
         error.resume_after = FollowCheckpoint(self.start, evolve(place, unplaced=marks))

@@ -27,6 +27,7 @@ class UnplacedRow:
         window: The window of the page.
         before: How many rows with a start come before this one in the page.
         hint: About when the row may start, in microseconds since 1970, or `None`. A wrong hint costs requests, never a row.
+        scope: A wider window whose complete page showed no row with this text that was not handed out with this one, or before.
     """
 
     where: str
@@ -35,6 +36,7 @@ class UnplacedRow:
     window: Window
     before: int
     hint: int | None = None
+    scope: Window | None = None
 
     @cached_property
     def digest(self) -> str:

@@ -30,7 +30,7 @@ from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.stats import Progress, StreamStats
 from unlimcall_async.cdrs.times import WIDEST, Range, to_datetime
-from unlimcall_async.cdrs.unreadable import UnreadableRows, mark_of
+from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.errors import ResponseError, UnlimCallError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
@@ -219,8 +219,6 @@ class CdrStream(OneAtATime[_StreamIteration]):
                     seen = [row for row in self._position.within(part.range, records) if isinstance(row, CallRecord)]
                     raise WindowSaturatedError(start, end, seen, self._checkpoint_at(self._position.behind(part.range)))
                 case Done(records=rows, unplaced=unplaced):
-                    unplaced = (*unplaced, *self._planner.take_vanished(part.range))
-                    self._rows_used += len(rows) + len(unplaced)
                     self._enter(part.range, rows, unplaced)
                 case _:
                     raise AssertionError("the plan returns a part that is done, saturated or failed")
@@ -229,8 +227,11 @@ class CdrStream(OneAtATime[_StreamIteration]):
     def _enter(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow]) -> None:
         """Go on to the rows of the next part."""
         bad = [row for row in rows if isinstance(row, BadRow)] if self._any_bad else []
-        if unplaced:
-            unplaced = self._unreadable.new_unplaced(unplaced)
+        vanished = self._planner.vanished(part)
+        self._rows_used += len(rows) + len(unplaced) + len(vanished)
+        if unplaced or vanished:
+            unplaced = self._unreadable.new_unplaced(unplaced, vanished)
+        unplaced = self._planner.hand_out(part, unplaced)
         if not bad and not unplaced:
             self._position.enter(part, cast("list[CallRecord]", rows))
             return
@@ -242,9 +243,7 @@ class CdrStream(OneAtATime[_StreamIteration]):
         if self._unreadable.keep(row):
             self._position.pass_unreadable()
             return
-        checkpoint = self._checkpoint_at(self._position.place_behind_unreadable)
-        if not isinstance(row, BadRow):
-            checkpoint = evolve(checkpoint, unplaced=(*checkpoint.unplaced, mark_of(row)))
+        checkpoint = self._checkpoint_at(self._position.place_behind_unreadable, skipped=row)
         window = row.shown().window
         raise ResponseError(
             200, row.where, row.reason, "GET", "/cdrs", window=window, resume_after=checkpoint, hint=_HINT
@@ -349,9 +348,9 @@ class CdrStream(OneAtATime[_StreamIteration]):
         """All that was handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
         return self._checkpoint_at(self._position.place)
 
-    def _checkpoint_at(self, place: Place) -> StreamCheckpoint:
+    def _checkpoint_at(self, place: Place, *, skipped: UnplacedRow | None = None) -> StreamCheckpoint:
         newest_first = self._options.newest_first
-        marks = self._unreadable.marks_behind(place.at, newest_first=newest_first)
+        marks = self._unreadable.marks_behind(place.at, newest_first=newest_first, skipped=skipped)
         return StreamCheckpoint(self.start, self.end, newest_first, place, marks)
 
     @property

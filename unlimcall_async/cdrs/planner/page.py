@@ -44,6 +44,7 @@ class Page:
         any_bad: Whether one of `rows` is a bad row.
         unplaced: The rows whose start cannot be read.
         new_unplaced: Those of them that were not handed out.
+        again: Those of these that earlier parts have shown, and so hand out.
     """
 
     rows: Sequence[Row]
@@ -54,6 +55,13 @@ class Page:
     any_bad: bool = False
     unplaced: Sequence[UnplacedRow] = ()
     new_unplaced: Sequence[UnplacedRow] = ()
+    again: Sequence[UnplacedRow] = ()
+
+    @property
+    def own_unplaced(self) -> list[UnplacedRow]:
+        """The rows without a start, apart from those that earlier parts hand out."""
+        again = set(map(id, self.again))
+        return [row for row in self.unplaced if id(row) not in again]
 
     @property
     def size(self) -> int:

@@ -149,9 +149,15 @@ class Planner:
             case _:
                 return None
 
-    def take_vanished(self, handed_out: Range) -> list[UnplacedRow]:
+    def vanished(self, handed_out: Range) -> list[UnplacedRow]:
         """Return the rows without a start that a page has shown, and no shorter part of a range that ends with this part."""
-        return self._searches.end_with(handed_out)
+        return self._searches.vanished(handed_out)
+
+    def hand_out(self, handed_out: Range, unplaced: Sequence[UnplacedRow]) -> list[UnplacedRow]:
+        """Return the rows without a start, which are about to be handed out with a part, each with its scope."""
+        rows = self._searches.hand_out(handed_out, unplaced)
+        self._searches.end_with(handed_out)
+        return rows
 
     # --- what to ask ----------------------------------------------------------------------------------------------------
 
@@ -261,8 +267,8 @@ class Planner:
         self._resolver.observe(page)
         complete = self._cap.holds_window(page)
         if page.new_unplaced:
-            self._searches.note(question.range, page.new_unplaced)
-            self._searches.begin(question.range, page.new_unplaced)
+            searched, again = self._searches.begin(question.range, page.new_unplaced, complete=complete)
+            page = evolve(page, new_unplaced=searched, again=again)
         match part.task:
             case Read(seam=seam):
                 if seam is not None:
@@ -288,7 +294,7 @@ class Planner:
             case Resolve() as asked:
                 if self._resolver.is_complete_for(part, asked, page, complete=complete):
                     self._searches.note(part.range, page.unplaced)
-                    part.finish(page.rows_of(part.range), page.size, page.unplaced)
+                    part.finish(page.rows_of(part.range), page.size, page.own_unplaced)
                 else:
                     self._resolve(part, asked, page)
             case None:
@@ -311,7 +317,7 @@ class Planner:
             if probe is not None:
                 part.turn_to(probe)
                 return
-        self._finish(part, page.rows_of(part.range), page.size, page.unplaced)
+        self._finish(part, page.rows_of(part.range), page.size, page.own_unplaced)
 
     def _finish(self, part: Part, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:
         self._divider.learn(part, records)

@@ -21,7 +21,11 @@ from unlimcall_async import (
     UnreadableRow,
     WindowSaturatedError,
 )
+from unlimcall_async._codec import DecodeError
+from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.output_order import in_output_order
+from unlimcall_async.cdrs.page_reading import read_page
+from unlimcall_async.cdrs.times import Window
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -273,6 +277,12 @@ async def test_any_mixture_comes_whole_however_often_it_is_cut_off(
     assert Counter(record.id for record in got) == Counter(ids(records))
     assert got == in_output_order(got, newest_first=newest)
     assert named == len(others)
+
+
+def test_a_text_that_does_not_end_is_refused_in_linear_time() -> None:
+    body = b'{"count": 1, "calls": [{"id": "' + b'\\"' * 500_000 + b"}]}"
+    with pytest.raises(DecodeError):
+        read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder())
 
 
 # --- rows that have no place, and rows with the same text ------------------------------------------------------------------

@@ -21,7 +21,8 @@ from unlimcall_async.cdrs.times import Window, to_micros
 from unlimcall_async.models import CallRecord
 
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_TOKEN: Final = re.compile(_STRING + rb"|[][{},]", re.DOTALL)
+# A string that does not end takes all of the text, else each quote in it would be tried as the beginning of another one.
+_TOKEN: Final = re.compile(_STRING[:-1] + rb'(?:"|\\?\Z)|[][{},]', re.DOTALL)
 _MEMBER: Final = re.compile(rb"(" + _STRING + rb")\s*:\s*(.*)", re.DOTALL)
 
 

@@ -292,7 +292,7 @@ def shown_by_all(server: RawServer, *texts: bytes) -> None:
     """Have each window show rows without a start, whatever the window is."""
     rows = server.rows
 
-    def answer(first: datetime, _last: datetime) -> None:
+    async def answer(first: datetime, _last: datetime) -> None:
         server.rows = [*rows, *(RawRow(first, text) for text in texts)]
 
     server.answer = answer

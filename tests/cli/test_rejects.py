@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import stat
 from base64 import b64decode
@@ -131,6 +132,20 @@ async def test_standard_output_has_its_rejects_too(tmp_path: Path) -> None:
     assert err.endswith(" 1 row could not be read: see bad.\n")
     assert "bad exists, or a part of it: --force replaces it" in exists
     assert [row["row"]["id"] for row in rejected(tmp_path / "bad")] == ["17.7"]
+
+
+async def test_many_rows_that_cannot_be_read_are_brought_to_the_disk_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    bad = range(0, 72, 2)
+    async with Sandbox() as sandbox, spoiled(sandbox, SPOILT) as url:
+        sandbox.add_calls(with_bad(72, *bad))
+        status, _, _ = await run(sandbox, *PULL, "--rejects", "bad", cwd=tmp_path, UNLIMCALL_BASE_URL=url)
+    assert (status, len(rejected(tmp_path / "bad"))) == (1, len(bad))
+    assert ids((tmp_path / "c.ndjson").read_text()) == good_ids(72, *bad)
+    assert len(synced) < 72
 
 
 async def test_a_program_learns_the_number(tmp_path: Path) -> None:

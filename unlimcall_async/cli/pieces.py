@@ -6,9 +6,11 @@ is passed with the records that were received.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -25,6 +27,9 @@ from unlimcall_async import (
 )
 from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.wording import many
+
+# Seconds during which batches that end at rows that cannot be read become one piece.
+_TOGETHER: Final = 0.2
 
 
 @attrs.frozen
@@ -81,16 +86,27 @@ async def pieces(
     Raises:
         UnlimCallError: As for a stream. What was handed out before is in the pieces.
     """
+    written = time.monotonic()
     while True:
+        records: list[CallRecord] = []
+        rejects: list[UnreadableRow] = []
         stream = client.cdrs.stream(start, end, unreadable="keep" if with_rejects else "raise", resume=checkpoint)
         try:
             async with stream, aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     cost.records += len(batch)
-                    yield Piece(stream, batch, taken(stream.unreadable), stream.checkpoint)
+                    came = taken(stream.unreadable)
+                    records += batch
+                    rejects += came
+                    # A batch ends at a row that cannot be read, and to bring a piece to the disk takes much longer than a batch.
+                    if came and time.monotonic() - written < _TOGETHER:
+                        continue
+                    yield Piece(stream, records, rejects, stream.checkpoint)
+                    records, rejects, written = [], [], time.monotonic()
         except UnlimCallError as error:
-            if rows := taken(stream.unreadable):
-                yield Piece(stream, [], rows, stream.checkpoint)
+            rejects += taken(stream.unreadable)
+            if records or rejects:
+                yield Piece(stream, records, rejects, stream.checkpoint)
             if not (skip_saturated and isinstance(error, WindowSaturatedError)):
                 raise
             checkpoint = error.resume_after
@@ -100,7 +116,7 @@ async def pieces(
             continue
         finally:
             cost.add(stream.stats)
-        yield Piece(stream, [], taken(stream.unreadable), stream.checkpoint)
+        yield Piece(stream, records, [*rejects, *taken(stream.unreadable)], stream.checkpoint)
         return
 
 

@@ -37,7 +37,11 @@ _decode_any_rows: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 # No duration, price or count has more than 64 bits, in any language that may read the records next.
 _Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_BOUNDED: Final[dict[str, Any]] = {"duration": _Int64, "billsec": _Int64, "sell_price_cents": cast("Any", _Int64) | None}
+_BOUNDED: Final[dict[str, Any]] = {
+    "duration": _Int64,
+    "billsec": _Int64,
+    "sell_price_cents": cast("Any", _Int64) | None,
+}
 
 # msgspec reads the types of a struct once, when the first decoder for the struct is made, and keeps them. At that moment the whole
 # numbers of a record are bounded. So decoders refuse others at no cost; a check in Python takes a tenth of what a record costs.

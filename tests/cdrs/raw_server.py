@@ -39,7 +39,7 @@ class RawServer:
         order: How it sorts them; by their texts in arbitrary order.
         cap: The most rows of a response, whatever the limit.
         answer: Returns the response to a window instead, or `None`. An exception that it raises breaks the connection.
-        date: Returns the time in the `Date` header.
+        date: Returns the time in the `Date` header; `None` for an empty one, which is not a date.
         asked: The windows that it was asked.
     """
 
@@ -62,7 +62,7 @@ class RawServer:
             within.sort(key=lambda row: row.start, reverse=self.order == "newest_first")
         shown = within[: min(self.cap, int(request.query["limit"]))]
         body = b'{"count": %d, "calls": [%b]}' % (len(within), b",".join(row.text for row in shown))
-        headers = {} if self.date is None else {"Date": format_datetime(self.date(), usegmt=True)}
+        headers = {"Date": "" if self.date is None else format_datetime(self.date(), usegmt=True)}
         return web.Response(body=body, content_type="application/json", headers=headers)
 
 

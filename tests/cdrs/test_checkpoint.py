@@ -119,6 +119,9 @@ DAMAGED = [
     changed(FOLLOW, '"frontier": 9000', '"frontier": 11001'),
     changed(FOLLOW, '"edge": 11000', '"edge": 8000'),
     changed(FOLLOW, "[9, null", "[8, null"),
+    changed(FOLLOW, "[10, 12000", "[1" + 30 * "0" + ", 12000"),
+    changed(FOLLOW, "[[9500, 9600]]", '""'),
+    changed(BAD, f'[["{DIGEST}", 4000, 7000]]', "{}"),
     changed(FOLLOW, "[9, null", "[10, null"),
     changed(FOLLOW, "12000", "1" + 20 * "0"),
 ]

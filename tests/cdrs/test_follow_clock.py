@@ -122,3 +122,17 @@ async def test_the_end_of_a_stream_is_no_later_than_the_servers_time_if_that_is_
         stream = client.cdrs.stream(START, START + HOUR)
         assert [record async for record in stream]
         assert stream.stats.clock_skew_s == pytest.approx(86_400, abs=2)
+
+
+async def test_the_last_time_that_the_server_told_counts_for_responses_without_a_date(world: World) -> None:
+    server = world.serve()
+    async with served(server) as client:
+        tail = follow(client)
+        got = await read_until(tail, true_time() + 2 * HOUR)
+        # An empty header is not a date, and keeps aiohttp from writing one.
+        server.date, world.off = None, DAY
+        got += await read_until(tail, true_time() + HOUR)
+        world.off = timedelta(0)
+        got += await read_until(tail, true_time() + 2 * HOUR)
+        assert got == ids(world.rows)[: len(got)]
+        assert len(got) >= 6 * 60 / 7 - 2

@@ -175,7 +175,7 @@ def _times_of(mark: UnplacedMark) -> tuple[int, ...]:
 
 
 def _read_marks(content: dict[str, Any]) -> tuple[UnplacedMark, ...]:
-    marks = content.get("unplaced", [])
+    marks = _array(content.get("unplaced", []))
     return tuple(UnplacedMark(digest, *map(_micros, times)) for digest, *times in marks)
 
 
@@ -264,7 +264,8 @@ class TailPlace:
         if not FIRST <= self.frontier <= self.edge <= LAST:
             raise ValueError("the frontier must not lie behind the edge")
         indexes = [cell.index for cell in self.cells]
-        if indexes != sorted(set(indexes)) or any(index < self.frontier // self.width for index in indexes):
+        first, last = self.frontier // self.width, LAST // self.width
+        if indexes != sorted(set(indexes)) or not all(first <= index <= last for index in indexes):
             raise ValueError("cells must lie behind the frontier, each once")
         if any(hole.start > hole.end for hole in self.holes):
             raise ValueError("a hole must end after its start")
@@ -311,12 +312,19 @@ class FollowCheckpoint(Checkpoint):
     def _of(cls, content: dict[str, Any]) -> Self:
         cells = [
             Cell(index, None if asked_at is None else _micros(asked_at), b64decode(seen, validate=True))
-            for index, asked_at, seen in content["cells"]
+            for index, asked_at, seen in _array(content["cells"])
         ]
-        holes = [Range(_micros(start), _micros(end)) for start, end in content["holes"]]
+        holes = [Range(_micros(start), _micros(end)) for start, end in _array(content["holes"])]
         width, frontier, edge = (_micros(content[name]) for name in ("width", "frontier", "edge"))
         place = TailPlace(width, frontier, edge, tuple(cells), tuple(holes), _read_marks(content))
         return cls(datetime.fromisoformat(content["start"]), place)
+
+
+def _array(value: object) -> list[Any]:
+    # An empty text and an empty object are as long as an empty array.
+    if not isinstance(value, list):
+        raise ValueError("an array is expected")
+    return value
 
 
 def _micros(millis: object) -> int:

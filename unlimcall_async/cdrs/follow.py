@@ -267,9 +267,12 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def _heed_server_time(self, poll: _Poll, stream: CdrStream) -> None:
         """Take nothing for known that lies behind the time that the server had when the poll began."""
         if stream.first_page_at is not None:
-            server_time, at = to_micros(stream.first_page_at[0]), stream.first_page_at[1]
-            self._clock.note_server(server_time, at)
-            self._tail.limit(floor(server_time - int((at - poll.began) * SECOND), MILLISECOND))
+            server_time, at = stream.first_page_at
+            self._clock.note_server(to_micros(server_time), at)
+        # If this response does not tell the time, an earlier one has.
+        known = self._clock.server_at(poll.began)
+        if known is not None:
+            self._tail.limit(known)
 
     def _end_stream(self, poll: _Poll) -> None:
         """Add what the poll's stream has cost, once it has ended."""

@@ -92,9 +92,14 @@ class PollClock:
             # The wall clock was ahead. Once it is right again, the follow goes by it.
             self._latest = server, at
 
+    def server_at(self, at: float) -> int | None:
+        """Return the server's time at a time of the event loop, or `None` if no response has told the time."""
+        return None if self._server is None else _later(self._server, at)
+
     def real(self, now: int, at: float) -> int:
         """Return the time by the server's clock, or by this machine's if that is earlier."""
-        return now if self._server is None else min(now, _later(self._server, at))
+        server = self.server_at(at)
+        return now if server is None else min(now, server)
 
 
 def _later(known: tuple[int, float], at: float) -> int:

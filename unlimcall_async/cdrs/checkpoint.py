@@ -323,7 +323,7 @@ class FollowCheckpoint(Checkpoint):
 def _array(value: object) -> list[Any]:
     # An empty text and an empty object are as long as an empty array.
     if not isinstance(value, list):
-        raise ValueError("an array is expected")
+        raise TypeError("an array is expected")
     return value
 
 

@@ -109,3 +109,27 @@ async def test_a_stream_goes_on_after_a_step_that_failed(sandbox: Sandbox, clien
     with pytest.raises(StopAsyncIteration):
         await anext(steps)
     assert len(sandbox.requests) == 3
+
+
+async def test_what_an_iterator_that_was_left_has_cost_stays_counted() -> None:
+    server = RawServer(evenly(2500, START, DAY))
+
+    async def slowly(_first: datetime, _last: datetime) -> None:
+        await asyncio.sleep(1 if len(server.asked) > 2 else 0)
+
+    server.answer = slowly
+    async with served(server) as client:
+        follow = client.cdrs.follow(START)
+
+        async def read() -> None:
+            async for _ in follow.batches():
+                pass
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read(), 0.5)
+        answered = follow.stats.requests
+        assert answered
+        steps = aiter(follow)
+        await anext(steps)
+        assert follow.stats.requests > answered
+        await follow.aclose()

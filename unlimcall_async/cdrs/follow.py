@@ -196,8 +196,13 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     async def _poll(self, iteration: _FollowIteration) -> AsyncGenerator[list[CallRecord], None]:
         """Poll until the iteration is stopped, and yield what is new."""
         clock = asyncio.get_running_loop().time
-        poll, next_at = (self._left, self._next_at) if iteration.resumes else (None, 0.0)
+        poll, next_at = self._left, self._next_at
         self._left, self._next_at = None, 0.0
+        if not iteration.resumes:
+            # Another iterator begins with a poll of its own.
+            if poll is not None:
+                self._end_stream(poll)
+            poll, next_at = None, 0.0
         try:
             await self._begin(iteration)
             while not iteration.stopped:

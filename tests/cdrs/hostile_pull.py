@@ -345,11 +345,11 @@ class Pull:
         for row in self.case.rows:
             # The windows at the ends of the range show rows beside it, and what is beside a saturated instant may go with it.
             if row.fault == "start" and self.case.start - _BESIDE <= row.at < self.case.end + _BESIDE:
-                may_name.append(row)
+                may_name.append(self.case.manners.write(row))
                 inside = self.case.start <= row.at < self.case.end
                 lost = any(where.start - _BESIDE <= row.at < where.end + _BESIDE for where in self._skipped)
                 if inside and not lost and must and self.server.never_seen(row):
-                    must_name.append(row)
+                    must_name.append(self.case.manners.write(row))
         self.story.unreadable += len(must_name)
         check_unreadable(self._named, must_name, may_name)
 

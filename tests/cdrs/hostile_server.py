@@ -40,7 +40,7 @@ class Held:
     def of(cls, row: Row, rank: float, manners: Manners) -> Held:
         """Take a row in."""
         written = manners.write(row)
-        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record(), row)
+        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record(), written)
 
     @property
     def key(self) -> Key:

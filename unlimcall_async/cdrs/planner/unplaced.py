@@ -87,13 +87,14 @@ class Searches:
     def note(self, wanted: Range, rows: Sequence[UnplacedRow]) -> None:
         """Record that these rows were found in a range, so that no longer range has to look for them."""
         for digest, number in Counter(row.digest for row in rows).items():
-            # Ranges around that of the search have noted its rows.
-            search = self._search_for(wanted, digest)
-            if search is not None:
+            # All searches around the range: a page that is full may have shown fewer of the rows than the page before it.
+            for search in self._around(wanted):
                 same = [row for row in search.missing if row.digest == digest]
                 found = set(map(id, same[:number]))
                 search.missing = [row for row in search.missing if id(row) not in found]
-                search.found.append((digest, wanted, number))
+            shortest = self._search_for(wanted, digest)
+            if shortest is not None:
+                shortest.found.append((digest, wanted, number))
 
     def hand_out(self, wanted: Range, rows: Sequence[UnplacedRow]) -> list[UnplacedRow]:
         """Return the rows, which are about to be handed out with a range, each with its scope."""

@@ -252,7 +252,7 @@ async def test_any_mixture_comes_whole_however_often_it_is_cut_off(
                 START + 2 * HOUR,
                 newest_first=newest,
                 concurrency=concurrency,
-                page_size=chance.choice([12, 1000]),
+                page_size=chance.choice([50, 1000]),
                 unreadable="keep" if keep else "raise",
                 resume=checkpoint,
             )

@@ -67,7 +67,7 @@ def follow(client: AsyncClient, resume: Checkpoint | None = None) -> CdrFollow:
     return client.cdrs.follow(START, lookback=timedelta(minutes=30), interval=MINUTE, resume=resume)
 
 
-@pytest.mark.parametrize("off", [DAY, -DAY, 2 * HOUR, -2 * HOUR, 400 * DAY])
+@pytest.mark.parametrize("off", [DAY, -DAY, 400 * DAY])
 @pytest.mark.parametrize("lasting", [MINUTE, 3 * HOUR], ids=["one poll", "three hours"])
 async def test_a_clock_that_jumps_and_comes_back_loses_nothing(
     world: World, off: timedelta, lasting: timedelta

@@ -107,6 +107,7 @@ async def test_a_step_of_the_clock_gives_no_twin_the_event(
     assert len(work.begun) == 2
 
 
+@pytest.mark.looptime
 async def test_a_twin_does_not_wait_for_ever(receiver: WebhookReceiver) -> None:
     work = Work(receiver)
     first = deliver(receiver)

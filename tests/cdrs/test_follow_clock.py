@@ -68,18 +68,18 @@ def follow(client: AsyncClient, resume: Checkpoint | None = None) -> CdrFollow:
 
 
 @pytest.mark.parametrize("off", [DAY, -DAY, 400 * DAY])
-@pytest.mark.parametrize("lasting", [MINUTE, 3 * HOUR], ids=["one poll", "three hours"])
+@pytest.mark.parametrize("lasting", [MINUTE, HOUR], ids=["one poll", "an hour"])
 async def test_a_clock_that_jumps_and_comes_back_loses_nothing(
     world: World, off: timedelta, lasting: timedelta
 ) -> None:
     async with served(world.serve()) as client:
         tail = follow(client)
-        got = await read_until(tail, true_time() + 2 * HOUR)
+        got = await read_until(tail, true_time() + HOUR)
         world.off = off
         got += await read_until(tail, true_time() + lasting)
         assert tail.stats.clock_skew_s == pytest.approx(off.total_seconds(), abs=2)
         world.off = timedelta(0)
-        got += await read_until(tail, true_time() + 2 * HOUR)
+        got += await read_until(tail, true_time() + HOUR)
         shown = [row for row in world.rows if row.start + 7 * MINUTE <= true_time()]
         assert got == ids(world.rows)[: len(got)]
         assert len(got) >= len(shown)
@@ -106,11 +106,11 @@ async def test_an_old_date_costs_requests_and_no_record(world: World) -> None:
     server = world.serve(dates=False)
     async with served(server) as client:
         tail = follow(client)
-        got = await read_until(tail, true_time() + 2 * HOUR)
+        got = await read_until(tail, true_time() + HOUR)
         assert got == ids(world.rows)[: len(got)]
-        assert len(got) >= 3 * 60 / 7 - 2
+        assert len(got) >= 2 * 60 / 7 - 2
         # Nothing after the start is known, as far as the server tells.
-        assert tail.stats.lag_s > 10_000
+        assert tail.stats.lag_s > 7000
 
 
 async def test_the_end_of_a_stream_is_no_later_than_the_servers_time_if_that_is_known(world: World) -> None:
@@ -128,11 +128,11 @@ async def test_the_last_time_that_the_server_told_counts_for_responses_without_a
     server = world.serve()
     async with served(server) as client:
         tail = follow(client)
-        got = await read_until(tail, true_time() + 2 * HOUR)
+        got = await read_until(tail, true_time() + HOUR)
         # An empty header is not a date, and keeps aiohttp from writing one.
         server.date, world.off = None, DAY
         got += await read_until(tail, true_time() + HOUR)
         world.off = timedelta(0)
-        got += await read_until(tail, true_time() + 2 * HOUR)
+        got += await read_until(tail, true_time() + HOUR)
         assert got == ids(world.rows)[: len(got)]
-        assert len(got) >= 6 * 60 / 7 - 2
+        assert len(got) >= 4 * 60 / 7 - 2

@@ -323,6 +323,7 @@ async def test_a_file_of_rejects_that_was_changed_is_not_continued_and_one_that_
 LINE = b'{"window": ["2026-05-01T00:00:00.000Z"]}\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left", "kept"),
     [

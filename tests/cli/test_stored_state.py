@@ -62,6 +62,7 @@ def cut_off(text: str) -> Iterator[str]:
     return (text[:length] for length in range(len(text) - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "done"), [("csv", "begun"), ("ndjson", "half"), ("csv", "part complete"), ("ndjson", "complete")]
 )

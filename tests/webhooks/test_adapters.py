@@ -156,6 +156,7 @@ async def test_a_handler_that_fails_is_a_500(endpoint: Endpoint) -> None:
     assert await endpoint.post() == (200, b"handled")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_a_handler_that_would_end_the_server_is_a_500(

@@ -430,6 +430,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["unused", "idle", "busy", "effect"])
 def test_a_store_answers_before_and_after_a_fork(path: Path, where: str) -> None:
     done = subprocess.run(  # noqa: S603 # ours

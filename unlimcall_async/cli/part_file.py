@@ -129,7 +129,7 @@ class PartFile(KeptFile):
     def __init__(self, path: Path) -> None:
         check_name(path)
         self.path = path
-        self.part = path.with_name(f"{path.name}.part")
+        self.part: Path = path.with_name(f"{path.name}.part")
         self._in_place = False
         self._drop_second_name()
         super().__init__(self.part, path)

@@ -48,7 +48,8 @@ class SpanCounts:
         self._newest = newest
         self._attempts = [0] * STEPS
         self._failed = [0] * STEPS
-        self.attempts = self.failed = 0
+        self.attempts: int = 0
+        self.failed: int = 0
         # The number of the record that was counted last, for the choice of the countries to keep.
         self.touched = 0
 
@@ -95,11 +96,12 @@ class Timeline:
     """
 
     def __init__(self, newest: int) -> None:
-        self.newest = newest
-        self.all = SpanCounts(newest)
+        self.newest: int = newest
+        self.all: SpanCounts = SpanCounts(newest)
         self.countries: dict[str, SpanCounts] = {}
         self.was_believed = False
-        self.votes = self.late = 0
+        self.votes: int = 0
+        self.late: int = 0
         self._records = 0
 
     def holds(self, step: int) -> bool:
@@ -156,7 +158,7 @@ class Timelines:
 
     def __init__(self, minimum: int) -> None:
         self.believed: Timeline | None = None
-        self.late = 0
+        self.late: int = 0
         self._others: list[Timeline] = []
         self._minimum = minimum
 

@@ -37,7 +37,7 @@ class History(Generic[T]):
 
     def __init__(self, settings: Settings, size: Callable[[T], int]) -> None:
         self.entries: list[T] = []
-        self.total = 0
+        self.total: int = 0
         self._settings = settings
         self._size = size
         # The bytes of the entries, and how many entries there were when they were counted.

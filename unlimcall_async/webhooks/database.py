@@ -110,7 +110,7 @@ class Database:
         _databases.add(self)
 
     def _start(self) -> None:
-        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-seen")
+        self.thread: ThreadPoolExecutor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-seen")
         # Held during a transaction. An effect may fork, and then holds the lock already.
         self._lock = threading.RLock()
 

@@ -160,7 +160,7 @@ def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:
 
 
 def put_in_place(part: Path, path: Path, *, replace: bool) -> None:
-    """Give a file that is on the disk its name, in one step.
+    """Move a file that is on the disk to its name, in one step.
 
     Args:
         part: The file's present name.

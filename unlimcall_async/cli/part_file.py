@@ -161,7 +161,7 @@ class PartFile(KeptFile):
             return self._in_place or (self.length == length and _crc32(self._file, length) == crc32)
 
     def put_in_place(self, *, replace: bool) -> None:
-        """Give the part the file's name, if `is_complete` has not found the file in place."""
+        """Move the part to the file's name, if `is_complete` has not found the file in place."""
         if self._in_place:
             return
         with unwritable(self.path):

@@ -120,7 +120,7 @@ class PullFile:
         return journal
 
     def finish(self, journal: Journal) -> Journal:
-        """Give the complete parts the names of the files, and return the last journal.
+        """Move the complete parts to the names of the files, and return the last journal.
 
         A pull that was killed during or after this step is finished, too.
         """

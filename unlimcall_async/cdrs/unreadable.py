@@ -31,7 +31,7 @@ Unreadable: TypeAlias = Literal["raise", "keep"]
 MOST_KEPT: Final = 10_000
 # How far the windows behind a place reach back: they begin a second or two before it, and show rows of a second around them.
 _REACH: Final = 5 * SECOND
-# The window of a part of one second is no wider.
+# The widest window of a part of one second.
 _NARROW: Final = 4 * SECOND
 # A window surely shows what another one has shown that lies inside it by so much.
 _INSIDE: Final = 2 * SECOND

@@ -297,7 +297,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table if there is none. A table of that name with other columns is renamed, and stays in the database."""
+    """Make the table if the database lacks it. A table of that name with other columns is renamed, and stays in the database."""
     if _is_ours(connection):
         return
     with _transaction(connection):

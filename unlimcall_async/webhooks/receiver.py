@@ -87,7 +87,7 @@ class WebhookReceiver:
         clock: Returns Unix time in seconds.
 
     Raises:
-        ValueError: There is no secret, a secret is not visible ASCII, `max_body` is below 1, or a timeout is not a finite number
+        ValueError: `secrets` is empty, a secret is not visible ASCII, `max_body` is below 1, or a timeout is not a finite number
             above 0.
         TypeError: An argument is of the wrong type.
     """

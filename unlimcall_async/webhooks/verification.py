@@ -29,7 +29,7 @@ def verify(
         SignatureError: The signature is not valid. `reason` is `"missing"`, `"malformed"`, `"mismatch"`, `"too_old"` or
             `"in_future"`.
         TypeError: An argument is of the wrong type, for example a body that is already a `str`.
-        ValueError: There is no secret, a secret is not visible ASCII, or `tolerance` is below 0.
+        ValueError: `secrets` is empty, a secret is not visible ASCII, or `tolerance` is below 0.
     """
     span = finite("tolerance", tolerance)
     if span < 0:
@@ -49,7 +49,7 @@ def receive(
         SignatureError: The signature is not valid; `reason` says why.
         EventError: The signature is valid, and the body is not a valid event.
         TypeError: An argument is of the wrong type.
-        ValueError: There is no secret, a secret is not visible ASCII, or `tolerance` is below 0.
+        ValueError: `secrets` is empty, a secret is not visible ASCII, or `tolerance` is below 0.
     """
     verify(body, header, secrets, tolerance=tolerance, now=now)
     return parse_event(body)

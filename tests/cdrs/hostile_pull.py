@@ -15,8 +15,9 @@ from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place, UnplacedMark
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
 from unlimcall_async.cdrs.planner.page_cap import PagesCutError
-from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Prove, Question, Saturated
+from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.planner.tasks import Prove
 from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_datetime, to_micros

@@ -28,10 +28,11 @@ from unlimcall_async.cdrs.planner.bounds import KnownBounds
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap
-from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Waiting
+from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder
+from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
 
 MODULES: Final = (bounds, divide, page_cap, pages, parts, plan, planner, seek, windows)

@@ -14,7 +14,8 @@ from tests.cdrs.simulated import expected, page_of, readable, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds, Resolver, is_within_a_second
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Part, Resolve
+from unlimcall_async.cdrs.planner.parts import Part
+from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 

@@ -10,7 +10,8 @@ from tests.cdrs.simulated import page_of, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap
-from unlimcall_async.cdrs.planner.parts import Part, Question, Recheck
+from unlimcall_async.cdrs.planner.parts import Part, Question
+from unlimcall_async.cdrs.planner.tasks import Recheck
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import SECOND, Range
 

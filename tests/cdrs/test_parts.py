@@ -13,24 +13,20 @@ from tests.cdrs.simulated import page_of, record
 from unlimcall_async.cdrs.planner import parts
 from unlimcall_async.cdrs.planner.parts import (
     Asked,
-    Claim,
     Claimed,
     Done,
     Failed,
     IllegalTransitionError,
     Part,
-    Probe,
-    Prove,
     Question,
     Read,
-    Recheck,
-    Resolve,
     Saturated,
     Seam,
     State,
     Task,
     Waiting,
 )
+from unlimcall_async.cdrs.planner.tasks import Claim, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 WANTED, WINDOW = Range(0, 10 * SECOND), Window(-SECOND, 11 * SECOND)

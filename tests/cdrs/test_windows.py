@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.cdrs.planner.parts import Part, Probe, Question, Read, Resolve, Seam, Waiting
+from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Waiting
+from unlimcall_async.cdrs.planner.tasks import Probe, Resolve
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART, question_of, widest_of, with_margins
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, ceil, floor
 

@@ -16,11 +16,12 @@ from attrs import define, evolve
 
 from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
+from unlimcall_async.cdrs.asking import StreamOptions
 from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint, TailPlace, UnplacedMark
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
 from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.stats import FollowStats
-from unlimcall_async.cdrs.stream import CdrStream, StreamOptions
+from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.tail import PollClock, Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows

@@ -27,7 +27,8 @@ from typing import Final
 from attrs import frozen
 
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Part, Resolve, Waiting
+from unlimcall_async.cdrs.planner.parts import Part, Waiting
+from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil, floor, to_micros
 
 # Windows that are asked for one part: far more than any server needs that can be told apart, so that a part comes to an end.

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Asked, Claim, Claimed, Done, Failed, Part, Prove, Seam, Waiting
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, check_seam
+from unlimcall_async.cdrs.planner.tasks import Claim, Prove
 from unlimcall_async.cdrs.times import Window
 
 

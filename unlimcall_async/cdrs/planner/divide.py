@@ -29,8 +29,9 @@ from attrs import evolve, frozen
 from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Claim, Part
+from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
+from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART
 from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros

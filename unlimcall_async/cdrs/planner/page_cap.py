@@ -13,7 +13,8 @@ from collections import Counter
 from typing import Final
 
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Probe, Question, Recheck
+from unlimcall_async.cdrs.planner.parts import Question
+from unlimcall_async.cdrs.planner.tasks import Probe, Recheck
 from unlimcall_async.cdrs.times import SECOND, Range, floor, to_micros
 
 # Caps that people set are multiples of this number.

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider, Sizes
-from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Prove, Saturated, Waiting
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Saturated, Waiting
+from unlimcall_async.cdrs.planner.tasks import Prove
 from unlimcall_async.cdrs.times import Range
 
 

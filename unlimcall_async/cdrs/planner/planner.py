@@ -37,26 +37,14 @@ from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
 from unlimcall_async.cdrs.planner.claims import Claims
-from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
+from unlimcall_async.cdrs.planner.full_pages import FullPages
 from unlimcall_async.cdrs.planner.page import Page, check_inside
 from unlimcall_async.cdrs.planner.page_cap import PageCap, PagesCutError
-from unlimcall_async.cdrs.planner.parts import (
-    Claim,
-    Done,
-    Failed,
-    Part,
-    Probe,
-    Prove,
-    Question,
-    Read,
-    Recheck,
-    Resolve,
-    Saturated,
-    Seam,
-)
+from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
+from unlimcall_async.cdrs.planner.seek import ServerOrder
+from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -103,6 +91,7 @@ class Planner:
         self._cap = PageCap(page_size)
         self._resolver = Resolver()
         self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
+        self._full_pages = FullPages(self._plan, self._order, self._resolver, self._divider, newest_first=newest_first)
         self._searches = Searches(newest_first=newest_first)
         self._width = Width()
         # How many pages came, and the most rows of a page whose records were handed out.
@@ -288,7 +277,7 @@ class Planner:
                 if self._cap.confirm(recheck, page):
                     part.ask_again()
                     self._heed_cap(recheck.rows)
-                    self._divide_or_claim(question, page)
+                    self._full_pages.use(question, page, self._pages)
                 else:
                     self._use(question, page, complete=complete)
             case Resolve() as asked:
@@ -296,7 +285,7 @@ class Planner:
                     self._searches.note(part.range, page.unplaced)
                     part.finish(page.rows_of(part.range), page.size, page.own_unplaced)
                 else:
-                    self._resolve(part, asked, page)
+                    self._full_pages.resolve(part, asked, page)
             case None:
                 raise AssertionError("a part with a question has a task")
 
@@ -304,7 +293,7 @@ class Planner:
         """Use a page as that of an ordinary window: take its records, or find out how to get the rest."""
         part = question.part
         if not complete:
-            self._divide_or_claim(question, page)
+            self._full_pages.use(question, page, self._pages)
             return
         self._plan.keep_to(part, question.range)
         # A row without a start may belong to any instant of the window: only shorter windows tell to which.
@@ -323,50 +312,6 @@ class Planner:
         self._divider.learn(part, records)
         self._searches.note(part.range, unplaced)
         part.finish(records, rows, unplaced)
-
-    def _divide_or_claim(self, question: Question, page: Page) -> None:
-        """Find out how to get the rows that a full page lacks."""
-        part, order = question.part, self._order
-        # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
-        # lie at either end.
-        if order.candidate is not None and not page.new_unplaced:
-            found = claim_of(question, page, self._pages, descending=order.candidate, to_prove=order.proof_due)
-            if found is not None:
-                part.turn_to(Read())
-                self._claim(part, *found)
-                return
-        self._plan.keep_to(part, question.range)
-        # No whole second to cut at is left.
-        if is_within_a_second(part.range):
-            self._resolve(part, Resolve(question.window), page)
-            return
-        part.turn_to(Read())
-        self._plan.replace(part, self._divider.divide(part, page))
-
-    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim) -> None:
-        """Put what a page claims, and what it leaves to ask, in the place of its part."""
-        order, seam = self._order, left.seam
-        if order.proof_due and self.seeks:
-            claimed.doubt()
-        left.hints = Hints(depth=part.hints.depth + 1)
-        order.note_claim()
-        self._divider.learn(claimed, claim.records)
-        self._plan.replace(part, [claimed, left])
-        # A chain against the output holds its pages until it reaches the near end.
-        if seam is not None and seam.descending != self._newest_first:
-            room = self._plan.make_room(claimed)
-            self._plan.replace(left, self._divider.chain(left, claim, claimed.range, room))
-
-    def _resolve(self, part: Part, asked: Resolve, page: Page) -> None:
-        """Go on with a second, or less, that is still full."""
-        match self._resolver.after(part.range, asked, page):
-            case Resolve() as following:
-                part.turn_to(following)
-            case []:
-                part.saturate(max(asked.records, page.rows_of(part.range), key=len))
-            case pieces:
-                part.turn_to(Read())
-                self._plan.replace(part, pieces)
 
     def _heed_cap(self, cap: int) -> None:
         """Ask again what may have been cut short, now that the cap is known."""

@@ -32,7 +32,8 @@ from enum import Enum
 from typing import Final
 
 from unlimcall_async.cdrs.planner.page import Key, Page
-from unlimcall_async.cdrs.planner.parts import Claim, Claimed, Part, Question, Read, Seam, Waiting
+from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
+from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.times import FIRST, LAST, SECOND, Range, Window, floor, to_datetime, to_micros
 
 # Rows that every step repeats (`docs/promises.md`, few requests).

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from unlimcall_async.cdrs.planner.parts import Part, Probe, Prove, Question, Recheck, Resolve, Seam
+from unlimcall_async.cdrs.planner.parts import Part, Question, Seam
+from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window, ceil, floor
 
 # A window of the widest part, with its margins of up to two seconds on either side, is as wide as the API answers.

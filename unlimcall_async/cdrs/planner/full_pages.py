@@ -1,0 +1,78 @@
+"""What becomes of a full page: it claims one end of its part, or its part is cut, or a second is taken apart.
+
+Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.density import Hints
+from unlimcall_async.cdrs.planner.divide import Divider
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.parts import Part, Question, Read
+from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
+from unlimcall_async.cdrs.planner.tasks import Claim, Resolve
+
+
+class FullPages:
+    """Uses full pages: puts what they claim, or the pieces that they suggest, in the place of their parts."""
+
+    def __init__(
+        self, plan: Plan, order: ServerOrder, resolver: Resolver, divider: Divider, *, newest_first: bool
+    ) -> None:
+        self._plan = plan
+        self._order = order
+        self._resolver = resolver
+        self._divider = divider
+        self._newest_first = newest_first
+
+    def use(self, question: Question, page: Page, number: int) -> None:
+        """Find out how to get the rows that a full page lacks.
+
+        Args:
+            question: What was asked.
+            page: The page.
+            number: The number of the page among all that came.
+        """
+        part, order = question.part, self._order
+        # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
+        # lie at either end.
+        if order.candidate is not None and not page.new_unplaced:
+            found = claim_of(question, page, number, descending=order.candidate, to_prove=order.proof_due)
+            if found is not None:
+                part.turn_to(Read())
+                self._claim(part, *found)
+                return
+        self._plan.keep_to(part, question.range)
+        # No whole second to cut at is left.
+        if is_within_a_second(part.range):
+            self.resolve(part, Resolve(question.window), page)
+            return
+        part.turn_to(Read())
+        self._plan.replace(part, self._divider.divide(part, page))
+
+    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim) -> None:
+        """Put what a page claims, and what it leaves to ask, in the place of its part."""
+        order, seam = self._order, left.seam
+        if order.proof_due and order.proven is not None:
+            claimed.doubt()
+        left.hints = Hints(depth=part.hints.depth + 1)
+        order.note_claim()
+        self._divider.learn(claimed, claim.records)
+        self._plan.replace(part, [claimed, left])
+        # A chain against the output holds its pages until it reaches the near end.
+        if seam is not None and seam.descending != self._newest_first:
+            room = self._plan.make_room(claimed)
+            self._plan.replace(left, self._divider.chain(left, claim, claimed.range, room))
+
+    def resolve(self, part: Part, asked: Resolve, page: Page) -> None:
+        """Go on with a second, or less, that is still full."""
+        match self._resolver.after(part.range, asked, page):
+            case Resolve() as following:
+                part.turn_to(following)
+            case []:
+                part.saturate(max(asked.records, page.rows_of(part.range), key=len))
+            case pieces:
+                part.turn_to(Read())
+                self._plan.replace(part, pieces)

@@ -107,8 +107,8 @@ async def test_closing_does_not_wait_for_answers(sandbox: Sandbox, client: Async
     ):  # long before the client's own time limit, so that a stream that waits fails and does not hang
         await stream.aclose()
     assert requests_under_way(client) == 0
-    with pytest.raises(RuntimeError, match="closed while"):
-        await reader
+    assert await reader == []
+    assert stream.progress.fraction == 0
 
 
 async def test_closing_ends_the_iteration_and_a_new_one_goes_on(sandbox: Sandbox, client: AsyncClient) -> None:
@@ -118,8 +118,7 @@ async def test_closing_ends_the_iteration_and_a_new_one_goes_on(sandbox: Sandbox
         first = aiter(stream)
         got = [await anext(first) for _ in range(10)]
     assert got + await rest_of(stream) == expected(sandbox.calls)
-    with pytest.raises(RuntimeError, match="closed while it was iterated"):
-        [record async for record in first]
+    assert [record async for record in first] == []
 
 
 @pytest.mark.parametrize("view", ["records", "batches"])
@@ -138,7 +137,7 @@ async def test_an_iteration_that_was_closed_takes_nothing_from_the_next(
     else:
         second = aiter(stream)
         came.append(await anext(second))
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(StopAsyncIteration):
         await anext(first)
     await second.aclose()
     assert came + await rest_of(stream) == expected(calls)

@@ -62,12 +62,11 @@ class StreamIteration(Iteration):
         # An exception that escaped `Asking`, for example `KeyboardInterrupt`.
         self.failure: BaseException | None = None
 
-    def check(self) -> None:
-        """Raise an error if the iteration cannot go on."""
-        if self.stopped:
-            raise RuntimeError("this stream was closed while it was iterated")
-        if self.failure is not None:
+    def goes_on(self) -> bool:
+        """Return whether the stream was not closed meanwhile, or raise what has escaped a request."""
+        if self.failure is not None and not self.stopped:
             raise self.failure
+        return not self.stopped
 
     async def stop(self) -> None:
         """End the requests, and wait until they have ended."""

@@ -248,10 +248,8 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             except (WindowSaturatedError, ResponseError) as error:
                 self._skip_in_checkpoint(error, stream)
                 raise
-            except RuntimeError:
-                if not iteration.stopped:  # else the stream reports that it was closed, as it was meant to be
-                    raise
-                return
+            if iteration.stopped:
+                return  # the stream has ended because the follow was closed, and perhaps not at the end of its range
             self._heed_server_time(poll, stream)
             self._end_stream(poll)
 

@@ -38,7 +38,8 @@ class CdrStream(OneAtATime[StreamIteration]):
     """The call records of a range: each once, in order, as an async iterator.
 
     `async for record in stream` gives records, `async for batch in stream.batches()` lists of them; both go on from one position.
-    Leave `async with stream`, or call `aclose()`, to end what is under way; a bare `async for` to the end is fine too.
+    Leave `async with stream`, or call `aclose()` from anywhere, to end what is under way: an iteration then ends as if all records
+    were handed out, and `progress` shows how far the stream is. A bare `async for` to the end is fine too.
 
     At most `23 x concurrency` pages are under way or held, however slow the reader is.
 
@@ -108,7 +109,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         """Iterate over lists of records, at most a page each, as ranges become final; none is empty.
 
         Raises:
-            RuntimeError: Two iterations at once, or the stream was closed meanwhile.
+            RuntimeError: Two iterations at once.
             WindowSaturatedError: An instant holds more records than a page can.
             ResponseError: A page, or a row of it, cannot be read; see its `window` and `resume_after`.
             UnlimCallError: Any other failure. A new iteration goes on from the position.
@@ -139,10 +140,11 @@ class CdrStream(OneAtATime[StreamIteration]):
         self._position.detach_iterator()
 
     async def _load(self, iteration: StreamIteration) -> bool:
-        """Wait until there are records to hand out, and return whether there are any left."""
+        """Wait until there are records to hand out. Return `False` if none are left, or if the stream was closed."""
         # Many parts may be ready one after the other; others on the event loop run between them.
         await asyncio.sleep(0)
-        iteration.check()
+        if not iteration.goes_on():
+            return False
         while not self._position.left:
             if (row := self._position.unreadable) is not None:
                 self._keep(row)
@@ -155,7 +157,8 @@ class CdrStream(OneAtATime[StreamIteration]):
                     return False
                 iteration.task_ended.clear()
                 await iteration.task_ended.wait()
-                iteration.check()
+                if not iteration.goes_on():
+                    return False
                 continue
             match part.state:
                 case Failed(error=error):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place
-from unlimcall_async.cdrs.output_order import count_before, in_output_order, place_behind, sortedness_of, ties_in
+from unlimcall_async.cdrs.output_order import handed_out_first, in_output_order, place_behind, sortedness_of, ties_in
 from unlimcall_async.cdrs.times import MILLISECOND, to_datetime
 
 legs = st.builds(
@@ -46,7 +46,7 @@ def test_a_place_has_behind_it_what_was_handed_out(
 ) -> None:
     ordered = in_output_order(records, newest_first=newest)
     count = data.draw(st.integers(1, len(ordered)))
-    assert count_before(ordered, place_behind(ordered, count), newest_first=newest) == count
+    assert handed_out_first(ordered, place_behind(ordered, count), newest_first=newest) == (ordered, count)
 
 
 @given(st.lists(legs), st.integers(0, 4), st.booleans())
@@ -56,12 +56,12 @@ def test_an_edge_has_whole_instants_behind_it(records: list[CallRecord], millis:
         done = [each for each in ordered if each.start_time >= to_datetime(millis * MILLISECOND)]
     else:
         done = [each for each in ordered if each.start_time < to_datetime(millis * MILLISECOND)]
-    assert ordered[: count_before(ordered, Place(millis * MILLISECOND), newest_first=newest)] == done
+    assert handed_out_first(ordered, Place(millis * MILLISECOND), newest_first=newest) == (ordered, len(done))
 
 
 def test_a_field_that_the_api_adds_moves_no_place() -> None:
     before, after = [record(5 * MILLISECOND, 1)], [record(5 * MILLISECOND, 1, extra={"new": 1})]
-    assert count_before(after, place_behind(before, 1), newest_first=False) == 1
+    assert handed_out_first(after, place_behind(before, 1), newest_first=False) == (after, 1)
 
 
 starts = st.lists(st.integers(0, 8).map(to_datetime), max_size=12)

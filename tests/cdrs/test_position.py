@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections import Counter
+from itertools import pairwise, product
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import expected, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.output_order import in_output_order, place_behind
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.times import MILLISECOND, Range, to_datetime, to_micros
 
@@ -89,6 +91,42 @@ def test_resuming_goes_on_with_exactly_the_rest(stream: Stream, data: st.DataObj
         place = position.place
         assert got == stream.whole[: len(got)]
     assert got == stream.whole
+
+
+@given(streams(), st.data(), st.integers(0, 12), st.sets(st.integers(0, 14)), st.lists(st.integers(0, 14)))
+def test_a_record_that_changes_before_the_stream_is_resumed_is_not_handed_out_again(
+    stream: Stream, data: st.DataObject, most: int, rerated: set[int], more: list[int]
+) -> None:
+    """The legs of one call, told apart by what does not change: some of them get another price, and others appear."""
+    position = stream.position(None)
+    got = read(position, stream, data, most)
+    held = [
+        evolve(each, sell_price_cents=7, disposition="ANSWERED") if index in rerated else each
+        for index, each in enumerate(stream.held)
+    ]
+    # Other legs of the record that was handed out last, if its instant is not done.
+    amid = not position.place.is_edge
+    legs = [evolve(got[-1], dst=f"leg {number}", billsec=number) for number in set(more)] if amid else []
+    now = evolve(stream, held=held + legs)
+    rest = read_all(now.position(position.place), now)
+    assert Counter(map(call_of, got + rest)) == Counter(map(call_of, [*stream.whole, *legs]))
+    assert rest == in_output_order(rest, newest_first=stream.newest)
+
+
+def call_of(record: CallRecord) -> tuple[object, ...]:
+    return record.start_time, record.id, record.billsec, record.dst
+
+
+@pytest.mark.parametrize(("newest", "legs"), [*product([False, True], [1, 2, 3])])
+def test_a_place_of_an_earlier_release_is_behind_as_many_records(newest: bool, legs: int) -> None:
+    """An earlier release kept the digest of the last record alone."""
+    held = [record(0, 1, billsec=leg) for leg in range(legs)]
+    stream = Stream(held, Range(0, MILLISECOND), newest, expected(held, Range(0, MILLISECOND), newest_first=newest))
+    for count in range(1, legs + 1):
+        place = evolve(place_behind(stream.whole, count), legs=())
+        assert read_all(stream.position(place), stream) == stream.whole[count:]
+    rerated = Stream([evolve(held[0], sell_price_cents=7)], stream.wanted, newest, [])
+    assert read_all(rerated.position(evolve(place_behind(held, 1), legs=())), rerated) == []
 
 
 @given(streams(), st.data(), st.integers(0, 15))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import evolve
 
 from tests.cdrs.calls import a_call, every_second, expected, rest_of
 from tests.cdrs.matrix import END, START
@@ -221,3 +222,23 @@ async def test_a_checkpoint_between_any_two_records_gives_exactly_the_rest(
         stored = stream.checkpoint.to_json()
         assert got == whole[: len(got)]
     assert await rest_of(client.cdrs.stream(START, newest_first=newest, resume=Checkpoint.from_json(stored))) == []
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_a_record_that_is_rerated_between_checkpoint_and_resume_comes_once(
+    sandbox: Sandbox, client: AsyncClient, newest: bool
+) -> None:
+    legs = [evolve(a_call(START, number // 3), duration=number) for number in range(12)]
+    sandbox.add_calls(legs)
+    stored = [client.cdrs.stream(START, END, newest_first=newest).checkpoint.to_json()]
+    came: list[CallRecord] = []
+    stream = client.cdrs.stream(START, END, newest_first=newest)
+    async for record in stream:
+        came.append(record)
+        stored.append(stream.checkpoint.to_json())
+    async with Sandbox() as rated:
+        rated.add_calls(evolve(leg, sell_price_cents=100 + 7 * leg.duration % 5, disposition=None) for leg in legs)
+        async with AsyncClient(rated.token, base_url=rated.url) as other:
+            for count, text in enumerate(stored):
+                rest = await rest_of(other.cdrs.stream(START, newest_first=newest, resume=Checkpoint.from_json(text)))
+                assert sorted(each.duration for each in came[:count] + rest) == [*range(12)]

@@ -115,14 +115,21 @@ class Place:
         id: The id of that record, or `None` for an edge, and for a row that cannot be read.
         digest: The digest of that row, to distinguish rows that share start and id. An edge has none.
         repeats: How many rows with this start, id and digest were handed out.
+        legs: Two digests of each record with this start and id that was handed out: of all fields, and of those that do not change.
+            A checkpoint of an earlier release has none.
     """
 
     at: int = field(validator=_check_whole)
     id: str | None = field(default=None, validator=optional(instance_of(str)))
     digest: str = field(default="", validator=instance_of(str))
     repeats: int = field(default=0, validator=_check_count)
+    legs: tuple[tuple[str, str], ...] = field(
+        default=(), validator=deep_iterable(deep_iterable(matches_re(_DIGEST)), instance_of(tuple))
+    )
 
     def __attrs_post_init__(self) -> None:
+        if self.legs and (self.id is None or self.repeats != sum(leg[0] == self.digest for leg in self.legs)):
+            raise ValueError("the place is behind one of its legs")
         if self.is_edge:
             if self.repeats:
                 raise ValueError("an edge has no repeats")
@@ -181,7 +188,7 @@ def _read_marks(content: dict[str, Any]) -> tuple[UnplacedMark, ...]:
 
 @frozen
 class StreamCheckpoint(Checkpoint):
-    """All that a stream over `[start, end)` has handed out so far, in some 200 characters of JSON."""
+    """All that a stream over `[start, end)` has handed out so far, in some 250 characters of JSON."""
 
     kind: ClassVar[str] = "cdrs.stream"
 
@@ -207,6 +214,8 @@ class StreamCheckpoint(Checkpoint):
             "end": self.end.isoformat(),
             "newest_first": self.newest_first,
             "place": [self.place.at, self.place.id, self.place.digest, self.place.repeats],
+            # Earlier releases do not look at it.
+            **({"legs": self.place.legs} if self.place.legs else {}),
             **_write_marks(self.unplaced),
         }
 
@@ -214,7 +223,9 @@ class StreamCheckpoint(Checkpoint):
     def _of(cls, content: dict[str, Any]) -> Self:
         start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
         at, last_id, digest, repeats = content["place"]
-        place = Place(at, last_id, digest, repeats)
+        place = Place(
+            at, last_id, digest, repeats, tuple(tuple(_array(leg)) for leg in _array(content.get("legs", [])))
+        )
         return cls(start, end, content["newest_first"], place, _read_marks(content))
 
 

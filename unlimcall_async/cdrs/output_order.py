@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from itertools import groupby, islice
+from itertools import groupby, islice, takewhile
 from operator import attrgetter, gt, itemgetter, lt
 from typing import Any, TypeVar
 
 from attrs import frozen
 
 from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.legs import places_of_seen
 from unlimcall_async.cdrs.rows import BadRow, Row
 from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.models import CallRecord
@@ -123,13 +124,22 @@ _digested = attrgetter(
     *("id", "start_time", "duration", "billsec", "src", "dst", "disposition"),
     *("sip_username", "sell_price_cents", "currency", "country", "did"),
 )
+# Those of them that say which call it was. The others may be filled in, or set right, after the record was written.
+_fixed = attrgetter("id", "start_time", "duration", "billsec", "src", "dst", "sip_username", "did")
 
 
 def digest(row: Row) -> str:
     """Return 16 hexadecimal characters that stand for the documented fields of a record, or for the text of a bad row."""
-    if isinstance(row, BadRow):
-        return row.digest
-    return blake2b(repr(_digested(row)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return row.digest if isinstance(row, BadRow) else _digest_of(_digested(row))
+
+
+def leg_of(row: Row) -> tuple[str, str]:
+    """Return the digest of a row, and one of the fields that do not change. A bad row has one text, and one digest."""
+    return (row.digest, row.digest) if isinstance(row, BadRow) else (digest(row), _digest_of(_fixed(row)))
+
+
+def _digest_of(values: object) -> str:
+    return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def place_behind(records: Sequence[CallRecord], count: int) -> Place:
@@ -138,13 +148,13 @@ def place_behind(records: Sequence[CallRecord], count: int) -> Place:
     `records` hold every record of each of their instants, as the records of a part do.
     """
     last = records[count - 1]
-    last_digest = digest(last)
-    repeats = 0
+    legs = list[tuple[str, str]]()
     for record in reversed(records[:count]):
-        if _start_and_id(record) != _start_and_id(last) or digest(record) != last_digest:
+        if _start_and_id(record) != _start_and_id(last):
             break
-        repeats += 1
-    return Place(to_micros(last.start_time), last.id, last_digest, repeats)
+        legs.append(leg_of(record))
+    repeats = sum(known == legs[0][0] for known, _ in legs)
+    return Place(to_micros(last.start_time), last.id, legs[0][0], repeats, tuple(legs[::-1]))
 
 
 def place_behind_bad_row(row: BadRow, before: Place) -> Place:
@@ -154,34 +164,40 @@ def place_behind_bad_row(row: BadRow, before: Place) -> Place:
     return Place(at, None, row.digest, before.repeats + 1 if again else 1)
 
 
-def count_before(rows: Sequence[Row], place: Place, *, newest_first: bool) -> int:
-    """Return how many of the ordered rows lie before a place: these were handed out already."""
-    count = repeats = 0
-    for row in rows:
-        side = _side_of(row, place, newest_first=newest_first)
-        if side == 0:
-            repeats += 1
-        if side > 0 or repeats > place.repeats:
-            break
-        count += 1
-    return count
+def handed_out_first(rows: Sequence[T], place: Place, *, newest_first: bool) -> tuple[Sequence[T], int]:
+    """Return ordered rows, and how many of them lie before a place: these were handed out, and stand first.
+
+    Rows that share start and id with the row of the place may have changed since, and so stand in another order.
+    """
+    first = next((at for at, row in enumerate(rows) if _side_of(row, place, newest_first=newest_first) >= 0), len(rows))
+    here = [*takewhile(lambda row: not _side_of(row, place, newest_first=newest_first), islice(rows, first, None))]
+    if not place.legs:
+        return rows, first + _number_before(here, place, newest_first=newest_first)
+    seen = places_of_seen([*map(leg_of, here)], place.legs)
+    ordered = sorted(range(len(here)), key=lambda at: at not in seen)
+    return [*rows[:first], *(here[at] for at in ordered), *rows[first + len(here) :]], first + len(seen)
+
+
+def _number_before(here: Sequence[Row], place: Place, *, newest_first: bool) -> int:
+    """Return how many of the rows with start and id of a place were handed out, if only the last one's digest is known."""
+    digests = [digest(row) for row in here]
+    before = sum(known > place.digest if newest_first else known < place.digest for known in digests)
+    found = before + min(digests.count(place.digest), place.repeats)
+    # Not fewer than the place counts: the row may have changed since.
+    return max(found, min(place.repeats, len(here)))
 
 
 def _side_of(row: Row, place: Place, *, newest_first: bool) -> int:
-    """Return 1 for a row behind the place, -1 for a row before the place, 0 for a row that the place describes."""
+    """Return 1 for a row behind the place, -1 for a row before the place, 0 for a row with start and id of the place's row."""
     at = to_micros(row.start_time)
     if place.is_edge:
         # With the oldest first, the instant itself lies behind its edge.
         return 1 if (at < place.at if newest_first else at >= place.at) else -1
-    is_bad = isinstance(row, BadRow)
-    if at == place.at and is_bad != (place.id is None):
-        return 1 if is_bad else -1
     if at != place.at:
-        later = at > place.at
-    elif not is_bad and row.id != place.id:
-        later = row.id > (place.id or "")
-    elif (row_digest := digest(row)) != place.digest:
-        later = row_digest > place.digest
-    else:
+        return 1 if (at > place.at) != newest_first else -1
+    is_bad = isinstance(row, BadRow)
+    if is_bad != (place.id is None):
+        return 1 if is_bad else -1
+    if is_bad or row.id == place.id:
         return 0
-    return 1 if later != newest_first else -1
+    return 1 if (row.id > (place.id or "")) != newest_first else -1

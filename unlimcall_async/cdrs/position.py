@@ -14,7 +14,7 @@ from operator import length_hint
 from typing import TypeVar
 
 from unlimcall_async.cdrs.checkpoint import Place
-from unlimcall_async.cdrs.output_order import bad_rows_last, count_before, place_behind, place_behind_bad_row
+from unlimcall_async.cdrs.output_order import bad_rows_last, handed_out_first, place_behind, place_behind_bad_row
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, Range, ceil, floor, to_micros
 from unlimcall_async.models import CallRecord
@@ -88,13 +88,13 @@ class Position:
         """Go on to the next part with these records, the oldest first."""
         self._behind_part = self.behind(part)
         run = self.within(part, records)
-        self._enter_run(run if isinstance(run, list) else list(run), self._behind_part)
+        self._enter_run(run, self._behind_part)
 
     def enter_unreadable(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow]) -> None:
         """Go on to the next part, some rows of which cannot be read: its rows, the oldest first, and those without a start."""
         self._behind_part = self.behind(part)
-        ordered = bad_rows_last(self.within(part, rows))
-        done = count_before(ordered, self._behind, newest_first=self._newest_first)
+        within = bad_rows_last(self.within(part, rows))
+        ordered, done = handed_out_first(within, self._behind, newest_first=self._newest_first)
         # If the place is behind a record, the records of its instant tell how often that record was handed out.
         instant = ordered[:done] if self._behind.id is not None else []
         again = [row for row in instant if to_micros(row.start_time) == self._behind.at]
@@ -111,13 +111,13 @@ class Position:
         else:
             self._enter_run(run, place_behind(run, len(run)) if run else self._behind)
 
-    def _enter_run(self, run: list[CallRecord], behind: Place) -> None:
+    def _enter_run(self, run: Sequence[CallRecord], behind: Place) -> None:
         self._handed_out_before = self.handed_out
-        self._run = run
         self._before, self._behind = self._behind, behind
         # Only the first part of a stream that was resumed has records before the place.
-        self._skipped = count_before(run, self._before, newest_first=self._newest_first)
-        self._rest = iter(run)
+        run, self._skipped = handed_out_first(run, self._before, newest_first=self._newest_first)
+        self._run = run if isinstance(run, list) else list(run)
+        self._rest = iter(self._run)
         for _ in range(self._skipped):
             next(self._rest)
 

@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"http.endpoints", "http.messages", "http.bucket", "http.server_clock", "cdrs.stats"},
     {"cdrs.rows", "cdrs.iteration", "cdrs.legs"},
     {"cdrs.output_order", "cdrs.unreadable"},
-    {"cdrs.position", "cdrs.tail", "cdrs.planner.page", "cdrs.planner.density"},
+    {"cdrs.position", "cdrs.tail", "cdrs.planner.page", "cdrs.planner.density", "cdrs.planner.margins"},
     {"cdrs.page_reading", "cdrs.planner.durations", "cdrs.planner.tasks"},
     {"cdrs.planner.parts"},
     {

@@ -174,7 +174,7 @@ def learn_nothing(*_args: Any) -> None:
 
 
 RULES: Final[Sequence[Rule]] = (
-    Rule("margins", "windows have margins of a second or more", lambda: everywhere("with_margins", no_margins)),
+    Rule("margins", "windows have margins", lambda: everywhere("with_margins", no_margins)),
     Rule("full page", "a full page is not its whole window", lambda: always(PageCap, "holds_window", value=True)),
     Rule(
         "count",

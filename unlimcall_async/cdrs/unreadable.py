@@ -29,10 +29,10 @@ Unreadable: TypeAlias = Literal["raise", "keep"]
 
 # How many rows are kept (contract of `unreadable="keep"`): a server that has changed its format shows after a few pages.
 MOST_KEPT: Final = 10_000
-# How far the windows behind a place reach back: they begin a second or two before it, and show rows of a second around them.
-_REACH: Final = 5 * SECOND
-# The widest window of a part of one second.
-_NARROW: Final = 4 * SECOND
+# How far the windows behind a place reach back: they begin two or three seconds before it, and show rows of a second around them.
+_REACH: Final = 6 * SECOND
+# The widest window of a part of one second: with its margins, and with its ends moved to whole seconds.
+_NARROW: Final = 5 * SECOND
 # A window surely shows what another one has shown that lies inside it by so much.
 _INSIDE: Final = 2 * SECOND
 # Marks with a wider window, so that a checkpoint stays small. An older one costs requests.

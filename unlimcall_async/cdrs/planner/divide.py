@@ -28,6 +28,7 @@ from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
@@ -280,11 +281,12 @@ class Divider:
     def _cut_near(self, wanted: Range, target: float, estimate: Sample | Density) -> int | None:
         """Return where to cut a range so that its near end is expected to hold so many records."""
         # A page of a server that does not sort must hold the rows in the margins of its window, too.
-        margin = SECOND if self._server_order.unsorted else 0
+        unsorted = self._server_order.unsorted
+        before, behind = (WHOLE_SECONDS.before, WHOLE_SECONDS.behind) if unsorted else (0, 0)
         return cut_for(
             wanted,
             target,
-            lambda near: estimate.expect(Range(near.start - margin, near.end + margin)),
+            lambda near: estimate.expect(Range(near.start - before, near.end + behind)),
             from_end=self._newest_first,
         )
 

@@ -43,8 +43,8 @@ _CHANCE: Final = 0.04
 _MOST: Final = 16
 # A page tells nothing if less than this share of it can be used.
 _LEAST: Final = 0.25
-# How full a page may be by estimate, apart from twice the standard error; and the margins of its window, a second and more each.
-_FULL, _MARGINS = 0.97, 2 * SECOND
+# How full a page may be by estimate, apart from twice the standard error; and the margins of its window.
+_FULL, _MARGINS = 0.97, 3 * SECOND
 
 
 @frozen

@@ -4,7 +4,7 @@ Pure: no I/O.
 
 Theory. A server that sorts by time gives the newest (or the oldest) rows of a window that holds too many. So a full page that is
 sorted, with the newest first, claims to hold every row from its last one on. Its last second may be cut short, so the claim begins
-above that second. The rest of the window is asked next, up to beyond the edge of the claim: far enough to hold 8 rows of the page
+above it (`margins`). The rest of the window is asked next, up to beyond the edge of the claim: far enough to hold 8 of the rows
 again. The next page must repeat these rows, and must have no others between them: that is the seam. The claim itself can be asked,
 too, if it begins two seconds higher. Its window lacks the page's last rows and so is not full; the page that comes is complete, and
 must hold just what was claimed. That is the proof that the server skips nothing.
@@ -31,6 +31,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, edge_behind
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.tasks import Claim
@@ -40,8 +41,8 @@ from unlimcall_async.cdrs.times import FIRST, LAST, SECOND, Range, Window, floor
 OVERLAP: Final = 8
 # A step must gain at least a quarter of its page; if it gains less, dividing costs no more.
 _LEAST_GAIN: Final = 0.25
-# A claim that is to be asked begins two seconds from the edge of the page's last second. So the window of the claim, which is a
-# second wider, leaves the last row out, however the server reads bounds.
+# A claim that is to be asked begins two seconds beyond the edge of what the page surely holds. So the window of the claim is not
+# full: it leaves the last row out, however the server reads bounds.
 _PROOF_GAP: Final = 2 * SECOND
 
 # Rows that must have come as claimed. One page of the usual size is enough; small pages look sorted by chance.
@@ -75,26 +76,28 @@ def claim_of(
     # In descending order, with the oldest at the left; in ascending order mirrored:
     #
     #     rest of the part ............ | cut ......... claimed .............. | end of the part
-    #       last row |<- 1 s ->| edge   |<- 1 s or more ->| reach
+    #       last row |<- 1-2 s ->| edge |<- a margin or more ->| reach
     #
-    # The claim begins at `cut`: at the edge of the page's last second, or two seconds further in if the claim is to be asked. The
-    # next window reaches up to `reach`, far enough to hold the 8 rows from `inner` on again.
-    last, inner = (floor(to_micros(page.starts[place]), SECOND) for place in (-1, -OVERLAP))
+    # The claim begins at `cut`: at the edge of what the page surely holds, or two seconds further in if the claim is to be asked.
+    # The next window reaches up to `reach`, far enough to hold the 8 rows from `inner` on again.
+    margins = WHOLE_SECONDS
+    last, inner = (to_micros(page.starts[place]) for place in (-1, -OVERLAP))
+    edge = edge_behind(last, SECOND, descending=descending)
     gap = _PROOF_GAP if to_prove else 0
     if descending:
-        edge = last + SECOND
         cut = edge + gap
-        reach = max(cut + SECOND, inner + 2 * SECOND)
+        reach = max(cut, floor(inner, SECOND) + SECOND) + margins.behind
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
-        gained = page.number_of(Range(reach + SECOND, LAST + 1))
-        near = Range(FIRST, reach + SECOND)
+        beyond = reach + SECOND
+        gained = page.number_of(Range(beyond, LAST + 1))
+        near = Range(FIRST, beyond + 1)
     else:
-        edge = last
         cut = edge - gap
-        reach = min(cut - SECOND, inner - SECOND)
+        reach = min(cut, floor(inner, SECOND)) - margins.before
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
-        gained = page.number_of(Range(FIRST, reach - SECOND))
-        near = Range(reach - SECOND, LAST + 1)
+        beyond = reach - SECOND
+        gained = page.number_of(Range(FIRST, beyond))
+        near = Range(beyond, LAST + 1)
     # The window of a long part does not reach its other end, and a page claims nothing beyond its window.
     reached = wanted.end == question.range.end if descending else wanted.start == question.range.start
     if not reached or not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
@@ -125,22 +128,25 @@ def check_seam(seam: Seam, window: Window, page: Page, *, complete: bool) -> Sea
         complete: Whether the page is its whole window.
     """
     # No row of the earlier page that matters lies beyond the second of its last one.
-    around = Range(seam.edge - SECOND, LAST + 1) if seam.descending else Range(FIRST, seam.edge + SECOND)
+    around = Range(seam.edge - 2 * SECOND, LAST + 1) if seam.descending else Range(FIRST, seam.edge + 2 * SECOND)
     keys = page.keys_of(around)
     lacking, more = Counter[Key](), Counter[Key]()
     if keys != seam.near:  # they hardly ever differ, and counting them takes longer than all the rest
         lacking, more = Counter(seam.near) - Counter(keys), Counter(keys) - Counter(seam.near)
 
-    # Where this page surely holds all rows: within its window, and up to the second of its last row if it is full.
-    last = floor(to_micros(page.starts[-1]), SECOND) if page.starts else 0
+    # Where this page surely holds all rows: within its window, and up to the edge behind its last row if it is full.
+    shown = WHOLE_SECONDS.shown_by(window)
+    if not complete:
+        edge = edge_behind(to_micros(page.starts[-1]), SECOND, descending=seam.descending) if page.starts else 0
+        shown = (
+            Range(max(shown.start, edge), shown.end) if seam.descending else Range(shown.start, min(shown.end, edge))
+        )
     if seam.descending:
-        start = window.start + SECOND
-        both = Range(start if complete else max(start, last + SECOND), seam.reach - SECOND)
+        both = Range(shown.start, min(shown.end, seam.reach - WHOLE_SECONDS.behind))
         surely_claimed = Range(max(both.start, seam.edge), both.end)
         same_far_end = seam.far_end == window.start
     else:
-        end = window.till - SECOND
-        both = Range(seam.reach + SECOND, end if complete else min(end, last))
+        both = Range(max(shown.start, seam.reach + WHOLE_SECONDS.before), shown.end)
         surely_claimed = Range(both.start, min(both.end, seam.edge))
         same_far_end = seam.far_end == window.till
 

@@ -18,14 +18,15 @@ from typing import Final
 from attrs import define, evolve, field
 
 from unlimcall_async.cdrs.planner.density import Hints
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.cdrs.times import SECOND, Range, Window, ceil, floor, to_micros
 
-# The pieces beside a guess keep so far from it that their windows, which reach a second further, do not show the row.
-_BESIDE: Final = 2 * SECOND
+# The pieces beside a guess keep so far from it that their windows, which are wider by margins, do not show the row.
+_BESIDE: Final = WHOLE_SECONDS.before + SECOND
 
 
 @define(eq=False)

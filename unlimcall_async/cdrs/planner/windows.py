@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
 from unlimcall_async.cdrs.planner.parts import Part, Question, Seam
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
-from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window, ceil, floor
+from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window, floor
 
-# A window of the widest part, with its margins of up to two seconds on either side, is as wide as the API answers.
-WIDEST_PART: Final = WIDEST - 4 * SECOND
+# A window is wider than its part by its margins, and by what its ends are moved to whole seconds.
+_AROUND: Final = WHOLE_SECONDS.before + WHOLE_SECONDS.behind + 2 * SECOND
+# A window of the widest part is as wide as the API answers.
+WIDEST_PART: Final = WIDEST - _AROUND
 # Windows of this width, margins included, are not narrowed any more: a server that cannot answer one is not slow, it is down.
 HOUR: Final = 3600 * SECOND
 # A window of the narrowest part that is left of a wider one, with its margins, is an hour wide.
-_NARROWEST: Final = HOUR - 4 * SECOND
+_NARROWEST: Final = HOUR - _AROUND
 
 
 class Width:
@@ -83,11 +86,13 @@ def widest_of(wanted: Range, seam: Seam | None, most: int) -> int:
 
 
 def with_margins(wanted: Range, seam: Seam | None = None) -> Window:
-    """Return a window that holds a range whichever way the server reads its bounds, if its times are right to a second.
+    """Return a window whose page surely shows all rows of a range.
 
     With a seam the window reaches into the page that the range lies behind.
     """
-    start, till = floor(wanted.start, SECOND) - SECOND, ceil(wanted.end, SECOND) + SECOND
+    window = WHOLE_SECONDS.around(wanted)
     if seam is None:
-        return Window(start, till)
-    return Window(start, max(till, seam.reach)) if seam.descending else Window(min(start, seam.reach), till)
+        return window
+    if seam.descending:
+        return Window(window.start, max(window.till, seam.reach))
+    return Window(min(window.start, seam.reach), window.till)

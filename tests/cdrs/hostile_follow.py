@@ -11,15 +11,15 @@ import random
 from collections import Counter
 from datetime import UTC, datetime
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from tests.cdrs.hostile import check
 from tests.cdrs.simulated import record
-from unlimcall_async import Checkpoint
+from unlimcall_async import CallRecord, Checkpoint
 from unlimcall_async.cdrs.checkpoint import FollowCheckpoint
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.tail import PollClock, Tail
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 
@@ -45,13 +45,25 @@ class Poll:
 
 @frozen
 class FollowCase:
-    """A follow from a start: when each record starts and appears, and the polls."""
+    """A follow from a start: when each record starts and appears, and the polls.
+
+    `legs` says of each record how many before it are legs of the same call, and when it is rated again, if it ever is.
+    """
 
     start: int
     lookback: int
     records: tuple[tuple[int, int], ...]
     polls: tuple[Poll, ...]
     budget: int | None
+    legs: tuple[tuple[int, int | None], ...] = ()
+
+    def written(self, place: int, now: int) -> CallRecord:
+        """Return a record as the server has it at a time."""
+        if not self.legs:
+            return record(self.records[place][0], place)
+        leg, rated = self.legs[place]
+        changes = {} if rated is None or now < rated else {"sell_price_cents": 7, "disposition": "ANSWERED"}
+        return record(self.records[place][0], place - leg, dst=str(leg), **changes)
 
 
 @define
@@ -61,8 +73,8 @@ class FollowStory:
     jumps: int = 0
 
 
-def make_follow_case(chance: random.Random) -> FollowCase:
-    """Make a case from chance."""
+def make_follow_case(chance: random.Random, *, rated_again: bool = False) -> FollowCase:
+    """Make a case from chance; its records may be rated again, and be legs of calls."""
     start, lookback = chance.randrange(10**9) * 1000 + 40 * DAY, chance.choice((MINUTE, 30 * MINUTE, 120 * MINUTE))
     span = chance.choice((2, 12, 60)) * lookback
     records = []
@@ -81,13 +93,25 @@ def make_follow_case(chance: random.Random) -> FollowCase:
     # In the end the clock is right, and all that the lookback allows has appeared.
     for number in (1, 2):
         polls.append(Poll(max(at, start + span + lookback) + number * 2 * lookback, 0, 0, 10**6, dies=False))
-    return FollowCase(start, lookback, tuple(records), tuple(polls), chance.choice((None, None, 2, 5)))
+    case = FollowCase(start, lookback, tuple(records), tuple(polls), chance.choice((None, None, 2, 5)))
+    return _rated_again(case, chance) if rated_again else case
+
+
+def _rated_again(case: FollowCase, chance: random.Random) -> FollowCase:
+    """Add legs, each of which may appear later than the one before, and have records rated again after they appeared."""
+    records, legs = list[tuple[int, int]](), list[tuple[int, int | None]]()
+    for at, appears in case.records:
+        for leg in range(chance.choice((1, 1, 2, 3))):
+            later = appears if chance.random() < 0.5 else at + chance.randrange(case.lookback)
+            rated = later + chance.randrange(2 * case.lookback) if chance.random() < 0.6 else None
+            records.append((at, later))
+            legs.append((leg, rated))
+    return evolve(case, records=tuple(records), legs=tuple(legs))
 
 
 def run_follow(case: FollowCase) -> FollowStory:
     """Run a case, or raise `BrokenError`."""
-    story, got = FollowStory(), Counter[str]()
-    written = [(appears, record(at, number)) for number, (at, appears) in enumerate(case.records)]
+    story, got = FollowStory(), Counter[tuple[str, str | None]]()
     tail, clock = Tail.from_start(case.start, case.lookback), PollClock()
     for poll in case.polls:
         story.jumps += abs(poll.off) > 30 * SECOND
@@ -101,14 +125,16 @@ def run_follow(case: FollowCase) -> FollowStory:
             clock.note_server(date, began + poll.takes / SECOND)
             tail.limit(floor(date - poll.takes, MILLISECOND))
             held = [
-                each for appears, each in written if appears <= answered and _in(wanted, to_micros(each.start_time))
+                case.written(place, answered)
+                for place, (at, appears) in enumerate(case.records)
+                if appears <= answered and _in(wanted, at)
             ]
             for each in tail.fresh(in_output_order(held, newest_first=False)):
                 if not left:
                     break
                 left -= 1
                 tail.record(each)
-                got[each.id] += 1
+                got[_name(each)] += 1
             if not left:
                 break
         if poll.dies:
@@ -116,11 +142,16 @@ def run_follow(case: FollowCase) -> FollowStory:
             restored = Checkpoint.from_json(stored)
             assert isinstance(restored, FollowCheckpoint)
             tail, clock = Tail(restored.place, case.lookback), PollClock()
-    expected = Counter(each.id for _, each in written)
+    expected = Counter(_name(case.written(place, 0)) for place in range(len(case.records)))
     lost, more = expected - got, got - expected
     check(not lost, f"lost {lost.total()} of {expected.total()}: {sorted(lost)[:3]}")
     check(not more, f"{more.total()} came too often: {sorted(more)[:3]}")
     return story
+
+
+def _name(each: CallRecord) -> tuple[str, str | None]:
+    """Return what does not change of a record."""
+    return each.id, each.dst
 
 
 def _in(wanted: Range, at: int) -> bool:

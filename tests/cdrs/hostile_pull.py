@@ -8,7 +8,19 @@ from itertools import islice
 
 from attrs import define, evolve
 
-from tests.cdrs.hostile import PATIENCE, Case, Row, Run, Story, check, check_order, check_rows, check_unreadable
+from tests.cdrs.hostile import (
+    BY_ID,
+    PATIENCE,
+    SILENT_CAPS,
+    Case,
+    Row,
+    Run,
+    Story,
+    check,
+    check_order,
+    check_rows,
+    check_unreadable,
+)
 from tests.cdrs.hostile_server import Server, ServerPage
 from tests.cdrs.simulated import readable
 from unlimcall_async import CallRecord
@@ -63,6 +75,10 @@ class Pull:
         self._under_way: list[UnderWay] = []
         self._stale: list[UnderWay] = []
         self._came: list[Page] = []
+        # Where rows may be missing: in gaps that no claim had to doubt, and in what a run handed out that saw a single cut answer.
+        self._gaps: list[Range] = []
+        self._cut_once: list[Range] = []
+        self._cuts = 0
         self._excused = False
         self._proven_on = self._last_lie = -1
         self._betrayed = self._shown = self._sought = False
@@ -107,9 +123,18 @@ class Pull:
         self._came.clear()
         self._proven_on = self._last_lie = -1
         self._betrayed = self._shown = self._sought = False
+        self._cuts, began = 0, self._position.place.at
         saturated = self._drive(run)
+        self._note_cuts(began)
         self._count()
         return not saturated
+
+    def _note_cuts(self, began: int) -> None:
+        """Note which range rests on a single answer that was cut silently: its size could not repeat."""
+        self.story.cut_runs += self._cuts > 1
+        if self._cuts == 1:
+            first, last = sorted((began, self._position.place.at))
+            self._cut_once.append(Range(first, last + 1))
 
     def _position_at(self, place: Place | None) -> Position:
         start, end = to_datetime(self.case.start), to_datetime(self.case.end)
@@ -118,7 +143,7 @@ class Pull:
     def _drive(self, run: Run) -> bool:
         """Ask and hand out until the run ends, or an instant is saturated."""
         last_answer = len(self.server.answered) + run.answers
-        left = run.records
+        left, before = run.records, self._position.place
         while not self._planner.finished or self._position.left:
             if len(self.server.answered) >= last_answer:
                 break
@@ -135,9 +160,19 @@ class Pull:
                 left -= self._hand_out(part, left) if part is not None else 0
                 if left <= 0:
                     break
+        if run.advances and left > 0 and not self._planner.finished:
+            self._check_advance(run, before)
         self._keep_place(self._position.place)
         self._note_tie()
         return False
+
+    def _check_advance(self, run: Run, before: Place) -> None:
+        """Take all that is ready at the end of a run: it must have come further than the run before."""
+        while (part := self._planner.take_first()) is not None:
+            if isinstance(part.state, Saturated):
+                return
+            self._hand_out(part, PATIENCE)
+        check(self._position.place != before, f"{run.answers} answers, and the run has not advanced")
 
     def _keep_place(self, place: Place) -> None:
         """Store a checkpoint, for the next run."""
@@ -174,11 +209,12 @@ class Pull:
             check(self.story.narrowed < PATIENCE, "it asks too much without end")
             return
         page, part = self._page(asked, run), asked.question.part
+        self._note_page(page, asked.question)
         if proves(part, page) and isinstance(part.task, Prove):
             claimed = part.task.claim.page
             number = next((n for n, each in enumerate(self._came) if each is claimed), -1)
             self._proven_on = max(self._proven_on, number)
-        if page.seems_sorted:
+        if page.seems_sorted and self._gives_itself_away:
             self._last_lie = len(self._came)
         received = page.as_page(asked.question.window)
         new = self._unreadable.new_unplaced(received.unplaced)
@@ -190,12 +226,26 @@ class Pull:
             self._excused = self._excused or self._last_lie > self._proven_on >= 0
         self._sought = self._planner.seeks
 
+    @property
+    def _gives_itself_away(self) -> bool:
+        """Whether a server that only seems to sort must not keep that up. One that sorts by id may: see `plausible_gaps`."""
+        return self.case.manners.order not in BY_ID
+
+    def _note_page(self, page: ServerPage, question: Question) -> None:
+        """Note what the oracle has to know of an answer."""
+        self.story.raced += bool(page.off) and not page.left
+        self._cuts += page.is_cut_silently
+        if not self._gives_itself_away and self.case.seek:
+            gaps = [*page.plausible_gaps(question.window)]
+            self.story.gaps += len(gaps)
+            self._gaps += gaps
+
     def _honest_page(self, asked: UnderWay, run: Run) -> ServerPage:
         return asked.page or self.server.page(asked.question.window, run.page_size)
 
     def _page(self, asked: UnderWay, run: Run) -> ServerPage:
         page = self._honest_page(asked, run)
-        if self._proven_on < 0 or not self._planner.seeks:
+        if self._proven_on < 0 or not self._planner.seeks or not self._gives_itself_away:
             return page
         seam, page = asked.question.part.seam, page.as_proven()
         if self.case.manners.betrays and not self._shown:
@@ -332,12 +382,23 @@ class Pull:
         self.story.excused = self._excused
         if self._excused:
             must = []
-        if self._is_cut_silently:
+        if SILENT_CAPS in self.case.kinds:
+            must, lost = self._without(must, self._cut_once, came)
+            self.story.lost_in_a_cut = lost
+        elif self._is_cut_silently:
             # The contract takes such an answer for its whole window; most of them are found out, but that is no promise.
-            lost = Counter(row.key for row in must) - Counter(came)
-            self.story.cut_silently, must = lost.total(), []
+            lost_rows = Counter(row.key for row in must) - Counter(came)
+            self.story.cut_silently, must = lost_rows.total(), []
+        must, self.story.lost_in_gaps = self._without(must, self._gaps, came)
         check_rows(Counter(came), [row for row in must if row.fault == "none"], rows)
         self._judge_unreadable(rows, must)
+
+    @staticmethod
+    def _without(must: list[Row], excused: list[Range], came: list[tuple[int, str, str]]) -> tuple[list[Row], int]:
+        """Return the rows that are not in excused ranges, and how many of those that are did not come."""
+        outside = [row for row in must if not any(where.holds(row.at) for where in excused)]
+        lost = Counter(row.key for row in must) - Counter(row.key for row in outside) - Counter(came)
+        return outside, lost.total()
 
     def _judge_unreadable(self, rows: list[Row], must: list[Row]) -> None:
         """Judge what was named of the rows that cannot be read; `rows` and `must` are those with a start."""

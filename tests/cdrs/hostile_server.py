@@ -7,14 +7,15 @@ a server that only seems to sort gives itself away: see `ServerPage.as_proven`.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from attrs import define, evolve, frozen
 
-from tests.cdrs.hostile import HONEST, PATIENCE, Case, Manners, Order, Row, check
+from tests.cdrs.hostile import HANDFUL, HONEST, PATIENCE, Case, Manners, Order, Row, check
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Seam
@@ -33,25 +34,26 @@ class Held:
     ended: int
     rank: float
     written: int
-    record: CallRecord
+    records: tuple[CallRecord, CallRecord]
     row: Row
 
     @classmethod
     def of(cls, row: Row, rank: float, manners: Manners) -> Held:
         """Take a row in."""
         written = manners.write(row)
-        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, written.as_record(), written)
+        records = written.as_record(), written.as_record(rated=True)
+        return cls(row.at, row.born, row.at + row.lasts * 1_000_000, rank, written.at, records, written)
 
     @property
     def key(self) -> Key:
         """What the planner knows it by, if it knows its start."""
-        return self.record.start_time, self.as_row(Window(0, 1)).id
+        return self.records[0].start_time, self.as_row(Window(0, 1), 0).id
 
-    def as_row(self, window: Window) -> CallRecord | BadRow:
-        """Return the row as the planner receives it in the page of a window, if its start can be read."""
+    def as_row(self, window: Window, now: int) -> CallRecord | BadRow:
+        """Return the row as the planner receives it in the answer with a number, if its start can be read."""
         if self.row.fault == "none":
-            return self.record
-        start = self.record.start_time
+            return self.records[now >= self.row.rated]
+        start = self.records[0].start_time
         return BadRow(where="", reason="", body=self.row.text, window=window, before=0, start_time=start)
 
     @property
@@ -62,12 +64,17 @@ class Held:
 
 @frozen
 class ServerPage:
-    """The rows of an answer, the other rows of its window, and the limit that it was asked with."""
+    """The rows of an answer, the other rows of its window, and the limit that it was asked with.
+
+    `now` is the number of the answer, and `off` what its `count` has more than the rows if it is whole.
+    """
 
     rows: list[Held]
     left: list[Held]
     limit: int
     counts_matches: bool
+    now: int = 0
+    off: int = 0
 
     def as_page(self, window: Window) -> Page:
         """Return the page as the planner receives it."""
@@ -77,9 +84,10 @@ class ServerPage:
                 row = UnplacedRow(where="", reason="", body=held.row.text, window=window, before=len(rows))
                 unplaced.append(row)
             else:
-                rows.append(held.as_row(window))
+                rows.append(held.as_row(window, self.now))
         size = len(self.rows)
         count = size + (len(self.left) if self.counts_matches else 0)
+        count = count if self.left else max(0, count + self.off)
         complete = size < self.limit and count <= size
         finer = any(held.written % MILLISECOND for held in self.rows)
         starts = [row.start_time for row in rows]
@@ -94,6 +102,26 @@ class ServerPage:
             and all(a <= b for a, b in pairwise(seconds))
             and any(sign * held.second < seconds[-1] for held in self.left)
         )
+
+    @property
+    def is_cut_silently(self) -> bool:
+        """Whether the page lacks rows, and says that it is whole."""
+        return bool(self.left) and not self.counts_matches and len(self.rows) < self.limit
+
+    def plausible_gaps(self, window: Window) -> Iterator[Range]:
+        """Yield where a page that arrives sorted skips rows, if it would have hardly any there by its density."""
+        seconds = [held.second for held in self.rows]
+        for falls in (True, False):
+            if not self.left or seconds != sorted(seconds, reverse=falls):
+                continue
+            ats = [window.till if falls else window.start, *(held.written for held in self.rows)]
+            span = abs(ats[-1] - ats[1])
+            for place, (former, latter) in enumerate(pairwise(ats)):
+                low, high = min(former, latter), max(former, latter)
+                around = span - (high - low if place else 0)
+                few = len(self.rows) * (high - low) < HANDFUL * around
+                if few and any(low <= held.written <= high for held in self.left):
+                    yield Range(low, high + 1)
 
     def slipped(self, seam: Seam, chance: random.Random) -> ServerPage:
         """Skip rows, one of them surely where the page before it has it too: whoever compares the two sees it."""
@@ -156,8 +184,12 @@ class Server:
     def __init__(self, case: Case) -> None:
         self.manners = case.manners
         self._chance = random.Random(case.seed)
+        self._racing = random.Random(case.seed + 2)
         ranks = [self._chance.random() for _ in case.rows]
         self._all = [Held.of(row, rank, case.manners) for row, rank in zip(case.rows, ranks, strict=True)]
+        # The places of the rows by time: a window mostly holds few of them.
+        self._places = sorted(range(len(self._all)), key=lambda place: self._all[place].at)
+        self._ats = [self._all[place].at for place in self._places]
         self._finer = any(row.at % 1000 for row in case.rows)
         self.answered: list[Window] = []
         self.full_pages = 0
@@ -172,20 +204,29 @@ class Server:
     def page(self, window: Window, limit: int) -> ServerPage:
         """Answer a window."""
         check(0 < len(window) <= WIDEST, "the API would refuse the window")
-        now, size = len(self.answered), min(limit, self.manners.cap)
+        now = len(self.answered)
+        size = min(limit, self.manners.cap) if now >= self.manners.capped else limit
         self.answered.append(window)
         check(now < PATIENCE, "it asks without end")
         low, high = self.span(window)
-        there = [held for held in self._all if low <= held.at < high and held.born <= now]
+        places = sorted(self._places[bisect_left(self._ats, low) : bisect_left(self._ats, high)])
+        there = [self._all[place] for place in places if self._all[place].born <= now]
         order = self.manners.order if now < self.manners.turn else self.manners.then
-        there.sort(key=self._key(order))
+        there.sort(key=self._key(order), reverse=order == "by_id_backwards")
         rows, left = there[:size], there[size:]
         if order == "sorted_after_limit":
             rows.sort(key=self._key("newest_first"))
         if self.manners.tidy and not left and order in HONEST:
             rows.sort(key=lambda held: held.at, reverse=order == "newest_first")
         self.full_pages += bool(left) or len(rows) >= limit
-        return ServerPage(rows, left, limit, self.manners.counts_matches)
+        return ServerPage(rows, left, limit, self.manners.counts_matches, now, self._off(now))
+
+    def _off(self, now: int) -> int:
+        """Return how much `count` is off in an answer that is whole."""
+        manners = self.manners
+        if now != manners.raced and (not manners.races or self._racing.randrange(100) >= manners.races):
+            return 0
+        return self._racing.choice((1, 1, 2, 3)) * (-1 if manners.under else 1)
 
     def _key(self, order: Order) -> Callable[[Held], Any]:
         grain, chance = self.manners.grain, self._chance.random
@@ -205,6 +246,8 @@ class Server:
             "by_blocks": lambda held: (-(held.at // HOUR), held.at // grain, rank(held)),
             "shuffled": lambda _: chance(),
             "sorted_after_limit": rank,
+            "by_id": lambda held: (held.row.id, held.rank),
+            "by_id_backwards": lambda held: (held.row.id, held.rank),
         }
         return keys[order]
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.cdrs.cases import make_case, run_seeds, shrink
+from tests.cdrs.cases import Choice, make_case, run_seeds, shrink
 from tests.cdrs.hostile import HONEST, ORDERS, BrokenError, Case, Manners, Order, Row, Run
 from tests.cdrs.hostile_follow import FollowCase, make_follow_case, run_follow
 from tests.cdrs.hostile_pull import run
+from tests.cdrs.hostile_server import Held, ServerPage
+from tests.cdrs.kinds import KINDS, ON
 from tests.cdrs.rules import RULES, Rule, try_without
+from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 # Chance that Hypothesis draws, so that it can make a case that fails smaller.
 CASES = st.randoms(use_true_random=False).map(make_case)
@@ -43,6 +47,39 @@ def test_an_order_is_found_out_or_given_up(order: Order) -> None:
 @given(st.randoms(use_true_random=False).map(make_follow_case))
 def test_no_jump_of_the_clock_loses_or_doubles_a_record_of_a_follow(case: FollowCase) -> None:
     run_follow(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_that_is_on_breaks_no_promise(kind: str) -> None:
+    shares = run_seeds(range(6), Choice((kind,), surely=True))
+    assert shares.kinds[kind] == 6
+    assert not (shares.failed and kind in ON), shares.failed
+
+
+@given(st.integers(0, 10**6))
+def test_a_kind_leaves_the_cases_that_lack_it_as_they_are(seed: int) -> None:
+    some, plain = make_case(random.Random(seed), kinds=tuple(KINDS)), make_case(random.Random(seed), kinds=())
+    assert some.kinds or some == plain
+
+
+@given(st.integers(0, 10**6))
+def test_an_order_by_id_breaks_that_of_time_once_or_twice(seed: int) -> None:
+    case = make_case(random.Random(seed), kinds=("breaks",), surely=True)
+    starts = [row.at for row in sorted(case.rows, key=lambda row: row.id)]
+    assert sum(former > latter for former, latter in pairwise(starts)) <= 2
+
+
+# Rows each second but for a gap of so many seconds, in which there are rows that the page does not show.
+@pytest.mark.parametrize("falls", [False, True])
+@pytest.mark.parametrize(("gap", "excused"), [(3, True), (6, False)])
+def test_a_gap_is_excused_if_the_page_would_have_hardly_any_rows_there(gap: int, excused: bool, falls: bool) -> None:
+    rows = [Row((second + gap * (second > 20)) * SECOND, second) for second in range(1, 41)]
+    shown = [Held.of(row, 0.0, Manners()) for row in rows]
+    skipped = Held.of(Row(22 * SECOND, 99), 0.0, Manners())
+    page = ServerPage(shown[::-1] if falls else shown, [skipped], limit=40, counts_matches=False)
+    gaps = [*page.plausible_gaps(Window(0, 100 * SECOND))]
+    assert gaps == ([Range(20 * SECOND, (21 + gap) * SECOND + 1)] if excused else [])
 
 
 @pytest.mark.slow

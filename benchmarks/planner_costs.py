@@ -147,7 +147,7 @@ def _calls(traffic: str, records: int, seed: int) -> Calls:
     """Make the records; cases that share them come one after the other."""
     # A million objects of which nothing is garbage: the collector need not go through them now, nor later.
     gc.disable()
-    calls = Calls(traffic, records, seed)
+    calls = Calls.of_year(traffic, records, seed)
     gc.freeze()
     gc.enable()
     return calls

@@ -10,7 +10,7 @@ from benchmarks.planner_server import PAGE, Row, Server
 from benchmarks.planner_traffic import YEAR
 from unlimcall_async.cdrs.planner.parts import Done, Question
 from unlimcall_async.cdrs.planner.planner import Planner
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Window, floor
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, floor
 
 
 class WrongError(Exception):
@@ -65,10 +65,19 @@ def halve(server: Server) -> int:
     return PAGE
 
 
-def pull(server: Server, *, newest_first: bool, concurrency: int, seek: bool, buffer: int, enough: int) -> int:
+def pull(
+    server: Server,
+    *,
+    newest_first: bool,
+    concurrency: int,
+    seek: bool,
+    buffer: int,
+    enough: int,
+    wanted: Range = YEAR,
+) -> int:
     """Pull by our planner, and return the most rows that it held; `enough` requests are more than any pull may take."""
     planner = Planner(
-        YEAR, newest_first=newest_first, page_size=PAGE, concurrency=concurrency, seek=seek, buffer=buffer
+        wanted, newest_first=newest_first, page_size=PAGE, concurrency=concurrency, seek=seek, buffer=buffer
     )
     output = Output(server.calls.rows, newest_first=newest_first)
     under_way: deque[Question] = deque()

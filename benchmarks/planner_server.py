@@ -5,6 +5,7 @@ What the reference leaves open is a habit of the server, which the planner is no
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import product
 from operator import attrgetter
@@ -39,7 +40,10 @@ class Row:
 
 
 class Calls:
-    """The records of a year.
+    """The records of a year, or of a shorter range.
+
+    Args:
+        calls: Of each call, when it starts and how long it lasts, in milliseconds, the earliest first.
 
     Attributes:
         rows: By start and id: what must come out.
@@ -48,20 +52,24 @@ class Calls:
         starts: When they start, by number.
     """
 
-    def __init__(self, kind: str, records: int, seed: int) -> None:
+    def __init__(self, calls: Iterable[tuple[int, int]]) -> None:
         # Ids as Asterisk makes them: the second, and a counter. As text they do not sort as numbers do.
-        calls = zip(start_times(kind, records, seed), durations(records, seed), strict=True)
         found, ends = list[Row](), list[int]()
         for count, (at, lasts) in enumerate(calls):
             found.append(Row(f"{at // SECOND}.{count}", at, lasts))
             ends.append(at + lasts)
-        self.numbered = [found[place] for place in sorted(range(records), key=ends.__getitem__)]
+        self.numbered = [found[place] for place in sorted(range(len(found)), key=ends.__getitem__)]
         self.starts = [to_datetime(row.millis * MILLISECOND) for row in self.numbered]
         self.index = CallIndex()
         self.index.add([row.millis for row in self.numbered])
         self.rows = sorted(found, key=attrgetter("millis", "id"))
         for rank, row in enumerate(self.rows):
             row.rank = rank
+
+    @classmethod
+    def of_year(cls, kind: str, records: int, seed: int) -> Calls:
+        """Make so many records of a kind of traffic."""
+        return cls(zip(start_times(kind, records, seed), durations(records, seed), strict=True))
 
 
 @frozen

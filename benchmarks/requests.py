@@ -1,12 +1,16 @@
-"""What a pull of a year costs: requests, as a multiple of the fewest that anybody could need, and rows held back.
+"""What a pull costs: requests, as a multiple of the fewest that anybody could need, and rows held back.
 
     python benchmarks/requests.py
     python benchmarks/requests.py --quick --picture requests.png
     python benchmarks/requests.py --traffic bursts,campaigns --sizes 100000 --orders newest_first
+    python benchmarks/requests.py --tables dense,small,cut,first
 
 The fewest is `max(ceil(records / 1000), ceil(range / 31 days))`. Counted at a simulated server, whose order is the case, and
 whose bounds and resolution are others for each pull; the planner is told none of them. Beside ours stands plain halving: a window
 of at most 31 days, and a full one is two halves, one after the other.
+
+Behind the table of a year come those of dense traffic, of small pulls by one client, of pulls that are cut off after 30 requests
+each, and of the answers up to the first record. All but the first of these go through the client, over loopback HTTP.
 
 Every pull is checked, part by part, against the plain list of the records. The exit code is 1 if a record was lost, doubled or
 out of order, or if a pull stopped or asked without end; a target that is missed is shown, and no failure.
@@ -29,11 +33,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.planner_costs import Case, Options, Outcome, Result, Way, all_measured
 from benchmarks.planner_picture import Bar, Panel, check_matplotlib, draw
 from benchmarks.planner_server import ORDERS
+from benchmarks.planner_tables import Table, cut_off, dense, first_record, lines_of, small
 from benchmarks.planner_traffic import KINDS
 
 SIZES = (3_000, 100_000, 1_000_000)
 DIRECTIONS = ("oldest", "newest")
 CONCURRENCIES = (1, 4)
+# A year of each traffic; and what users meet besides: see `planner_tables`.
+TABLES = ("year", "dense", "small", "cut", "first")
+# Of the pulls that are cut off, and of those up to the first record: some 300 requests.
+MOST_OF_A_PULL = 300_000
 
 # What the project has promised itself, as multiples of the fewest requests, for servers that sort by time ...
 SORTED_TARGETS = {3_000: 1.25, 100_000: 1.12, 1_000_000: 1.10}
@@ -147,6 +156,7 @@ SUBSETS: dict[str, Sequence[str | int]] = {
     "orders": ORDERS,
     "directions": DIRECTIONS,
     "concurrency": CONCURRENCIES,
+    "tables": TABLES,
 }
 
 
@@ -169,12 +179,8 @@ def _some(known: Sequence[str | int], text: str) -> list[str | int]:
     return chosen
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and tell."""
-    given = _parsed(arguments)
-    if given.picture:
-        check_matplotlib()
-    sizes = [size for size in given.sizes if not given.quick or size < 1_000_000]
+def _print_year(given: argparse.Namespace, sizes: Sequence[int]) -> list[str]:
+    """Print what a year of each traffic costs, and return what was wrong."""
     cases = [Case(*each) for each in product(given.traffic, sizes, given.orders)]
     ways = tuple(Way(*each) for each in product(given.directions, given.concurrency))
     options = Options(ways, given.seeds, not given.divide, given.count == "matches")
@@ -190,6 +196,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         concurrency = max(given.concurrency)
         about = f"as a multiple of the fewest possible; concurrency {concurrency}, the worse of both output directions"
         draw(given.picture, list(panels(results, concurrency)), about)
+    return faults
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and tell."""
+    given = _parsed(arguments)
+    if given.picture:
+        check_matplotlib()
+    sizes = [size for size in given.sizes if not given.quick or size < 1_000_000]
+    records = min(MOST_OF_A_PULL, max(sizes))
+    faults = _print_year(given, sizes) if "year" in given.tables else []
+    tables: dict[str, Callable[[], Table]] = {
+        "dense": partial(dense, quick=given.quick),
+        "small": small,
+        "cut": partial(cut_off, records, quick=given.quick),
+        "first": partial(first_record, records),
+    }
+    for name, make in tables.items():
+        if name in given.tables:
+            for line, fault in lines_of(make()):
+                print(line, flush=True)
+                faults += [fault] if fault else []
+            print()
     print(*(faults or ["Every pull gave exactly the records."]), sep="\n")
     return 1 if faults else 0
 

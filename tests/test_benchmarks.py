@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -16,10 +18,19 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_requests_are_counted_and_every_pull_is_compared() -> None:
-    done = run("benchmarks/requests.py", "--sizes", "3000", "--traffic", "uniform,sparse", "--concurrency", "4")
+    sizes = "--sizes", "3000", "--traffic", "uniform,sparse", "--concurrency", "4"
+    done = run("benchmarks/requests.py", "--tables", "year", *sizes)
     assert done.returncode == 0, done.stderr
     assert "Every pull gave exactly the records." in done.stdout
     assert "sparse" in done.stdout
+
+
+@pytest.mark.slow
+def test_what_users_meet_besides_a_year_is_counted_and_compared() -> None:
+    done = run("benchmarks/requests.py", "--quick", "--tables", "dense,small,cut,first", "--sizes", "3000")
+    assert done.returncode == 0, done.stdout
+    for title in ("DENSE TRAFFIC", "SMALL PULLS", "PULLS THAT ARE CUT OFF", "THE FIRST RECORD"):
+        assert title in done.stdout
 
 
 def test_the_price_of_a_verification_is_told() -> None:

@@ -106,7 +106,7 @@ def test_rows_that_are_sorted_but_not_chosen_by_time_are_found_to_be_a_sample(se
 @cache
 def calls_of_a_year(traffic: str) -> Calls:
     """A hundred pages: in 300 bursts, or on six days."""
-    return Calls(traffic, 100_000, 0)
+    return Calls.of_year(traffic, 100_000, 0)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from attrs import define, evolve, frozen
 from tests.cdrs.hostile import check
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord, Checkpoint
-from unlimcall_async.cdrs.checkpoint import FollowCheckpoint
+from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint
 from unlimcall_async.cdrs.output_order import in_output_order
-from unlimcall_async.cdrs.tail import PollClock, Tail
+from unlimcall_async.cdrs.poll_clock import PollClock
+from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND

@@ -7,7 +7,8 @@ from attrs import evolve
 
 from tests.cdrs.simulated import record
 from unlimcall_async import Checkpoint, CheckpointError
-from unlimcall_async.cdrs.checkpoint import Cell, FollowCheckpoint, Place, StreamCheckpoint, TailPlace, UnplacedMark
+from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint, UnplacedMark
+from unlimcall_async.cdrs.follow_checkpoint import Cell, FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.output_order import place_behind
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_datetime
 
@@ -26,9 +27,9 @@ def test_a_checkpoint_is_small_and_holds_no_number() -> None:
 
 
 def of_a_follow() -> FollowCheckpoint:
-    cells = Cell(9, None, bytes(24)), Cell(10, 12 * SECOND, b"")
+    cells = Cell(9 * SECOND, 10 * SECOND, None, bytes(36)), Cell(10 * SECOND, 14 * SECOND, 12 * SECOND)
     hole = Range(9500 * MILLISECOND, 9600 * MILLISECOND)
-    return FollowCheckpoint(to_datetime(0), TailPlace(SECOND, 9 * SECOND, 11 * SECOND, cells, (hole,)))
+    return FollowCheckpoint(to_datetime(0), TailPlace(9 * SECOND, 11 * SECOND, cells, (hole,)))
 
 
 def test_a_checkpoint_of_a_follow_is_read_as_it_was_written() -> None:
@@ -54,13 +55,32 @@ BEHIND_A_BAD_ROW = StreamCheckpoint(
 
 
 @pytest.mark.parametrize(
-    "known", [BEHIND_A_BAD_ROW, evolve(of_a_follow(), place=evolve(of_a_follow().place, unplaced=(MARK,)))]
+    ("known", "version"),
+    [(BEHIND_A_BAD_ROW, 2), (evolve(of_a_follow(), place=evolve(of_a_follow().place, unplaced=(MARK,))), 3)],
 )
-def test_rows_that_cannot_be_read_are_remembered(known: Checkpoint) -> None:
+def test_rows_that_cannot_be_read_are_remembered(known: Checkpoint, version: int) -> None:
     text = known.to_json()
     assert Checkpoint.from_json(text) == known
     # A release that knows no such rows would hand records out again.
-    assert text.startswith('{"version": 2')
+    assert text.startswith(f'{{"version": {version}')
+
+
+# What earlier releases wrote: a width, cells by their number, and marks of eight bytes for start and id, and four for all fields.
+OLD_FOLLOW = (
+    '{"version": 1, "kind": "cdrs.follow", "start": "1970-01-01T00:00:00+00:00", "width": 1000, "frontier": 9000, "edge": 11000, '
+    '"cells": [[9, null, "AAECAwQFBgcICQoLAAECAwQFBgcMDQ4P"], [10, 12000, ""]], "holes": [[9500, 9600]]}'
+)
+
+
+def test_the_checkpoint_of_a_follow_of_an_earlier_release_is_read() -> None:
+    marks = bytes(range(8)) + bytes(8) + bytes((8, 9)) + bytes(range(8)) + bytes(8) + bytes((12, 13))
+    cells = Cell(9 * SECOND, 10 * SECOND, None, marks), Cell(10 * SECOND, 11 * SECOND, 12 * SECOND)
+    assert Checkpoint.from_json(OLD_FOLLOW) == evolve(of_a_follow(), place=evolve(of_a_follow().place, cells=cells))
+    unplaced = f', "unplaced": [["{DIGEST}", 4000, 7000]]}}'
+    with_marks = OLD_FOLLOW.replace('"version": 1', '"version": 2').replace("}", unplaced)
+    assert Checkpoint.from_json(with_marks) == evolve(
+        of_a_follow(), place=evolve(of_a_follow().place, cells=cells, unplaced=(MARK,))
+    )
 
 
 STREAM, FOLLOW, BAD = checkpoint().to_json(), of_a_follow().to_json(), BEHIND_A_BAD_ROW.to_json()
@@ -88,11 +108,19 @@ DAMAGED = [
     changed(STREAM, '"1", ', "1, "),
     changed(STREAM, "false", "0"),
     changed(FOLLOW, "1970-01-01T00:00:00+00:00", "1970-01-01T00:00:00"),
-    changed(FOLLOW, '"width": 1000', '"width": 0'),
-    changed(FOLLOW, '"width": 1000', '"width": true'),
-    changed(FOLLOW, "9000", "9000.5"),
-    changed(FOLLOW, "11000", "null"),
-    changed(FOLLOW, "[9, null", "[9.5, null"),
+    changed(OLD_FOLLOW, '"width": 1000', '"width": 0'),
+    changed(OLD_FOLLOW, '"width": 1000', '"width": true'),
+    changed(OLD_FOLLOW, "[9, null", "[9.5, null"),
+    changed(OLD_FOLLOW, "[9, null", "[8, null"),
+    changed(OLD_FOLLOW, "[9, null", "[10, null"),
+    changed(OLD_FOLLOW, "[10, 12000", "[1" + 30 * "0" + ", 12000"),
+    changed(OLD_FOLLOW, "AAECAwQFBgcICQoLAAECAwQFBgcMDQ4P", "AAECAwQFBgcICQoLAAECAwQFBgcMDQ=="),
+    changed(OLD_FOLLOW, '"version": 1', '"version": 2'),
+    changed(OLD_FOLLOW, '"version": 1', '"version": 4'),
+    changed(FOLLOW, '"version": 3', '"version": 1'),
+    changed(FOLLOW, '"frontier": 9000', '"frontier": 9000.5'),
+    changed(FOLLOW, '"edge": 11000', '"edge": null'),
+    changed(FOLLOW, "[9000, 10000, null", "[9000.5, 10000, null"),
     changed(FOLLOW, "12000", '"12000"'),
     changed(FOLLOW, "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAA"),
     changed(FOLLOW, "AAAAAAAAAAAAAAAA", "*"),
@@ -118,11 +146,12 @@ DAMAGED = [
     changed(FOLLOW, '"frontier": 9000', '"frontier": -1'),
     changed(FOLLOW, '"frontier": 9000', '"frontier": 11001'),
     changed(FOLLOW, '"edge": 11000', '"edge": 8000'),
-    changed(FOLLOW, "[9, null", "[8, null"),
-    changed(FOLLOW, "[10, 12000", "[1" + 30 * "0" + ", 12000"),
+    changed(FOLLOW, "[9000, 10000, null", "[8000, 9000, null"),
+    changed(FOLLOW, "[9000, 10000, null", "[9000, 9000, null"),
+    changed(FOLLOW, "[9000, 10000, null", "[9000, 10001, null"),
+    changed(FOLLOW, "14000, 12000", "1" + 20 * "0" + ", 12000"),
     changed(FOLLOW, "[[9500, 9600]]", '""'),
     changed(BAD, f'[["{DIGEST}", 4000, 7000]]', "{}"),
-    changed(FOLLOW, "[9, null", "[10, null"),
     changed(FOLLOW, "12000", "1" + 20 * "0"),
 ]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import permutations
+from typing import Any
 
+import pytest
 from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord, Checkpoint
-from unlimcall_async.cdrs.checkpoint import FollowCheckpoint, TailPlace
+from unlimcall_async.cdrs.follow_checkpoint import Cell, FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_micros
@@ -179,6 +182,76 @@ def test_a_record_that_is_changed_later_does_not_come_again() -> None:
     assert len(world.poll(START + 4 * MILLISECOND)) == 1
 
 
+# What distinguishes the legs of a call, and what may change of them: each field changes for itself, at any time.
+IDENTITIES = ("src", "dst", "duration", "sip_username", "did", "billsec", "disposition")
+RATED = ("sell_price_cents", "currency", "country", "disposition")
+
+
+def leg(number: int, identity: str) -> CallRecord:
+    """Return a leg. All legs share start and id, and one field distinguishes them."""
+    value: Any = number if identity in {"duration", "billsec"} else f"leg {number}"
+    return evolve(record(START, number=1, src="+1"), **{identity: value})
+
+
+def rated(each: CallRecord, name: str, value: int) -> CallRecord:
+    new: Any = value if name == "sell_price_cents" else f"{value}"
+    return evolve(each, **{name: new})
+
+
+@pytest.mark.parametrize(("identity", "name"), [(i, name) for i in IDENTITIES for name in RATED if i != name])
+def test_a_leg_that_was_rated_is_told_from_one_that_came_beside_it(identity: str, name: str) -> None:
+    for first, second in permutations([leg(number, identity) for number in range(5)], 2):
+        world = ground((START, first))
+        assert world.poll(START + MINUTE) == [first]
+        world.written = [(START, rated(first, name, 7)), (START, second)]
+        assert world.poll(START + 2 * MINUTE) == [second]
+
+
+@given(
+    st.sampled_from(IDENTITIES),
+    st.lists(st.integers(0, 5), min_size=2, max_size=6),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5), st.sampled_from(RATED), st.integers(0, 3)), min_size=5),
+    st.lists(st.integers(0, 3), min_size=6, max_size=6),
+)
+def test_legs_that_come_late_and_are_rated_again_come_once(
+    identity: str, legs: list[int], ratings: list[tuple[int, int, str, int]], crashes: list[int]
+) -> None:
+    """Each leg shows before some poll, and is rated before others. The follow dies after some, or amid them."""
+    held = {number: leg(number, identity) for number in range(len(legs))}
+    world, got = ground(), list[object]()
+    for poll in range(7):
+        for _, number, name, value in [rating for rating in ratings if rating[0] == poll]:
+            if number in held and name != identity:
+                held[number] = rated(held[number], name, value)
+        world.written = [(START, each) for number, each in held.items() if legs[number] <= poll]
+        crash = crashes[poll] if poll < 6 else 3
+        came = world.poll(START + (poll + 1) * MINUTE, most=crash if crash < 3 else None)
+        got += [getattr(each, identity) for each in came]
+        if crash < 3:
+            world.tail = told_again(world.tail)
+    assert Counter(got) == Counter(getattr(each, identity) for each in held.values())
+
+
+def test_a_leg_of_an_earlier_release_is_known_by_all_its_fields() -> None:
+    first, second = record(START, 7, src="first"), record(START, 7, src="second")
+    world = ground((START, first), (START + MINUTE, second))
+    world.poll(START + MILLISECOND)
+    place = world.tail.place()
+    (cell,) = place.cells
+    old = cell.seen[:8] + bytes(8) + cell.seen[16:]
+    world.tail = Tail(evolve(place, cells=(evolve(cell, seen=old),)), LOOKBACK)
+    assert world.poll(START + 2 * MINUTE) == [second]
+
+
+def test_a_row_that_vanishes_and_comes_back_is_not_new() -> None:
+    first, second, third = (record(START, 7, src=name) for name in ("first", "second", "third"))
+    world = ground((START, first), (START, second))
+    assert world.poll(START + MILLISECOND) == [first, second]
+    for written, new in [([second], []), ([second, third], []), ([first, second, third], [third])]:
+        world.written = [(START, each) for each in written]
+        assert world.poll(world.tail.edge + MILLISECOND) == new
+
+
 def test_a_hole_is_not_asked_and_holds_nothing_up() -> None:
     records = [(START + at, record(START + at, number=at)) for at in range(0, 60 * MINUTE, MINUTE)]
     world = ground(*records)
@@ -197,7 +270,7 @@ def test_a_hole_is_not_asked_and_holds_nothing_up() -> None:
 
 def test_a_hole_hides_nothing_that_lies_beside_it() -> None:
     holes = Range(START + 50 * MINUTE, START + 60 * MINUTE), Range(START + 5 * MINUTE, START + 10 * MINUTE)
-    tail, now = Tail(TailPlace(MINUTE, START, START, holes=holes), LOOKBACK), START + 70 * MINUTE
+    tail, now = Tail(TailPlace(START, START, holes=holes), LOOKBACK), START + 70 * MINUTE
     later, sooner = holes
     # A poll may ask for an older slice alone: the hole behind it must not swallow the slice.
     assert tail.begin(Range(START, sooner.start), now) == [Range(START, sooner.start)]
@@ -208,7 +281,7 @@ def test_a_hole_hides_nothing_that_lies_beside_it() -> None:
         Range(later.end, now),
     ]
     within = Range(later.start + MINUTE, later.start + 2 * MINUTE)
-    tail = Tail(TailPlace(MINUTE, START, START, holes=(later, within)), LOOKBACK)
+    tail = Tail(TailPlace(START, START, holes=(later, within)), LOOKBACK)
     assert tail.begin(Range(later.start, now), now) == [Range(later.end, now)]
 
 
@@ -220,13 +293,59 @@ def test_a_clock_that_is_set_back_loses_nothing() -> None:
     assert len(world.got) == 1
 
 
-@given(st.integers(0, 10**6), st.integers(0, 40))
-def test_another_lookback_goes_on_from_a_stored_place(seed: int, minutes: int) -> None:
+@given(st.integers(0, 10**6), st.lists(moments(40 * MINUTE) | st.sampled_from([0, MINUTE, 1440 * MINUTE]), min_size=1))
+def test_another_lookback_goes_on_from_a_stored_place(seed: int, lookbacks: list[int]) -> None:
     chance = random.Random(seed)
     starts = sorted(START + chance.randrange(100 * 60_000) * MILLISECOND for _ in range(50))
     world = ground(*((at, record(at, number=number)) for number, at in enumerate(starts)))
-    for now in range(START, START + 100 * MINUTE, 9 * MINUTE):
-        world.poll(now)
-        world.tail = told_again(world.tail, minutes * MINUTE)
+    for number, now in enumerate(range(START, START + 100 * MINUTE, 9 * MINUTE)):
+        world.poll(now, chance.choice([None, 2]))
+        world.tail = told_again(world.tail, lookbacks[number % len(lookbacks)])
+        assert len(world.tail.place().cells) <= 3 * 24
     world.poll(START + 200 * MINUTE)
-    assert len(world.got) == 50
+    assert Counter(each.id for each in world.got) == Counter(f"{number}" for number in range(50))
+
+
+def of_narrow_cells(count: int) -> Tail:
+    """Return the tail that an earlier release left of a follow with a lookback of a minute, and then of a day."""
+    width = 2500 * MILLISECOND
+    cells = [
+        Cell(START + at * width, START + (at + 1) * width, START + MINUTE + at * MILLISECOND, bytes(18 * (at % 2)))
+        for at in range(count)
+    ]
+    end = cells[-1].end
+    return Tail(TailPlace(START, end, tuple(cells)), 1440 * MINUTE)
+
+
+def test_narrow_cells_are_put_together_once() -> None:
+    tail = of_narrow_cells(34_560)
+    cells = tail.place().cells
+    assert (len(cells), tail.held) == (24, 17_280)
+    assert (cells[0].start, cells[0].asked_at, len(cells[0].seen)) == (START, START + MINUTE, 720 * 18)
+    assert tail.known_until == START + MINUTE
+    assert told_again(tail, 1440 * MINUTE).place() == tail.place()
+
+
+def test_wide_cells_are_not_divided_and_close_in_their_turn() -> None:
+    world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 60 * MINUTE, MINUTE)))
+    world.tail = told_again(world.tail, 1440 * MINUTE)
+    world.poll(START + 90 * MINUTE)
+    world.tail = told_again(world.tail, MINUTE)
+    assert {cell.end - cell.start for cell in world.tail.place().cells} == {60 * MINUTE}
+    world.written.append((START + 90 * MINUTE, record(START + 30 * MINUTE, number=-1)))
+    assert len(world.poll(START + 91 * MINUTE)) == 0  # a lookback of a minute has closed the first hour
+    world.poll(START + 150 * MINUTE)
+    assert {cell.end - cell.start for cell in world.tail.place().cells} == {2500 * MILLISECOND}
+
+
+def test_the_lateness_of_records_is_known_where_they_were_not_before() -> None:
+    world = ground((START, record(START)))
+    world.poll(START + 10 * MINUTE)
+    assert world.tail.lateness.count == 0  # the first poll over this time
+    world.written += [(START + 20 * MINUTE, record(START + 4 * MINUTE, 1)), (START, record(START + 25 * MINUTE, 2))]
+    world.poll(START + 30 * MINUTE)
+    assert (world.tail.lateness.count, world.tail.lateness.latest) == (1, 6 * MINUTE)
+    world.tail = told_again(world.tail)
+    world.written.append((START, record(START + 29 * MINUTE, 3)))
+    world.poll(START + 31 * MINUTE)
+    assert (world.tail.lateness.count, world.tail.lateness.latest) == (1, MINUTE)

@@ -16,7 +16,8 @@ from tests.disguises import MAY, disguised, plain
 from tests.operations.numbers import GB, TO_GB
 from unlimcall_async import AsyncClient, Balance, Checkpoint, RateLimit, RateLimits, RetryPolicy, operations, webhooks
 from unlimcall_async import sandbox as sandboxes
-from unlimcall_async.cdrs.checkpoint import FollowCheckpoint, Place, StreamCheckpoint, TailPlace
+from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
+from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.resource import Cdrs
 from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.operations import (
@@ -166,7 +167,7 @@ KEPT: dict[str, Callable[[Dress], object]] = {
         d(BODY), d(sign(BODY, SECRET, 1000)), d([SECRET]), tolerance=d(300), now=d(1000.5)
     ),
     "StreamCheckpoint": lambda d: StreamCheckpoint(d(MAY), d(MAY), newest_first=False, place=Place(to_micros(MAY))).to_json(),
-    "FollowCheckpoint": lambda d: FollowCheckpoint(d(MAY), TailPlace(1000, to_micros(MAY), to_micros(MAY))).to_json(),
+    "FollowCheckpoint": lambda d: FollowCheckpoint(d(MAY), TailPlace(to_micros(MAY), to_micros(MAY))).to_json(),
     "SandboxCall": lambda d: sandboxes.calls.page_json(
         1,
         [SandboxCall(id=d("1"), start_time=d(MAY.replace(microsecond=0)), duration=d(1), src=d(GB), extra=d({"a": "b"}))],
@@ -190,7 +191,7 @@ TIMES: dict[str, str] = {
     "cdrs.resource.Cdrs.stream start, end, settle": "cdrs.stream",
     "cdrs.resource.Cdrs.follow start, interval, lookback": "the follow",
     "cdrs.checkpoint.StreamCheckpoint start, end": "StreamCheckpoint",
-    "cdrs.checkpoint.FollowCheckpoint start": "FollowCheckpoint",
+    "cdrs.follow_checkpoint.FollowCheckpoint start": "FollowCheckpoint",
     "operations.carrier.CarrierMonitor span": "CarrierMonitor",
     "operations.credit.CreditMonitor ahead, stale_after": "CreditMonitor",
     "operations.credit.CreditMonitor.note at": "CreditMonitor.note",

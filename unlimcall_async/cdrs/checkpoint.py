@@ -1,7 +1,7 @@
 """Checkpoints: how far a stream or a follow is, in a form that another process can go on from.
 
-Pure: no I/O. A stream's output is ordered, so a place in that order is all that has to be kept. A follow asks for the same time
-again and again, so it keeps digests of what it has handed out of the time that is still asked.
+Pure: no I/O. A stream's output is ordered, so a place in that order is all that has to be kept. What a follow keeps is in
+`follow_checkpoint`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Self
@@ -19,24 +18,22 @@ from attrs.validators import deep_iterable, ge, instance_of, le, matches_re, opt
 
 from unlimcall_async import _arguments, _json
 from unlimcall_async._error_root import CheckpointError
-from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, Range, floor, to_micros
+from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, to_micros
 
-# The versions that this release knows. A checkpoint that has nothing to do with rows that cannot be read is of version 1, so that
+# The versions of the checkpoints of a stream. One that has nothing to do with rows that cannot be read is of version 1, so that
 # older releases can go on from it.
 VERSION, VERSION_WITH_UNREADABLE = 1, 2
-# The bytes that a follow keeps of a record: a digest of its start and id, and one of all fields. With a million records in a
-# lookback, two of them share the first by chance once in some 40 million follows; the second only tells legs of one call apart.
-KEY_BYTES: Final = 8
-MARK_BYTES: Final = 4
 _DIGEST: Final = re.compile("[0-9a-f]{16}")
 
 
-def _check_whole(_instance: object, attribute: Any, value: int) -> None:
+def check_whole(_instance: object, attribute: Any, value: int) -> None:
+    """Check that a field is a whole number: a validator of attrs."""
     if type(value) is not int:
         raise ValueError(f"{attribute.name} must be a whole number")
 
 
-def _start(value: datetime) -> datetime:
+def utc_start(value: datetime) -> datetime:
+    """Return a start in UTC: a converter of attrs."""
     return _arguments.utc("start", value)
 
 
@@ -51,6 +48,12 @@ class Checkpoint(ABC):
     """
 
     kind: ClassVar[str]
+    _versions: ClassVar[tuple[int, ...]]
+    _kinds: ClassVar[dict[str, type[Checkpoint]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        # A class with slots is made twice: the second one counts.
+        cls._kinds[cls.kind] = cls
 
     def to_json(self) -> str:
         """Return the checkpoint as JSON, without a secret or a phone number."""
@@ -68,8 +71,8 @@ class Checkpoint(ABC):
             version, kind = content["version"], content["kind"]
         except (_json.JsonError, KeyError, TypeError):
             raise CheckpointError("the text is not a checkpoint: a JSON object with version and kind") from None
-        found = next((known for known in (StreamCheckpoint, FollowCheckpoint) if known.kind == kind), None)
-        if type(version) is not int or version not in (VERSION, VERSION_WITH_UNREADABLE) or found is None:
+        found = cls._kinds.get(kind) if isinstance(kind, str) else None
+        if type(version) is not int or found is None or version not in found._versions:  # noqa: SLF001 # its own kin
             raise CheckpointError(f"this release does not know checkpoints of {kind!r}, version {version!r}")
         try:
             checkpoint = found._of(content)  # noqa: SLF001 # its own kin
@@ -77,19 +80,19 @@ class Checkpoint(ABC):
             raise CheckpointError(
                 "the checkpoint is damaged: a field is missing, has a value that no checkpoint has, or contradicts another field"
             ) from None
-        if version != checkpoint._version:  # noqa: SLF001 # its own kin
+        if not checkpoint._may_be_of(version):  # noqa: SLF001 # its own kin
             raise CheckpointError(f"the checkpoint is damaged: its content is not that of version {version}")
         if not isinstance(checkpoint, cls):
             raise CheckpointError(f"the text is a checkpoint of {kind!r}, not of {cls.kind!r}")
         return checkpoint
 
     @property
-    def _version(self) -> int:
-        return VERSION_WITH_UNREADABLE if self._has_unreadable else VERSION
-
-    @property
     @abstractmethod
-    def _has_unreadable(self) -> bool: ...
+    def _version(self) -> int: ...
+
+    @abstractmethod
+    def _may_be_of(self, version: int) -> bool:
+        """Return whether a checkpoint of a version can have this content."""
 
     @abstractmethod
     def _content(self) -> dict[str, Any]: ...
@@ -100,7 +103,7 @@ class Checkpoint(ABC):
 
 
 def _check_count(_instance: object, attribute: Any, value: int) -> None:
-    _check_whole(_instance, attribute, value)
+    check_whole(_instance, attribute, value)
     if value < 0:
         raise ValueError(f"{attribute.name} must not be negative")
 
@@ -119,7 +122,7 @@ class Place:
             A checkpoint of an earlier release has none.
     """
 
-    at: int = field(validator=_check_whole)
+    at: int = field(validator=check_whole)
     id: str | None = field(default=None, validator=optional(instance_of(str)))
     digest: str = field(default="", validator=instance_of(str))
     repeats: int = field(default=0, validator=_check_count)
@@ -155,10 +158,10 @@ class UnplacedMark:
     """
 
     digest: str = field(validator=matches_re(_DIGEST))
-    start: int = field(validator=[_check_whole, ge(FIRST)])
-    till: int = field(validator=[_check_whole, le(LAST)])
-    first: int = field(default=Factory(lambda self: self.start, takes_self=True), validator=[_check_whole, ge(FIRST)])
-    last: int = field(default=Factory(lambda self: self.till, takes_self=True), validator=[_check_whole, le(LAST)])
+    start: int = field(validator=[check_whole, ge(FIRST)])
+    till: int = field(validator=[check_whole, le(LAST)])
+    first: int = field(default=Factory(lambda self: self.start, takes_self=True), validator=[check_whole, ge(FIRST)])
+    last: int = field(default=Factory(lambda self: self.till, takes_self=True), validator=[check_whole, le(LAST)])
 
     def __attrs_post_init__(self) -> None:
         if not self.first <= self.start < self.till <= self.last:
@@ -170,7 +173,7 @@ class UnplacedMark:
         return (self.first, self.last) == (self.start, self.till)
 
 
-def _write_marks(marks: Iterable[UnplacedMark]) -> dict[str, Any]:
+def write_marks(marks: Iterable[UnplacedMark]) -> dict[str, Any]:
     """Return the field of a checkpoint's JSON that holds the marks; no field without marks."""
     written = [[mark.digest, *(at // MILLISECOND for at in _times_of(mark))] for mark in marks]
     return {"unplaced": written} if written else {}
@@ -181,9 +184,10 @@ def _times_of(mark: UnplacedMark) -> tuple[int, ...]:
     return (mark.start, mark.till, *wider)
 
 
-def _read_marks(content: dict[str, Any]) -> tuple[UnplacedMark, ...]:
-    marks = _array(content.get("unplaced", []))
-    return tuple(UnplacedMark(digest, *map(_micros, times)) for digest, *times in marks)
+def read_marks(content: dict[str, Any]) -> tuple[UnplacedMark, ...]:
+    """Return the marks that `write_marks` wrote."""
+    marks = array_of(content.get("unplaced", []))
+    return tuple(UnplacedMark(digest, *map(micros_of, times)) for digest, *times in marks)
 
 
 @frozen
@@ -191,8 +195,9 @@ class StreamCheckpoint(Checkpoint):
     """All that a stream over `[start, end)` has handed out so far, in some 250 characters of JSON."""
 
     kind: ClassVar[str] = "cdrs.stream"
+    _versions: ClassVar[tuple[int, ...]] = (VERSION, VERSION_WITH_UNREADABLE)
 
-    start: datetime = field(converter=_start)
+    start: datetime = field(converter=utc_start)
     end: datetime = field(converter=_end)
     newest_first: bool = field(validator=instance_of(bool))
     place: Place = field(repr=False)
@@ -205,8 +210,12 @@ class StreamCheckpoint(Checkpoint):
             raise ValueError("the place must lie in the range")
 
     @property
-    def _has_unreadable(self) -> bool:
-        return bool(self.unplaced) or (self.place.id is None and not self.place.is_edge)
+    def _version(self) -> int:
+        has_unreadable = bool(self.unplaced) or (self.place.id is None and not self.place.is_edge)
+        return VERSION_WITH_UNREADABLE if has_unreadable else VERSION
+
+    def _may_be_of(self, version: int) -> bool:
+        return version == self._version
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -216,7 +225,7 @@ class StreamCheckpoint(Checkpoint):
             "place": [self.place.at, self.place.id, self.place.digest, self.place.repeats],
             # Earlier releases do not look at it.
             **({"legs": self.place.legs} if self.place.legs else {}),
-            **_write_marks(self.unplaced),
+            **write_marks(self.unplaced),
         }
 
     @classmethod
@@ -224,121 +233,21 @@ class StreamCheckpoint(Checkpoint):
         start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
         at, last_id, digest, repeats = content["place"]
         place = Place(
-            at, last_id, digest, repeats, tuple(tuple(_array(leg)) for leg in _array(content.get("legs", [])))
+            at, last_id, digest, repeats, tuple(tuple(array_of(leg)) for leg in array_of(content.get("legs", [])))
         )
-        return cls(start, end, content["newest_first"], place, _read_marks(content))
+        return cls(start, end, content["newest_first"], place, read_marks(content))
 
 
-def _check_packed(_cell: Cell, attribute: Any, value: bytes) -> None:
-    if len(value) % (KEY_BYTES + MARK_BYTES):
-        raise ValueError(f"{attribute.name} must be whole digests")
-
-
-@frozen
-class Cell:
-    """A stretch of time that may still get records.
-
-    Attributes:
-        index: The number of the cell in a grid of equal cells that begins in 1970.
-        asked_at: When the cell was asked last, in microseconds since 1970; `None` if it never was asked whole.
-        seen: The digests of its records that were handed out.
-    """
-
-    index: int = field(validator=_check_whole)
-    asked_at: int | None = field(validator=optional(_check_whole))
-    seen: bytes = field(repr=False, validator=[instance_of(bytes), _check_packed])
-
-
-@frozen
-class TailPlace:
-    """How far a follow is. All times are microseconds since 1970, and whole milliseconds.
-
-    Attributes:
-        width: The length of a cell.
-        frontier: Everything before it has been handed out, and nothing more is expected there.
-        edge: Everything before it has been asked at least once.
-        cells: The cells between frontier and edge.
-        holes: The ranges that the user has given up.
-        unplaced: The rows without a start that were handed out, as long as their windows are still asked.
-    """
-
-    width: int = field(validator=[_check_whole, ge(1)])
-    frontier: int = field(validator=_check_whole)
-    edge: int = field(validator=_check_whole)
-    cells: tuple[Cell, ...] = field(default=(), repr=False)
-    holes: tuple[Range, ...] = field(
-        default=(), validator=deep_iterable(instance_of(Range), iterable_validator=instance_of(tuple))
-    )
-    unplaced: tuple[UnplacedMark, ...] = field(default=(), repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        if not FIRST <= self.frontier <= self.edge <= LAST:
-            raise ValueError("the frontier must not lie behind the edge")
-        indexes = [cell.index for cell in self.cells]
-        first, last = self.frontier // self.width, LAST // self.width
-        if indexes != sorted(set(indexes)) or not all(first <= index <= last for index in indexes):
-            raise ValueError("cells must lie behind the frontier, each once")
-        if any(hole.start > hole.end for hole in self.holes):
-            raise ValueError("a hole must end after its start")
-
-
-@frozen
-class FollowCheckpoint(Checkpoint):
-    """All that a follow from `start` has handed out so far, with 16 characters for each record that may come again."""
-
-    kind: ClassVar[str] = "cdrs.follow"
-
-    start: datetime = field(converter=_start)
-    place: TailPlace = field(repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        if self.place.frontier < floor(to_micros(self.start), MILLISECOND):
-            raise ValueError("the frontier must not lie before the start")
-
-    @property
-    def _has_unreadable(self) -> bool:
-        return bool(self.place.unplaced)
-
-    def _content(self) -> dict[str, Any]:
-        # In JSON all times of a follow are whole milliseconds.
-        place = self.place
-        return {
-            "start": self.start.isoformat(),
-            "width": place.width // MILLISECOND,
-            "frontier": place.frontier // MILLISECOND,
-            "edge": place.edge // MILLISECOND,
-            "cells": [
-                [
-                    cell.index,
-                    None if cell.asked_at is None else cell.asked_at // MILLISECOND,
-                    b64encode(cell.seen).decode(),
-                ]
-                for cell in place.cells
-            ],
-            "holes": [[hole.start // MILLISECOND, hole.end // MILLISECOND] for hole in place.holes],
-            **_write_marks(place.unplaced),
-        }
-
-    @classmethod
-    def _of(cls, content: dict[str, Any]) -> Self:
-        cells = [
-            Cell(index, None if asked_at is None else _micros(asked_at), b64decode(seen, validate=True))
-            for index, asked_at, seen in _array(content["cells"])
-        ]
-        holes = [Range(_micros(start), _micros(end)) for start, end in _array(content["holes"])]
-        width, frontier, edge = (_micros(content[name]) for name in ("width", "frontier", "edge"))
-        place = TailPlace(width, frontier, edge, tuple(cells), tuple(holes), _read_marks(content))
-        return cls(datetime.fromisoformat(content["start"]), place)
-
-
-def _array(value: object) -> list[Any]:
+def array_of(value: object) -> list[Any]:
+    """Return an array of JSON, or raise an error for any other value."""
     # An empty text and an empty object are as long as an empty array.
     if not isinstance(value, list):
         raise TypeError("an array is expected")
     return value
 
 
-def _micros(millis: object) -> int:
+def micros_of(millis: object) -> int:
+    """Return a time of a checkpoint's JSON in microseconds."""
     # Not isinstance: a bool is an int.
     if type(millis) is not int or not FIRST <= millis * MILLISECOND <= LAST:
         raise ValueError("a time must be a whole number of milliseconds, in the years 1 to 9999")

@@ -7,6 +7,7 @@ what to ask, and which of the rows are new.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
@@ -17,12 +18,14 @@ from attrs import define, evolve
 from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.asking import StreamOptions
-from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint, TailPlace, UnplacedMark
+from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint, UnplacedMark
+from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
+from unlimcall_async.cdrs.poll_clock import PollClock
 from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream
-from unlimcall_async.cdrs.tail import PollClock, Tail
+from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
@@ -36,6 +39,11 @@ from unlimcall_async.models import CallRecord, UnreadableRow
 SHARE: Final = 0.5
 # That of a stream: the history is pulled as a stream pulls it.
 _CONCURRENCY: Final = 4
+# The share of `lookback` beyond which a late record is a warning. Of ten records that come so late, about one comes too late, if
+# calls end at a constant rate.
+NEAR: Final = 0.8
+
+_logger = logging.getLogger("unlimcall_async")
 
 
 class _FollowIteration(Iteration):
@@ -146,6 +154,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self._requests = self._rows = self._full_pages = self._retries = 0
         self._waited = 0.0
         self._skew: float | None = None
+        self._warned = False
         self._stream: CdrStream | None = None
 
     @property
@@ -234,6 +243,11 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         """Pull what is left of a poll, and yield what is new."""
         while (stream := poll.stream or self._next_stream(poll)) is not None:
             poll.stream = self._stream = iteration.stream = stream
+            # Before anything is asked: what has come is not to wait, or a cancellation would lose it.
+            for _ in self._tail.index():
+                await asyncio.sleep(0)
+                if iteration.stopped:
+                    return
             try:
                 async with aclosing(stream.batches()) as batches:
                     async for batch in batches:
@@ -245,6 +259,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
                         if iteration.stopped:
                             return  # the tail may belong to another iteration by now
                         self._tail.reached(_position_of(stream))
+                        self._heed_lateness()
             except (WindowSaturatedError, ResponseError) as error:
                 self._skip_in_checkpoint(error, stream)
                 raise
@@ -277,6 +292,19 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         known = self._clock.server_at(poll.began)
         if known is not None:
             self._tail.limit(known)
+
+    def _heed_lateness(self) -> None:
+        """Warn, once, if a record came so late that others may come too late."""
+        latest = self._tail.lateness.latest
+        if self._warned or latest <= NEAR * self._lookback:
+            return
+        self._warned = True
+        _logger.warning(
+            "a call record appeared %.0f s after its start, and lookback is %.0f s: a record that appears later is lost; "
+            "follow with a longer lookback",
+            latest / SECOND,
+            self._lookback / SECOND,
+        )
 
     def _end_stream(self, poll: _Poll) -> None:
         """Add what the poll's stream has cost, once it has ended."""
@@ -327,6 +355,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         """What the follow has done."""
         now = None if self._stream is None else self._stream.stats
         lag = (to_micros(_clock.utc_now()) - self._tail.known_until) / SECOND
+        lateness = self._tail.lateness
         return FollowStats(
             requests=self._requests + (now.requests if now else 0),
             records=self._records,
@@ -339,6 +368,9 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             held=self._tail.held,
             unreadable=self._unreadable.count,
             clock_skew_s=now.clock_skew_s if now is not None and now.clock_skew_s is not None else self._skew,
+            late=lateness.count,
+            latest_s=lateness.latest / SECOND if lateness.count else None,
+            late_p99_s=lateness.within(0.99),
         )
 
     def __repr__(self) -> str:

@@ -10,8 +10,9 @@ from unlimcall_async import _arguments, _clock
 from unlimcall_async._codec import decode_cdr_list
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.asking import StreamOptions
-from unlimcall_async.cdrs.checkpoint import Checkpoint, FollowCheckpoint, StreamCheckpoint
+from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow import CdrFollow
+from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
 from unlimcall_async.errors import CheckpointError

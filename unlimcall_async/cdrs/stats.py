@@ -68,9 +68,13 @@ class FollowStats:
         polls: Polls that came to their end.
         waited_s: Seconds that requests waited for the rate limit, added up.
         lag_s: Seconds: every record that the API held so long ago has been handed out.
-        held: Records of which a digest is kept, because their time is still asked.
+        held: Records of which a mark is kept, because their time is still asked.
         unreadable: Rows that cannot be read and were kept, with `unreadable="keep"`.
         clock_skew_s: The time of this machine less that of the server, in seconds; `None` as long as no response has told.
+        late: Records that appeared in time that was asked before. The first poll over some time shows nothing of its records.
+        latest_s: Seconds from its start until the latest of these records appeared, at least; `None` without such a record.
+            `lookback` must be longer: what appears later is lost.
+        late_p99_s: Within how many seconds 99 % of these records appeared, as far as is known; `None` without such a record.
     """
 
     requests: int
@@ -84,3 +88,6 @@ class FollowStats:
     held: int
     unreadable: int = 0
     clock_skew_s: float | None = None
+    late: int = 0
+    latest_s: float | None = None
+    late_p99_s: float | None = None

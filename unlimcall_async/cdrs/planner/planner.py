@@ -4,8 +4,8 @@ Pure: no I/O, no clock, no asyncio. The planner receives pages and returns what 
 
 Theory. The range is cut into parts. A part is asked for with margins (`margins`). So it is irrelevant whether the server includes
 its bounds, how it compares them, and whether it rounds the times that it shows. A page that is complete is its whole window, so the
-part is done: its records are the rows in it, and the rows of the margins belong to other parts. So overlapping windows yield nothing
-twice, and every instant is taken from just one page.
+part is done: its records are the rows in it, and the rows of the margins belong to other parts. So overlapping windows yield
+nothing twice, and every instant is taken from just one page.
 
 A full page proves nothing but that there is more. If it is sorted, it claims one end of its part, and the rest is asked next,
 in a window that overlaps the claim: thus a chain of pages goes through a part (`seek`). If it is not sorted, or gains too

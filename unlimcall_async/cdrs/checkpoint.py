@@ -23,7 +23,10 @@ from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, to_micros
 # The versions of the checkpoints of a stream. One that has nothing to do with rows that cannot be read is of version 1, so that
 # older releases can go on from it.
 VERSION, VERSION_WITH_UNREADABLE = 1, 2
+# The bytes of a leg: see `legs`.
+LEG_BYTES: Final = 10
 _DIGEST: Final = re.compile("[0-9a-f]{16}")
+_LEG: Final = re.compile(f"[0-9a-f]{{{2 * LEG_BYTES}}}")
 
 
 def check_whole(_instance: object, attribute: Any, value: int) -> None:
@@ -118,20 +121,18 @@ class Place:
         id: The id of that record, or `None` for an edge, and for a row that cannot be read.
         digest: The digest of that row, to distinguish rows that share start and id. An edge has none.
         repeats: How many rows with this start, id and digest were handed out.
-        legs: Two digests of each record with this start and id that was handed out: of all fields, and of those that do not change.
-            A checkpoint of an earlier release has none.
+        legs: The legs, in hexadecimal, of the records with this start and id that were handed out. A checkpoint of an earlier release
+            has none.
     """
 
     at: int = field(validator=check_whole)
     id: str | None = field(default=None, validator=optional(instance_of(str)))
     digest: str = field(default="", validator=instance_of(str))
     repeats: int = field(default=0, validator=_check_count)
-    legs: tuple[tuple[str, str], ...] = field(
-        default=(), validator=deep_iterable(deep_iterable(matches_re(_DIGEST)), instance_of(tuple))
-    )
+    legs: tuple[str, ...] = field(default=(), validator=deep_iterable(matches_re(_LEG), instance_of(tuple)))
 
     def __attrs_post_init__(self) -> None:
-        if self.legs and (self.id is None or self.repeats != sum(leg[0] == self.digest for leg in self.legs)):
+        if self.legs and (self.id is None or self.repeats > len(self.legs)):
             raise ValueError("the place is behind one of its legs")
         if self.is_edge:
             if self.repeats:
@@ -232,9 +233,7 @@ class StreamCheckpoint(Checkpoint):
     def _of(cls, content: dict[str, Any]) -> Self:
         start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
         at, last_id, digest, repeats = content["place"]
-        place = Place(
-            at, last_id, digest, repeats, tuple(tuple(array_of(leg)) for leg in array_of(content.get("legs", [])))
-        )
+        place = Place(at, last_id, digest, repeats, tuple(array_of(content.get("legs", []))))
         return cls(start, end, content["newest_first"], place, read_marks(content))
 
 

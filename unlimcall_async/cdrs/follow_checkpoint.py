@@ -17,6 +17,7 @@ from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, instance_of, le, optional
 
 from unlimcall_async.cdrs.checkpoint import (
+    LEG_BYTES,
     VERSION,
     VERSION_WITH_UNREADABLE,
     Checkpoint,
@@ -35,8 +36,7 @@ VERSION_OF_FOLLOW: Final = 3
 # The bytes that a follow keeps of a record: a digest of its start and id, and digests of the other fields. With a million records
 # in a lookback, two of them share the first by chance once in some 40 million follows; the others only tell legs of one call apart.
 KEY_BYTES: Final = 8
-DIGEST_BYTES: Final = 10
-MARK_BYTES: Final = KEY_BYTES + DIGEST_BYTES
+MARK_BYTES: Final = KEY_BYTES + LEG_BYTES
 # In version 1 and 2: the bytes of the digest of all fields. It was the only one.
 _OLD_DIGEST_BYTES: Final = 4
 
@@ -192,6 +192,6 @@ def _read_old_marks(packed: bytes) -> bytes:
     step = KEY_BYTES + _OLD_DIGEST_BYTES
     if len(packed) % step:
         raise ValueError("a cell holds whole marks")
-    unknown, known = bytes(DIGEST_BYTES - 2), KEY_BYTES + 2
+    unknown, known = bytes(LEG_BYTES - 2), KEY_BYTES + 2
     rows = (packed[at : at + known] for at in range(0, len(packed), step))
     return b"".join(row[:KEY_BYTES] + unknown + row[KEY_BYTES:] for row in rows)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from itertools import groupby, islice, takewhile
 from operator import attrgetter, gt, itemgetter, lt
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from unlimcall_async.cdrs.checkpoint import Place
-from unlimcall_async.cdrs.legs import places_of_seen
+from unlimcall_async.cdrs.legs import digest, leg_of, new_of
 from unlimcall_async.cdrs.rows import BadRow, Row
 from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.models import CallRecord
@@ -119,42 +118,17 @@ def ties_in(changes: bytes) -> Iterator[slice]:
 # --- a place in the output ------------------------------------------------------------------------------------------------
 
 
-# The documented fields alone, so that fields that the API, or a later release, adds do not change a digest that a user has stored.
-_digested = attrgetter(
-    *("id", "start_time", "duration", "billsec", "src", "dst", "disposition"),
-    *("sip_username", "sell_price_cents", "currency", "country", "did"),
-)
-# Those of them that say which call it was. The others may be filled in, or set right, after the record was written.
-_fixed = attrgetter("id", "start_time", "duration", "billsec", "src", "dst", "sip_username", "did")
-
-
-def digest(row: Row) -> str:
-    """Return 16 hexadecimal characters that stand for the documented fields of a record, or for the text of a bad row."""
-    return row.digest if isinstance(row, BadRow) else _digest_of(_digested(row))
-
-
-def leg_of(row: Row) -> tuple[str, str]:
-    """Return the digest of a row, and one of the fields that do not change. A bad row has one text, and one digest."""
-    return (row.digest, row.digest) if isinstance(row, BadRow) else (digest(row), _digest_of(_fixed(row)))
-
-
-def _digest_of(values: object) -> str:
-    return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
 def place_behind(records: Sequence[CallRecord], count: int) -> Place:
     """Return the place behind the first `count`, at least one, of ordered records.
 
     `records` hold every record of each of their instants, as the records of a part do.
     """
     last = records[count - 1]
-    legs = list[tuple[str, str]]()
-    for record in reversed(records[:count]):
-        if _start_and_id(record) != _start_and_id(last):
-            break
-        legs.append(leg_of(record))
-    repeats = sum(known == legs[0][0] for known, _ in legs)
-    return Place(to_micros(last.start_time), last.id, legs[0][0], repeats, tuple(legs[::-1]))
+    backwards = (records[at] for at in range(count - 1, -1, -1))
+    legs = [*takewhile(lambda record: _start_and_id(record) == _start_and_id(last), backwards)][::-1]
+    known = digest(last)
+    repeats = sum(digest(leg) == known for leg in legs)
+    return Place(to_micros(last.start_time), last.id, known, repeats, tuple(leg_of(leg).hex() for leg in legs))
 
 
 def place_behind_bad_row(row: BadRow, before: Place) -> Place:
@@ -173,9 +147,10 @@ def handed_out_first(rows: Sequence[T], place: Place, *, newest_first: bool) -> 
     here = [*takewhile(lambda row: not _side_of(row, place, newest_first=newest_first), islice(rows, first, None))]
     if not place.legs:
         return rows, first + _number_before(here, place, newest_first=newest_first)
-    seen = places_of_seen([*map(leg_of, here)], place.legs)
-    ordered = sorted(range(len(here)), key=lambda at: at not in seen)
-    return [*rows[:first], *(here[at] for at in ordered), *rows[first + len(here) :]], first + len(seen)
+    new = new_of(here, [*map(bytes.fromhex, place.legs)])
+    are_new = set(map(id, new))
+    seen = [row for row in here if id(row) not in are_new]
+    return [*rows[:first], *seen, *new, *rows[first + len(here) :]], first + len(seen)
 
 
 def _number_before(here: Sequence[Row], place: Place, *, newest_first: bool) -> int:

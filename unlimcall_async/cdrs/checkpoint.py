@@ -121,8 +121,8 @@ class Place:
         id: The id of that record, or `None` for an edge, and for a row that cannot be read.
         digest: The digest of that row, to distinguish rows that share start and id. An edge has none.
         repeats: How many rows with this start, id and digest were handed out.
-        legs: The legs, in hexadecimal, of the records with this start and id that were handed out. A checkpoint of an earlier release
-            has none.
+        legs: The legs, in hexadecimal, of the records with this start and id that were handed out. A checkpoint of an earlier
+            release has none.
     """
 
     at: int = field(validator=check_whole)

@@ -17,6 +17,7 @@ from unlimcall_async.cdrs.times import SECOND
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 
+ROUNDED_TIMES: Final = "rounded times"
 # A kind of follows, too.
 RATED_AGAIN: Final = "rated again"
 # In percent: how many of the cases have a kind that is on.
@@ -180,12 +181,12 @@ KINDS: Final[Mapping[str, Callable[[Dice, Case], Case]]] = {
     "breaks": _breaking,
     "racing counts": _racing,
     SILENT_CAPS: _capped,
-    "rounded times": _rounding,
+    ROUNDED_TIMES: _rounding,
     RATED_AGAIN: _rating,
     "cut off": _cutting_off,
 }
 # What the planner is known to stand.
-ON: Final[tuple[str, ...]] = ()
+ON: Final[tuple[str, ...]] = (ROUNDED_TIMES, RATED_AGAIN)
 
 
 def with_kinds(case: Case, seed: int, kinds: tuple[str, ...] = ON, *, surely: bool = False) -> Case:

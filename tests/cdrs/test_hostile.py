@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -44,7 +45,7 @@ def test_an_order_is_found_out_or_given_up(order: Order) -> None:
     run(make_case(random.Random(order), order=order, seek=True))
 
 
-@given(st.randoms(use_true_random=False).map(make_follow_case))
+@given(st.randoms(use_true_random=False).map(partial(make_follow_case, rated_again=True)))
 def test_no_jump_of_the_clock_loses_or_doubles_a_record_of_a_follow(case: FollowCase) -> None:
     run_follow(case)
 

@@ -36,7 +36,7 @@ from unlimcall_async.errors import (
     WindowTooWideError,
 )
 from unlimcall_async.http.bucket import RateLimit
-from unlimcall_async.http.limiter import RateLimits
+from unlimcall_async.http.limiter import LimitState, RateLimits
 from unlimcall_async.http.messages import RawResponse
 from unlimcall_async.http.retry import RetryPolicy
 from unlimcall_async.models import (
@@ -78,6 +78,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidRequestError",
     "InvalidTimestampError",
+    "LimitState",
     "NotFoundError",
     "OriginateFailedError",
     "Progress",

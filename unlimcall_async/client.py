@@ -14,7 +14,7 @@ from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.resource import Cdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
-from unlimcall_async.http.limiter import Limiters, RateLimits
+from unlimcall_async.http.limiter import Limiters, LimitState, RateLimits
 from unlimcall_async.http.messages import Authorization, RawResponse
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RetryPolicy
@@ -193,6 +193,10 @@ class AsyncClient:
             body=None if json is None else _arguments.encoded("json", json),
             headers=_arguments.headers(headers),
         )
+
+    def limits(self) -> Mapping[str, LimitState]:
+        """Return the state of each rate limit at this moment, by its name in `RateLimits`."""
+        return self._caller.limiters.states()
 
     async def aclose(self) -> None:
         """End the calls that are under way, and close the connections. A second `aclose` does nothing.

@@ -10,8 +10,10 @@ import pytest
 
 from unlimcall_async import AsyncClient
 from unlimcall_async._codec import decode
+from unlimcall_async.http.caller import Wanted
 from unlimcall_async.http.endpoints import ME
-from unlimcall_async.http.exchange import CallCost
+from unlimcall_async.http.exchange import CallCost, Pull
+from unlimcall_async.http.retry import Patience
 from unlimcall_async.models import Identity
 from unlimcall_async.sandbox import Sandbox, Status
 
@@ -29,9 +31,10 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 
 async def cost_of(client: AsyncClient) -> CallCost:
-    cost = CallCost()
-    await client._caller.fetch(ME, partial(decode, model=Identity), cost=cost)
-    return cost
+    pull = Pull(limiter=client._caller.limiters.of("me"), patience=Patience(0))
+    wanted = Wanted({}, partial(decode, model=Identity))
+    await client._caller.pull(ME, pull, lambda: wanted)
+    return pull.cost
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

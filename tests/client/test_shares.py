@@ -23,9 +23,9 @@ async def take(limiter: Limiter, count: int = 1) -> list[float]:
 
 
 async def test_a_share_takes_its_part_and_leaves_the_rest() -> None:
-    whole = Limiter(RateLimit(10))
+    whole = Limiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
-    assert share.limit == RateLimit(5)
+    assert share.limit == RateLimit(5, burst=5)
     times = await take(share, 6)
     assert times[:5] == [0] * 5
     assert times[5] >= 60
@@ -40,7 +40,7 @@ async def test_a_share_of_little_is_one_request() -> None:
 
 
 async def test_a_share_waits_for_the_whole_too() -> None:
-    whole = Limiter(RateLimit(10))
+    whole = Limiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
     await take(whole, 10)
     assert share.wait() == whole.wait() > 0
@@ -48,7 +48,7 @@ async def test_a_share_waits_for_the_whole_too() -> None:
 
 
 async def test_the_wait_of_a_share_is_the_longer_one() -> None:
-    whole = Limiter(RateLimit(10))
+    whole = Limiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
     await take(share, 5)
     assert whole.wait() == 0
@@ -56,7 +56,7 @@ async def test_the_wait_of_a_share_is_the_longer_one() -> None:
 
 
 async def test_a_token_that_comes_back_comes_back_to_both() -> None:
-    whole = Limiter(RateLimit(2))
+    whole = Limiter(RateLimit(2, burst=2))
     share = ShareLimiter(whole, 0.5)
     (taken_at,) = await take(share)
     await take(whole)
@@ -66,7 +66,7 @@ async def test_a_token_that_comes_back_comes_back_to_both() -> None:
 
 
 async def test_a_pause_of_a_share_is_one_of_the_whole() -> None:
-    whole = Limiter(RateLimit(10))
+    whole = Limiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
     share.pause(30)
     assert whole.wait() == share.wait() == 30
@@ -74,7 +74,7 @@ async def test_a_pause_of_a_share_is_one_of_the_whole() -> None:
 
 
 async def test_a_waiter_that_is_cancelled_takes_nothing_of_either() -> None:
-    whole = Limiter(RateLimit(4))
+    whole = Limiter(RateLimit(4, burst=4))
     share = ShareLimiter(whole, 0.5)
     await take(share, 2)
     task = asyncio.create_task(take(share))

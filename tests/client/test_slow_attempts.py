@@ -8,9 +8,11 @@ import pytest
 
 from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
 from unlimcall_async._codec import decode
+from unlimcall_async.http.caller import Wanted
 from unlimcall_async.http.endpoints import ME
-from unlimcall_async.http.exchange import CallCost
+from unlimcall_async.http.exchange import Pull
 from unlimcall_async.http.outcome import is_slow
+from unlimcall_async.http.retry import Patience
 from unlimcall_async.models import Identity
 from unlimcall_async.sandbox import (
     Close,
@@ -28,7 +30,7 @@ from unlimcall_async.sandbox import (
 SLOW: list[Fault] = [
     Stall(), Stall(after_headers=True), Status(504), Status(524), Html(504), ResetBefore(), ResetAfter(), Close(),
 ]  # fmt: skip
-NOT_SLOW: list[Fault] = [Status(500), Status(502), Status(503), Status(429), Garbage(), Truncate()]
+NOT_SLOW: list[Fault] = [Status(500), Status(502), Status(503), Garbage(), Truncate()]
 
 
 async def fetch(
@@ -39,7 +41,9 @@ async def fetch(
     policy = RetryPolicy(delays=(0,) * delays, jitter=0, on_give_up=told.append)
     view = client.with_options(retry=policy, timeout=0.1)
     try:
-        await view._caller.fetch(ME, partial(decode, model=Identity), cost=CallCost(), slow_attempts=slow_attempts)
+        pull = Pull(limiter=view._caller.limiters.of("me"), patience=Patience(0))
+        wanted = Wanted({}, partial(decode, model=Identity), slow_attempts)
+        await view._caller.pull(ME, pull, lambda: wanted)
     except UnlimCallError as error:
         return told, error
     return told, None

@@ -93,7 +93,7 @@ def test_no_span_holds_more_than_its_limit(limit: RateLimit, steps: list[Step]) 
     run = Run(limit, steps)
     assert run.most_in(MINUTE) <= limit.per_minute
     assert run.most_in(DAY) <= (limit.per_day or len(steps))
-    assert not list(run.beyond_the_bucket(limit.burst or limit.per_minute, limit.per_minute / MINUTE))
+    assert not list(run.beyond_the_bucket(limit.at_once(), limit.per_minute / MINUTE))
     assert not run.paused_grants
 
 
@@ -125,16 +125,24 @@ def test_a_greedy_consumer_gets_nearly_all_of_a_day(per_day: int) -> None:
     assert 0.98 * 30 * per_day <= greedy(RateLimit(60, per_day), 30 * DAY) <= 30 * per_day + per_day
 
 
-@pytest.mark.parametrize(("burst", "expected"), [(None, 60), (1, 1), (5, 5), (60, 60)])
-def test_a_rested_bucket_grants_its_burst_at_once(burst: int | None, expected: int) -> None:
-    run = Run(RateLimit(60, burst=burst), [Arrive(1000.0)] + [Arrive(0.0)] * 80)
+@pytest.mark.parametrize(
+    ("per_minute", "burst", "expected"),
+    [(60, None, 10), (120, None, 20), (5, None, 1), (1, None, 1), (60, 1, 1), (60, 5, 5), (60, 60, 60)],
+)
+def test_a_rested_bucket_grants_its_burst_at_once(per_minute: int, burst: int | None, expected: int) -> None:
+    run = Run(RateLimit(per_minute, burst=burst), [Arrive(1000.0)] + [Arrive(0.0)] * 80)
     assert run.grants[:expected] == [1000.0] * expected
     assert run.grants[expected] > 1000
 
 
-def test_after_its_burst_a_bucket_grants_at_its_rate() -> None:
-    run = Run(RateLimit(60, burst=5), [Arrive(0.0)] * 10)
-    assert run.grants == pytest.approx([0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("per_minute", [6, 7, 30, 60, 120, 600])
+@pytest.mark.parametrize("burst", [None, 1, 3])
+def test_the_wait_for_the_next_grant_is_about_one_refill_at_any_time(per_minute: int, burst: int | None) -> None:
+    # What a burst has taken is spread over its minute, so nobody meets a bucket that has nothing left for long.
+    run = Run(RateLimit(per_minute, burst=burst), [Arrive(0.0)] * (5 * per_minute))
+    waits = [later - earlier for earlier, later in itertools.pairwise(run.grants)]
+    assert max(waits) <= 1.3 * MINUTE / per_minute if burst is None else 2 * MINUTE / per_minute
+    assert max(waits[2 * per_minute :]) <= 1.02 * MINUTE / per_minute
 
 
 # --- pauses ---------------------------------------------------------------------------------------------------------
@@ -204,7 +212,7 @@ def test_a_token_that_comes_back_late_gives_no_more_than_was_taken(
     assert max(run.now, run.bucket.ready_at()) >= max(run.now, twin.ready_at()) - EPSILON
     for _ in range(20):
         run.arrive(0.0)
-    assert not list(run.beyond_the_bucket(limit.burst or limit.per_minute, limit.per_minute / MINUTE))
+    assert not list(run.beyond_the_bucket(limit.at_once(), limit.per_minute / MINUTE))
 
 
 @pytest.mark.parametrize("late", [0.0, 5.0, 30.0])

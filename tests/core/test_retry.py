@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,14 +12,15 @@ from hypothesis import strategies as st
 from unlimcall_async.errors import (
     APIError,
     ClientClosedError,
+    EngineNotConfiguredError,
     RateLimitedError,
     ServerError,
     TransportError,
     UnlimCallError,
 )
 from unlimcall_async.http.endpoints import CREATE_CALL, ME, Endpoint
-from unlimcall_async.http.outcome import Sent, judge, outcome_of
-from unlimcall_async.http.retry import RetryPolicy, delay_before_retry, pause_after
+from unlimcall_async.http.outcome import Sent, is_refusal, judge, outcome_of
+from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
 
 
 def delay(
@@ -40,7 +42,7 @@ def test_by_default_after_1_2_and_4_seconds_then_given_up() -> None:
     assert [delay(RetryPolicy(), retries=n) for n in range(6)] == [1, 2, 4, None, None, None]
 
 
-@pytest.mark.parametrize("error", [ServerError(500), RateLimitedError(429), TransportError("broke")])
+@pytest.mark.parametrize("error", [ServerError(500), TransportError("broke")])
 def test_without_delays_nothing_is_tried_again(error: UnlimCallError) -> None:
     assert delay(RetryPolicy(delays=()), error) is None
 
@@ -68,29 +70,136 @@ def test_no_delay_leaves_the_bounds_of_its_jitter(
         assert seconds is None
 
 
-@pytest.mark.parametrize("kind", [RateLimitedError, ServerError])
 @pytest.mark.parametrize("chance", [0, 1])
 @pytest.mark.parametrize(
     ("retry_after", "wait"),
     [(None, "jittered"), (0, "jittered"), (0.5, "jittered"), (7.5, 7.5), (60, 60), (60.1, None), (86400, None)],
 )
 def test_retry_after_makes_the_delay_longer_up_to_its_maximum_and_never_shorter(
-    kind: type[APIError], retry_after: float | None, wait: float | str | None, chance: float
+    retry_after: float | None, wait: float | str | None, chance: float
 ) -> None:
     expected = pytest.approx(0.9 + 0.2 * chance) if wait == "jittered" else wait
-    assert delay(RetryPolicy(), kind(503, retry_after=retry_after), chance=chance) == expected
+    assert delay(RetryPolicy(), ServerError(503, retry_after=retry_after), chance=chance) == expected
 
 
 @pytest.mark.parametrize("maximum", [1.1, 5, 600])
 def test_the_maximum_can_be_chosen(maximum: float) -> None:
     policy = RetryPolicy(max_retry_after=maximum)
-    assert delay(policy, RateLimitedError(429, retry_after=maximum)) == maximum
-    assert delay(policy, RateLimitedError(429, retry_after=maximum + 0.1)) is None
+    assert delay(policy, ServerError(503, retry_after=maximum)) == maximum
+    assert delay(policy, ServerError(503, retry_after=maximum + 0.1)) is None
 
 
-def test_a_429_uses_up_a_delay_too() -> None:
-    error = RateLimitedError(429, retry_after=5)
-    assert [delay(RetryPolicy(), error, retries=n) for n in range(5)] == [5, 5, 5, None, None]
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+SINGLE, STREAM, FOLLOW = (120.0, False), (900.0, True), (math.inf, True)
+Of = tuple[float, bool]
+
+
+def waits(
+    of: Of, retry_after: float | None, count: int, policy: RetryPolicy | None = None, endpoint: Endpoint = ME
+) -> list[float | None]:
+    """Refuse a request again and again; what is waited each time."""
+    policy = policy or RetryPolicy(jitter=0)
+    patience, now, waited = Patience(*of), 0.0, []
+    error = RateLimitedError(429, retry_after=retry_after)
+    verdict = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error))
+    for rounds in range(1, count + 1):
+        wait = delay_after_refusal(policy, verdict, error, rounds=rounds, patience=patience, chance=0.5)
+        waited.append(wait)
+        if wait is None:
+            break
+        patience.wait(now, wait)
+        now += wait
+    return waited
+
+
+def test_a_429_without_a_time_is_waited_out_by_doubling_up_to_a_minute() -> None:
+    assert waits(FOLLOW, None, 9) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+@pytest.mark.parametrize(("of", "seconds"), [(SINGLE, 120), (STREAM, 900)])
+def test_a_429_is_waited_out_for_so_long_in_all_and_then_given_up(of: Of, seconds: float) -> None:
+    *waited, last = waits(of, None, 1000)
+    assert sum(wait for wait in waited if wait is not None) == seconds
+    assert last is None
+    assert sum(wait for wait in waits(of, 0, 1000) if wait is not None) <= seconds + 4
+
+
+@pytest.mark.parametrize("of", [SINGLE, STREAM, FOLLOW])
+@pytest.mark.parametrize(
+    ("retry_after", "expected"), [(0, [1, 2, 4, 4]), (1, [1, 2, 4, 4]), (3.5, [3.5, 3.5, 4, 4]), (20, [20, 20, 20, 20])]
+)
+def test_a_429_with_a_time_is_waited_out_as_it_says_and_no_shorter_than_ours(
+    of: Of, retry_after: float, expected: list[float]
+) -> None:
+    assert waits(of, retry_after, 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("of", "retry_after", "first"),
+    [
+        *[(SINGLE, 60, 60), (SINGLE, 60.1, None), (STREAM, 60.1, 60.1), (STREAM, 900, 900), (STREAM, 900.1, None)],
+        *[(FOLLOW, 3600, 3600), (FOLLOW, 86400, 86400), (FOLLOW, 1.8e9, 60)],
+    ],
+)
+def test_a_429_that_asks_for_more_than_is_left_is_given_up_at_once(
+    of: Of, retry_after: float, first: float | None
+) -> None:
+    assert waits(of, retry_after, 1) == [first]
+
+
+def test_what_is_left_falls_with_each_wait() -> None:
+    assert waits(SINGLE, 50, 5) == [50, 50, None]
+
+
+def test_without_delays_a_429_is_not_tried_again() -> None:
+    assert waits(SINGLE, 1, 1, RetryPolicy(delays=())) == [None]
+    assert waits((0.0, False), None, 1) == [None]
+
+
+@pytest.mark.parametrize("chance", [0, 1])
+def test_the_jitter_is_that_of_the_delays(chance: float) -> None:
+    error = RateLimitedError(429)
+    verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
+    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=3, patience=Patience(120), chance=chance)
+    assert wait == pytest.approx(4 * (0.9 + 0.2 * chance))
+
+
+def test_a_post_is_sent_again_after_a_429_and_not_after_a_503() -> None:
+    assert waits(SINGLE, 2, 1, endpoint=CREATE_CALL) == [2]
+    error = ServerError(503)
+    verdict = judge(CREATE_CALL, Sent.MAYBE_SENT, outcome_of(error))
+    patience = Patience(120)
+    assert delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, patience=patience, chance=0.5) is None
+
+
+def test_one_pause_of_several_requests_counts_once() -> None:
+    patience = Patience(900, of_pull=True)
+    for at in (0.0, 0.1, 0.2):
+        patience.wait(at, 10)
+    assert patience.left == pytest.approx(900 - 10.2)
+    patience.renew()
+    assert patience.left == 900
+
+
+@pytest.mark.parametrize(
+    ("error", "dense", "refusal"),
+    [
+        (RateLimitedError(429), False, True),
+        (RateLimitedError(429), True, True),
+        (ServerError(503), True, True),
+        (ServerError(503, "overloaded"), True, True),
+        (ServerError(503), False, False),
+        (EngineNotConfiguredError(503, "engine_not_configured"), True, False),
+        (ServerError(500), True, False),
+        (ServerError(502), True, False),
+        (TransportError("broke"), True, False),
+    ],
+)
+def test_a_503_is_a_refusal_if_requests_are_dense_and_it_has_no_documented_code(
+    error: UnlimCallError, dense: bool, refusal: bool
+) -> None:
+    assert is_refusal(error, dense=dense) == refusal
 
 
 @pytest.mark.parametrize(
@@ -114,7 +223,7 @@ def test_retry_after_makes_nothing_repeatable() -> None:
 
 
 def test_the_defaults_are_those_of_the_operations_guide() -> None:
-    assert RetryPolicy() == RetryPolicy(delays=(1, 2, 4), jitter=0.1, max_retry_after=60, on_give_up=None)
+    assert RetryPolicy() == RetryPolicy((1, 2, 4), 0.1, 60, on_give_up=None, rate_limited_for=None)
 
 
 async def alarm(error: UnlimCallError) -> None:
@@ -131,6 +240,7 @@ ENDLESS, NAN, TOO_BIG = float("inf"), float("nan"), 10**400
         *(("delays", [1, value]) for value in (-1, ENDLESS, NAN, TOO_BIG, True, None, "1")),
         *(("jitter", value) for value in (-0.1, 1.1, 2, ENDLESS, NAN, TOO_BIG, True, None, "0.1")),
         *(("max_retry_after", value) for value in (-1, ENDLESS, NAN, TOO_BIG, False, None, "60")),
+        *(("rate_limited_for", value) for value in (-1, ENDLESS, NAN, TOO_BIG, False, "60")),
         *(("on_give_up", value) for value in (1, "print", alarm, object())),
     ],
     ids=lambda value: str(value)[:20],

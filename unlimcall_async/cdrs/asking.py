@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.checkpoint import StreamCheckpoint
@@ -27,12 +27,12 @@ from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.times import Range, to_datetime
 from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.errors import ResponseError, UnlimCallError
-from unlimcall_async.http.caller import Caller
+from unlimcall_async.http.caller import Caller, Wanted
 from unlimcall_async.http.endpoints import CDRS
-from unlimcall_async.http.exchange import CallCost
-from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.exchange import Pull, WaitingFor
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.http.outcome import is_slow
+from unlimcall_async.http.retry import STREAM_RATE_LIMITED_FOR, Patience
 
 _logger = logging.getLogger("unlimcall_async")
 
@@ -52,13 +52,25 @@ class StreamOptions:
     seek: bool
 
 
+class _NothingToAskError(Exception):
+    """The planner has no question, now that there is a token for one. Never leaves this module."""
+
+
+@define(eq=False)
+class _Request:
+    """A request of a stream. Without a question it holds the stream's place in the queue of the rate limit."""
+
+    question: Question | None
+
+
 class StreamIteration(Iteration):
     """One iteration over a stream, and its requests."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tasks: dict[asyncio.Task[None], Question] = {}
-        self.task_ended = asyncio.Event()
+        self.tasks: dict[asyncio.Task[None], _Request] = {}
+        # Set if there may be a page, or room for another request.
+        self.changed = asyncio.Event()
         # An exception that escaped `Asking`, for example `KeyboardInterrupt`.
         self.failure: BaseException | None = None
 
@@ -74,7 +86,7 @@ class StreamIteration(Iteration):
         self.tasks.clear()
         for task in tasks:
             task.cancel()
-        self.task_ended.set()
+        self.changed.set()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -86,7 +98,7 @@ class Asking:
         full_pages: How many of them were full.
         rows: The rows of all pages.
         any_bad: Whether a page had rows with a start that cannot be read.
-        cost: What the requests cost.
+        pull: What the requests share: their limiter, and what they cost.
         strategy: `"seek"` if the server order is proven, else `"divide"`.
         first_page_at: The `Date` of the first page, if the server sends one, and the event loop's time when the page came.
     """
@@ -99,7 +111,7 @@ class Asking:
         planner: Planner,
         unreadable: UnreadableRows,
         *,
-        limiter: Limiter | None,
+        pull: Pull | None,
         checkpoint_behind: Callable[[Range], StreamCheckpoint],
     ) -> None:
         self._caller = caller
@@ -107,45 +119,70 @@ class Asking:
         self._options = options
         self._planner = planner
         self._unreadable = unreadable
-        self._limiter = limiter or caller.limiters.of(CDRS.bucket)
+        self.pull: Pull = pull or _pull_of(caller)
         self._checkpoint_behind = checkpoint_behind
         self._decoding = asyncio.Lock()
         self.requests: int = 0
         self.full_pages: int = 0
         self.rows: int = 0
         self.any_bad: bool = False
-        self.cost: CallCost = CallCost()
         self.strategy: str = "divide"
         self.first_page_at: tuple[datetime, float] | None = None
 
     def send(self, iteration: StreamIteration) -> None:
         """Send what the planner asks, as long as another request makes sense.
 
-        Behind others a request makes sense only if the rate limit lets it out at once. So if the limit is the bottleneck, the
-        planner decides as late as it can, by all that is known.
+        If the rate limit lets no request out at once, one request waits for its turn without a question. So if the limit is the
+        bottleneck, the planner decides as late as it can, by all that is known, and the stream keeps its place among others.
         """
-        while not iteration.tasks or (len(iteration.tasks) < self._options.concurrency and not self._limiter.wait()):
-            question = self._planner.next_question()
-            if question is None:
+        tasks = iteration.tasks
+        while len(tasks) < self._options.concurrency:
+            # A task that was made just now does not wait in the queue yet.
+            not_queued = len(tasks) - len(self.pull.cost.under_way)
+            question = None
+            if self.pull.limiter.free() > not_queued:
+                question = self._planner.next_question()
+                if question is None:
+                    return
+            elif any(request.question is None for request in tasks.values()):
                 return
-            task = asyncio.create_task(self._answer(question))
-            iteration.tasks[task] = question
+            request = _Request(question)
+            task = asyncio.create_task(self._answer(iteration, request))
+            tasks[task] = request
             task.add_done_callback(partial(self._on_task_end, iteration))
 
     def _on_task_end(self, iteration: StreamIteration, task: asyncio.Task[None]) -> None:
-        question = iteration.tasks.pop(task, None)
-        if question is None:
+        request = iteration.tasks.pop(task, None)
+        if request is None:
             return  # the iteration itself has ended the task
-        if task.cancelled():
-            self._planner.put_back(question)
-        else:
+        if not task.cancelled():
             iteration.failure = iteration.failure or task.exception()
-        iteration.task_ended.set()
+        elif request.question is not None:
+            self._planner.put_back(request.question)
+        # Without a question nothing has changed, and another request would not get one either, before one of the others ends.
+        if request.question is not None or not iteration.tasks:
+            iteration.changed.set()
 
-    async def _answer(self, question: Question) -> None:
-        """Send a question, and give the planner its page or its error. An error is raised after every record before it."""
+    async def _answer(self, iteration: StreamIteration, request: _Request) -> None:
+        """Send a request, and give the planner its page or its error. An error is raised after every record before it."""
         try:
-            self._planner.receive(question, await self._fetch(question))
+            page = await self._fetch(iteration, request)
+        except _NothingToAskError:
+            return
+        except Exception as error:
+            question = request.question or self._planner.next_question()
+            if question is not None:
+                self._fail(question, error)
+            elif len(iteration.tasks) == 1:
+                raise  # what has stopped the last request has no other place
+            return
+        if request.question is not None:
+            self._receive(request.question, page)
+
+    def _receive(self, question: Question, page: Page) -> None:
+        """Give a page to the planner."""
+        try:
+            self._planner.receive(question, page)
         except RowOutsideError as outside:
             where = f"calls[{outside.index}].startTime"
             reason = "outside the window that was asked, by more than a second"
@@ -153,35 +190,32 @@ class Asking:
         except PagesCutError as cut:
             reason = f"cut short at {cut.cap} rows, and so was an earlier answer; start anew with page_size={cut.cap}"
             self._fail(question, ResponseError(200, "calls", reason, "GET", "/cdrs"))
-        except Exception as error:  # noqa: BLE001 # it is raised in its turn
-            slow = isinstance(error, UnlimCallError) and is_slow(error) and self._may_narrow(question)
-            width = self._planner.narrow(question) if slow else None
-            if width is None:
-                self._fail(question, error)
-            else:
-                _logger.info(
-                    "GET /cdrs: not answered in time; windows are %s wide from now on", timedelta(microseconds=width)
-                )
         strategy = "seek" if self._planner.seeks else "divide"
         if strategy != self.strategy:
             self.strategy = strategy
             _logger.info("GET /cdrs: the strategy is now %s", strategy)
 
-    async def _fetch(self, question: Question) -> Page:
+    async def _fetch(self, iteration: StreamIteration, request: _Request) -> Page:
         """Ask for one window."""
-        window, limit = question.window, self._options.page_size
-        first, last = (timestamp(to_datetime(at)) for at in (window.start, window.till))
-        page = await self._caller.fetch(
-            CDRS,
-            partial(read_page, window=window, limit=limit, decoder=self._decoder),
-            params={"from": first, "till": last, "limit": str(limit)},
-            cost=self.cost,
-            limiter=self._limiter,
-            decoding=self._one_decoding,
-            slow_attempts=_SLOW_ATTEMPTS if self._may_narrow(question) else None,
-        )
-        if self.requests == 0 and self.cost.server_time is not None:
-            self.first_page_at = self.cost.server_time, asyncio.get_running_loop().time()
+
+        def wanted() -> Wanted[Page]:
+            if request.question is None:
+                request.question = self._planner.next_question()
+                if request.question is None:
+                    raise _NothingToAskError
+                iteration.changed.set()  # another request may now wait for its turn
+            window, limit = request.question.window, self._options.page_size
+            first, last = (timestamp(to_datetime(at)) for at in (window.start, window.till))
+            return Wanted(
+                {"from": first, "till": last, "limit": str(limit)},
+                partial(read_page, window=window, limit=limit, decoder=self._decoder),
+                _SLOW_ATTEMPTS if self._may_narrow(request.question) else None,
+            )
+
+        page = await self._caller.pull(CDRS, self.pull, wanted, self._one_decoding)
+        server_time = self.pull.cost.server_time
+        if self.requests == 0 and server_time is not None:
+            self.first_page_at = server_time, asyncio.get_running_loop().time()
         self.requests += 1
         self.rows += page.size
         if not page.complete:
@@ -190,6 +224,26 @@ class Asking:
             page = evolve(page, new_unplaced=self._unreadable.new_unplaced(page.unplaced))
         self.any_bad = self.any_bad or page.any_bad
         return page
+
+    # --- waits --------------------------------------------------------------------------------------------------------
+
+    def waiting(self) -> tuple[WaitingFor | None, float | None]:
+        """Return what the requests wait for, and for how many seconds, if that is known.
+
+        If they wait for several things, this is what ends first: a response that is under way before any other.
+        """
+        calls = self.pull.cost.under_way
+        if any(call.waiting_for == "server" for call in calls):
+            return "server", None
+        waits: list[tuple[float, WaitingFor]] = []
+        if any(call.waiting_for == "rate limit" for call in calls):
+            seconds = self.pull.limiter.wait_of(self.pull)
+            waits.append((self.pull.limiter.wait() if seconds is None else seconds, "rate limit"))
+        waits += [(call.waits_to_retry_s, "retry") for call in calls if call.waiting_for == "retry"]
+        if not waits:
+            return None, None
+        seconds, waiting_for = min(waits)
+        return waiting_for, seconds
 
     def _may_narrow(self, question: Question) -> bool:
         """Return whether a narrower window may be asked next. A policy without retries wants no question asked again."""
@@ -203,7 +257,21 @@ class Asking:
             await asyncio.sleep(0)
 
     def _fail(self, question: Question, error: Exception) -> None:
+        """Have the planner ask for less, if the server was too slow. Else the error is raised after every record before it."""
+        slow = isinstance(error, UnlimCallError) and is_slow(error) and self._may_narrow(question)
+        width = self._planner.narrow(question) if slow else None
+        if width is not None:
+            wide = timedelta(microseconds=width)
+            _logger.info("GET /cdrs: not answered in time; windows are %s wide from now on", wide)
+            return
         if isinstance(error, ResponseError):
             error.window = to_datetime(question.window.start), to_datetime(question.window.till)
             error.resume_after = self._checkpoint_behind(question.range)
         self._planner.fail(question, error)
+
+
+def _pull_of(caller: Caller) -> Pull:
+    """Return what the requests of a stream share."""
+    seconds = caller.policy.rate_limited_for
+    patience = Patience(STREAM_RATE_LIMITED_FOR if seconds is None else seconds, of_pull=True)
+    return Pull(limiter=caller.limiters.of(CDRS.bucket), patience=patience)

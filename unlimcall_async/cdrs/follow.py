@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
@@ -32,7 +33,9 @@ from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
+from unlimcall_async.http.exchange import Pull
 from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.retry import Patience
 from unlimcall_async.models import CallRecord, UnreadableRow
 
 # The share of the rate limit that polls may take; the rest is left to others that use the client.
@@ -324,7 +327,8 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         last = to_datetime(wanted.end)
         first = min(max(self.start, to_datetime(wanted.start)), last)
         options = StreamOptions(first, last, newest_first=False, concurrency=_CONCURRENCY, page_size=1000, seek=True)
-        return CdrStream(self._caller, self._decoder, options, self._unreadable, limiter=limiter)
+        pull = Pull(limiter=limiter, patience=Patience(math.inf, of_pull=True))
+        return CdrStream(self._caller, self._decoder, options, self._unreadable, pull=pull)
 
     def _skip_in_checkpoint(self, error: WindowSaturatedError | ResponseError, stream: CdrStream) -> None:
         """Have the follow's own checkpoint skip what the checkpoint of the stream skips: a row, or a range."""
@@ -354,6 +358,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def stats(self) -> FollowStats:
         """What the follow has done."""
         now = None if self._stream is None else self._stream.stats
+        wait = None if self._stream is None else self._stream.progress
         lag = (to_micros(_clock.utc_now()) - self._tail.known_until) / SECOND
         lateness = self._tail.lateness
         return FollowStats(
@@ -371,6 +376,8 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             late=lateness.count,
             latest_s=lateness.latest / SECOND if lateness.count else None,
             late_p99_s=lateness.within(0.99),
+            waiting_for=None if wait is None else wait.waiting_for,
+            waiting_until=None if wait is None else wait.waiting_until,
         )
 
     def __repr__(self) -> str:

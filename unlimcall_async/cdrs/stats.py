@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from attrs import frozen
+
+Waiting: TypeAlias = Literal["rate limit", "retry", "server", "reader"]
 
 
 @frozen
@@ -19,7 +22,7 @@ class StreamStats:
         retries: Further attempts.
         min_requests: The fewest requests in which any client could have had what has been covered: a thousand rows, or 31 days,
             each.
-        waited_s: Seconds that requests waited for the rate limit, added up.
+        waited_s: Seconds that requests waited for the rate limit, added up. Waits that go on are included.
         strategy: How the stream goes on if a window holds more than a page: `"seek"` if the server's order is proven, else
             `"divide"`.
         unreadable: Rows that cannot be read and were kept, with `unreadable="keep"`.
@@ -47,12 +50,21 @@ class Progress:
         records: Records that were handed out.
         requests: Answers to CDR requests.
         position: All records before it (after it, with the newest first) were handed out.
+        waiting_for: What the stream waits for: `"rate limit"`, which includes pauses after a refusal; `"retry"`, the pause
+            between two attempts of a request; `"server"`, a response; or `"reader"`, who has not asked for more. `None` before and
+            after an iteration.
+        waiting_until: When the wait for the rate limit, or for the next attempt, is over; `None` if that is not known.
+        eta: When the stream will be at its end. The rest of the range is taken to last as long as the same share of it has lasted
+            so far, and no less than the rate limit demands. `None` if nothing was handed out yet.
     """
 
     fraction: float
     records: int
     requests: int
     position: datetime
+    waiting_for: Waiting | None = None
+    waiting_until: datetime | None = None
+    eta: datetime | None = None
 
 
 @frozen
@@ -66,7 +78,7 @@ class FollowStats:
         full_pages: Answers that were not their whole window.
         retries: Further attempts.
         polls: Polls that came to their end.
-        waited_s: Seconds that requests waited for the rate limit, added up.
+        waited_s: Seconds that requests waited for the rate limit, added up. Waits that go on are included.
         lag_s: Seconds: every record that the API held so long ago has been handed out.
         held: Records of which a mark is kept, because their time is still asked.
         unreadable: Rows that cannot be read and were kept, with `unreadable="keep"`.
@@ -75,6 +87,8 @@ class FollowStats:
         latest_s: Seconds from its start until the latest of these records appeared, at least; `None` without such a record.
             `lookback` must be longer: what appears later is lost.
         late_p99_s: Within how many seconds 99 % of these records appeared, as far as is known; `None` without such a record.
+        waiting_for: What the poll under way waits for, as in `Progress`; `None` between two polls.
+        waiting_until: When that wait is over; `None` if that is not known.
     """
 
     requests: int
@@ -91,3 +105,5 @@ class FollowStats:
     late: int = 0
     latest_s: float | None = None
     late_p99_s: float | None = None
+    waiting_for: Waiting | None = None
+    waiting_until: datetime | None = None

@@ -12,6 +12,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final, cast
 
+from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.asking import Asking, StreamIteration, StreamOptions
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
@@ -20,12 +21,12 @@ from unlimcall_async.cdrs.planner.parts import Done, Failed, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
-from unlimcall_async.cdrs.stats import Progress, StreamStats
-from unlimcall_async.cdrs.times import WIDEST, Range, to_datetime
+from unlimcall_async.cdrs.stats import Progress, StreamStats, Waiting
+from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
-from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.exchange import Pull
 from unlimcall_async.models import CallRecord, UnreadableRow
 
 # Rows that a page holds at most (reference: `GET /cdrs`, limit).
@@ -56,7 +57,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         unreadable: UnreadableRows,
         *,
         place: Place | None = None,
-        limiter: Limiter | None = None,
+        pull: Pull | None = None,
     ) -> None:
         super().__init__(StreamIteration)
         self.start: datetime = options.start
@@ -77,11 +78,15 @@ class CdrStream(OneAtATime[StreamIteration]):
             options,
             self._planner,
             unreadable,
-            limiter=limiter,
+            pull=pull,
             checkpoint_behind=lambda part: self._checkpoint_at(self._position.behind(part)),
         )
         self._first_edge = self._planner.edge
         self._fraction = 0.0
+        # Whether the reader waits for records.
+        self._wanted = False
+        # The event loop, its time when the reader first asked, and the fraction of that time.
+        self._began: tuple[asyncio.AbstractEventLoop, float, float] | None = None
         # Rows that became records of a part that was entered.
         self._rows_used = 0
 
@@ -141,6 +146,16 @@ class CdrStream(OneAtATime[StreamIteration]):
 
     async def _load(self, iteration: StreamIteration) -> bool:
         """Wait until there are records to hand out. Return `False` if none are left, or if the stream was closed."""
+        self._wanted = True
+        if self._began is None:
+            loop = asyncio.get_running_loop()
+            self._began = loop, loop.time(), self._position.fraction
+        try:
+            return await self._next_part(iteration)
+        finally:
+            self._wanted = False
+
+    async def _next_part(self, iteration: StreamIteration) -> bool:
         # Many parts may be ready one after the other; others on the event loop run between them.
         await asyncio.sleep(0)
         if not iteration.goes_on():
@@ -155,8 +170,8 @@ class CdrStream(OneAtATime[StreamIteration]):
             if part is None:
                 if self._planner.finished:
                     return False
-                iteration.task_ended.clear()
-                await iteration.task_ended.wait()
+                iteration.changed.clear()
+                await iteration.changed.wait()
                 if not iteration.goes_on():
                     return False
                 continue
@@ -212,10 +227,39 @@ class CdrStream(OneAtATime[StreamIteration]):
 
     @property
     def progress(self) -> Progress:
-        """How far the stream is."""
+        """How far the stream is, and what it waits for."""
         position = self._position
         self._fraction = max(self._fraction, position.fraction)
-        return Progress(self._fraction, position.handed_out, self._asking.requests, to_datetime(position.place.at))
+        waiting_for, seconds = self._waiting()
+        left = self._seconds_left(seconds or 0.0)
+        return Progress(
+            self._fraction,
+            position.handed_out,
+            self._asking.requests,
+            to_datetime(position.place.at),
+            waiting_for,
+            None if seconds is None else _time_in(seconds),
+            None if left is None else _time_in(left),
+        )
+
+    def _waiting(self) -> tuple[Waiting | None, float | None]:
+        """Return what the stream waits for, and for how many seconds, if that is known."""
+        if self._iteration is None or self._planner.finished:
+            return None, None
+        return self._asking.waiting() if self._wanted else ("reader", None)
+
+    def _seconds_left(self, wait: float) -> float | None:
+        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if that is not known."""
+        if self._began is None:
+            return None
+        loop, began, first = self._began
+        done, left = self._fraction - first, 1 - self._fraction
+        if done <= 0 or left <= 0:
+            return None
+        # A limit for a day may have slowed nothing down so far.
+        requests = self._asking.requests * left / done
+        at_least = self._asking.pull.limiter.seconds_for(requests)
+        return max(wait + (loop.time() - began) * left / done, at_least)
 
     @property
     def stats(self) -> StreamStats:
@@ -227,14 +271,18 @@ class CdrStream(OneAtATime[StreamIteration]):
             records=self._position.handed_out,
             duplicates=asking.rows - self._rows_used - self._planner.held,
             full_pages=asking.full_pages,
-            retries=asking.cost.retries,
+            retries=asking.pull.cost.retries,
             min_requests=max(ceil(self._rows_used / _MOST_ROWS), months),
-            waited_s=asking.cost.waited_s,
+            waited_s=asking.pull.cost.waited_s,
             strategy=asking.strategy,
             unreadable=self._unreadable.count,
-            clock_skew_s=asking.cost.skew_s,
+            clock_skew_s=asking.pull.cost.skew_s,
         )
 
     def __repr__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
         return f"<{type(self).__name__} {span}, {self._position.handed_out} records so far>"
+
+
+def _time_in(seconds: float) -> datetime:
+    return to_datetime(to_micros(_clock.utc_now()) + int(seconds * SECOND))

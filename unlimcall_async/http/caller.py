@@ -4,22 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 from yarl import URL
 
 from unlimcall_async._codec import DecodeError
 from unlimcall_async.errors import ResponseError
 from unlimcall_async.http.answers import raw_problem, unusable
 from unlimcall_async.http.endpoints import Endpoint
-from unlimcall_async.http.exchange import Call, CallCost, exchange
-from unlimcall_async.http.limiter import Limiter, Limiters
+from unlimcall_async.http.exchange import Call, CallCost, Pull, exchange
+from unlimcall_async.http.limiter import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
 from unlimcall_async.http.pool import Pool
-from unlimcall_async.http.retry import RetryPolicy
+from unlimcall_async.http.retry import RATE_LIMITED_FOR, Patience, RetryPolicy
 
 T = TypeVar("T")
+
+
+@frozen
+class Wanted(Generic[T]):
+    """What a call of a pull asks.
+
+    Attributes:
+        params: The query.
+        decode: Returns the value of a body, or raises `DecodeError`.
+        slow_attempts: Give up after so many slow attempts in a row, for a caller that asks for less instead. An error for which
+            `is_slow` is true is then not reported to `on_give_up`, because the caller has not given up.
+    """
+
+    params: Mapping[str, str]
+    decode: Callable[[bytes], T]
+    slow_attempts: int | None = None
 
 
 @define(eq=False)
@@ -71,7 +87,7 @@ class Caller:
         path = path or endpoint.path
         request = build(self.base_url, endpoint, path, params=params, body=body, headers=headers)
 
-        async def read(response: RawResponse) -> RawResponse | ResponseError:
+        async def read(request: Request, response: RawResponse) -> RawResponse | ResponseError:
             return raw_problem(request, response) or response
 
         return await self._exchange(request, read)
@@ -83,10 +99,6 @@ class Caller:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        cost: CallCost | None = None,
-        limiter: Limiter | None = None,
-        decoding: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
-        slow_attempts: int | None = None,
     ) -> T:
         """Make one call of a documented endpoint, and return the decoded body of the response.
 
@@ -95,45 +107,74 @@ class Caller:
             decode: Returns the value of a body, or raises `DecodeError`.
             params: The query.
             body: The body of the request.
-            cost: What the call costs is added here.
-            limiter: The limiter to wait for, in place of the endpoint's own. Such a call is part of a pull, and `max_wait` does not
-                bound it.
-            decoding: Makes the context that is entered around each decoding of a body.
-            slow_attempts: Give up after so many slow attempts in a row, for a caller that asks for less instead. An error for which
-                `is_slow` is true is then not reported to `on_give_up`, because the caller has not given up.
         """
         request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
 
         # Inside the call, because a body that is not JSON may make the call send its request again.
-        async def read(response: RawResponse) -> T | ResponseError:
-            try:
-                async with decoding():
-                    return decode(response.body)
-            except DecodeError as error:
-                # Returned, so that no traceback shows the body by way of the DecodeError.
-                return unusable(request, response, error.where, error.reason)
+        async def read(request: Request, response: RawResponse) -> T | ResponseError:
+            return _decoded(decode, request, response)
 
-        return await self._exchange(request, read, limiter, cost, slow_attempts)
+        return await self._exchange(request, read)
 
-    async def _exchange(
+    async def pull(
         self,
-        request: Request,
-        read: Callable[[RawResponse], Awaitable[T | ResponseError]],
-        limiter: Limiter | None = None,
-        cost: CallCost | None = None,
-        slow_attempts: int | None = None,
+        endpoint: Endpoint,
+        pull: Pull,
+        decide: Callable[[], Wanted[T]],
+        decoding: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> T:
+        """Make one call that is part of a pull, and return the decoded body. `max_wait` does not bound such a call.
+
+        Args:
+            endpoint: The endpoint.
+            pull: What the calls of the pull share.
+            decide: Returns what is asked, once there is a token for it. What it raises ends the call.
+            decoding: Makes the context that is entered around each decoding of a body.
+        """
         self.check_open()
+        wanted: Wanted[T]
+
+        def request() -> Request:
+            nonlocal wanted
+            wanted = decide()
+            call.slow_attempts = wanted.slow_attempts
+            return build(self.base_url, endpoint, endpoint.path, params=wanted.params)
+
+        async def read(request: Request, response: RawResponse) -> T | ResponseError:
+            async with decoding():
+                return _decoded(wanted.decode, request, response)
+
         call = Call(
-            request=request,
+            endpoint=endpoint,
+            decide=request,
             read=read,
             authorization=self.authorization,
             seconds=self.timeout,
             policy=self.policy,
-            limiter=limiter or self.limiters.of(request.endpoint.bucket),
-            cost=cost or CallCost(),
-            max_wait=self.max_wait if limiter is None else None,
-            slow_attempts=slow_attempts,
+            limiter=pull.limiter,
+            patience=pull.patience,
+            cost=pull.cost,
+            pull=pull,
+        )
+        return await exchange(self.pool, self, call)
+
+    async def _exchange(
+        self, request: Request, read: Callable[[Request, RawResponse], Awaitable[T | ResponseError]]
+    ) -> T:
+        self.check_open()
+        policy = self.policy
+        call = Call(
+            endpoint=request.endpoint,
+            request=request,
+            decide=lambda: request,
+            read=read,
+            authorization=self.authorization,
+            seconds=self.timeout,
+            policy=policy,
+            limiter=self.limiters.of(request.endpoint.bucket),
+            patience=Patience(RATE_LIMITED_FOR if policy.rate_limited_for is None else policy.rate_limited_for),
+            cost=CallCost(),
+            max_wait=self.max_wait,
         )
         return await exchange(self.pool, self, call)
 
@@ -144,3 +185,11 @@ class Caller:
         else:
             self.closed = True
             await self.pool.end(self)
+
+
+def _decoded(decode: Callable[[bytes], T], request: Request, response: RawResponse) -> T | ResponseError:
+    try:
+        return decode(response.body)
+    except DecodeError as error:
+        # Returned, so that no traceback shows the body by way of the DecodeError.
+        return unusable(request, response, error.where, error.reason)

@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import define, field
 
@@ -21,11 +21,12 @@ from unlimcall_async.errors import (
     UnlimCallError,
 )
 from unlimcall_async.http.answers import failure_of
+from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.limiter import Limiter, TooLateError
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
-from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_slow, judge, outcome_of
+from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_refusal, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
-from unlimcall_async.http.retry import RetryPolicy, delay_before_retry, pause_after
+from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
 from unlimcall_async.http.server_clock import ServerClock, server_date
 
 if TYPE_CHECKING:
@@ -37,21 +38,49 @@ _logger = logging.getLogger("unlimcall_async")
 T = TypeVar("T")
 
 
+WaitingFor: TypeAlias = Literal["rate limit", "retry", "server"]
+
+
 @define(eq=False)
 class CallCost:
     """What calls have cost, beyond one request for each, and what time their server had.
 
     Attributes:
         retries: Further attempts.
-        waited_s: Seconds of waiting for the rate limit and for a connection slot.
         server_time: The `Date` of the last response that had a usable one: UTC, in whole seconds.
         skew_s: The local time minus the server's, as known after the last response: see `ServerClock.skew_s`.
+        under_way: The calls that have not ended.
     """
 
     retries: int = 0
-    waited_s: float = 0.0
     server_time: datetime | None = None
     skew_s: float | None = None
+    under_way: set[Call[Any]] = field(factory=set, repr=False)
+    _waited_s: float = field(default=0.0, init=False)
+
+    def add_wait(self, seconds: float) -> None:
+        """Add a wait for the rate limit that is over."""
+        self._waited_s += seconds
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds of waiting for the rate limit and for a connection slot, the waits that go on included."""
+        return self._waited_s + sum(call.waits_for_limit_s for call in self.under_way)
+
+
+@define(eq=False, kw_only=True)
+class Pull:
+    """What the requests of one stream share, or of one poll of a follow. In a limiter's queue it is one party.
+
+    Attributes:
+        limiter: The queue that they wait in.
+        patience: How long refusals are waited out.
+        cost: What they have cost.
+    """
+
+    limiter: Limiter = field(repr=False)
+    patience: Patience
+    cost: CallCost = field(factory=CallCost)
 
 
 @define(eq=False, kw_only=True)
@@ -59,63 +88,99 @@ class Call(Generic[T]):
     """One call: what it asks, what holds for all its attempts, and how far it is.
 
     Attributes:
-        request: The request.
+        endpoint: The endpoint.
+        decide: Returns the request, once there is a token for it. What it raises ends the call.
         read: Makes the result of a response with a good status, or the error for a body that cannot be used.
         authorization: The header with the token.
         seconds: The time limit of each attempt.
         policy: When to send the request again.
         limiter: The queue that each attempt waits in.
+        patience: How long refusals are waited out.
+        pull: The stream that the call is part of, or `None`.
         cost: What the call costs is added here.
         max_wait: The seconds that all attempts together may wait for the rate limit, or `None` for no bound.
         slow_attempts: See `Caller.fetch`.
-        attempt: The attempt under way, or the last one.
-        retries: How many times the request has been sent again.
+        request: The request, once it is decided.
+        attempt: The attempt under way, or the last one; `None` before the first.
+        waiting_for: What the call waits for.
+        waiting_until: The loop's time of the next attempt, while the call waits between two attempts.
+        retries: How many times the request has been sent again, refusals not counted.
+        refusals: How many times the server has refused it.
         slow_in_a_row: How many of the last attempts were slow.
         waited_s: How long the attempts have waited for the rate limit.
         may_have_acted: Whether the server may have acted on an earlier attempt.
         last_error: The error of the attempt before this one, or `None`.
     """
 
-    request: Request
-    read: Callable[[RawResponse], Awaitable[T | ResponseError]] = field(repr=False)
+    endpoint: Endpoint
+    decide: Callable[[], Request] = field(repr=False)
+    read: Callable[[Request, RawResponse], Awaitable[T | ResponseError]] = field(repr=False)
     authorization: Authorization
     seconds: float
     policy: RetryPolicy
     limiter: Limiter = field(repr=False)
+    patience: Patience
     cost: CallCost
+    pull: Pull | None = None
     max_wait: float | None = None
     slow_attempts: int | None = None
+    request: Request | None = None
     attempt: Attempt | None = field(default=None, init=False, repr=False)
+    waiting_for: WaitingFor = field(default="rate limit", init=False)
+    waiting_until: float | None = field(default=None, init=False)
     retries: int = field(default=0, init=False)
+    refusals: int = field(default=0, init=False)
     slow_in_a_row: int = field(default=0, init=False)
     waited_s: float = field(default=0.0, init=False)
     may_have_acted: bool = field(default=False, init=False)
     last_error: UnlimCallError | None = field(default=None, init=False, repr=False)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False, repr=False)
+    _waits_since: float | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
         """The call as logs may show it. The path that was asked for may hold a phone number."""
-        return f"{self.request.method} {self.request.endpoint.path}"
+        return f"{self.endpoint.method} {self.endpoint.path}"
+
+    @property
+    def path(self) -> str:
+        """The path below the base URL. It may hold a phone number."""
+        return self.endpoint.path if self.request is None else self.request.path
+
+    @property
+    def waits_for_limit_s(self) -> float:
+        """How long the wait for the rate limit has lasted that goes on; 0 if none does."""
+        return 0.0 if self._waits_since is None else self._loop.time() - self._waits_since
+
+    @property
+    def waits_to_retry_s(self) -> float:
+        """How many seconds are left until the next attempt; 0 if the call does not wait between two attempts."""
+        return 0.0 if self.waiting_until is None else max(0.0, self.waiting_until - self._loop.time())
 
     async def run(self, transport: Transport, clock: ServerClock) -> T:
         """Make attempts until one is good. Return its result, or raise the error of the last one."""
         while True:
-            # Made before the wait: a call that is ended while it waits has sent nothing of this attempt.
-            self.attempt = transport.attempt(self.request, self.authorization, self.seconds)
+            # A call that is ended while it waits has sent nothing of the next attempt.
+            self.attempt = None
             token_at = await self._wait(transport.slots)
-            result = await self._send(self.attempt, token_at, transport.slots, clock)
+            request = self._decided(transport.slots, token_at)
+            self.attempt = transport.attempt(request, self.authorization, self.seconds)
+            result = await self._send(request, self.attempt, token_at, transport.slots, clock)
             if not isinstance(result, UnlimCallError):
                 return result
             error = result
             verdict = judge(
-                self.request.endpoint, self.attempt.sent, outcome_of(error), earlier_may_have_acted=self.may_have_acted
+                self.endpoint, self.attempt.sent, outcome_of(error), earlier_may_have_acted=self.may_have_acted
             )
             if verdict.already_done and isinstance(error, APIError):
-                done = await self.read(RawResponse(error.status, error.headers, error.body))
+                done = await self.read(request, RawResponse(error.status, error.headers, error.body))
                 if not isinstance(done, ResponseError):
                     return done
             error.outcome_unknown = verdict.outcome_unknown
-            delay = self._delay(verdict, error)
+            if refused := is_refusal(error, dense=self.limiter.dense()):
+                delay = self._delay_after_refusal(verdict, error, token_at)
+            else:
+                delay = self._delay(verdict, error)
             if delay is None:
                 try:
                     raise error
@@ -123,32 +188,47 @@ class Call(Generic[T]):
                     # Else this frame and the error hold each other, body and all, until the next collection of garbage.
                     del error, result
             self.may_have_acted = self.may_have_acted or verdict.may_have_acted
-            self.retries += 1
             self.cost.retries += 1
             _logger.info("%s will be tried again in %.1f s, after %s", self.name, delay, _in_short(error))
-            # After a 429 the queue does the waiting, so that calls which wait there already go first.
-            if not isinstance(error, RateLimitedError):
+            # After a refusal the queue does the waiting, so that calls which wait there already go first.
+            if not refused:
+                self.retries += 1
+                self.waiting_for, self.waiting_until = "retry", self._loop.time() + delay
                 await asyncio.sleep(delay)
             self.last_error = error
             del error, result
 
+    def _decided(self, slots: asyncio.Semaphore, token_at: float) -> Request:
+        """Return the request. If there is none, the token and the slot go back."""
+        if self.request is None:
+            try:
+                self.request = self.decide()
+            except BaseException:
+                slots.release()
+                self.limiter.give_back(token_at)
+                raise
+        return self.request
+
     async def _wait(self, slots: asyncio.Semaphore) -> float:
         """Wait for the rate limit and a slot, and return the loop's time at which the call has both."""
-        now = asyncio.get_running_loop().time()
-        if (wait := self.limiter.wait_in_queue()) > 0:
+        self._waits_since = now = self._loop.time()
+        self.waiting_for, self.waiting_until = "rate limit", None
+        if (wait := self.limiter.wait_in_queue(self.pull)) > 0:
             # Logged before the wait: after a 429 it may be as long as the server likes.
             level = logging.INFO if wait > self.policy.max_retry_after else logging.DEBUG
             _logger.log(level, "%s waits %.1f s or more for its rate limit", self.name, wait)
         try:
-            token_at = await self.limiter.acquire(slots, self._wait_left())
+            token_at = await self.limiter.acquire(slots, self._wait_left(), self.pull, again=self.refusals > 0)
         except TooLateError as late:
             seconds = late.seconds
         else:
             self.waited_s += token_at - now
-            self.cost.waited_s += token_at - now
             return token_at
+        finally:
+            self.cost.add_wait(self.waits_for_limit_s)
+            self._waits_since = None
         # An earlier attempt may have taken effect, so its error says more than that the next attempt was not sent.
-        error = self.last_error or _not_sent(self.request, seconds, self.max_wait or 0.0)
+        error = self.last_error or self._not_sent(seconds)
         _report_give_up(self.policy, error)
         try:
             raise error
@@ -157,14 +237,19 @@ class Call(Generic[T]):
             self.last_error = None
             del error
 
+    def _not_sent(self, seconds: float) -> RateLimitedError:
+        detail = f"its rate limit lets the request out in {seconds:.1f} s, and max_wait is {self.max_wait or 0.0:g} s"
+        return RateLimitedError(429, None, detail, self.endpoint.method, self.path, retry_after=seconds, sent=False)
+
     def _wait_left(self) -> float:
         # Never below 0: also a token that is ready takes the loop some microseconds.
         return math.inf if self.max_wait is None else max(0.0, self.max_wait - self.waited_s)
 
     async def _send(
-        self, attempt: Attempt, token_at: float, slots: asyncio.Semaphore, clock: ServerClock
+        self, request: Request, attempt: Attempt, token_at: float, slots: asyncio.Semaphore, clock: ServerClock
     ) -> T | UnlimCallError:
         """Send the request, and return the result of the call, or the error of the attempt."""
+        self.waiting_for = "server"
         sent_at = _clock.utc_now()
         try:
             answer = await attempt.send()
@@ -177,40 +262,61 @@ class Call(Generic[T]):
             return answer
         received_at = _clock.utc_now()
         _note_time(clock, answer, sent_at, received_at, self.cost)
-        return failure_of(self.request, answer, self.authorization, received_at) or await self.read(answer)
+        failure = failure_of(request, answer, self.authorization, received_at)
+        if failure is None or (isinstance(failure, APIError) and failure.status < 500 and failure.status != 429):
+            self.limiter.accepted(token_at)
+            if self.pull is not None:
+                self.patience.renew()
+        return failure or await self.read(request, answer)
 
     def _delay(self, verdict: Verdict, error: UnlimCallError) -> float | None:
         """Return the seconds to wait before the next attempt, or `None` if the call has failed."""
         chance = random.random()  # noqa: S311 # no secret
         delay = delay_before_retry(self.policy, verdict, error, retries=self.retries, chance=chance)
-        if isinstance(error, RateLimitedError):
-            pause = pause_after(self.policy, error, delay)
-            if pause > self.policy.max_retry_after:
-                # Calls that wait already have logged a shorter wait.
-                _logger.info("%s: its rate limit stops all calls of the endpoint for %.0f s", self.name, pause)
-            self.limiter.pause(pause)
         self.slow_in_a_row = self.slow_in_a_row + 1 if is_slow(error) else 0
         if self.slow_attempts is not None and self.slow_in_a_row >= (1 if delay is None else self.slow_attempts):
             return None
-        if delay is not None and isinstance(error, RateLimitedError) and delay > self._wait_left():
-            delay = None
         if delay is None and verdict.may_pass:
             _report_give_up(self.policy, error)
+        return delay
+
+    def _delay_after_refusal(self, verdict: Verdict, error: APIError, token_at: float) -> float | None:
+        """Slow the limiter down. Return the seconds to wait before the next attempt, or `None` if the call has failed."""
+        self.refusals += 1
+        self.slow_in_a_row = 0
+        rounds = self.limiter.refused(token_at)
+        chance = random.random()  # noqa: S311 # no secret
+        delay = delay_after_refusal(self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance)
+        pause = pause_after(self.policy, error, delay)
+        if pause > self.policy.max_retry_after:
+            # Calls that wait already have logged a shorter wait.
+            _logger.info("%s: its rate limit stops all calls of the endpoint for %.0f s", self.name, pause)
+        self.limiter.pause(pause)
+        if delay is not None and delay > self._wait_left():
+            delay = None
+        if delay is None:
+            _report_give_up(self.policy, error)
+        else:
+            self.patience.wait(self._loop.time(), delay)
         return delay
 
 
 async def exchange(pool: Pool, owner: object, call: Call[T]) -> T:
     """Make a call of `owner`, with all its retries: return its result, or raise the error of its last attempt."""
-    async with pool.scope(owner) as transport:
-        return await call.run(transport, pool.clock)
+    call.cost.under_way.add(call)
+    try:
+        async with pool.scope(owner) as transport:
+            return await call.run(transport, pool.clock)
+    finally:
+        call.cost.under_way.remove(call)
 
     # The pool has ended the call, wherever it stood.
     sent = Sent.NOT_SENT if call.attempt is None else call.attempt.sent
-    verdict = judge(call.request.endpoint, sent, Outcome.CLIENT_CLOSED)
+    verdict = judge(call.endpoint, sent, Outcome.CLIENT_CLOSED)
     raise ClientClosedError(
         "the client was closed meanwhile",
-        call.request.method,
-        call.request.path,
+        call.endpoint.method,
+        call.path,
         outcome_unknown=verdict.outcome_unknown,
     )
 
@@ -225,11 +331,6 @@ def _note_time(
     if large is not None:
         side = "ahead of" if large > 0 else "behind"
         _logger.warning("the clock of this machine is %.0f s %s the server's clock", abs(large), side)
-
-
-def _not_sent(request: Request, seconds: float, max_wait: float) -> RateLimitedError:
-    detail = f"its rate limit lets the request out in {seconds:.1f} s, and max_wait is {max_wait:g} s"
-    return RateLimitedError(429, None, detail, request.method, request.path, retry_after=seconds, sent=False)
 
 
 def _in_short(error: UnlimCallError) -> object:

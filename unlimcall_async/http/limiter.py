@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from attrs import define, field, fields, frozen
+from attrs import field, fields, frozen
 
-from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.bucket import MINUTE, RateLimit, TokenBucket
 from unlimcall_async.http.endpoints import BucketName
+from unlimcall_async.http.turns import Turns, Waiter
 
 
 def _check_limit(_limits: RateLimits, attribute: Any, value: object) -> None:
@@ -46,6 +49,27 @@ class RateLimits:
         return cls(me=None, balance=None, cdrs=None, agents=None, calls=None, hooks=None)
 
 
+@frozen
+class LimitState:
+    """The state of an endpoint's rate limit at one moment.
+
+    Attributes:
+        limit: The limit; `None` for no limit.
+        free: How many requests could go out at this moment; `None` for any number.
+        ready_in_s: Seconds that a call made now would wait.
+        paused_for_s: Seconds that the endpoint is still stopped after a refusal.
+        waiting: How many requests wait.
+        pace_per_minute: Requests a minute that are sent, after the server has refused some; `None` if the limit alone holds.
+    """
+
+    limit: RateLimit | None
+    free: int | None
+    ready_in_s: float
+    paused_for_s: float
+    waiting: int = 0
+    pace_per_minute: float | None = None
+
+
 class TooLateError(Exception):
     """The token would come after the time until which the caller can wait: `seconds` from now. Never leaves `http/`."""
 
@@ -54,21 +78,8 @@ class TooLateError(Exception):
         self.seconds = seconds
 
 
-@define(eq=False)
-class _Waiter:
-    """A place in the queue.
-
-    Attributes:
-        latest: The time until which the waiter can wait.
-        scope: Ends the wait, if the token will come later than that.
-    """
-
-    latest: float
-    scope: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
-
-
 class Limiter:
-    """One bucket and its queue. Waiters are served in the order in which they came.
+    """One bucket and its queue.
 
     Attributes:
         limit: The bucket's limit, `None` for no limit.
@@ -77,64 +88,108 @@ class Limiter:
     def __init__(self, limit: RateLimit | None = None) -> None:
         self.limit: RateLimit | None = limit
         self._bucket = TokenBucket(limit)
-        # The lock is the queue: it is fair, and a waiter may be cancelled in it. Only its holder, the head of the queue, looks at
-        # the bucket.
-        self._queue = asyncio.Lock()
+        # Only the head of the queue looks at the bucket.
+        self._queue = Turns()
         self._given_back = asyncio.Event()
-        # All that are in `acquire`, in the order of the queue.
-        self._waiters: list[_Waiter] = []
+
+    # --- how long -----------------------------------------------------------------------------------------------------
 
     def wait(self) -> float:
         """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
         return max(0.0, self._bucket.ready_at() - _now())
 
-    def wait_in_queue(self) -> float:
-        """Return the seconds that one who comes now has to wait, if nothing changes meanwhile."""
+    def wait_in_queue(self, party: Hashable = None) -> float:
+        """Return the seconds that one of a party who comes now has to wait, if nothing changes and no others come."""
         now = _now()
-        return self._bucket.ready_behind(len(self._waiters), now) - now
+        return self._bucket.ready_behind(self._queue.ahead_of(party), now) - now
 
-    async def acquire(self, slots: asyncio.Semaphore, patience: float = math.inf) -> float:
+    def wait_of(self, party: Hashable) -> float | None:
+        """Return the seconds that the first waiter of a party has still to wait; `None` if the party does not wait."""
+        now = _now()
+        for ahead, waiter in enumerate(self._queue.in_order()):
+            if waiter.party == party:
+                return self._bucket.ready_behind(ahead, now) - now
+        return None
+
+    def free(self) -> float:
+        """Return how many requests could go out now, in addition to those that wait."""
+        free = self._bucket.free(_now())
+        return math.inf if free is None else max(0, free - len(self._queue))
+
+    def seconds_for(self, requests: float) -> float:
+        """Return the seconds that so many further requests take in the long run, at the present pace."""
+        return self._bucket.seconds_for(requests, _now())
+
+    def state(self) -> LimitState:
+        """Return the state at this moment."""
+        now = _now()
+        bucket = self._bucket
+        rate = bucket.pace.rate(now)
+        return LimitState(
+            limit=self.limit,
+            free=bucket.free(now),
+            ready_in_s=self.wait_in_queue(),
+            paused_for_s=max(0.0, bucket.paused_until - now),
+            waiting=len(self._queue),
+            pace_per_minute=None if rate is None else rate * MINUTE,
+        )
+
+    # --- tokens -------------------------------------------------------------------------------------------------------
+
+    async def acquire(
+        self, slots: asyncio.Semaphore, patience: float = math.inf, party: Hashable = None, *, again: bool = False
+    ) -> float:
         """Take a token and a slot, and return the loop's time at which both were taken. The caller releases the slot.
+
+        Args:
+            slots: The slots.
+            patience: How many seconds the caller can wait.
+            party: The stream or follow that asks; `None` for a single call.
+            again: Whether the request was refused before, and goes before others of its party.
 
         Raises:
             TooLateError: The token will not come within `patience` seconds. This is known at once, or when a 429 pauses the bucket.
         """
         now = _now()
-        ready = self._bucket.ready_behind(len(self._waiters), now)
+        party = object() if party is None else party
+        ready = self._bucket.ready_behind(self._queue.ahead_of(party), now) if patience < math.inf else now
         if ready > now + patience:
             raise TooLateError(ready - now)
-        waiter = _Waiter(now + patience)
-        self._waiters.append(waiter)
+        waiter = Waiter(party, now + patience)
+        self._queue.add(waiter, first=again)
+        served = False
         try:
             async with waiter.scope:
-                return await self._acquire(slots)
+                await waiter.turn.wait()
+                taken_at = await self._take(slots, party)
+                served = True
+                return taken_at
         except TimeoutError:
             if not waiter.scope.expired():
                 raise
         finally:
-            self._waiters.remove(waiter)
+            self._queue.remove(waiter, served=served)
         raise TooLateError(self.wait_in_queue())
 
-    async def _acquire(self, slots: asyncio.Semaphore) -> float:
-        """Wait in the queue, and take a token and a slot.
+    async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:  # noqa: ARG002 # a share passes it on
+        """Wait as the head of the queue, and take a token and a slot.
 
         The token is taken last, at the moment of sending. If the token came before the wait for a slot, calls would hold tokens
         while they wait. Later they would be sent all at once, and would pass by a 429 that came meanwhile.
         """
-        async with self._queue:
-            while True:
-                await self._until_ready()
-                await slots.acquire()
-                # Nothing is awaited between this check and `take`, so the token cannot be lost or taken twice.
-                now = _now()
-                if self._bucket.ready_at() <= now:
-                    self._bucket.take(now)
-                    return now
-                slots.release()
+        while True:
+            await self._until_ready()
+            await slots.acquire()
+            # Nothing is awaited between this check and `take`, so the token cannot be lost or taken twice.
+            now = _now()
+            if self._bucket.ready_at() <= now:
+                self._bucket.take(now)
+                return now
+            slots.release()
 
     async def _until_ready(self) -> None:
         # Check again after each wait: meanwhile a 429 may have paused the bucket, or a token may have come back.
-        while (wait := self.wait()) > 0:
+        while (wait := self._bucket.ready_at() - _now()) > 0:
             self._given_back.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait, _TICK)):
@@ -145,13 +200,28 @@ class Limiter:
         self._bucket.give_back(taken_at)
         self._given_back.set()
 
+    # --- what the server says -----------------------------------------------------------------------------------------
+
+    def dense(self) -> bool:
+        """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
+        return self._bucket.pace.streak > 0 or self._bucket.dense(_now())
+
+    def refused(self, granted_at: float) -> int:
+        """Slow down after a refusal. Return how many rounds of refusals there were since the server last accepted a request."""
+        self._bucket.refused(granted_at, _now())
+        return self._bucket.pace.streak
+
+    def accepted(self, granted_at: float) -> None:
+        """Take note that the server has not refused a request."""
+        self._bucket.accepted(granted_at, _now())
+
     def pause(self, seconds: float) -> None:
         """Grant no token for so many seconds."""
         now = _now()
         self._bucket.pause(now + seconds)
         # Those for whom the pause is too long leave the queue, and the others move up.
         ahead = 0
-        for waiter in self._waiters:
+        for waiter in self._queue.in_order():
             if self._bucket.ready_behind(ahead, now) <= waiter.latest:
                 ahead += 1
             elif waiter.scope.when() is None:
@@ -179,24 +249,47 @@ class ShareLimiter(Limiter):
         """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
         return max(super().wait(), self._whole.wait())
 
-    def wait_in_queue(self) -> float:
-        """Return the seconds that one who comes now has to wait, if nothing changes meanwhile."""
-        return max(super().wait_in_queue(), self._whole.wait_in_queue())
+    def wait_in_queue(self, party: Hashable = None) -> float:
+        """Return the seconds that one of a party who comes now has to wait, if nothing changes and no others come."""
+        return max(super().wait_in_queue(party), self._whole.wait_in_queue(party))
 
-    async def _acquire(self, slots: asyncio.Semaphore) -> float:
+    def wait_of(self, party: Hashable) -> float | None:
+        """Return the seconds that the first waiter of a party has still to wait; `None` if the party does not wait."""
+        own = super().wait_of(party)
+        return None if own is None else max(own, self._whole.wait_of(party) or 0.0)
+
+    def free(self) -> float:
+        """Return how many requests could go out now, in addition to those that wait."""
+        return min(super().free(), self._whole.free())
+
+    def seconds_for(self, requests: float) -> float:
+        """Return the seconds that so many further requests take in the long run, at the present pace."""
+        return max(super().seconds_for(requests), self._whole.seconds_for(requests))
+
+    async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:
         """Take a token of the share, a token of the whole and a slot."""
-        async with self._queue:
-            # Only the head of the queue takes tokens of the share, so a token that is ready stays ready while the whole is waited
-            # for.
-            await self._until_ready()
-            taken_at = await self._whole.acquire(slots)
-            self._bucket.take(taken_at)
-            return taken_at
+        # Only the head of the queue takes tokens of the share, so a token that is ready stays ready while the whole is waited for.
+        await self._until_ready()
+        taken_at = await self._whole.acquire(slots, party=party)
+        self._bucket.take(taken_at)
+        return taken_at
 
     def give_back(self, taken_at: float) -> None:
         """Put the token of a request that was never sent back into the bucket."""
         super().give_back(taken_at)
         self._whole.give_back(taken_at)
+
+    def dense(self) -> bool:
+        """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
+        return self._whole.dense()
+
+    def refused(self, granted_at: float) -> int:
+        """Slow the whole down. Return how many rounds of refusals there were since the server last accepted a request."""
+        return self._whole.refused(granted_at)
+
+    def accepted(self, granted_at: float) -> None:
+        """Take note that the server has not refused a request."""
+        self._whole.accepted(granted_at)
 
     def pause(self, seconds: float) -> None:
         """Grant no token of the whole for so many seconds, and so none of the share."""
@@ -204,7 +297,11 @@ class ShareLimiter(Limiter):
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        # A user may look at the limits when no loop runs. The clock of asyncio's own loops goes on by itself.
+        return time.monotonic()
 
 
 class Limiters:
@@ -217,6 +314,10 @@ class Limiters:
     def of(self, bucket: BucketName | None) -> Limiter:
         """Return the limiter of a bucket, or a new one without a limit for `None`, the bucket of an undocumented path."""
         return Limiter() if bucket is None else self._by_name[bucket]
+
+    def states(self) -> Mapping[str, LimitState]:
+        """Return the state of each limit, by its name in `RateLimits`."""
+        return {name: limiter.state() for name, limiter in self._by_name.items()}
 
     def share_of(self, bucket: BucketName, share: float) -> Limiter:
         """Return the limiter for a share of a bucket: the same one for all calls that keep to this share, together."""

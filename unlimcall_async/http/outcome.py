@@ -29,6 +29,10 @@ facts: the endpoint, whether a byte of the request may have left this machine, a
 
 "If sent" stands for `Sent.MAYBE_SENT`: doubt counts as sent. A response proves by itself that the request was sent.
 
+A 503 without a documented code may also be a refusal: nginx sends 503 for its `limit_req`, unless it is told otherwise. Such a 503
+counts as a refusal if requests were dense when it came (`is_refusal`, `TokenBucket.dense`). The client then waits and slows down as
+after a 429. The row of the table stays `SERVER_FAILED`, because the server may also have failed, and a POST may have taken effect.
+
 One row depends on the history of the call. `DELETE /hooks/{id}` is repeatable, so a broken connection makes the client send it
 again. If the first attempt removed the hook and only its response was lost, the second attempt finds `not_found`. Then the call is
 done. So `not_found` counts as success if an earlier attempt of the same call may have acted, and as an error otherwise.
@@ -38,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Final
+from typing import Final, TypeGuard
 
 from attrs import frozen
 
@@ -141,6 +145,20 @@ def judge(endpoint: Endpoint, sent: Sent, outcome: Outcome, *, earlier_may_have_
         outcome_unknown=outcome_unknown,
         may_pass=may_pass,
         may_send_again=may_pass and not outcome_unknown,
+    )
+
+
+def is_refusal(error: UnlimCallError, *, dense: bool) -> TypeGuard[APIError]:
+    """Return whether the server has refused a request because it had too many.
+
+    Args:
+        error: The error of the attempt.
+        dense: Whether requests were dense when it came.
+    """
+    if isinstance(error, RateLimitedError):
+        return True
+    return (
+        dense and isinstance(error, ServerError) and error.status == 503 and outcome_of(error) is Outcome.SERVER_FAILED
     )
 
 

@@ -38,8 +38,8 @@ MARGIN: Final = 0.5
 _BURST_SHARE: Final = 6
 # Grants that are looked at for the spread, at most: each costs some 0.1 microseconds for each token that is taken.
 _SPREAD_OVER: Final = 600
-# Requests are dense if two went out within one refill, or five within ten, and the server has accepted one within two.
-_DENSE_AT_ONCE: Final = 2
+# Requests are dense if three went out within one refill, or five within ten, and the server has accepted one within two.
+_DENSE_AT_ONCE: Final = 3
 _DENSE: Final = 5
 # Grants that tell whether requests are dense, and the rate of a bucket without a limit.
 _RECENT: Final = 128
@@ -162,8 +162,8 @@ class TokenBucket:
     def dense(self, now: float) -> bool:
         """Return whether requests went out at or near the rate of the bucket lately, so that a server may have had too many."""
         refill = self._least_interval(now)
-        # Without a limit there is no rate that requests could be near to. A server that has just accepted a request works, so a 503 is
-        # more likely a refusal than an outage.
+        # Without a limit there is no rate that requests could be near to. A server that has just accepted a request works, so a 503
+        # is more likely a refusal than an outage.
         if not refill or now - self._accepted_at > 2 * refill:
             return False
         ages = [now - at for at in self._recent]

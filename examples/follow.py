@@ -3,7 +3,8 @@
     UNLIMCALL_TOKEN=... python examples/follow.py calls.sqlite 2026-11-01
 
 The script runs until Ctrl-C, or for `--seconds`; run it again, and the script goes on where it stopped. Calls and checkpoint are
-written in one transaction, so the database always holds exactly the calls that its checkpoint covers.
+written in one transaction, so the database always holds exactly the calls that its checkpoint covers. What is written of the
+checkpoint is a text of the batch's size: `CheckpointJournal` makes the texts, and now and then one that replaces all before it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from unlimcall_async import AsyncClient, CallRecord, Checkpoint, UnlimCallError
+from unlimcall_async import AsyncClient, CallRecord, CheckpointJournal, JournalEntry, UnlimCallError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     id TEXT, start_time TEXT, duration INTEGER, billsec INTEGER, src TEXT, dst TEXT, disposition TEXT, sell_price_cents INTEGER
 );
-CREATE TABLE IF NOT EXISTS follower (id INTEGER PRIMARY KEY CHECK (id = 1), start TEXT, checkpoint TEXT);
+CREATE TABLE IF NOT EXISTS follower (id INTEGER PRIMARY KEY CHECK (id = 1), start TEXT);
+CREATE TABLE IF NOT EXISTS journal (number INTEGER PRIMARY KEY, text TEXT);
 """
 # Seconds to wait after an error that outlasted the client's own retries.
 PAUSE = 30
@@ -38,13 +40,20 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def stored_progress(database: sqlite3.Connection, start: datetime) -> tuple[datetime, Checkpoint | None]:
-    """Return the start of the first run and the last checkpoint. The first run gets the given start and `None`."""
-    row = database.execute("SELECT start, checkpoint FROM follower").fetchone()
-    return (start, None) if row is None else (datetime.fromisoformat(row[0]), Checkpoint.from_json(row[1]))
+def first_start(database: sqlite3.Connection, start: datetime) -> datetime:
+    """Return the start of the first run, which is the given start if there was none."""
+    with database:
+        database.execute("INSERT OR IGNORE INTO follower (id, start) VALUES (1, ?)", (start.isoformat(),))
+    (text,) = database.execute("SELECT start FROM follower").fetchone()
+    return datetime.fromisoformat(text)
 
 
-def store(database: sqlite3.Connection, batch: Sequence[CallRecord], start: datetime, checkpoint: Checkpoint) -> None:
+def stored_journal(database: sqlite3.Connection) -> CheckpointJournal:
+    """Return the journal of the checkpoints that were stored."""
+    return CheckpointJournal(text for (text,) in database.execute("SELECT text FROM journal ORDER BY number"))
+
+
+def store(database: sqlite3.Connection, batch: Sequence[CallRecord], entry: JournalEntry) -> None:
     """Write calls and checkpoint in one transaction."""
     rows = [
         (r.id, r.start_time.isoformat(), r.duration, r.billsec, r.src, r.dst, r.disposition, r.sell_price_cents)
@@ -52,18 +61,22 @@ def store(database: sqlite3.Connection, batch: Sequence[CallRecord], start: date
     ]
     with database:
         database.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        database.execute("REPLACE INTO follower VALUES (1, ?, ?)", (start.isoformat(), checkpoint.to_json()))
+        if entry.is_base:
+            database.execute("DELETE FROM journal")
+        database.execute("INSERT INTO journal (text) VALUES (?)", (entry.text,))
 
 
 async def follow_calls(database: sqlite3.Connection, start: datetime) -> None:
     """Follow the calls until the task is cancelled."""
     async with AsyncClient() as client:
+        start = first_start(database, start)
         while True:
-            start, checkpoint = stored_progress(database, start)
+            journal = stored_journal(database)
             try:
-                async with client.cdrs.follow(start, lookback=timedelta(hours=2), resume=checkpoint) as calls:
+                async with client.cdrs.follow(start, lookback=timedelta(hours=2), resume=journal.checkpoint) as calls:
                     async for batch in calls.batches():
-                        store(database, batch, start, calls.checkpoint)
+                        with journal.storing(calls.checkpoint) as entry:
+                            store(database, batch, entry)
                         print(f"{len(batch)} calls, the last of {batch[-1].start_time:%Y-%m-%d %H:%M:%S}")
             except UnlimCallError as error:
                 # An error of the program or of the token, for example a missing scope, does not pass by itself.

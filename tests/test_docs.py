@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -215,6 +216,24 @@ def follows_until_it_is_stopped(desk: Desk, block: Block) -> None:
     assert [desk.output.text.count(f" {number} ") for number in (history, fresh)] == [1, 1]
 
 
+def follows_into_a_file(desk: Desk, block: Block) -> None:
+    path, calls = desk.folder / "calls.txt", 1500
+    for call in ("1.1", "2.2"):
+        desk.sandbox.add_calls([SandboxCall(id=call, start_time=now() - timedelta(minutes=9))])
+        calls += 1
+
+        def seen(count: int = calls) -> bool:
+            return path.exists() and path.read_bytes().count(b"\n") >= count
+
+        with pytest.raises(KeyboardInterrupt), desk.interrupted(seen):
+            desk.run(block.code)
+        with path.open("ab") as file:
+            file.write(b"what no checkpoint covers")
+    lines = path.read_bytes().split(b"\n")
+    ids = Counter(line.split()[0].decode() for line in lines[:calls])
+    assert ids == Counter(call.id for call in desk.sandbox.calls)
+
+
 def places_one_call(desk: Desk, block: Block) -> None:
     desk.run(block.code)
     (call,) = desk.sandbox.originated
@@ -250,6 +269,7 @@ def passes(desk: Desk, block: Block) -> None:
 DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
     "Pull call records in bulk, and resume after a crash": goes_on_after_a_crash,
     "Follow new calls live": follows_until_it_is_stopped,
+    "Storing how far a follow is": follows_into_a_file,
     "Place calls safely": places_one_call,
     "Receive webhooks": receives_a_delivery,
     "A pytest fixture": passes,

@@ -2,6 +2,8 @@
 
 from unlimcall_async._version import __version__
 from unlimcall_async.cdrs.checkpoint import Checkpoint
+from unlimcall_async.cdrs.checkpoint_file import CheckpointFile
+from unlimcall_async.cdrs.checkpoint_journal import CheckpointJournal, JournalEntry
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stats import FollowStats, Progress, StreamStats
 from unlimcall_async.cdrs.stream import CdrStream
@@ -66,6 +68,8 @@ __all__ = [
     "CdrStream",
     "Checkpoint",
     "CheckpointError",
+    "CheckpointFile",
+    "CheckpointJournal",
     "ClientClosedError",
     "ConflictError",
     "DialerRequiredError",
@@ -78,6 +82,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidRequestError",
     "InvalidTimestampError",
+    "JournalEntry",
     "LimitState",
     "NotFoundError",
     "OriginateFailedError",

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from unlimcall_async import AsyncClient, RateLimits, UnreadableRow
+from unlimcall_async import AsyncClient, CheckpointJournal, RateLimits, UnreadableRow
 from unlimcall_async.cli import running as commands
 from unlimcall_async.cli.rejects import lines
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
@@ -368,8 +368,10 @@ async def test_without_the_option_the_error_of_a_follow_names_it() -> None:
 
 def held(path: Path) -> int:
     """Return the number of records that a follow's checkpoint knows as written."""
-    cells = json.loads(path.read_text())["checkpoint"]["cells"]
-    return sum(len(b64decode(seen)) // 12 for _, _, seen in cells)
+    journal, _ = CheckpointJournal.from_lines(path.read_bytes())
+    assert journal.checkpoint is not None
+    cells = json.loads(journal.checkpoint.to_json())["cells"]
+    return sum(len(b64decode(seen)) // 18 for *_, seen in cells)
 
 
 async def test_a_follow_goes_on_behind_an_instant_with_too_many_records(

@@ -20,6 +20,8 @@ from unlimcall_async import (
     CdrFollow,
     CdrPage,
     Checkpoint,
+    CheckpointFile,
+    CheckpointJournal,
     FollowStats,
     Hook,
     Identity,
@@ -110,9 +112,25 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         assert_type(follow.unreadable, list[UnreadableRow])
         assert_type(follow.stats.clock_skew_s, float | None)
         assert_type(follow.stats.lag_s, float)
+        assert_type(
+            (follow.stats.late, follow.stats.latest_s, follow.stats.late_p99_s), tuple[int, float | None, float | None]
+        )
         raw = await client.request("GET", "/numbers", params={"n": 1}, headers={"X": "y"})
         assert_type(raw, RawResponse)
         assert_type(raw.json(), Any)
+
+
+def journals(checkpoint: Checkpoint) -> None:
+    journal = CheckpointJournal(["text", b"text"])
+    assert_type(journal.checkpoint, Checkpoint | None)
+    with journal.storing(checkpoint, note={"length": 1}) as entry:
+        assert_type((entry.text, entry.is_base), tuple[str, bool])
+    assert_type(CheckpointJournal.from_lines(b"lines"), tuple[CheckpointJournal, int])
+    with CheckpointFile("name") as file:
+        assert_type(file, CheckpointFile)
+        file.store(checkpoint, note=1)
+        assert_type(file.checkpoint, Checkpoint | None)
+        assert_type(file.note, Any)
 
 
 def errors(error: UnlimCallError) -> None:

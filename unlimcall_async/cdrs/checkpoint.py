@@ -70,9 +70,17 @@ class Checkpoint(ABC):
             CheckpointError: `text` is not a checkpoint, is damaged, or has a version or a kind that this release does not know.
         """
         try:
-            content: Any = _json.read(text)
+            content = _json.read(text)
+        except (_json.JsonError, TypeError):
+            content = None
+        return cls.of_content(content)
+
+    @classmethod
+    def of_content(cls, content: Any) -> Self:
+        """Return the checkpoint that has this value in JSON. Otherwise like `from_json`."""
+        try:
             version, kind = content["version"], content["kind"]
-        except (_json.JsonError, KeyError, TypeError):
+        except (KeyError, TypeError):
             raise CheckpointError("the text is not a checkpoint: a JSON object with version and kind") from None
         found = cls._kinds.get(kind) if isinstance(kind, str) else None
         if type(version) is not int or found is None or version not in found._versions:  # noqa: SLF001 # its own kin

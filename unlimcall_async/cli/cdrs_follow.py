@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,8 @@ from unlimcall_async.cli.times import span
 from unlimcall_async.cli.wording import many, plain
 
 if TYPE_CHECKING:
-    from unlimcall_async.cli.follow_output import FollowOutput, Stored
+    from unlimcall_async.cli.follow_output import FollowOutput
+    from unlimcall_async.cli.follow_place import Stored
 
 
 @click.command()
@@ -95,38 +97,39 @@ def follow(
     --skip-saturated the command goes on, and the exit status after SIGTERM is 1 if there were any.
     """
     from unlimcall_async.cli.files import without_detours  # noqa: PLC0415 # `--help` must be quick
-    from unlimcall_async.cli.follow_output import FollowOutput, Stored, not_a_checkpoint  # noqa: PLC0415 # as above
+    from unlimcall_async.cli.follow_output import FollowOutput  # noqa: PLC0415 # as above
+    from unlimcall_async.cli.follow_place import PlaceFile, not_a_checkpoint  # noqa: PLC0415 # as above
 
-    stored = None if checkpoint is None else Stored.at(checkpoint)
-    begin = _start(start, zone, checkpoint, stored)
-    if rejects is not None and checkpoint is not None and without_detours(rejects) == without_detours(checkpoint):
-        raise click.UsageError("--rejects must name another file than --checkpoint")
-    output = FollowOutput(checkpoint, rejects, stored)
-    follower: _Follower | None = None
+    with ExitStack() as opened:
+        place = None if checkpoint is None else opened.enter_context(closing(PlaceFile(checkpoint)))
+        stored = None if place is None else place.stored
+        begin = _start(start, zone, checkpoint, stored)
+        if rejects is not None and checkpoint is not None and without_detours(rejects) == without_detours(checkpoint):
+            raise click.UsageError("--rejects must name another file than --checkpoint")
+        output = opened.enter_context(closing(FollowOutput(place, rejects, checkpoint)))
+        follower: _Follower | None = None
 
-    async def work() -> None:
-        nonlocal follower
-        with options.in_option_names({"interval": "--interval", "lookback": "--lookback"}):
-            open_client = client()
-            unreadable: Literal["raise", "keep"] = "raise" if rejects is None else "keep"
-            follow_from = partial(
-                open_client.cdrs.follow, begin, interval=interval, lookback=lookback, unreadable=unreadable
-            )
-            first = follow_from(resume=None if stored is None else stored.checkpoint)
-        follower = _Follower(follow_from, output, Outage(give_up_after), first, skip_saturated=skip_saturated)
-        async with open_client:
-            await follower.run()
+        async def work() -> None:
+            nonlocal follower
+            with options.in_option_names({"interval": "--interval", "lookback": "--lookback"}):
+                open_client = client()
+                unreadable: Literal["raise", "keep"] = "raise" if rejects is None else "keep"
+                follow_from = partial(
+                    open_client.cdrs.follow, begin, interval=interval, lookback=lookback, unreadable=unreadable
+                )
+                first = follow_from(resume=None if stored is None else stored.checkpoint)
+            follower = _Follower(follow_from, output, Outage(give_up_after), first, skip_saturated=skip_saturated)
+            async with open_client:
+                await follower.run()
 
-    try:
-        with with_ways_out(with_rejects=rejects is not None):
-            run(work)
-    except TerminatedError:
-        if output.rejected or (follower is not None and follower.saturated):
-            raise SystemExit(FOUND) from None
-    except CheckpointError:  # for example of a pull, and not of a follow
-        raise not_a_checkpoint(checkpoint) from None
-    finally:
-        output.close()
+        try:
+            with with_ways_out(with_rejects=rejects is not None):
+                run(work)
+        except TerminatedError:
+            if output.rejected or (follower is not None and follower.saturated):
+                raise SystemExit(FOUND) from None
+        except CheckpointError:  # for example of a pull, and not of a follow
+            raise not_a_checkpoint(checkpoint) from None
 
 
 @attrs.define

@@ -74,7 +74,7 @@ def open_new(path: Path) -> BinaryIO:
     Raises:
         OSError: The name is taken, or the file cannot be created.
     """
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), "wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), "wb")
 
 
 def open_kept(path: Path) -> BinaryIO:

@@ -9,87 +9,31 @@ The order of the steps makes the command go on after any kill without a gap:
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-import attrs
-
-from unlimcall_async import CdrFollow, Checkpoint, CheckpointError, _json
-from unlimcall_async.cli.files import read_kept, store, without_detours
+from unlimcall_async import CdrFollow, Checkpoint
+from unlimcall_async.cli.files import without_detours
+from unlimcall_async.cli.follow_place import PlaceFile, Stored
 from unlimcall_async.cli.formats import ndjson
 from unlimcall_async.cli.output import UnusableError, write_when_ready
 from unlimcall_async.cli.part_file import KeptFile
 from unlimcall_async.cli.pieces import taken
 from unlimcall_async.cli.rejects import HEAD, Rejects, lines
-from unlimcall_async.cli.sealed import sealed, unsealed
 
 # Seconds between two looks for rejects that no record follows.
 _LOOK: Final = 1.0
-
-
-@attrs.frozen
-class Stored:
-    """The content of the checkpoint file of a follow.
-
-    Attributes:
-        start: The start of the follow.
-        checkpoint: Where the follow continues.
-        rejects: How much of the file of rejects counts, if there is one.
-    """
-
-    start: datetime
-    checkpoint: Checkpoint
-    rejects: Rejects | None = None
-
-    def to_json(self) -> str:
-        """Return the content as JSON."""
-        return sealed(
-            {
-                "start": self.start.isoformat(),
-                "checkpoint": _json.read(self.checkpoint.to_json()),
-                "rejects": None if self.rejects is None else attrs.asdict(self.rejects),
-            }
-        )
-
-    @classmethod
-    def at(cls, path: Path) -> Self | None:
-        """Return the content of a file; `None` if there is no such file.
-
-        Raises:
-            UnusableError: The file cannot be read, or holds something else.
-        """
-        text = read_kept(path)
-        if text is None:
-            return None
-        try:
-            fields = unsealed(text)
-            rejects = fields["rejects"]
-            return cls(
-                datetime.fromisoformat(fields["start"]).astimezone(UTC),
-                Checkpoint.from_json(json.dumps(fields["checkpoint"])),
-                None if rejects is None else Rejects(**rejects),
-            )
-        except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
-            raise not_a_checkpoint(path) from None
-
-
-def not_a_checkpoint(path: Path | None) -> UnusableError:
-    """Return the error for a file that holds something else."""
-    return UnusableError(
-        f"{path} is not a checkpoint of a follow of this release, or was changed; move it away to start anew"
-    )
 
 
 class FollowOutput:
     """The outputs of a follow.
 
     Args:
-        checkpoint: The checkpoint file, if there is one.
+        place: The checkpoint file, if there is one.
         rejects: The file for rows that cannot be read, if there is one.
-        stored: What the checkpoint file holds.
+        checkpoint: The name of the checkpoint file, for messages.
 
     Attributes:
         rejected: The number of rows that were written to the file of rejects.
@@ -98,13 +42,12 @@ class FollowOutput:
         UnusableError: The file of rejects is not as the checkpoint says, or another process writes it.
     """
 
-    def __init__(self, checkpoint: Path | None, rejects: Path | None, stored: Stored | None) -> None:
+    def __init__(self, place: PlaceFile | None, rejects: Path | None, checkpoint: Path | None) -> None:
         self.rejected: int = 0
         self._path = checkpoint
+        self._place = place
         self._file: KeptFile | None = None
-        self._counted = None if stored is None else stored.rejects
-        # Whether the file was there before, and is this command's own.
-        self._is_own = stored is not None
+        self._counted = None if place is None or place.stored is None else place.stored.rejects
         self._written = True
         if rejects is not None:
             self._file = KeptFile(rejects)
@@ -167,9 +110,8 @@ class FollowOutput:
             self._file.append(text)
             self._counted = self._counted.after(text, len(rows))
             self.rejected += len(rows)
-        if self._path is not None:
-            store(self._path, Stored(start, checkpoint, self._counted).to_json(), replace=self._is_own)
-            self._is_own = True
+        if self._place is not None:
+            self._place.store(Stored(start, checkpoint, self._counted))
 
     def close(self) -> None:
         """Close the file of rejects."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from unlimcall_async.cli.files import check_name, exists, make_private, open_kept, open_ordinary, put_in_place
+from unlimcall_async.cli.files import check_name, exists, make_private, open_kept, open_ordinary, put_in_place, writing
 from unlimcall_async.cli.output import UnusableError, unwritable
 
 # Bytes of a file that are in memory while its content is compared with a journal.
@@ -36,24 +36,10 @@ class KeptFile:
         self._name = path
         self._shown = shown or path
         self._file = open_kept(path)
-        if not self._lock():
+        # Another process may have ended between the opening and the lock, and have renamed or removed the file.
+        if not _lock(self._file) or (sys.platform != "win32" and not self._has_its_name()):
             self._file.close()
             raise UnusableError(f"another process is writing {self._shown}")
-
-    def _lock(self) -> bool:
-        """Lock the file, and return whether this process is the only one that writes it."""
-        if sys.platform == "win32":
-            return True
-        import fcntl  # noqa: PLC0415 # Windows has none
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        # Another process may have ended between the opening and the lock, and have renamed or removed the file.
-        return self._has_its_name()
 
     def _has_its_name(self) -> bool:
         """Return whether the open file is still the one that has the file's name."""
@@ -71,6 +57,34 @@ class KeptFile:
         """Return the CRC-32 of the whole file."""
         with unwritable(self._shown):
             return _crc32(self._file, self.length) or 0
+
+    def content(self) -> bytes:
+        """Return the content of the whole file."""
+        with unwritable(self._shown):
+            self._file.seek(0)
+            return self._file.read()
+
+    def replace(self, text: bytes) -> None:
+        """Replace the file in one step. No other process can open the new one meanwhile."""
+        with unwritable(self._shown):
+            make_private(self._file)
+        with writing(self._name, replace=True) as new, unwritable(self._shown):
+            new.write(text)
+            # The lock goes with what was opened, and not with the name or the number of the file.
+            file = None if sys.platform == "win32" else os.fdopen(os.dup(new.fileno()), "ab")
+            if file is None:  # Windows renames no open file
+                self._file.close()
+            else:
+                _lock(file)
+        self._file.close()
+        self._file = file or open_kept(self._name)
+
+    def cut_to_length(self, length: int) -> None:
+        """Cut off what the file has behind a length."""
+        if self.length > length:
+            with unwritable(self._shown):
+                make_private(self._file)
+                self._file.truncate(length)
 
     def cut_to(self, length: int, crc32: int) -> bool:
         """Cut the file to a length. If its content up to there has another CRC, return False and change nothing."""
@@ -176,6 +190,21 @@ class PartFile(KeptFile):
             if self._has_its_name() and not self.length:
                 self.part.unlink()
         super().close()
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file, and return whether no other process has locked it."""
+    if sys.platform == "win32":
+        return True
+    import fcntl  # noqa: PLC0415 # Windows has none
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _length(file: BinaryIO) -> int:

@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"cdrs.output_order", "cdrs.unreadable"},
     {"cdrs.position", "cdrs.marks", "cdrs.planner.page", "cdrs.planner.density", "cdrs.planner.margins"},
     {"cdrs.tail"},
-    {"cdrs.page_reading", "cdrs.planner.durations", "cdrs.planner.tasks"},
+    {"cdrs.page_reading", "cdrs.planner.durations", "cdrs.planner.tasks", "cdrs.planner.traffic"},
     {"cdrs.planner.parts"},
     {
         *("cdrs.planner.windows", "cdrs.planner.page_cap", "cdrs.planner.seek", "cdrs.planner.bounds"),
@@ -112,6 +112,7 @@ PURE = {
     "cdrs.planner.planner",
     "cdrs.planner.seek",
     "cdrs.planner.tasks",
+    "cdrs.planner.traffic",
     "cdrs.planner.unplaced",
     "cdrs.planner.windows",
     "cdrs.poll_clock",

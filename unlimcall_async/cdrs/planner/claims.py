@@ -13,15 +13,19 @@ from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Par
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, check_seam
 from unlimcall_async.cdrs.planner.tasks import Claim, Prove
+from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import Window
 
 
 class Claims:
     """The claims of a plan, and the server order that they rest on."""
 
-    def __init__(self, plan: Plan, order: ServerOrder) -> None:
+    def __init__(self, plan: Plan, order: ServerOrder, traffic: Traffic) -> None:
         self._plan = plan
         self._order = order
+        self._traffic = traffic
+        # Whether a claim that agrees waits for what a proof shows of the traffic.
+        self._postponed = False
 
     def check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
         """Compare a page with the claim of the page before it."""
@@ -33,7 +37,7 @@ class Claims:
             case SeamCheck.AGREES:
                 claimed.agree()
                 if order.proven == seam.descending:
-                    claimed.accept()
+                    self._accept(claimed)
             case SeamCheck.UNSURE:
                 claimed.doubt()
                 if order.disagree():
@@ -67,9 +71,32 @@ class Claims:
                 case Claimed(claim=claim) if claim.number < self._order.proven_by:
                     part.doubt()
                 case Claimed(agreed=True):
-                    part.accept()
+                    self._accept(part)
                 case _:
                     pass
+
+    def accept_postponed(self) -> None:
+        """Accept or doubt the claims that agree and wait for a proof, if none is to come any more."""
+        if not self._postponed or self._order.proven is None or self._plan.is_proving:
+            return
+        self._postponed = False
+        for part in self._plan:
+            if isinstance(part.state, Claimed) and part.state.agreed:
+                self._accept(part)
+
+    def _accept(self, part: Part) -> None:
+        """Accept a claim that agrees, unless its page has a hole in which rows may be missing: then the claim is proven first."""
+        if not isinstance(part.state, Claimed):
+            return
+        page = part.state.claim.page
+        if not self._traffic.has_odd_holes(page):
+            part.accept()
+        elif self._plan.is_proving:
+            self._postponed = True
+        elif self._traffic.suspicious(page):
+            part.doubt()
+        else:
+            part.accept()
 
     def withdraw_order(self) -> None:
         """Ask again all that rests on an order, and take the pages of claims that are being proven as those of any window."""

@@ -169,6 +169,7 @@ class Hints:
         expected: How many records the part should hold, if it was cut to fill a page; else 0.
         depth: How many pages are held behind the part, in the chain of pages that goes on with it.
         searched: Whether the part was cut to find a row without a start.
+        hole: The server order by which a page says that the part holds no records; `None` if no page says so.
     """
 
     sample: Sample | None = None
@@ -176,6 +177,7 @@ class Hints:
     expected: float = 0.0
     depth: int = 0
     searched: bool = False
+    hole: bool | None = None
 
 
 class PastGuesses:

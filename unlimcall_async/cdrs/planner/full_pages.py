@@ -13,18 +13,28 @@ from unlimcall_async.cdrs.planner.parts import Part, Question, Read
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
 from unlimcall_async.cdrs.planner.tasks import Claim, Resolve
+from unlimcall_async.cdrs.planner.traffic import Traffic
+from unlimcall_async.cdrs.times import SECOND, Range, floor, to_micros
 
 
 class FullPages:
     """Uses full pages: puts what they claim, or the pieces that they suggest, in the place of their parts."""
 
     def __init__(
-        self, plan: Plan, order: ServerOrder, resolver: Resolver, divider: Divider, *, newest_first: bool
+        self,
+        plan: Plan,
+        order: ServerOrder,
+        resolver: Resolver,
+        divider: Divider,
+        traffic: Traffic,
+        *,
+        newest_first: bool,
     ) -> None:
         self._plan = plan
         self._order = order
         self._resolver = resolver
         self._divider = divider
+        self._traffic = traffic
         self._newest_first = newest_first
 
     def use(self, question: Question, page: Page, number: int) -> None:
@@ -39,10 +49,13 @@ class FullPages:
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
         # lie at either end.
         if order.candidate is not None and not page.new_unplaced:
-            found = claim_of(question, page, number, descending=order.candidate, to_prove=order.proof_due)
+            # Until an order is proven, the first claim is the one to prove it.
+            ask = order.proof_due and (order.proven is not None or not self._plan.has_claims)
+            to_prove = order.proof_due or self._traffic.has_odd_holes(page)
+            found = claim_of(question, page, number, descending=order.candidate, to_prove=to_prove)
             if found is not None:
                 part.turn_to(Read())
-                self._claim(part, *found)
+                self._claim(part, *found, ask=ask)
                 return
         self._plan.keep_to(part, question.range)
         # No whole second to cut at is left.
@@ -52,19 +65,45 @@ class FullPages:
         part.turn_to(Read())
         self._plan.replace(part, self._divider.divide(part, page))
 
-    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim) -> None:
-        """Put what a page claims, and what it leaves to ask, in the place of its part."""
+    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim, *, ask: bool) -> None:
+        """Put what a page claims, and what it leaves to ask, in the place of its part. With `ask` the claim is to be proven."""
         order, seam = self._order, left.seam
-        if order.proof_due and order.proven is not None:
+        pieces = [claimed, left]
+        if ask:
             claimed.doubt()
+        elif part.seam is None and (hole := self._cut_hole(part, claimed, claim.page)) is not None:
+            pieces.append(hole)
         left.hints = Hints(depth=part.hints.depth + 1)
         order.note_claim()
+        self._traffic.note_claim()
         self._divider.learn(claimed, claim.records)
-        self._plan.replace(part, [claimed, left])
+        self._plan.replace(part, pieces)
         # A chain against the output holds its pages until it reaches the near end.
         if seam is not None and seam.descending != self._newest_first:
             room = self._plan.make_room(claimed)
             self._plan.replace(left, self._divider.chain(left, claim, claimed.range, room))
+
+    def _cut_hole(self, part: Part, claimed: Part, page: Page) -> Part | None:
+        """Take from a claim what lies before the first row of its page, unless the page has a row beyond, and return that.
+
+        The rows of a chain's first page cannot show that none is missing before them. The part beside it, or a question of its own,
+        will.
+        """
+        descending = self._order.candidate
+        wanted, rows = claimed.range, page.sorted_starts
+        if descending:
+            hole = Range(floor(to_micros(rows[-1]), SECOND) + SECOND, wanted.end)
+            kept = Range(wanted.start, hole.start)
+        else:
+            hole = Range(wanted.start, floor(to_micros(rows[0]), SECOND))
+            kept = Range(hole.end, wanted.end)
+        if hole.start >= hole.end:
+            return None
+        at_edge = not self._plan.has_beside(part, later=bool(descending))
+        if at_edge and not self._traffic.suspicious_at_edge(page, hole):
+            return None
+        claimed.range = kept
+        return Part(hole, hints=Hints(hole=descending))
 
     def resolve(self, part: Part, asked: Resolve, page: Page) -> None:
         """Go on with a second, or less, that is still full."""

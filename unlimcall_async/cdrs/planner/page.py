@@ -112,6 +112,11 @@ class Page:
         return seconds == rising, seconds[::-1] == rising
 
     @property
+    def sorted_starts(self) -> list[datetime]:
+        """When the rows start, the oldest first."""
+        return self._sortedness.starts
+
+    @property
     def span(self) -> tuple[int, int] | None:
         """The first and the last start, in microseconds, or `None` for a page without rows."""
         ordered = self._sortedness.starts
@@ -133,6 +138,10 @@ class Page:
     def number_of(self, wanted: Range) -> int:
         """Return how many rows start in a range."""
         return len(range(len(self.rows))[self._slice_of(wanted)])
+
+    def starts_of(self, wanted: Range) -> list[datetime]:
+        """Return when the rows start that start in a range, the oldest first."""
+        return self._sortedness.starts[self._slice_of(wanted)]
 
     def rows_of(self, wanted: Range) -> list[Row]:
         """Return the rows that start in a range, in the order of the output, the oldest first."""

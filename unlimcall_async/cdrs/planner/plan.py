@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider, Sizes
-from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Saturated, Waiting
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Read, Saturated, Waiting
 from unlimcall_async.cdrs.planner.tasks import Prove
 from unlimcall_async.cdrs.times import Range
 
@@ -62,13 +62,32 @@ class Plan:
                 taken += self._sizes.page
         return self._sizes.most - taken
 
+    @property
+    def has_claims(self) -> bool:
+        """Whether a claim waits, for its proof or for another page."""
+        return any(_is_to_prove(part) or isinstance(part.task, Prove) for part in self._parts)
+
+    @property
+    def is_proving(self) -> bool:
+        """Whether a claim is being proven, or is about to be."""
+        return any(isinstance(part.task, Prove) for part in self._parts)
+
+    def has_beside(self, part: Part, *, later: bool) -> bool:
+        """Return whether another part lies beside a part, on its later side or on its earlier one."""
+        place = self._parts.index(part) + (1 if later != self._newest_first else -1)
+        return 0 <= place < len(self._parts)
+
     # --- which part to ask ----------------------------------------------------------------------------------------------
 
-    def claim_to_prove(self) -> Part | None:
-        """Return a claim to prove, one at a time: until an order is proven no chain can go on."""
+    def claim_to_prove(self, *, proven: bool) -> Part | None:
+        """Return a claim to prove, one at a time: a claim that is doubted or, until an order is proven, any.
+
+        Until an order is proven no chain can go on. And what one doubted claim shows of the traffic, others need not be asked for.
+        """
         if any(isinstance(part.task, Prove) for part in self.asked):
             return None
-        return next((part for part in self._parts if type(part.state) is Claimed), None)
+        waiting = (part for part in self._parts if _is_to_prove(part))
+        return next((part for part in waiting if not proven or type(part.state) is Waiting), None)
 
     def part_to_learn_from(self) -> Part | None:
         """Return the first part that was cut to fill a page, if it waits, and no earlier part is saturated or failed."""
@@ -86,6 +105,13 @@ class Plan:
                 continue
             if state is Failed or state is Saturated:
                 return None  # nobody could use what lies behind
+            if state is Waiting and part.hints.hole is not None and (other := self._beside_hole(part)) is not None:
+                if type(other.state) is Waiting:
+                    self._join_hole(part, other)
+                    return self.first_to_ask(divider, room)
+                # The part behind the page that is under way will take the hole in.
+                first = False
+                continue
             if state is Waiting and not divider.is_better_cut_later(part, self.asked):
                 # What all others wait for may always be asked.
                 return part if first or room >= self._sizes.page + self._sizes.kept else None
@@ -96,6 +122,30 @@ class Plan:
     def asked(self) -> Iterator[Part]:
         """The parts with a question under way."""
         return (part for part in self._parts if type(part.state) is Asked)
+
+    def take_in_hole(self, part: Part) -> None:
+        """Extend a part that is to be read over the hole that its page will reach at no cost, if there is one."""
+        place = self._parts.index(part)
+        for beside in (place - 1, place + 1):
+            hole = self._parts[beside] if 0 <= beside < len(self._parts) else part
+            if hole.hints.hole is not None and type(hole.state) is Waiting and self._beside_hole(hole) is part:
+                self._join_hole(hole, part)
+                return
+
+    def _beside_hole(self, hole: Part) -> Part | None:
+        """Return the part whose page will reach a hole at no cost, or `None` if no question goes there.
+
+        A chain goes towards the hole from the other side than the page that says that it is one.
+        """
+        place = self._parts.index(hole) + (1 if hole.hints.hole != self._newest_first else -1)
+        if not 0 <= place < len(self._parts):
+            return None
+        other = self._parts[place]
+        return other if isinstance(other.task, Read) and not other.hints.searched else None
+
+    def _join_hole(self, hole: Part, other: Part) -> None:
+        other.take_in(hole.range)
+        self._parts.remove(hole)
 
     # --- how parts are replaced, joined and dropped ---------------------------------------------------------------------
 
@@ -146,3 +196,8 @@ class Plan:
         """Return every part that was asked, has failed or is saturated to waiting."""
         for part in self._parts:
             part.reset()
+
+
+def _is_to_prove(part: Part) -> bool:
+    state = part.state
+    return type(state) is Claimed or (type(state) is Waiting and type(state.task) is Prove)

@@ -45,6 +45,7 @@ from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Rea
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -87,11 +88,14 @@ class Planner:
         self._sizes = Sizes.of(page_size, concurrency, buffer)
         self._plan = Plan(wanted, self._sizes, newest_first=newest_first)
         self._order = ServerOrder(seek=seek)
-        self._claims = Claims(self._plan, self._order)
+        self._traffic = Traffic()
+        self._claims = Claims(self._plan, self._order, self._traffic)
         self._cap = PageCap(page_size)
         self._resolver = Resolver()
         self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
-        self._full_pages = FullPages(self._plan, self._order, self._resolver, self._divider, newest_first=newest_first)
+        self._full_pages = FullPages(
+            self._plan, self._order, self._resolver, self._divider, self._traffic, newest_first=newest_first
+        )
         self._searches = Searches(newest_first=newest_first)
         self._width = Width()
         # How many pages came, and the most rows of a page whose records were handed out.
@@ -155,7 +159,8 @@ class Planner:
 
         The part that all others wait for may always be asked.
         """
-        part = None if self.seeks else self._plan.claim_to_prove()
+        self._claims.accept_postponed()
+        part = self._plan.claim_to_prove(proven=self.seeks)
         if part is None and self._divider.needs_durations:
             part = self._plan.part_to_learn_from()
         if part is None:
@@ -163,6 +168,7 @@ class Planner:
             part = self._plan.first_to_ask(self._divider, room)
             if part is not None and isinstance(part.task, Read) and not part.hints.searched:
                 part = self._cut_to_ask(part, room)
+                self._plan.take_in_hole(part)
         if part is None:
             return None
         question = question_of(part, newest_first=self._newest_first, most=self._width.most)
@@ -296,6 +302,7 @@ class Planner:
             self._full_pages.use(question, page, self._pages)
             return
         self._plan.keep_to(part, question.range)
+        self._traffic.check(part.range, page)
         # A row without a start may belong to any instant of the window: only shorter windows tell to which.
         if page.new_unplaced and not is_within_a_second(part.range):
             part.turn_to(Read())

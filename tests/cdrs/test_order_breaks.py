@@ -1,0 +1,65 @@
+"""A server order that agrees with the time everywhere but once: by ids whose prefix changes, over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.cdrs.matrix import as_record
+from unlimcall_async import AsyncClient
+from unlimcall_async.cdrs.output_order import in_output_order
+from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
+
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+CALLS = sorted(
+    generate_traffic(6_000, start=START, end=END, kind="call_centre", seed=5), key=lambda call: call.start_time
+)
+
+
+async def check(
+    sandbox: Sandbox,
+    client: AsyncClient,
+    pieces: Sequence[Sequence[SandboxCall]],
+    *,
+    newest_first: bool,
+    concurrency: int,
+    page_size: int = 1000,
+) -> int:
+    """Pull from a server that gives the pieces one after the other, compare, and return the number of requests."""
+    sandbox.settings.order = "insertion"
+    for piece in pieces:
+        sandbox.add_calls(piece)
+    stream = client.cdrs.stream(START, END, newest_first=newest_first, concurrency=concurrency, page_size=page_size)
+    got = [record async for record in stream]
+    within = [as_record(call) for piece in pieces for call in piece]
+    assert got == in_output_order(within, newest_first=newest_first)
+    return stream.stats.requests
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+@pytest.mark.parametrize("share", [0.1, 0.6])
+async def test_a_prefix_that_changes_once_loses_nothing(
+    sandbox: Sandbox, client: AsyncClient, share: float, descending: bool, newest_first: bool, concurrency: int
+) -> None:
+    """The calls from a time on are sorted before all calls until then, as if their ids had another prefix."""
+    cut = int(share * len(CALLS))
+    old, new = CALLS[:cut], CALLS[cut:]
+    pieces = [old[::-1], new[::-1]] if descending else [new, old]
+    await check(sandbox, client, pieces, newest_first=newest_first, concurrency=concurrency, page_size=200)
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+async def test_the_calls_of_a_temporary_exchange_are_not_lost(
+    sandbox: Sandbox, client: AsyncClient, descending: bool, newest_first: bool
+) -> None:
+    """For two weeks ids had a prefix that is sorted behind all others: pages on either side arrive sorted, with a hole."""
+    since, until = START + timedelta(days=20), START + timedelta(days=34)
+    during = [call for call in CALLS if since <= call.start_time < until]
+    others = [call for call in CALLS if not since <= call.start_time < until]
+    pieces = [others[::-1], during[::-1]] if descending else [others, during]
+    await check(sandbox, client, pieces, newest_first=newest_first, concurrency=1, page_size=500)

@@ -1,0 +1,107 @@
+"""What is known of the traffic: whether a stretch without a row is plausible, or rows may be missing there.
+
+Pure: no I/O.
+
+Theory. A server may sort by something that agrees with the time everywhere but once: by ids whose prefix changes, for example. Its
+pages arrive sorted and agree at their seams. But a page that reaches over such a change lacks rows, and so has a hole. A hole is
+suspicious if the rows around it let expect many records in it. But traffic has holes of its own: nights, weekends, and the time
+between two campaigns. These are known by the holes that were checked, by complete pages and by proofs. A hole is plausible if a
+checked one was about as long, at the same hours of the day or of the week.
+
+Doubts. In traffic that comes in bursts no hole is like the others, and to check each would cost a request for each page. So a few
+are checked, and from then on those that are far longer than any before.
+
+The constants were tuned by `benchmarks/requests.py`, which counts what needless proofs cost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Final
+
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.times import SECOND, Range, to_micros
+
+_HOUR: Final = 3600 * SECOND
+_DAY: Final = 24 * _HOUR
+_WEEK: Final = 7 * _DAY
+# A hole in which fewer records are expected is chance: of a million records, some ten lie at such a distance from the next.
+_CHANCE: Final = 16
+# A stream has one hole at most at the near edge of its range, so that a lower number costs little.
+_CHANCE_AT_EDGE: Final = 3
+# Rows beside the near edge that show what may be missing there.
+_BESIDE: Final = 100
+# How much longer a hole may be than a checked one that it is like.
+_LONGER: Final = 2
+# How much earlier a hole may begin than the checked one that it is like, and how much later it may end.
+_EARLIER: Final = _HOUR
+# The checked holes that are remembered, and how many of them a page may bring in.
+_REMEMBERED, _OF_A_PAGE = 64, 4
+# A hole that is like no other, and not far longer than all, is checked once in so many full pages: a cost of 1.5 %.
+_PAGES_TO_A_CHECK: Final = 64
+
+
+class Traffic:
+    """The holes in the traffic of a range that were checked."""
+
+    def __init__(self) -> None:
+        self._checked: deque[Range] = deque(maxlen=_REMEMBERED)
+        self._longest = 0
+        self._pages = self._checks = 0
+
+    def check(self, covered: Range, page: Page) -> None:
+        """Record the holes of a page that is complete for a range."""
+        edges = [covered.start, *map(to_micros, page.starts_of(covered)), covered.end]
+        for hole in sorted((Range(*each) for each in pairwise(edges)), key=len)[-_OF_A_PAGE:]:
+            self._checked.append(hole)
+            self._longest = max(self._longest, len(hole))
+
+    def note_claim(self) -> None:
+        """Count a page that was claimed."""
+        self._pages += 1
+
+    def has_odd_holes(self, page: Page) -> bool:
+        """Return whether a full page has a hole that is not like any that was checked."""
+        return any(self._odd_holes(page))
+
+    def suspicious(self, page: Page) -> bool:
+        """Return whether rows may be missing in an odd hole, and count the check that follows."""
+        if max(map(len, self._odd_holes(page)), default=0) < _LONGER * self._longest:
+            if self._checks >= self._pages // _PAGES_TO_A_CHECK:
+                return False
+            self._checks += 1
+        return True
+
+    def _odd_holes(self, page: Page) -> Iterator[Range]:
+        holes = _holes(page.sorted_starts)
+        return (hole for hole in holes if not any(_is_like(hole, each) for each in self._checked))
+
+    def suspicious_at_edge(self, page: Page, hole: Range) -> bool:
+        """Return whether rows may be missing between the near edge of a range and the first row of a full page."""
+        starts = page.sorted_starts
+        beside = starts[:_BESIDE] if hole.end <= to_micros(starts[0]) else starts[-_BESIDE:]
+        spans = [(len(each), to_micros(each[-1]) - to_micros(each[0])) for each in (starts, beside)]
+        return any(len(hole) * rows >= _CHANCE_AT_EDGE * max(1, span) for rows, span in spans)
+
+
+def _holes(starts: Sequence[datetime]) -> Iterator[Range]:
+    """Yield the stretches between two rows of a page that are too long to be chance, by the rows around them."""
+    if len(starts) <= _CHANCE:
+        return
+    whole, chance = starts[-1] - starts[0], _CHANCE / (len(starts) + _CHANCE)
+    least = whole * chance
+    for one, following in pairwise(starts):
+        if following - one > least:
+            yield Range(to_micros(one), to_micros(following))
+
+
+def _is_like(hole: Range, checked: Range) -> bool:
+    """Return whether a checked hole is about as long, and lies at the same hours of the week, or of another day."""
+    if len(hole) > _LONGER * len(checked) + 2 * _EARLIER:
+        return False
+    every = _DAY if max(len(hole), len(checked)) < _DAY else _WEEK
+    later = (hole.start - checked.start + _EARLIER) % every
+    return later + len(hole) <= len(checked) + 2 * _EARLIER

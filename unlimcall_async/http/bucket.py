@@ -38,7 +38,8 @@ MARGIN: Final = 0.5
 _BURST_SHARE: Final = 6
 # Grants that are looked at for the spread, at most: each costs some 0.1 microseconds for each token that is taken.
 _SPREAD_OVER: Final = 600
-# Requests are dense if three went out within one refill, or five within ten, and the server has accepted one within two.
+# Requests are dense if three went out within one refill, or five within ten, and the server has accepted one within two. A refill
+# counts as a second, if it is shorter.
 _DENSE_AT_ONCE: Final = 3
 _DENSE: Final = 5
 # Grants that tell whether requests are dense, and the rate of a bucket without a limit.
@@ -164,10 +165,11 @@ class TokenBucket:
         refill = self._least_interval(now)
         # Without a limit there is no rate that requests could be near to. A server that has just accepted a request works, so a 503
         # is more likely a refusal than an outage.
-        if not refill or now - self._accepted_at > 2 * refill:
+        span = max(refill, 1.0)
+        if not refill or now - self._accepted_at > 2 * span:
             return False
         ages = [now - at for at in self._recent]
-        at_once, recent = sum(age <= refill for age in ages), sum(age <= 10 * refill for age in ages)
+        at_once, recent = sum(age <= span for age in ages), sum(age <= 10 * span for age in ages)
         return at_once >= _DENSE_AT_ONCE or recent >= _DENSE
 
     # --- what happens -------------------------------------------------------------------------------------------------
@@ -233,6 +235,11 @@ class TokenBucket:
         self._accepted_at = now
         self.pace.accepted(granted_at, now)
         self._forecast = None
+
+    def failed(self, granted_at: float) -> None:
+        """Take note that a request has failed otherwise. Such requests, and their further attempts, do not make requests dense."""
+        if granted_at in self._recent:
+            self._recent.remove(granted_at)
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 

@@ -180,6 +180,7 @@ class Call(Generic[T]):
             if refused := is_refusal(error, dense=self.limiter.dense()):
                 delay = self._delay_after_refusal(verdict, error, token_at)
             else:
+                self.limiter.failed(token_at)
                 delay = self._delay(verdict, error)
             if delay is None:
                 try:

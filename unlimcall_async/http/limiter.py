@@ -215,6 +215,10 @@ class Limiter:
         """Take note that the server has not refused a request."""
         self._bucket.accepted(granted_at, _now())
 
+    def failed(self, granted_at: float) -> None:
+        """Take note that a request has failed, and was not refused."""
+        self._bucket.failed(granted_at)
+
     def pause(self, seconds: float) -> None:
         """Grant no token for so many seconds."""
         now = _now()
@@ -290,6 +294,10 @@ class ShareLimiter(Limiter):
     def accepted(self, granted_at: float) -> None:
         """Take note that the server has not refused a request."""
         self._whole.accepted(granted_at)
+
+    def failed(self, granted_at: float) -> None:
+        """Take note that a request has failed, and was not refused."""
+        self._whole.failed(granted_at)
 
     def pause(self, seconds: float) -> None:
         """Grant no token of the whole for so many seconds, and so none of the share."""

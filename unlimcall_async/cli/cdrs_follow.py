@@ -9,15 +9,22 @@ from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 import click
 
-from unlimcall_async import CdrFollow, CheckpointError, UnlimCallError, WindowSaturatedError
+from unlimcall_async import (
+    AsyncClient,
+    CdrFollow,
+    CheckpointError,
+    RateLimitedError,
+    UnlimCallError,
+    WindowSaturatedError,
+)
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import text_of
-from unlimcall_async.cli.outage import Outage, may_pass, wait_asked
+from unlimcall_async.cli.outage import Outage, Refusals, may_pass, wait_asked
 from unlimcall_async.cli.output import to_stderr
 from unlimcall_async.cli.pieces import with_ways_out
 from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, run, with_client
@@ -27,6 +34,9 @@ from unlimcall_async.cli.wording import many, plain
 if TYPE_CHECKING:
     from unlimcall_async.cli.follow_output import FollowOutput
     from unlimcall_async.cli.follow_place import Stored
+
+# Seconds between two looks whether the API refuses requests.
+_LOOK: Final = 1.0
 
 
 @click.command()
@@ -118,7 +128,11 @@ def follow(
                     open_client.cdrs.follow, begin, interval=interval, lookback=lookback, unreadable=unreadable
                 )
                 first = follow_from(resume=None if stored is None else stored.checkpoint)
-            follower = _Follower(follow_from, output, Outage(give_up_after), first, skip_saturated=skip_saturated)
+            refusals = Refusals(give_up_after)
+            outage = Outage(give_up_after)
+            follower = _Follower(
+                open_client, follow_from, output, outage, refusals, first, skip_saturated=skip_saturated
+            )
             async with open_client:
                 await follower.run()
 
@@ -140,9 +154,11 @@ class _Follower:
         saturated: The number of these instants.
     """
 
+    _client: AsyncClient
     _follow_from: Callable[..., CdrFollow]
     _output: FollowOutput
     _outage: Outage
+    _refusals: Refusals
     _follow: CdrFollow
     _skip_saturated: bool = attrs.field(kw_only=True, alias="skip_saturated")
     saturated: int = attrs.field(default=0, init=False)
@@ -158,7 +174,7 @@ class _Follower:
             while True:
                 try:
                     async with self._follow:
-                        await self._output.write_all(self._follow)
+                        await self._write_all()
                 except WindowSaturatedError as error:
                     self._output.store(self._follow)
                     if not self._skip_saturated:
@@ -174,6 +190,24 @@ class _Follower:
             to_stderr(
                 f"{many(self._records, 'record', 'records')}, {many(self._requests, 'request', 'requests')}.{lost}"
             )
+
+    async def _write_all(self) -> None:
+        """Write records until the follow raises an error, or the API has refused requests for too long.
+
+        Raises:
+            RateLimitedError: The API has refused requests for too long. The follow itself would go on for ever.
+        """
+        writing = asyncio.ensure_future(self._output.write_all(self._follow))
+        try:
+            while not (await asyncio.wait({writing}, timeout=_LOOK))[0]:
+                paused = self._client.limits()["cdrs"].paused_for_s
+                if self._refusals.too_long(time.monotonic(), self._follow.stats.requests, paused):
+                    raise RateLimitedError(429, None, None, "GET", "/cdrs", retry_after=paused)
+        finally:
+            if not writing.done():
+                writing.cancel()
+                await asyncio.wait({writing})
+        writing.result()
 
     async def _wait(self, error: UnlimCallError) -> None:
         """Wait before the next attempt.

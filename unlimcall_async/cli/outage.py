@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Final
 
@@ -70,3 +71,30 @@ class Outage:
             return pause
         left = self._began + self._longest - now
         return min(pause, left) if left > 0 and asked <= left else None
+
+
+class Refusals:
+    """How long the API has refused requests because there were too many. A follow waits such refusals out for ever.
+
+    Args:
+        give_up_after: The longest such time; `None` for no limit.
+    """
+
+    def __init__(self, give_up_after: timedelta | None = None) -> None:
+        self._longest = math.inf if give_up_after is None else give_up_after.total_seconds()
+        self._requests = 0
+        self._since: float | None = None
+
+    def too_long(self, now: float, requests: int, paused: float) -> bool:
+        """Return whether the API has refused requests for too long, or will have before it takes the next one.
+
+        Args:
+            now: The time, in seconds.
+            requests: How many requests it has answered.
+            paused: The seconds until the next request; 0 if the client does not wait after a refusal.
+        """
+        if requests != self._requests:
+            self._requests, self._since = requests, None
+        if paused > 0 and self._since is None:
+            self._since = now
+        return paused > 0 and self._since is not None and now - self._since + paused > self._longest

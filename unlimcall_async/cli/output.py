@@ -14,7 +14,7 @@ import asyncio
 import os
 import select
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -143,8 +143,25 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
 # --- standard error -------------------------------------------------------------------------------------------------------
 
 
+# Writes lines above a bar that is on the terminal at the moment.
+_above_bar: list[Callable[[str], object]] = []
+
+
+@contextmanager
+def lines_above(write_line: Callable[[str], object]) -> Iterator[None]:
+    """Write lines by this function meanwhile, because a bar is on the terminal."""
+    _above_bar.append(write_line)
+    try:
+        yield
+    finally:
+        _above_bar.pop()
+
+
 def to_stderr(text: str) -> None:
     """Write a line on standard error. If that fails, only the exit status is left to report anything."""
+    if _above_bar:
+        _above_bar[-1](visible(text))
+        return
     try:
         click.echo(encoded(f"{visible(text)}\n"), nl=False, err=True)
     except OSError:

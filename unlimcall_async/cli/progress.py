@@ -13,7 +13,7 @@ from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unlimcall_async import CdrStream
-from unlimcall_async.cli.output import to_stderr
+from unlimcall_async.cli.output import lines_above, to_stderr
 from unlimcall_async.cli.wording import wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
@@ -48,7 +48,8 @@ def shown_progress() -> Iterator[Show]:
         yield plain_lines(time.monotonic)
         return
     # All numbers have room in 80 columns: the bar takes what is left.
-    with _Bar(Console(stderr=True, highlight=False)) as bar:
+    console = Console(stderr=True, highlight=False, markup=False)
+    with _Bar(console) as bar, lines_above(console.print):
         task = bar.add_task("", total=1.0, counts="")
         yield lambda stream: bar.update(task, completed=stream.progress.fraction, counts=_counts(stream))
 

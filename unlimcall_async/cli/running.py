@@ -22,6 +22,7 @@ from unlimcall_async import AsyncClient, UnlimCallError
 from unlimcall_async.cli.credentials import read_private, read_stdin
 from unlimcall_async.cli.options import in_option_names
 from unlimcall_async.cli.output import UnusableError, UnwritableError, discard_broken_streams, to_stderr
+from unlimcall_async.cli.waits import clients, told_waits
 from unlimcall_async.cli.wording import plain
 
 T = TypeVar("T")
@@ -168,7 +169,9 @@ def _client(token: str | None) -> AsyncClient:
     # The argument that the package's message offers has no option here.
     names = {"base_url": "UNLIMCALL_BASE_URL", "use https, or allow_plain_http=True": "use https"}
     with in_option_names(names):
-        return AsyncClient(token)
+        client = AsyncClient(token)
+    clients.add(client)
+    return client
 
 
 def ask(client: Clients, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
@@ -210,7 +213,8 @@ async def _terminable(work: Callable[[], Awaitable[T]]) -> T:
     with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
-        return await work()
+        async with told_waits():
+            return await work()
     except asyncio.CancelledError:
         if terminated:
             raise TerminatedError from None

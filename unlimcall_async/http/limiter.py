@@ -59,6 +59,7 @@ class LimitState:
         ready_in_s: Seconds that a call made now would wait.
         paused_for_s: Seconds that the endpoint is still stopped after a refusal.
         waiting: How many requests wait.
+        next_in_s: Seconds until the next request may go out: the first of those that wait, if any do.
         pace_per_minute: Requests a minute that are sent, after the server has refused some; `None` if the limit alone holds.
     """
 
@@ -67,6 +68,7 @@ class LimitState:
     ready_in_s: float
     paused_for_s: float
     waiting: int = 0
+    next_in_s: float = 0.0
     pace_per_minute: float | None = None
 
 
@@ -131,6 +133,7 @@ class Limiter:
             ready_in_s=self.wait_in_queue(),
             paused_for_s=max(0.0, bucket.paused_until - now),
             waiting=len(self._queue),
+            next_in_s=self.wait(),
             pace_per_minute=None if rate is None else rate * MINUTE,
         )
 

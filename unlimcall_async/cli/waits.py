@@ -1,0 +1,79 @@
+"""Long waits for a rate limit, as lines on standard error: a command that waits without a word looks like one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from weakref import WeakSet
+
+from unlimcall_async import AsyncClient, LimitState
+from unlimcall_async.cli.output import to_stderr
+
+# Seconds: a wait that is worth a line, and the time between two looks.
+LONG: Final = 20.0
+_LOOK: Final = 1.0
+
+
+# The clients of the command. There is one at a time.
+clients: WeakSet[AsyncClient] = WeakSet()
+
+
+@asynccontextmanager
+async def told_waits() -> AsyncIterator[None]:
+    """Write a line for each long wait of the command's clients meanwhile."""
+    task = asyncio.create_task(_tell())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _tell() -> None:
+    waits = Waits()
+    while True:
+        await asyncio.sleep(_LOOK)
+        for client in clients:
+            for name, state in client.limits().items():
+                if (line := waits.line(name, state, datetime.now(UTC))) is not None:
+                    to_stderr(line)
+
+
+class Waits:
+    """The waits that were written. No I/O."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, datetime] = {}
+
+    def line(self, name: str, state: LimitState, now: datetime) -> str | None:
+        """Return the line for a long wait, once for each wait.
+
+        Args:
+            name: The name of the limit.
+            state: Its state.
+            now: The time.
+        """
+        if not state.waiting or state.next_in_s < LONG:
+            return None
+        until = now + timedelta(seconds=state.next_in_s)
+        written = self._until.get(name)
+        # A wait may become longer meanwhile.
+        if written is not None and until < written + timedelta(seconds=LONG):
+            return None
+        self._until[name] = until
+        return f"Waiting for the rate limit of {name} until {_time(until, state.next_in_s)} ({_span(state.next_in_s)})."
+
+
+def _time(until: datetime, seconds: float) -> str:
+    # A day later, the time alone would be that of now.
+    form = "%H:%M:%S" if seconds < 600 else "%H:%M" if seconds < 12 * 3600 else "%Y-%m-%d %H:%M"
+    return f"{until:{form}} UTC"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -102,6 +102,29 @@ async def test_an_error_ends_it_with_a_good_checkpoint(tmp_path: Path) -> None:
     assert (status, "GET /cdrs answered 409" in err, again) == (3, True, 3)
 
 
+async def test_a_lookback_that_is_nearly_too_short_is_a_warning_that_names_the_option() -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a", ago=timedelta(seconds=20)))
+        async with running(sandbox, *FOLLOW, "--from", "1h", "--lookback", "30s") as process:
+            await ids_of(process, 1)
+            start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=27)
+            sandbox.add_calls([SandboxCall(id="late", start_time=start)])
+            assert await ids_of(process, 1) == ["late"]
+            warning = await line_of(process.stderr)
+    assert "and --lookback is 30 s: a record that appears later is lost; follow with a longer --lookback" in warning
+
+
+async def test_a_second_command_with_the_same_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "follow.checkpoint"
+    follow = [*FOLLOW, "--from", "1h", "--checkpoint", str(path)]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(recent("a"))
+        async with running(sandbox, *follow) as process:
+            await ids_of(process, 1)
+            status, _, err = await run(sandbox, *follow)
+    assert (status, f"another process is writing {path}" in err) == (2, True)
+
+
 # --- an outage ------------------------------------------------------------------------------------------------------------
 
 

@@ -42,9 +42,8 @@ from unlimcall_async.models import CallRecord, UnreadableRow
 SHARE: Final = 0.5
 # That of a stream: the history is pulled as a stream pulls it.
 _CONCURRENCY: Final = 4
-# The share of `lookback` beyond which a late record is a warning. Of ten records that come so late, about one comes too late, if
-# calls end at a constant rate.
-NEAR: Final = 0.8
+# The share of `lookback` beyond which a record that comes late is a warning. The next one may be a quarter later, and is lost.
+_NEAR: Final = 0.8
 
 _logger = logging.getLogger("unlimcall_async")
 
@@ -299,7 +298,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def _heed_lateness(self) -> None:
         """Warn, once, if a record came so late that others may come too late."""
         latest = self._tail.lateness.latest
-        if self._warned or latest <= NEAR * self._lookback:
+        if self._warned or latest <= _NEAR * self._lookback:
             return
         self._warned = True
         _logger.warning(

@@ -17,7 +17,7 @@ from unlimcall_async.cdrs.legs import leg_of, new_of
 from unlimcall_async.cdrs.rows import BadRow, Row
 from unlimcall_async.cdrs.times import to_micros
 
-# Marks that are indexed in one step. It takes some 5 ms (`tests/cdrs/test_follow_costs.py`).
+# Marks that are indexed in one step, which takes some 15 ms (`tests/cdrs/test_follow_costs.py`).
 _PIECE: Final = 20_000
 
 T = TypeVar("T", bound=Row)

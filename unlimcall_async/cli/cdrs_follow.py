@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
@@ -137,7 +138,7 @@ def follow(
                 await follower.run()
 
         try:
-            with with_ways_out(with_rejects=rejects is not None):
+            with with_ways_out(with_rejects=rejects is not None), _warnings_in_option_names():
                 run(work)
         except TerminatedError:
             if output.rejected or (follower is not None and follower.saturated):
@@ -235,6 +236,22 @@ class _Follower:
     def _count(self) -> None:
         self._records += self._follow.stats.records
         self._requests += self._follow.stats.requests
+
+
+@contextmanager
+def _warnings_in_option_names() -> Iterator[None]:
+    """Have the client's warnings name the options, and not the arguments, of a follow."""
+
+    def reword(record: logging.LogRecord) -> bool:
+        record.msg = str(record.msg).replace("lookback", "--lookback")
+        return True
+
+    logger = logging.getLogger("unlimcall_async")
+    logger.addFilter(reword)
+    try:
+        yield
+    finally:
+        logger.removeFilter(reword)
 
 
 def _gap(error: WindowSaturatedError) -> str:

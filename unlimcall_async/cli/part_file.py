@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -68,16 +68,21 @@ class KeptFile:
         """Replace the file in one step. No other process can open the new one meanwhile."""
         with unwritable(self._shown):
             make_private(self._file)
-        with writing(self._name, replace=True) as new, unwritable(self._shown):
-            new.write(text)
-            # The lock goes with what was opened, and not with the name or the number of the file.
-            file = None if sys.platform == "win32" else os.fdopen(os.dup(new.fileno()), "ab")
-            if file is None:  # Windows renames no open file
-                self._file.close()
-            else:
+        if sys.platform == "win32":  # which renames no open file
+            self._file.close()
+            with writing(self._name, replace=True) as new, unwritable(self._shown):
+                new.write(text)
+            self._file = open_kept(self._name)
+            return
+        with ExitStack() as opened:
+            with writing(self._name, replace=True) as new, unwritable(self._shown):
+                new.write(text)
+                # A lock belongs to what was opened, and not to a name. So the lock is there before the file has its name.
+                file = opened.enter_context(os.fdopen(os.dup(new.fileno()), "ab"))
                 _lock(file)
+            opened.pop_all()
         self._file.close()
-        self._file = file or open_kept(self._name)
+        self._file = file
 
     def cut_to_length(self, length: int) -> None:
         """Cut off what the file has behind a length."""

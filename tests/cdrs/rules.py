@@ -22,6 +22,7 @@ from attrs import evolve, frozen
 
 from tests.cdrs.cases import failure, make_case
 from tests.cdrs.hostile import BrokenError
+from tests.cdrs.hostile_server import ServerPage
 from unlimcall_async.cdrs.planner import bounds, divide, page_cap, parts, plan, planner, seek, windows
 from unlimcall_async.cdrs.planner import page as pages
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
@@ -85,10 +86,10 @@ def no_margins(wanted: Range, seam: parts.Seam | None = None) -> Window:
     return Window(start, till)
 
 
-def complete_by_size(original: Callable[..., bool], cap: PageCap, page: Page) -> bool:
+def complete_by_size(original: Callable[..., Page], server_page: ServerPage, window: Window) -> Page:
     """Look at the size, and not at `count`."""
-    size = len(page.rows)
-    return original(cap, evolve(page, count=size, complete=size < cap._page_size))
+    page = original(server_page, window)
+    return evolve(page, count=page.size, complete=page.size < server_page.limit)
 
 
 def in_one_order(original: Callable[..., None], plan: Plan, part: Part, pieces: list[Part]) -> None:
@@ -179,7 +180,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "count",
         "nor is one whose `count` is above its rows",
-        lambda: wrapped(PageCap, "holds_window", complete_by_size),
+        lambda: wrapped(ServerPage, "as_page", complete_by_size),
     ),
     Rule(
         "within",

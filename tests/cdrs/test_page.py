@@ -106,7 +106,7 @@ def test_a_row_a_second_beside_the_window_is_not_outside(outside: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "complete", "total"), [(2, True, 2), (5, False, 5), (2, False, None), (1, True, 1), (1, False, None)]
+    ("count", "complete", "total"), [(2, True, 2), (5, False, 5), (2, False, None), (1, True, 2), (1, False, None)]
 )
 def test_a_total_is_known_of_a_complete_page_or_of_a_count_above_the_rows(
     count: int, complete: bool, total: int | None

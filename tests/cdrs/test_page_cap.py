@@ -1,6 +1,8 @@
-"""A server that gives fewer rows than were asked for is found out by `count`, or by sizes that stand out."""
+"""Which pages are in doubt by their sizes and counts, and what their checks show."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -9,15 +11,14 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import page_of, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.page_cap import PageCap
+from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question
-from unlimcall_async.cdrs.planner.tasks import Recheck
+from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
 from unlimcall_async.cdrs.planner.windows import with_margins
-from unlimcall_async.cdrs.times import SECOND, Range
+from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 LIMIT = 1000
 WANTED = Range(0, 1000 * SECOND)
-QUESTION = Question(Part(WANTED), WANTED, with_margins(WANTED))
 
 
 def rows(count: int, first: int = 0) -> list[CallRecord]:
@@ -28,123 +29,189 @@ def page(count: int, *, complete: bool = True) -> Page:
     return page_of(rows(count), complete=complete)
 
 
+def question(start: int = 0, repeats: int = 0) -> Question:
+    wanted = Range(start * SECOND, (start + 1000) * SECOND)
+    return Question(Part(wanted), wanted, with_margins(wanted), repeats)
+
+
+# --- counts ---------------------------------------------------------------------------------------------------------------
+
+
+def is_repeated(cap: PageCap, size: int, *, start: int = 0, repeats: int = 0) -> bool:
+    short = page(size, complete=False)
+    cap.holds_window(short)
+    return cap.is_to_be_repeated(question(start, repeats), short, LIMIT)
+
+
+def test_a_window_is_asked_again_if_its_count_is_above_the_rows() -> None:
+    cap = PageCap()
+    assert [is_repeated(cap, 300, repeats=repeats) for repeats in range(2)] == [True, False]
+    assert [is_repeated(cap, 100, repeats=repeats) for repeats in range(4)] == [True, True, True, False]
+    assert [is_repeated(cap, 0, repeats=repeats) for repeats in range(4)] == [True, True, True, False]
+    assert not is_repeated(cap, LIMIT), "a page with as many rows as were asked for is full"
+    assert not cap.is_to_be_repeated(question(), page(300), LIMIT), "a complete page has said all"
+
+
+def test_one_size_of_several_windows_is_a_cap_until_more_rows_come() -> None:
+    cap = PageCap()
+    for start in range(3):
+        assert not is_repeated(cap, 250, start=start, repeats=1)
+    assert not is_repeated(cap, 250, start=9)
+    assert cap.found == 1
+    assert cap.rows is None, "a page of this size that counts no more is complete"
+    cap.holds_window(page(251))
+    assert is_repeated(cap, 250, start=9)
+
+
+def test_one_window_or_different_sizes_are_no_cap() -> None:
+    cap = PageCap()
+    for size in (250, 250, 250, 250):
+        is_repeated(cap, size, repeats=1)
+    for size in (240, 249, 239):
+        is_repeated(cap, size, start=size, repeats=3)
+    assert cap.found == 0
+
+
+def test_windows_in_a_row_that_stay_short_are_an_error() -> None:
+    cap = PageCap()
+    for start in range(7):
+        assert not is_repeated(cap, 0, start=start, repeats=3)
+    with pytest.raises(CountAboveRowsError):
+        is_repeated(cap, 0, start=7, repeats=3)
+    cap.holds_window(page(3))
+    assert not is_repeated(cap, 0, start=8, repeats=3), "a page that is complete begins the row anew"
+
+
 # --- sizes ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_page_below_the_limit_shows_the_cap() -> None:
-    cap = PageCap(LIMIT)
-    assert not cap.holds_window(page(300, complete=False))
-    assert (cap.rows, cap.found) == (300, 1)
-    assert cap.holds_window(page(299))
-    assert not cap.holds_window(page(300))
-
-
-def test_a_full_page_of_the_limit_shows_no_cap() -> None:
-    cap = PageCap(LIMIT)
-    assert not cap.holds_window(page(LIMIT, complete=False))
-    assert cap.rows is None
-
-
-def test_a_larger_page_lifts_the_cap() -> None:
-    cap = PageCap(LIMIT)
-    cap.holds_window(page(300, complete=False))
-    assert cap.holds_window(page(301))
-    assert cap.rows is None
+def doubts(cap: PageCap, sizes: list[int], expected: float = 0) -> list[Doubt | None]:
+    found = list[Doubt | None]()
+    for size in sizes:
+        cap.holds_window(page(size))
+        found.append(cap.doubt(page(size), expected))
+    return found
 
 
 @pytest.mark.parametrize(
-    ("sizes", "last_stands_out"),
+    ("sizes", "last"),
     [
-        ([50], True),
-        ([0], False),
-        ([37], False),
-        ([37, 37], True),
-        ([37, 38, 37], False),
-        ([60, 50], False),
-        ([37, 37, 100], True),
-    ],
-    ids=[
-        "round",
-        "none",
-        "any",
-        "again",
-        "again but not the largest",
-        "round but not the largest",
-        "round and largest",
+        pytest.param([37], Doubt.LARGEST, id="the first"),
+        pytest.param([0], None, id="no rows"),
+        pytest.param([9], None, id="few"),
+        pytest.param([37, 20], None, id="smaller"),
+        pytest.param([37, 37], Doubt.LARGEST_AGAIN, id="again"),
+        pytest.param([37, 37, 37], None, id="again and again"),
+        pytest.param([37] * 16, Doubt.LARGEST_AGAIN, id="the sixteenth"),
+        pytest.param([3, 3, 3], None, id="few again"),
+        pytest.param([3, 3, 3, 3], Doubt.LARGEST_AGAIN, id="few again and again"),
+        pytest.param([500, 37, 40, 37, 50, 37], Doubt.UNUSUAL, id="three that are alike"),
+        pytest.param([500, 470, 470, 470], None, id="nearly a page"),
+        pytest.param([500, 5, 5, 5], None, id="three that are alike, and few"),
     ],
 )
-def test_the_largest_size_stands_out_if_it_is_round_or_comes_again(sizes: list[int], last_stands_out: bool) -> None:
-    cap = PageCap(LIMIT)
-    assert [cap.stands_out(page(size)) for size in sizes][-1] is last_stands_out
+def test_a_page_is_in_doubt_if_its_size_may_be_a_cap(sizes: list[int], last: Doubt | None) -> None:
+    assert doubts(PageCap(), sizes)[-1] is last
 
 
-# --- probes ---------------------------------------------------------------------------------------------------------------
+def test_a_page_that_holds_far_less_than_was_expected_is_in_doubt_now_and_then() -> None:
+    found = doubts(PageCap(), [900, *range(100, 180)], expected=2000)
+    places = [place for place, doubt in enumerate(found) if doubt is Doubt.UNUSUAL]
+    assert places == [1, 1 + 17, 18 + 33]
+
+
+def test_a_size_that_was_checked_is_in_doubt_less_often() -> None:
+    cap = PageCap()
+    doubts(cap, [100])
+    cap.safe = 100
+    assert doubts(cap, [100, 100, 100, 140, 151]) == [None, None, Doubt.LARGEST_AGAIN, None, Doubt.LARGEST]
+
+
+@pytest.mark.parametrize(
+    ("doubt", "largest", "safe", "cleared"),
+    [
+        (Doubt.LARGEST, 124, 0, False),
+        (Doubt.LARGEST, 125, 0, True),
+        (Doubt.LARGEST, 100, 67, True),
+        (Doubt.LARGEST_AGAIN, 125, 0, True),
+        (Doubt.LARGEST_AGAIN, 100, 67, False),
+        (Doubt.LARGEST_AGAIN, 100, 101, True),
+        (Doubt.UNUSUAL, 1000, 1000, False),
+    ],
+)
+def test_far_more_rows_clear_the_pages_of_the_largest_size(
+    doubt: Doubt, largest: int, safe: int, cleared: bool
+) -> None:
+    cap = PageCap()
+    cap.holds_window(page(largest))
+    cap.safe = safe
+    assert cap.is_cleared(Probe((), (), Counter(), 100, 1, doubt)) is cleared
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------------
+
+
+def probe_of(came: Page, descending: bool | None = None) -> Probe | None:
+    return PageCap().probe_of(question(), came, 1, descending=descending, doubt=Doubt.LARGEST)
 
 
 @given(
-    st.lists(st.integers(0, 999), min_size=1, max_size=30),
+    st.lists(st.integers(0, 999_999), min_size=1, max_size=30),
     st.sampled_from([None, True, False]),
-    st.integers(0, 500),
-    st.integers(1, 500),
 )
-def test_a_probe_asks_a_piece_that_is_smaller_than_the_part(
-    seconds: list[int], descending: bool | None, start: int, length: int
-) -> None:
-    wanted = Range(start * SECOND, (start + length) * SECOND)
-    question = Question(Part(wanted), wanted, with_margins(wanted))
-    came = page_of([record(second * SECOND, number) for number, second in enumerate(seconds)], complete=True)
-    probe = PageCap(LIMIT).probe_of(question, came, descending=descending)
+def test_the_pieces_of_a_check_are_shorter_than_the_window(millis: list[int], descending: bool | None) -> None:
+    came = page_of([record(at * 1000, number) for number, at in enumerate(sorted(millis))], complete=True)
+    probe = probe_of(came, descending)
+    whole = question().window
     if probe is not None:
-        assert wanted.start <= probe.piece.start < probe.piece.end <= wanted.end
-        assert probe.piece != wanted
-        assert probe.records == came.rows_of(wanted)
-        assert probe.rows == len(seconds)
+        assert all(whole.start <= each.start < each.till <= whole.till and each != whole for each in probe.windows)
+        assert probe.records == came.rows_of(WANTED)
+        assert len(probe.windows) <= (2 if descending is None else 1)
 
 
-@pytest.mark.parametrize(
-    ("descending", "piece"),
-    [
-        (None, Range(0, 450 * SECOND)),
-        (True, Range(0, 403 * SECOND)),
-        (False, Range(496 * SECOND, 1000 * SECOND)),
-    ],
+@given(
+    st.lists(st.integers(0, 999), min_size=2, max_size=60, unique=True).filter(lambda each: max(each) - min(each) >= 8),
+    st.integers(1, 59),
+    st.randoms(use_true_random=False),
 )
-def test_a_probe_looks_where_a_cap_leaves_rows_out(descending: bool | None, piece: Range) -> None:
-    probe = PageCap(LIMIT).probe_of(QUESTION, page_of(rows(100, 400), complete=True), descending=descending)
-    assert probe is not None
-    assert probe.piece == piece
+def test_a_page_that_was_cut_never_passes_its_check(seconds: list[int], cap: int, chance: object) -> None:
+    """Whichever rows the server leaves out, and of each piece again: a row that is new shows."""
+    choose = chance.sample  # type: ignore[attr-defined] # a random generator
+    all_rows = [record(second * SECOND, second) for second in seconds]
+    cap = min(cap, len(all_rows) - 1)
+
+    def answer(window: Window) -> Page:
+        there = [row for row in all_rows if window.start <= int(row.id) * SECOND <= window.till]
+        return page_of(choose(there, min(cap, len(there))), complete=True)
+
+    first, found = answer(question().window), PageCap()
+    probe = found.probe_of(question(), first, 1, descending=None, doubt=Doubt.LARGEST)
+    if probe is None or first.starts[0] == first.starts[-1]:
+        return
+    span = first.span
+    assert span is not None
+    if span[1] - span[0] < 8 * SECOND:
+        return
+    following: Probe | Recheck | None = probe
+    while isinstance(following, Probe):
+        following = found.settle(WANTED, following, answer(following.windows[0]))
+    assert isinstance(following, Recheck)
 
 
-def settle(came: list[CallRecord], *, complete: bool = True) -> tuple[PageCap, Recheck | None]:
-    """Return what a probe of a page of a hundred rows, of which its piece has fifty, leaves to be asked."""
-    cap = PageCap(LIMIT)
-    assert cap.stands_out(page(100))
-    probe = cap.probe_of(QUESTION, page(100), descending=None)
-    assert probe is not None
-    return cap, cap.settle(probe, page_of(came, complete=complete), complete=complete)
+def test_a_page_that_lacks_a_known_row_shows_the_cap() -> None:
+    cap, keys = PageCap(), Counter(page(102).keys_of(WANTED))
+    assert not cap.confirm(WANTED, Recheck(100, keys), page(102))
+    assert not cap.confirm(WANTED, Recheck(100, keys), page(101, complete=False)), "its count says so itself"
+    assert cap.found == 0
+    assert cap.confirm(WANTED, Recheck(100, keys), page(100))
+    assert (cap.rows, cap.found) == (100, 1)
+    assert not cap.holds_window(page(100))
+    assert cap.holds_window(page(99))
 
 
-def test_a_piece_without_new_rows_clears_the_size_for_good() -> None:
-    cap, recheck = settle(rows(50))
-    assert recheck is None
-    assert not cap.stands_out(page(100))
-
-
-def test_new_rows_in_a_piece_have_the_whole_asked_again() -> None:
-    _, recheck = settle([*rows(50), record(7 * SECOND, 777), record(8 * SECOND, 888)])
-    assert recheck == Recheck(100, 102)
-
-
-def test_a_full_piece_has_the_whole_asked_again() -> None:
-    _, recheck = settle(rows(50), complete=False)
-    assert recheck == Recheck(100, 100)
-
-
-@pytest.mark.parametrize(
-    ("size", "known", "found"), [(100, 102, True), (102, 102, False), (99, 102, False), (100, 100, False)]
-)
-def test_the_same_size_of_a_window_that_holds_more_is_the_cap(size: int, known: int, found: bool) -> None:
-    cap = PageCap(LIMIT)
-    assert cap.confirm(Recheck(100, known), page(size)) is found
-    assert (cap.rows, cap.found) == ((100, 1) if found else (None, 0))
-    assert not cap.stands_out(page(100)), "a size is checked once"
+def test_a_larger_page_lifts_the_cap_and_its_size_stays_in_doubt() -> None:
+    cap = PageCap()
+    cap.confirm(WANTED, Recheck(100, Counter(page(102).keys_of(WANTED))), page(100))
+    assert cap.holds_window(page(500))
+    assert cap.holds_window(page(100))
+    assert doubts(cap, [100, 75, 74]) == [Doubt.UNUSUAL, Doubt.UNUSUAL, None]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
+from attrs import evolve
 
 from tests.cdrs.simulated import page_of, record
 from unlimcall_async.cdrs.planner import parts
@@ -26,7 +27,7 @@ from unlimcall_async.cdrs.planner.parts import (
     Task,
     Waiting,
 )
-from unlimcall_async.cdrs.planner.tasks import Claim, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 WANTED, WINDOW = Range(0, 10 * SECOND), Window(-SECOND, 11 * SECOND)
@@ -37,8 +38,8 @@ TASKS: Final[dict[str, Task]] = {
     "Read": Read(),
     "Read behind a seam": Read(SEAM),
     "Prove": Prove(CLAIM),
-    "Probe": Probe(Range(0, SECOND), RECORDS, Counter(), 2),
-    "Recheck": Recheck(2, 3),
+    "Probe": Probe((WINDOW,), RECORDS, Counter(), 2, 1, Doubt.LARGEST),
+    "Recheck": Recheck(2, Counter()),
     "Resolve": Resolve(WINDOW, records=RECORDS),
 }
 QUESTION, ERROR = Question(Part(WANTED), WANTED, WINDOW), OSError()
@@ -48,7 +49,9 @@ TRANSITIONS: Final[dict[str, Callable[[Part], None]]] = {
     "put_back": Part.put_back,
     "fail": lambda part: part.fail(ERROR),
     "finish": lambda part: part.finish(RECORDS, 7),
-    "turn_to": lambda part: part.turn_to(Recheck(5, 6)),
+    "turn_to": lambda part: part.turn_to(Recheck(5, Counter())),
+    "repeat": Part.ask_once_more,
+    "clear": Part.clear,
     "saturate": lambda part: part.saturate(RECORDS),
     "agree": Part.agree,
     "accept": Part.accept,
@@ -94,7 +97,11 @@ def from_the_beginning(transition: str, state: State) -> State | None:  # noqa: 
         case "finish", Asked():
             return Done(RECORDS, 7, by_order=False)
         case "turn_to", Asked():
-            return Waiting(Recheck(5, 6))
+            return Waiting(Recheck(5, Counter()))
+        case "repeat", Asked(task=task, question=question):
+            return Waiting(task, evolve(question, repeats=1))
+        case "clear", Waiting(task=Probe()):
+            return Done(RECORDS, 2, by_order=False)
         case "saturate", Asked():
             return Saturated(RECORDS)
         case _:
@@ -174,10 +181,12 @@ HOLDING = {
 @pytest.mark.parametrize("name", PARTS)
 def test_records_that_wait_for_their_turn_are_held_and_no_others(name: str, transition: str) -> None:
     part = dict(every_part())[name]
-    if transition and promised(transition, part.state) is not None:
+    if moves := transition and promised(transition, part.state) is not None:
         TRANSITIONS[transition](part)
     # The name under which the same state is listed, or none for a task that only `turn_to` makes.
     now = next((other for other, each in every_part() if each.state == part.state), "")
+    if moves and transition in {"repeat", "clear"}:
+        now = name.replace("Asked", "Waiting") if transition == "repeat" else "Done"
     assert part.held == (2 if now in HOLDING else 0)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Waiting
-from unlimcall_async.cdrs.planner.tasks import Probe, Resolve
-from unlimcall_async.cdrs.planner.windows import WIDEST_PART, question_of, widest_of, with_margins
+from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Resolve
+from unlimcall_async.cdrs.planner.windows import WIDEST_PART, question_of, widest_of
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, ceil, floor
 
 # Edges lie at whole milliseconds, and most lengths are near the one that a window just covers.
@@ -74,8 +74,8 @@ def test_behind_a_claim_a_window_reaches_into_the_page(case: tuple[Part, bool]) 
 @given(ranges.filter(lambda wanted: len(wanted) > 2 * MILLISECOND), st.booleans())
 def test_a_probe_asks_its_piece_and_a_finer_window_is_asked_as_it_is(wanted: Range, newest: bool) -> None:
     piece = Range(wanted.start, wanted.start + MILLISECOND)
-    probe = question_of(Part(wanted, Waiting(Probe(piece, [], Counter(), 0))), newest_first=newest)
-    assert (probe.range, probe.window) == (piece, with_margins(piece))
-    check_covers(probe)
-    window = Window(piece.start, piece.end)
+    window = Window(piece.start - SECOND, piece.end)
+    probe = Probe((window, Window(0, 1)), [], Counter(), 0, 1, Doubt.LARGEST)
+    question = question_of(Part(wanted, Waiting(probe)), newest_first=newest)
+    assert (question.range, question.window) == (piece, window)
     assert question_of(Part(piece, Waiting(Resolve(window))), newest_first=newest).window == window

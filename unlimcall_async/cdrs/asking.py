@@ -20,7 +20,7 @@ from unlimcall_async.cdrs.checkpoint import StreamCheckpoint
 from unlimcall_async.cdrs.iteration import Iteration
 from unlimcall_async.cdrs.page_reading import read_page
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
-from unlimcall_async.cdrs.planner.page_cap import PagesCutError
+from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PagesCutError
 from unlimcall_async.cdrs.planner.parts import Question
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.windows import HOUR
@@ -190,6 +190,9 @@ class Asking:
         except PagesCutError as cut:
             reason = f"cut short at {cut.cap} rows, and so was an earlier answer; start anew with page_size={cut.cap}"
             self._fail(question, ResponseError(200, "calls", reason, "GET", "/cdrs"))
+        except CountAboveRowsError as error:
+            reason = f"is {error.count}, but {error.rows} rows came, however often the window was asked"
+            self._fail(question, ResponseError(200, "count", reason, "GET", "/cdrs"))
         strategy = "seek" if self._planner.seeks else "divide"
         if strategy != self.strategy:
             self.strategy = strategy

@@ -10,5 +10,5 @@ Read it first, then `parts`. The rest is looked up when a case leads there:
 - `divide`: the second strategy. A part whose page is full is cut where a page is likely to hold a piece.
 - `density`, `durations`: the estimates that cuts follow.
 - `bounds`: a single second that overflows a page.
-- `page_cap`: a server that gives fewer rows than were asked for, and does not say so.
+- `page_cap`, `checks`: a server that gives fewer rows than were asked for, and does not say so, or counts more than it gives.
 """

@@ -187,6 +187,10 @@ class Divider:
             return max(part.range.end - widest, at or part.range.start)
         return min(part.range.start + widest, at or part.range.end)
 
+    def expect(self, part: Part) -> float:
+        """Return how many records a part should hold; 0 if nothing is known."""
+        return self._estimate_for(part).expect(part.range)
+
     def _estimate_for(self, part: Part) -> Sample | Density:
         return part.hints.sample or _known(part.hints.density) or self._density
 

@@ -9,6 +9,7 @@ from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
 from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
@@ -24,10 +25,12 @@ class FullPages:
         self,
         plan: Plan,
         order: ServerOrder,
+        *,
         resolver: Resolver,
         divider: Divider,
         traffic: Traffic,
-        *,
+        cap: PageCap,
+        page_size: int,
         newest_first: bool,
     ) -> None:
         self._plan = plan
@@ -35,6 +38,8 @@ class FullPages:
         self._resolver = resolver
         self._divider = divider
         self._traffic = traffic
+        self._cap = cap
+        self._page_size = page_size
         self._newest_first = newest_first
 
     def use(self, question: Question, page: Page, number: int) -> None:
@@ -106,11 +111,17 @@ class FullPages:
         return Part(hole, hints=Hints(hole=descending))
 
     def resolve(self, part: Part, asked: Resolve, page: Page) -> None:
-        """Go on with a second, or less, that is still full."""
+        """Go on with a second, or less, that is still full.
+
+        Raises:
+            CountAboveRowsError: No window is left, and the page has fewer rows than a page can hold.
+        """
         match self._resolver.after(part.range, asked, page):
             case Resolve() as following:
                 part.turn_to(following)
             case []:
+                if not self._cap.saturates(page, self._page_size):
+                    raise CountAboveRowsError(page.count, page.size)
                 part.saturate(max(asked.records, page.rows_of(part.range), key=len))
             case pieces:
                 part.turn_to(Read())

@@ -71,7 +71,9 @@ class Page:
     @property
     def total(self) -> int | None:
         """The number of rows that the window holds, or `None` if the page does not tell."""
-        return self.count if self.complete or self.count > self.size else None
+        if self.complete:
+            return self.size  # `count` may have been read before the rows
+        return self.count if self.count > self.size else None
 
     # --- the server's order -------------------------------------------------------------------------------------------
 

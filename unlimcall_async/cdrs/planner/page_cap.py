@@ -1,26 +1,70 @@
-"""The page cap: the most rows that the server ever gives, if that is less than what is asked for.
+"""The page cap: the most rows that the server ever gives, if that is less than what is asked for; and counts that race.
 
-Pure: no I/O. A page with fewer rows than were asked for is taken for its whole window (`docs/promises.md`). A server whose cap
-lies below the limit shows the cap in two ways: `count` exceeds the rows, or sizes stand out, because the largest so far is a
-round number or comes again. A page whose size stands out is probed once, as if it were full: a piece of its window is asked
-again. If that piece holds rows that the page lacks, the whole window is asked once more. The same size again, of a window that
-is known to hold more, is the cap. If more rows come, they are records that were written meanwhile.
+Pure: no I/O.
+
+Theory. A page with fewer rows than were asked for, and `count` not above them, is taken for its whole window (`docs/promises.md`).
+Two kinds of servers spoil that.
+
+`count` may be above the rows for two reasons: a cap cut the page short, or a record was written between the server's SELECT and
+its COUNT. So the window is asked again as it was. A page that is still short is used like a full one. One size in several such
+windows is a cap that shows in `count`, and pages of that size are then full at once. If window after window stays short, `count`
+is not a number of rows, and the pull ends with an error.
+
+`count` may be cut with the rows, so that a cap shows in nothing but sizes. A cap that stays never cuts a page with fewer rows than
+another page. So a page is in doubt if it is the largest so far, or if the largest size comes again. The next pages may show a
+larger size, which clears the smaller one. If none does, the page is checked before any record of it is handed out: its window is
+asked again in two pieces. If the page was cut, the pieces have rows that the page lacks, whatever the server order. If all pages
+are sorted one way, a cap leaves rows out at one end, and one piece is enough. After a new row the whole window is asked once more.
+If that page lacks a row that is known, the page was cut, because rows do not vanish. Else the new row was written meanwhile.
+
+Doubts. A cap below the largest page can only have begun later. Sizes that repeat are checked for that, and so are pages that hold
+far less than was expected, but not all of them. A cap below ten rows is found only if its size comes four times: too many honest
+pages have so few rows. A server that cuts pages at a size in bytes gives sizes that vary. Once such a server is found out, each
+page near the sizes that were cut is checked. If one instant holds more rows than the cap, no window shows that, before the cap is
+known.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Final
+
+from attrs import evolve
 
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Question
-from unlimcall_async.cdrs.planner.tasks import Probe, Recheck
-from unlimcall_async.cdrs.times import SECOND, Range, floor, to_micros
+from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
+from unlimcall_async.cdrs.planner.windows import with_margins
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 
-# Caps that people set are multiples of this number.
-_ROUND: Final = 50
-# The last second of a page may be cut short, and times may be right to a second only.
-_BESIDE: Final = 3 * SECOND
+# A window whose `count` is above its rows is asked again so often. A page with fewer rows than another one is not cut by a cap, and
+# asking once more costs less than cutting. A page with the most rows so far may well be cut.
+_REPEATS, _REPEATS_OF_LARGEST = 3, 1
+# Windows that must stay short with one size, until that size is a cap.
+_WINDOWS_TO_A_CAP: Final = 3
+# Windows in a row that may stay short without such a reason. Even if half of all counts race, the chance is one in 10^9.
+_WINDOWS_TO_GIVE_UP: Final = 8
+# No page is in doubt by itself that has fewer rows: people set no such caps, and quiet hours often have so few calls.
+_LEAST: Final = 10
+# A larger page is not in doubt until it has so many times the rows of one that was checked, or comes again.
+_GROWTH: Final = 1.5
+# A page with so many times the rows of another one clears it. Below that the server may cut at a size in bytes.
+_CLEARS: Final = 1.25
+# Pages near a size that was cut may have been cut at the same number of bytes.
+_NEAR: Final = 0.75
+# At which times the largest size is checked again: an honest server repeats it by chance, a cap all the time. A size that was
+# checked, and one of few rows, may come more often before.
+_TIMES, _TIMES_OF_SAFE = frozenset({2, 16, 128, 1024}), frozenset({4, 16, 128, 1024})
+# Sizes of complete pages that are remembered, and how many of them are alike if a cap has begun.
+_RECENT, _ALIKE = 8, 3
+# A page is suspiciously small if this many times its rows, and so many more, were expected.
+_FEWER, _FEWER_ROWS = 4, 100
+# Windows are cut to hold nearly a page, so such sizes repeat without a cap.
+_MEANT: Final = 0.9
+# Complete pages that are not suspected after one that was. The pause doubles each time; in the end 1 % of requests are checks.
+_FIRST_PAUSE, _LAST_PAUSE = 16, 256
+# A piece keeps this far from the middle, if the rows of the page leave room: times may be right to a second only.
+_ROOM: Final = 8 * SECOND
 
 
 class PagesCutError(Exception):
@@ -31,83 +75,194 @@ class PagesCutError(Exception):
         self.cap: int = cap
 
 
+class CountAboveRowsError(Exception):
+    """`count` is above the rows however often the window is asked, and the page is not full."""
+
+    def __init__(self, count: int, rows: int) -> None:
+        super().__init__(count, rows)
+        self.count: int = count
+        self.rows: int = rows
+
+
 class PageCap:
-    """What is known of a cap below the limit.
+    """What is known of a server's cap, by the pages of one pull or of several.
 
     Attributes:
-        rows: The most rows that a page holds, if that was found out.
+        rows: The most rows that a page holds, if that was found out by pages that `count` called complete.
         found: How often a cap was found.
+        safe: The most rows of a page that was checked and was not cut.
     """
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self) -> None:
         self.rows: int | None = None
         self.found: int = 0
-        self._page_size = page_size
-        self._sizes: set[int] = set()
-        self._cleared: set[int] = set()
+        self.safe: int = 0
+        # The most rows that came, and how many complete pages had so many.
+        self._largest = self._times = 0
+        # The fewest and the most rows of pages that were cut.
+        self._cut: tuple[int, int] | None = None
+        self._recent: deque[int] = deque(maxlen=_RECENT)
+        self._pause, self._pause_left = _FIRST_PAUSE, 0
+        # The cap that shows in `count`; the windows that stayed short with the most rows; how many in a row did with fewer.
+        self._counted: int | None = None
+        self._windows: set[Window] = set()
+        self._in_a_row = 0
+
+    # --- counts -------------------------------------------------------------------------------------------------------
 
     def holds_window(self, page: Page) -> bool:
-        """Return whether a page is taken for its whole window, and learn what it shows of the cap."""
+        """Return whether a page is taken for its whole window, and learn what its size shows."""
         size = page.size
-        if not page.complete:
-            if size < self._page_size:
-                self._find(size)
-            return False
+        if size > self._largest:
+            self._largest, self._times, self._counted = size, 0, None
+            self._windows.clear()
         if self.rows is not None and size > self.rows:
             self.rows = None
+        if not page.complete:
+            return False
+        self._in_a_row = 0
         return self.rows is None or size < self.rows
 
-    def stands_out(self, page: Page) -> bool:
-        """Return whether the size of a complete page is to be checked, and remember the size."""
-        size = page.size
-        largest = all(size >= other for other in self._sizes)
-        suspect = largest and size > 0 and (size % _ROUND == 0 or size in self._sizes)
-        self._sizes.add(size)
-        return suspect and size not in self._cleared
+    def is_short(self, page: Page, limit: int) -> bool:
+        """Return whether `count` is above the rows of a page although the page is not full as far as is known."""
+        return not page.complete and page.size < limit and page.size != self._counted
 
-    def probe_of(self, question: Question, page: Page, *, descending: bool | None) -> Probe | None:
-        """Return the probe for a page whose size stands out, or `None` if no piece is smaller than the part.
+    def is_to_be_repeated(self, question: Question, page: Page, limit: int) -> bool:
+        """Return whether the window of a short page is to be asked again, as it was.
 
-        With a known server order the piece lies where a cap leaves rows out; else it is the earlier half.
+        Raises:
+            CountAboveRowsError: One window after the other stays short.
         """
-        wanted = question.part.range
-        if not page.rows:
-            return None  # rows without a start tell no time
-        seconds = sorted(floor(to_micros(start), SECOND) for start in page.starts)
-        if descending is None:
-            start, end = wanted.start, seconds[len(seconds) // 2]
-        elif descending:
-            start, end = wanted.start, seconds[0] + _BESIDE
-        else:
-            start, end = seconds[-1] - _BESIDE, wanted.end
-        piece = Range(max(start, wanted.start), min(end, wanted.end))
-        if piece.start >= piece.end or piece == wanted:
-            return None
-        return Probe(piece, page.rows_of(wanted), Counter(page.keys_of(wanted)), page.size)
+        if not self.is_short(page, limit):
+            return False
+        size = page.size
+        may_be_cut = 0 < size == self._largest
+        if question.repeats < (_REPEATS_OF_LARGEST if may_be_cut else _REPEATS):
+            return True
+        if may_be_cut:
+            self._windows.add(question.window)
+            if len(self._windows) >= _WINDOWS_TO_A_CAP:
+                self._counted = size
+                self.found += 1
+        elif 2 * size <= self._largest:
+            # A cap in bytes would not leave that few.
+            self._in_a_row += 1
+            if self._in_a_row >= _WINDOWS_TO_GIVE_UP:
+                raise CountAboveRowsError(page.count, size)
+        return False
 
-    def settle(self, probe: Probe, page: Page, *, complete: bool) -> Recheck | None:
-        """Return what a probe leaves to be asked, or `None` if the probed page was not cut short.
+    def saturates(self, page: Page, limit: int) -> bool:
+        """Return whether a page that is not complete has as many rows as a page can, as far as is known."""
+        return not self.is_short(page, limit) or 0 < page.size == self._largest
+
+    # --- sizes --------------------------------------------------------------------------------------------------------
+
+    def doubt(self, page: Page, expected: float) -> Doubt | None:  # noqa: PLR0911 # the cases, written out
+        """Return why a complete page is to be checked, or `None` if it is not, and remember its size.
 
         Args:
-            probe: What was asked.
-            page: The page of the probe.
-            complete: Whether that page is its whole window.
+            page: The page.
+            expected: How many rows it should have, by what is known of the traffic; 0 if nothing is known.
         """
-        new = Counter(page.keys_of(probe.piece)) - probe.keys
-        if complete and not new and not page.new_unplaced:
-            self._cleared.add(probe.rows)
+        size = page.size
+        if not page.rows:
             return None
-        return Recheck(probe.rows, probe.rows + new.total())
+        alike = self._recent.count(size) + 1
+        self._recent.append(size)
+        if self.may_have_cut(size):
+            return Doubt.UNUSUAL
+        if size == self._largest:
+            self._times += 1
+            if self._times == 1:
+                return Doubt.LARGEST if size >= _LEAST and size > _GROWTH * self.safe else None
+            times = _TIMES if size >= _LEAST and size > self.safe else _TIMES_OF_SAFE
+            return Doubt.LARGEST_AGAIN if self._times in times else None
+        if self._pause_left:
+            self._pause_left -= 1
+            return None
+        repeats = alike >= _ALIKE and size < _MEANT * self._largest
+        if size < _LEAST or not (repeats or expected > _FEWER * size + _FEWER_ROWS):
+            return None
+        self._pause_left, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE)
+        return Doubt.UNUSUAL
 
-    def confirm(self, recheck: Recheck, page: Page) -> bool:
-        """Return whether the second page for a whole part shows that the size of the first is the cap."""
-        self._cleared.add(recheck.rows)
-        if page.size != recheck.rows or recheck.known <= recheck.rows:
+    def is_cleared(self, probe: Probe) -> bool:
+        """Return whether a page that waits to be checked was not cut: another page has far more rows, or was checked."""
+        match probe.doubt:
+            case Doubt.LARGEST if probe.rows <= _GROWTH * self.safe:
+                return True
+            case Doubt.LARGEST | Doubt.LARGEST_AGAIN:
+                return self._largest >= _CLEARS * probe.rows or self.safe > probe.rows
+            case Doubt.UNUSUAL:
+                return False
+
+    def probe_of(
+        self, question: Question, page: Page, number: int, *, descending: bool | None, doubt: Doubt
+    ) -> Probe | None:
+        """Return the check of a page, or `None` if no window is left that is shorter than the page's.
+
+        Args:
+            question: What was asked.
+            page: The page.
+            number: The number of the page among all that came.
+            descending: The order that all pages so far are in, or `None`. A cap leaves rows out at the end of a sorted page.
+            doubt: Why the page is in doubt.
+        """
+        wanted = question.part.range
+        windows = _pieces(with_margins(wanted), page)
+        if descending is not None:
+            windows = windows[:1] if descending else windows[-1:]
+        windows = [window for window in windows if window.start < window.till and len(piece_of(wanted, window)) > 0]
+        if not windows:
+            return None
+        keys = Counter(page.keys_of(wanted))
+        return Probe(tuple(windows), page.rows_of(wanted), keys, page.size, number, doubt)
+
+    def settle(self, wanted: Range, probe: Probe, page: Page) -> Probe | Recheck | None:
+        """Return what the page of a piece leaves to be asked, or `None` if the page that was checked was not cut."""
+        came = Counter(page.keys_of(wanted))
+        if came - probe.keys or page.new_unplaced:
+            return Recheck(probe.rows, probe.keys | came)
+        if len(probe.windows) > 1:
+            return evolve(probe, windows=probe.windows[1:], begun=True)
+        self.safe = max(self.safe, probe.rows)
+        return None
+
+    def confirm(self, wanted: Range, recheck: Recheck, page: Page) -> bool:
+        """Return whether the second page for a whole part was cut: rows that are known do not come."""
+        if not page.complete or not recheck.keys - Counter(page.keys_of(wanted)):
             return False
-        self._find(recheck.rows)
+        size = page.size
+        self.rows = size
+        self.found += 1
+        self._cut = (size, size) if self._cut is None else (min(size, self._cut[0]), max(size, self._cut[1]))
         return True
 
-    def _find(self, size: int) -> None:
-        if size != self.rows:
-            self.found += 1
-        self.rows = size
+    def may_have_cut(self, rows: int) -> bool:
+        """Return whether a page with so many rows may have been cut as others were."""
+        return self._cut is not None and _NEAR * self._cut[0] <= rows <= self._cut[1]
+
+    def are_alike(self, rows: int, others: int) -> bool:
+        """Return whether pages with so many rows each may have been cut by one cap, if one of them was."""
+        return _NEAR * others <= rows <= others / _NEAR
+
+
+def piece_of(wanted: Range, window: Window) -> Range:
+    """Return what a window of a check asks of a range."""
+    start = max(wanted.start, window.start)
+    return Range(start, max(start, min(wanted.end, window.till)))
+
+
+def _pieces(whole: Window, page: Page) -> list[Window]:
+    """Return windows that cover another one, each of which leaves out a row of its page, if the times of the rows allow that."""
+    starts = sorted(map(to_micros, page.starts))
+    first, last = starts[0], starts[-1]
+    middle = floor(starts[len(starts) // 2], MILLISECOND)
+    if last - first >= _ROOM:
+        middle = floor(min(max(middle, first + 3 * SECOND), last - 3 * SECOND), SECOND)
+        return [Window(whole.start, middle + SECOND), Window(middle - SECOND, whole.till)]
+    if last - first > MILLISECOND:
+        middle = max(middle, first + MILLISECOND)
+        return [Window(whole.start, middle), Window(middle, whole.till)]
+    # One instant: there is nothing to cut, but there may be rows before it and after it.
+    return [Window(whole.start, first - MILLISECOND), Window(last + MILLISECOND, whole.till)]

@@ -9,7 +9,7 @@ a combination that makes no sense cannot be built. A part that waits, and a part
     ---------  ---------------------------------------------------------  -----------------------------------------------------
     Waiting    nothing is under way                                       Read     its records, in the window with margins
     Asked      a question is under way                                    Prove    that a claim holds just its records
-    Claimed    a full page claims to hold all of its records              Probe    a piece of it: was its page cut short?
+    Claimed    a full page claims to hold all of its records              Probe    pieces of it: was its page cut short?
     Done       its records are known                                      Recheck  all of it: the probe found more rows
     Saturated  the finest window of it is still full                      Resolve  a second or less, in a window without margins
     Failed     its question got no answer
@@ -22,6 +22,8 @@ a combination that makes no sense cannot be built. A part that waits, and a part
     fail        Asked(task)           Failed(task)       the question got an error
     finish      Asked                 Done               a page is complete for the part
     turn_to     Asked                 Waiting(new task)  the page was not enough, and another question is to follow
+    repeat      Asked(task)           Waiting(task)      `count` is above the rows: the same window is asked once more
+    clear       Waiting(Probe)        Done               another page has shown that the page was not cut short
     saturate    Asked                 Saturated          no window is left that could show more of it
     agree       Claimed               Claimed, agreed    the page behind it repeats the rows that both hold
     accept      Claimed               Done, by order     the claim agrees, and the server's order is proven
@@ -90,18 +92,23 @@ Task: TypeAlias = Read | Prove | Probe | Recheck | Resolve
 
 @frozen
 class Question:
-    """A window to ask: for a part, or for as much of a long part as a window covers, which is `range`."""
+    """A window to ask: for a part, or for as much of a long part as a window covers, which is `range`.
+
+    `repeats` is how often the window was asked before, because `count` was above the rows.
+    """
 
     part: Part
     range: Range
     window: Window
+    repeats: int = 0
 
 
 @frozen
 class Waiting:
-    """Nothing is under way for the part."""
+    """Nothing is under way for the part. `repeat` is the question to ask once more, as it was, if there is one."""
 
     task: Task = Read()
+    repeat: Question | None = None
 
 
 @frozen
@@ -126,7 +133,8 @@ class Done:
 
     Attributes:
         records: The records, the oldest first.
-        rows: How many rows the page had that they were taken from, or 0 for a claim that was accepted.
+        rows: How many rows the page had that they were taken from, or 0 for a claim that was accepted, and for a page that was
+            checked and was not cut short.
         by_order: Whether the records rest on a proven order, not on a page that is complete for the part.
         unplaced: The rows without a start that the page showed.
     """
@@ -162,6 +170,8 @@ _TRANSITIONS: Final[dict[tuple[str, type], type]] = {
     ("fail", Asked): Failed,
     ("finish", Asked): Done,
     ("turn_to", Asked): Waiting,
+    ("repeat", Asked): Waiting,
+    ("clear", Waiting): Done,
     ("saturate", Asked): Saturated,
     ("agree", Claimed): Claimed,
     ("accept", Claimed): Done,
@@ -215,6 +225,11 @@ class Part:
         return self._state.question if isinstance(self._state, Asked) else None
 
     @property
+    def repeat(self) -> Question | None:
+        """The question that is to be asked once more, as it was."""
+        return self._state.repeat if isinstance(self._state, Waiting) else None
+
+    @property
     def seam(self) -> Seam | None:
         """What the next page must agree with."""
         task = self.task
@@ -228,7 +243,7 @@ class Part:
     @property
     def untouched(self) -> bool:
         """Whether nothing is known of this part alone, so that its edges may be moved."""
-        reads = isinstance(self._state, Waiting) and isinstance(self._state.task, Read) and self.seam is None
+        reads = self._state == Waiting()
         return reads and self.hints.sample is None and not (self.hints.expected or self.hints.searched)
 
     # --- transitions --------------------------------------------------------------------------------------------------
@@ -268,6 +283,19 @@ class Part:
     def turn_to(self, task: Task) -> None:
         """Have another question follow the page that came."""
         self._move("turn_to", Waiting(task))
+
+    def ask_once_more(self) -> None:
+        """Have the same window asked again: `count` was above the rows that came."""
+        question = self.question
+        again = None if question is None else evolve(question, repeats=question.repeats + 1)
+        self._move("repeat", Waiting(self.task or Read(), again))
+
+    def clear(self) -> None:
+        """Enter `Done` with the records of a page that waited to be checked."""
+        task = self.task
+        if not isinstance(task, Probe):
+            raise IllegalTransitionError(f"clear: {type(self._state).__name__} to Done")
+        self._move("clear", Done(task.records, task.rows, by_order=False))
 
     def saturate(self, records: Sequence[Row]) -> None:
         """Note that no window tells more of the part than these records."""

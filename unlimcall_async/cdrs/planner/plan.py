@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider, Sizes
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Read, Saturated, Waiting
-from unlimcall_async.cdrs.planner.tasks import Prove
+from unlimcall_async.cdrs.planner.tasks import Probe, Prove
 from unlimcall_async.cdrs.times import Range
 
 
@@ -112,7 +112,11 @@ class Plan:
                 # The part behind the page that is under way will take the hole in.
                 first = False
                 continue
-            if state is Waiting and not divider.is_better_cut_later(part, self.asked):
+            if (
+                state is Waiting
+                and not isinstance(part.task, Probe)
+                and not divider.is_better_cut_later(part, self.asked)
+            ):
                 # What all others wait for may always be asked.
                 return part if first or room >= self._sizes.page + self._sizes.kept else None
             first = False

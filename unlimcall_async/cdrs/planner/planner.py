@@ -36,11 +36,12 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.checks import Checks
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
 from unlimcall_async.cdrs.planner.full_pages import FullPages
 from unlimcall_async.cdrs.planner.page import Page, check_inside
-from unlimcall_async.cdrs.planner.page_cap import PageCap, PagesCutError
+from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder
@@ -72,6 +73,7 @@ class Planner:
         concurrency: How many questions may be under way at once.
         seek: Whether to go on from the edge of a full page if the server is found to sort.
         buffer: How many pages may be held or under way, for each question that may be.
+        cap: What earlier pulls have shown of the server's page cap.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Planner:
         concurrency: int = 4,
         seek: bool = True,
         buffer: int = BUFFER,
+        cap: PageCap | None = None,
     ) -> None:
         self._newest_first = newest_first
         self._sizes = Sizes.of(page_size, concurrency, buffer)
@@ -90,16 +93,24 @@ class Planner:
         self._order = ServerOrder(seek=seek)
         self._traffic = Traffic()
         self._claims = Claims(self._plan, self._order, self._traffic)
-        self._cap = PageCap(page_size)
+        self._cap = PageCap() if cap is None else cap
+        self._checks = Checks(self._plan, self._cap)
         self._resolver = Resolver()
         self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
         self._full_pages = FullPages(
-            self._plan, self._order, self._resolver, self._divider, self._traffic, newest_first=newest_first
+            self._plan,
+            self._order,
+            resolver=self._resolver,
+            divider=self._divider,
+            traffic=self._traffic,
+            cap=self._cap,
+            page_size=page_size,
+            newest_first=newest_first,
         )
         self._searches = Searches(newest_first=newest_first)
         self._width = Width()
-        # How many pages came, and the most rows of a page whose records were handed out.
-        self._pages = self._most_rows_handed_out = 0
+        # How many pages came.
+        self._pages = 0
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
@@ -130,12 +141,17 @@ class Planner:
         return PlannerCounts(order.proofs, order.disagreements, order.withdrawals, self._cap.found)
 
     def take_first(self) -> Part | None:
-        """Return the first part if it is done, saturated or failed, else `None`. A part that is done is removed from the plan."""
+        """Return the first part if it is done, saturated or failed, else `None`. A part that is done is removed from the plan.
+
+        A part that is done waits for the checks of pages like its own.
+        """
         part = self._plan.first
         match part.state if part is not None else None:
             case Done(rows=rows):
+                if self._checks.holds_back(rows):
+                    return None
                 self._plan.remove_first()
-                self._most_rows_handed_out = max(self._most_rows_handed_out, rows)
+                self._checks.note_handed_out(rows)
                 return part
             case Saturated() | Failed():
                 return part
@@ -160,15 +176,19 @@ class Planner:
         The part that all others wait for may always be asked.
         """
         self._claims.accept_postponed()
-        part = self._plan.claim_to_prove(proven=self.seeks)
+        part = self._checks.due(self._pages, idle=False)
+        if part is None:
+            part = self._plan.claim_to_prove(proven=self.seeks)
         if part is None and self._divider.needs_durations:
             part = self._plan.part_to_learn_from()
         if part is None:
             room = self._plan.room
             part = self._plan.first_to_ask(self._divider, room)
-            if part is not None and isinstance(part.task, Read) and not part.hints.searched:
+            if part is not None and isinstance(part.task, Read) and not part.hints.searched and part.repeat is None:
                 part = self._cut_to_ask(part, room)
                 self._plan.take_in_hole(part)
+        if part is None:
+            part = self._checks.due(self._pages, idle=True)
         if part is None:
             return None
         question = question_of(part, newest_first=self._newest_first, most=self._width.most)
@@ -248,6 +268,7 @@ class Planner:
         Raises:
             RowOutsideError: A row does not belong to the window. Nothing of the page was used.
             PagesCutError: Earlier pages were cut short, and it is too late to ask for them again.
+            CountAboveRowsError: `count` is above the rows however often a window is asked.
         """
         part = question.part
         if part.question is not question:
@@ -261,6 +282,11 @@ class Planner:
             self._claims.withdraw_order()
         self._resolver.observe(page)
         complete = self._cap.holds_window(page)
+        self._checks.heed()
+        self._heed_clearances()
+        if self._cap.is_to_be_repeated(question, page, self._sizes.page):
+            part.ask_once_more()
+            return
         if page.new_unplaced:
             searched, again = self._searches.begin(question.range, page.new_unplaced, complete=complete)
             page = evolve(page, new_unplaced=searched, again=again)
@@ -274,18 +300,19 @@ class Planner:
                 self._claims.prove(part, claim, page, complete=complete)
                 self._use(question, page, complete=complete)
             case Probe() as probe:
-                recheck = self._cap.settle(probe, page, complete=complete)
-                if recheck is None:
-                    self._finish(part, probe.records, probe.rows)
+                following = self._cap.settle(part.range, probe, page)
+                if following is None:
+                    self._finish(part, probe.records, rows=0)
+                    self._heed_clearances()
                 else:
-                    part.turn_to(recheck)
+                    part.turn_to(following)
             case Recheck() as recheck:
-                if self._cap.confirm(recheck, page):
+                if self._cap.confirm(part.range, recheck, page):
                     part.ask_again()
-                    self._heed_cap(recheck.rows)
+                    self._checks.heed()
                     self._full_pages.use(question, page, self._pages)
                 else:
-                    self._use(question, page, complete=complete)
+                    self._use(question, page, complete=complete, checked=True)
             case Resolve() as asked:
                 if self._resolver.is_complete_for(part, asked, page, complete=complete):
                     self._searches.note(part.range, page.unplaced)
@@ -295,7 +322,7 @@ class Planner:
             case None:
                 raise AssertionError("a part with a question has a task")
 
-    def _use(self, question: Question, page: Page, *, complete: bool) -> None:
+    def _use(self, question: Question, page: Page, *, complete: bool, checked: bool = False) -> None:
         """Use a page as that of an ordinary window: take its records, or find out how to get the rest."""
         part = question.part
         if not complete:
@@ -308,25 +335,20 @@ class Planner:
             part.turn_to(Read())
             self._plan.replace(part, pieces_to_search(part, page))
             return
-        if self._cap.stands_out(page) and not page.new_unplaced:
-            probe = self._cap.probe_of(question, page, descending=self._order.candidate)
-            if probe is not None:
-                part.turn_to(probe)
+        if not checked and not page.new_unplaced:
+            # A server that does not sort is asked by sizes, and these show a cap that has begun.
+            order = self._order.candidate
+            expected = 0.0 if order is None else self._divider.expect(part)
+            if self._checks.begin(question, page, self._pages, expected=expected, descending=order):
                 return
-        self._finish(part, page.rows_of(part.range), page.size, page.own_unplaced)
+        self._finish(part, page.rows_of(part.range), 0 if checked else page.size, page.own_unplaced)
 
     def _finish(self, part: Part, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:
         self._divider.learn(part, records)
         self._searches.note(part.range, unplaced)
         part.finish(records, rows, unplaced)
 
-    def _heed_cap(self, cap: int) -> None:
-        """Ask again what may have been cut short, now that the cap is known."""
-        for part in self._plan:
-            match part.state:
-                case Done(rows=rows, by_order=False) if rows >= cap:
-                    part.ask_again()
-                case _:
-                    pass
-        if self._most_rows_handed_out >= cap:
-            raise PagesCutError(cap)
+    def _heed_clearances(self) -> None:
+        """Learn from the parts that wait for a check no longer."""
+        for part in self._checks.clear():
+            self._divider.learn(part, part.records)

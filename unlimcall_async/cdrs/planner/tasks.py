@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 
 from attrs import frozen
 
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.rows import Row
-from unlimcall_async.cdrs.times import Range, Window
+from unlimcall_async.cdrs.times import Window
+
+
+class Doubt(Enum):
+    """Why a complete page is checked."""
+
+    # No page had as many rows, or one of the largest size came again. Far more rows would end both doubts.
+    LARGEST = "largest"
+    LARGEST_AGAIN = "largest again"
+    # The page looks as if a cap had begun, or pages of such a size were cut before.
+    UNUSUAL = "unusual"
 
 
 @frozen
@@ -39,19 +50,25 @@ class Prove:
 
 @frozen
 class Probe:
-    """Ask for a piece of the part again, because the size of its page stands out: the server may have cut it short.
+    """Ask for pieces of the part again, because its page is in doubt: the server may have cut the page short.
 
     Attributes:
-        piece: The piece.
+        windows: The windows of the pieces, the next one first.
         records: The records of the part by the page.
         keys: The keys of these.
         rows: How many rows the page had.
+        number: The number of the page among all that came.
+        doubt: Why the page is in doubt.
+        begun: Whether a piece was asked already.
     """
 
-    piece: Range
+    windows: tuple[Window, ...]
     records: Sequence[Row]
     keys: Counter[Key]
     rows: int
+    number: int
+    doubt: Doubt
+    begun: bool = False
 
 
 @frozen
@@ -60,11 +77,11 @@ class Recheck:
 
     Attributes:
         rows: How many rows the page had.
-        known: How many rows its window holds at least.
+        keys: The keys that the two pages have shown of the part.
     """
 
     rows: int
-    known: int
+    keys: Counter[Key]
 
 
 @frozen

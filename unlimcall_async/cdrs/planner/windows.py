@@ -55,11 +55,13 @@ def question_of(part: Part, *, newest_first: bool, most: int = WIDEST_PART) -> Q
         newest_first: The direction of the output.
         most: How wide a range to ask for, in microseconds.
     """
+    if part.repeat is not None:
+        return part.repeat
     match part.task:
         case Resolve(window=window):
             return Question(part, part.range, window)
-        case Probe(piece=piece):
-            return Question(part, piece, with_margins(piece))
+        case Probe(windows=(window, *_)):
+            return Question(part, Range(max(part.range.start, window.start), min(part.range.end, window.till)), window)
         case Prove() | Recheck():
             # The whole part, which was as wide as a window could be when its page came.
             return Question(part, part.range, with_margins(part.range))

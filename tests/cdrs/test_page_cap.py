@@ -89,7 +89,7 @@ def doubts(cap: PageCap, sizes: list[int], expected: float = 0) -> list[Doubt | 
     found = list[Doubt | None]()
     for size in sizes:
         cap.holds_window(page(size))
-        found.append(cap.doubt(page(size), expected))
+        found.append(cap.doubt(page(size), expected, lacks=False))
     return found
 
 
@@ -214,4 +214,4 @@ def test_a_larger_page_lifts_the_cap_and_its_size_stays_in_doubt() -> None:
     cap.confirm(WANTED, Recheck(100, Counter(page(102).keys_of(WANTED))), page(100))
     assert cap.holds_window(page(500))
     assert cap.holds_window(page(100))
-    assert doubts(cap, [100, 75, 74]) == [Doubt.UNUSUAL, Doubt.UNUSUAL, None]
+    assert doubts(cap, [100, 75, 74, 133, 134]) == [Doubt.UNUSUAL, Doubt.UNUSUAL, None, Doubt.UNUSUAL, None]

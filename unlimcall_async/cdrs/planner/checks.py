@@ -6,15 +6,17 @@ parts of the plan.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import takewhile
 from operator import itemgetter
 from typing import Final
 
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap, PagesCutError
-from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Saturated, Waiting
+from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Read, Saturated, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
+from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Probe, Prove, Recheck
+from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
 
 # How many more pages may come before the largest page is checked: one of them may be larger, and clear it at no cost. The output
 # waits meanwhile, so they are few.
@@ -34,7 +36,9 @@ class Checks:
         # The rows of pages that were handed out without a check.
         self._handed_out: set[int] = set()
 
-    def begin(self, question: Question, page: Page, number: int, *, expected: float, descending: bool | None) -> bool:
+    def begin(
+        self, question: Question, page: Page, number: int, *, expected: float, lacks: bool, descending: bool | None
+    ) -> bool:
         """Have a complete page checked, and return whether it is in doubt.
 
         Args:
@@ -42,9 +46,10 @@ class Checks:
             page: The page.
             number: The number of the page among all that came.
             expected: How many rows it should have, by what is known of the traffic.
+            lacks: Whether rows that earlier pages have shown are not on the page.
             descending: The order that all pages so far are in, or `None`.
         """
-        doubt = self._cap.doubt(page, expected)
+        doubt = self._cap.doubt(page, expected, lacks=lacks)
         if doubt is None:
             return False
         probe = self._cap.probe_of(question, page, number, descending=descending, doubt=doubt)
@@ -107,7 +112,7 @@ class Checks:
                     part.ask_again()
                 case _:
                     pass
-        late = [rows for rows in self._handed_out if self._cap.may_have_cut(rows)]
+        late = [rows for rows in self._handed_out if self._cap.must_have_cut(rows)]
         self._handed_out.clear()
         if late:
             raise PagesCutError(max(late) if self._cap.rows is None else self._cap.rows)
@@ -119,6 +124,27 @@ class Checks:
         self._parts = [part for part in self._parts if isinstance(part.task, (Probe, Recheck))]
         ahead = set(takewhile(lambda part: not isinstance(part.state, (Failed, Saturated)), self._plan))
         return [part for part in self._parts if part in ahead]
+
+
+def lacks_known_rows(question: Question, page: Page) -> bool:
+    """Return whether rows that earlier pages have shown are not on the page of a question, although they lie in its window."""
+    part, window = question.part, question.window
+    sample = part.hints.sample
+    if sample is not None and page.number_of(question.range) < sample.count(question.range):
+        return True
+    match part.task:
+        case Prove(claim=Claim(page=earlier)):
+            known, inside = earlier.keys_of(part.range), part.range
+        case Read(seam=Seam(descending=descending, reach=reach, near=near)):
+            # A second within the window on either side, however the server reads bounds.
+            first, last = (window.start, reach) if descending else (reach, window.till)
+            inside = Range(first + SECOND, max(first + SECOND, last - SECOND))
+            start, end = to_datetime(inside.start), to_datetime(inside.end)
+            known = [key for key in near if start <= key[0] < end]
+        case _:
+            return False
+    came = page.keys_of(inside)
+    return came != known and bool(Counter(known) - Counter(came))
 
 
 def _rows_of(part: Part) -> int:

@@ -17,11 +17,11 @@ asked again in two pieces. If the page was cut, the pieces have rows that the pa
 are sorted one way, a cap leaves rows out at one end, and one piece is enough. After a new row the whole window is asked once more.
 If that page lacks a row that is known, the page was cut, because rows do not vanish. Else the new row was written meanwhile.
 
-Doubts. A cap below the largest page can only have begun later. Sizes that repeat are checked for that, and so are pages that hold
-far less than was expected, but not all of them. A cap below ten rows is found only if its size comes four times: too many honest
-pages have so few rows. A server that cuts pages at a size in bytes gives sizes that vary. Once such a server is found out, each
-page near the sizes that were cut is checked. If one instant holds more rows than the cap, no window shows that, before the cap is
-known.
+Doubts. A cap below the largest page can only have begun later. Such a cap shows if a page lacks rows of an earlier page.
+Sizes that repeat are checked, too, and pages that hold far less than was expected, but not all of them. A cap below ten rows is
+found only if its size comes four times: too many honest pages have so few rows. A server that cuts pages at a size in bytes gives
+sizes that vary. Once such a server is found out, each page near the sizes that were cut is checked. If one instant holds more rows
+than the cap, no window shows that, before the cap is known.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ _GROWTH: Final = 1.5
 _CLEARS: Final = 1.25
 # Pages near a size that was cut may have been cut at the same number of bytes.
 _NEAR: Final = 0.75
+# The same for pages that were handed out: too late for a check, and a wrong error would be a nuisance.
+_VERY_NEAR: Final = 0.95
 # At which times the largest size is checked again: an honest server repeats it by chance, a cap all the time. A size that was
 # checked, and one of few rows, may come more often before.
 _TIMES, _TIMES_OF_SAFE = frozenset({2, 16, 128, 1024}), frozenset({4, 16, 128, 1024})
@@ -157,19 +159,20 @@ class PageCap:
 
     # --- sizes --------------------------------------------------------------------------------------------------------
 
-    def doubt(self, page: Page, expected: float) -> Doubt | None:  # noqa: PLR0911 # the cases, written out
+    def doubt(self, page: Page, expected: float, *, lacks: bool) -> Doubt | None:  # noqa: PLR0911 # the cases, written out
         """Return why a complete page is to be checked, or `None` if it is not, and remember its size.
 
         Args:
             page: The page.
             expected: How many rows it should have, by what is known of the traffic; 0 if nothing is known.
+            lacks: Whether rows that earlier pages have shown are not on the page. They may also have been deleted.
         """
         size = page.size
         if not page.rows:
             return None
         alike = self._recent.count(size) + 1
         self._recent.append(size)
-        if self.may_have_cut(size):
+        if lacks or self.may_have_cut(size):
             return Doubt.UNUSUAL
         if size == self._largest:
             self._times += 1
@@ -240,7 +243,11 @@ class PageCap:
 
     def may_have_cut(self, rows: int) -> bool:
         """Return whether a page with so many rows may have been cut as others were."""
-        return self._cut is not None and _NEAR * self._cut[0] <= rows <= self._cut[1]
+        return self._cut is not None and _NEAR * self._cut[0] <= rows <= self._cut[1] / _NEAR
+
+    def must_have_cut(self, rows: int) -> bool:
+        """Return whether a page with so many rows is so near to others that were cut that its records are in doubt for good."""
+        return self._cut is not None and _VERY_NEAR * self._cut[0] <= rows <= self._cut[1] / _VERY_NEAR
 
     def are_alike(self, rows: int, others: int) -> bool:
         """Return whether pages with so many rows each may have been cut by one cap, if one of them was."""

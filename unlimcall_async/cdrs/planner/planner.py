@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
-from unlimcall_async.cdrs.planner.checks import Checks
+from unlimcall_async.cdrs.planner.checks import Checks, lacks_known_rows
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
 from unlimcall_async.cdrs.planner.full_pages import FullPages
@@ -290,15 +290,16 @@ class Planner:
         if page.new_unplaced:
             searched, again = self._searches.begin(question.range, page.new_unplaced, complete=complete)
             page = evolve(page, new_unplaced=searched, again=again)
+        lacks = complete and lacks_known_rows(question, page)
         match part.task:
             case Read(seam=seam):
                 if seam is not None:
                     self._claims.check_seam(seam, question.window, page, complete=complete)
-                self._use(question, page, complete=complete)
+                self._use(question, page, complete=complete, lacks=lacks)
             case Prove(claim=claim):
                 # The page is that of an ordinary window, too, whatever comes of the claim.
                 self._claims.prove(part, claim, page, complete=complete)
-                self._use(question, page, complete=complete)
+                self._use(question, page, complete=complete, lacks=lacks)
             case Probe() as probe:
                 following = self._cap.settle(part.range, probe, page)
                 if following is None:
@@ -322,7 +323,9 @@ class Planner:
             case None:
                 raise AssertionError("a part with a question has a task")
 
-    def _use(self, question: Question, page: Page, *, complete: bool, checked: bool = False) -> None:
+    def _use(
+        self, question: Question, page: Page, *, complete: bool, checked: bool = False, lacks: bool = False
+    ) -> None:
         """Use a page as that of an ordinary window: take its records, or find out how to get the rest."""
         part = question.part
         if not complete:
@@ -336,10 +339,10 @@ class Planner:
             self._plan.replace(part, pieces_to_search(part, page))
             return
         if not checked and not page.new_unplaced:
-            # A server that does not sort is asked by sizes, and these show a cap that has begun.
+            # If a server does not sort, only parts that were cut to fill a page have a number that can be relied on.
             order = self._order.candidate
-            expected = 0.0 if order is None else self._divider.expect(part)
-            if self._checks.begin(question, page, self._pages, expected=expected, descending=order):
+            expected = part.hints.expected if order is None else self._divider.expect(part)
+            if self._checks.begin(question, page, self._pages, expected=expected, lacks=lacks, descending=order):
                 return
         self._finish(part, page.rows_of(part.range), 0 if checked else page.size, page.own_unplaced)
 

@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"cdrs.position", "cdrs.marks", "cdrs.planner.page", "cdrs.planner.density", "cdrs.planner.margins"},
     {"cdrs.tail"},
     {"cdrs.page_reading", "cdrs.planner.durations", "cdrs.planner.tasks", "cdrs.planner.traffic"},
-    {"cdrs.planner.parts"},
+    {"cdrs.planner.parts", "cdrs.planner.known_server"},
     {
         *("cdrs.planner.windows", "cdrs.planner.page_cap", "cdrs.planner.seek", "cdrs.planner.bounds"),
         "cdrs.planner.unplaced",
@@ -106,6 +106,7 @@ PURE = {
     "cdrs.planner.divide",
     "cdrs.planner.durations",
     "cdrs.planner.full_pages",
+    "cdrs.planner.known_server",
     "cdrs.planner.page",
     "cdrs.planner.page_cap",
     "cdrs.planner.parts",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from unlimcall_async import _arguments
 from unlimcall_async._codec import decode, decode_agents
 from unlimcall_async._pages import PageDecoder
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.resource import Cdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
@@ -103,13 +104,16 @@ class AsyncClient:
                 owns_pool=True,
             ),
             PageDecoder(),
+            KnownServer(),
         )
 
-    def _bind(self, caller: Caller, decoder: PageDecoder) -> None:
+    def _bind(self, caller: Caller, decoder: PageDecoder, known: KnownServer) -> None:
         self._caller = caller
         # One decoder for a client and its views: what it learns from one page serves all later pages.
         self._decoder = decoder
-        self.cdrs = Cdrs(caller, decoder)
+        # The same for what streams have proven of the server.
+        self._known = known
+        self.cdrs = Cdrs(caller, decoder, known)
         self.calls = Calls(caller)
         self.hooks = Hooks(caller)
 
@@ -141,6 +145,7 @@ class AsyncClient:
                 closed=caller.closed,
             ),
             self._decoder,
+            self._known,
         )
         return view
 

@@ -104,7 +104,7 @@ async def test_records_written_late_do_not_end_seeking(sandbox: Sandbox, client:
     assert stream.stats.requests <= 1.5 * stream.stats.min_requests
 
 
-async def test_a_resumed_pull_proves_the_order_anew(sandbox: Sandbox, client: AsyncClient) -> None:
+async def test_a_resumed_pull_presumes_the_order_and_checks_it(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(CALLS)
     first = client.cdrs.stream(START, END, concurrency=2)
     got = []

@@ -155,6 +155,32 @@ class Place:
 
 
 @frozen
+class ProvenOrder:
+    """The order in which a server was found to sort: a stream that goes on presumes the order, and checks it.
+
+    Attributes:
+        descending: Whether the newest come first.
+        pages: How many pages rest on the order since it was proven.
+    """
+
+    descending: bool = field(validator=instance_of(bool))
+    pages: int = field(validator=_check_count)
+
+
+def write_order(order: ProvenOrder | None) -> dict[str, Any]:
+    """Return the field of a checkpoint's JSON that holds a proven order; no field without one."""
+    return {} if order is None else {"order": ["newest_first" if order.descending else "oldest_first", order.pages]}
+
+
+def read_order(content: dict[str, Any]) -> ProvenOrder | None:
+    """Return the order that `write_order` wrote."""
+    if "order" not in content:
+        return None
+    name, pages = array_of(content["order"])
+    return ProvenOrder({"newest_first": True, "oldest_first": False}[name], pages)
+
+
+@frozen
 class UnplacedMark:
     """A row without a start that was handed out, as one that cannot be read, so that it is not handed out again.
 
@@ -212,6 +238,8 @@ class StreamCheckpoint(Checkpoint):
     place: Place = field(repr=False)
     # Those that a window behind the place may show again.
     unplaced: tuple[UnplacedMark, ...] = field(default=(), repr=False)
+    # What is presumed of the server is no part of the position: two checkpoints of one position are equal.
+    order: ProvenOrder | None = field(default=None, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         first, at, end = to_micros(self.start), self.place.at, to_micros(self.end)
@@ -232,9 +260,10 @@ class StreamCheckpoint(Checkpoint):
             "end": self.end.isoformat(),
             "newest_first": self.newest_first,
             "place": [self.place.at, self.place.id, self.place.digest, self.place.repeats],
-            # Earlier releases do not look at it.
+            # Earlier releases ignore the fields behind.
             **({"legs": self.place.legs} if self.place.legs else {}),
             **write_marks(self.unplaced),
+            **write_order(self.order),
         }
 
     @classmethod
@@ -242,7 +271,7 @@ class StreamCheckpoint(Checkpoint):
         start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
         at, last_id, digest, repeats = content["place"]
         place = Place(at, last_id, digest, repeats, tuple(array_of(content.get("legs", []))))
-        return cls(start, end, content["newest_first"], place, read_marks(content))
+        return cls(start, end, content["newest_first"], place, read_marks(content), read_order(content))
 
 
 def array_of(value: object) -> list[Any]:

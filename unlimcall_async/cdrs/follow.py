@@ -22,6 +22,7 @@ from unlimcall_async.cdrs.asking import StreamOptions
 from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint, UnplacedMark
 from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.poll_clock import PollClock
 from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.stats import FollowStats
@@ -125,6 +126,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self,
         caller: Caller,
         decoder: PageDecoder,
+        known: KnownServer,
         start: datetime,
         place: TailPlace | None = None,
         *,
@@ -136,6 +138,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self.start: datetime = start
         self._caller = caller
         self._decoder = decoder
+        self._known = known
         self._interval = interval.total_seconds()
         self._lookback = ceil(lookback // timedelta(microseconds=1), MILLISECOND)
         first = floor(to_micros(start), MILLISECOND)
@@ -327,7 +330,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         first = min(max(self.start, to_datetime(wanted.start)), last)
         options = StreamOptions(first, last, newest_first=False, concurrency=_CONCURRENCY, page_size=1000, seek=True)
         pull = Pull(limiter=limiter, patience=Patience(math.inf, of_pull=True))
-        return CdrStream(self._caller, self._decoder, options, self._unreadable, pull=pull)
+        return CdrStream(self._caller, self._decoder, options, self._unreadable, self._known, pull=pull)
 
     def _skip_in_checkpoint(self, error: WindowSaturatedError | ResponseError, stream: CdrStream) -> None:
         """Have the follow's own checkpoint skip what the checkpoint of the stream skips: a row, or a range."""
@@ -343,7 +346,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             place = self._tail.place()
         else:
             place = self._tail.without(Range(reached, floor(error.resume_after.place.at, MILLISECOND)))
-        error.resume_after = FollowCheckpoint(self.start, evolve(place, unplaced=marks))
+        error.resume_after = FollowCheckpoint(self.start, evolve(place, unplaced=marks), self._known.proven)
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
@@ -351,7 +354,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def checkpoint(self) -> Checkpoint:
         """All that was handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
         marks = self._unreadable.marks_behind(self._tail.frontier)
-        return FollowCheckpoint(self.start, evolve(self._tail.place(), unplaced=marks))
+        return FollowCheckpoint(self.start, evolve(self._tail.place(), unplaced=marks), self._known.proven)
 
     @property
     def stats(self) -> FollowStats:

@@ -21,13 +21,16 @@ from unlimcall_async.cdrs.checkpoint import (
     VERSION,
     VERSION_WITH_UNREADABLE,
     Checkpoint,
+    ProvenOrder,
     UnplacedMark,
     array_of,
     check_whole,
     micros_of,
     read_marks,
+    read_order,
     utc_start,
     write_marks,
+    write_order,
 )
 from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, Range, floor, to_micros
 
@@ -107,6 +110,8 @@ class FollowCheckpoint(Checkpoint):
 
     start: datetime = field(converter=utc_start)
     place: TailPlace = field(repr=False)
+    # As in the checkpoint of a stream.
+    order: ProvenOrder | None = field(default=None, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.place.frontier < floor(to_micros(self.start), MILLISECOND):
@@ -139,6 +144,7 @@ class FollowCheckpoint(Checkpoint):
             "edge": place.edge // MILLISECOND,
             "holes": [[hole.start // MILLISECOND, hole.end // MILLISECOND] for hole in place.holes],
             **write_marks(place.unplaced),
+            **write_order(self.order),
         }
 
     @classmethod
@@ -152,7 +158,7 @@ class FollowCheckpoint(Checkpoint):
         holes = [Range(micros_of(start), micros_of(end)) for start, end in array_of(fields["holes"])]
         frontier, edge = micros_of(fields["frontier"]), micros_of(fields["edge"])
         place = TailPlace(frontier, edge, tuple(cells), tuple(holes), read_marks(fields))
-        return cls(datetime.fromisoformat(fields["start"]), place)
+        return cls(datetime.fromisoformat(fields["start"]), place, read_order(fields))
 
 
 def times_of(cell: Cell) -> list[int | None]:

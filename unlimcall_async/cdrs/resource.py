@@ -13,6 +13,7 @@ from unlimcall_async.cdrs.asking import StreamOptions
 from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
 from unlimcall_async.errors import CheckpointError
@@ -28,9 +29,10 @@ Strategy: TypeAlias = Literal["auto", "divide"]
 class Cdrs:
     """Call detail records (reference: `GET /cdrs`, scope `read:cdrs`)."""
 
-    def __init__(self, caller: Caller, decoder: PageDecoder) -> None:
+    def __init__(self, caller: Caller, decoder: PageDecoder, known: KnownServer) -> None:
         self._caller = caller
         self._decoder = decoder
+        self._known = known
 
     async def list(self, start: datetime | None = None, end: datetime | None = None, limit: int = 100) -> CdrPage:
         """Return the page of one window, by one request.
@@ -116,7 +118,9 @@ class Cdrs:
             raise CheckpointError("resume is a checkpoint of another range or direction")
         place, marks = (None, ()) if resume is None else (resume.place, resume.unplaced)
         rows = UnreadableRows(keep=unreadable == "keep", marks=marks)
-        return CdrStream(self._caller, self._decoder, options, rows, place=place)
+        if resume is not None:
+            self._known.begin_with(resume.order)
+        return CdrStream(self._caller, self._decoder, options, rows, self._known, place=place)
 
     def _before_now(self, settle: timedelta) -> datetime:
         """Return a time before now: by the server's clock, if this machine's clock is known to be ahead of it."""
@@ -171,8 +175,17 @@ class Cdrs:
         if resume is not None and resume.start != first:
             raise CheckpointError("resume is a checkpoint of a follow from another start")
         place = None if resume is None else resume.place
+        if resume is not None:
+            self._known.begin_with(resume.order)
         return CdrFollow(
-            self._caller, self._decoder, first, place, interval=interval, lookback=lookback, unreadable=unreadable
+            self._caller,
+            self._decoder,
+            self._known,
+            first,
+            place,
+            interval=interval,
+            lookback=lookback,
+            unreadable=unreadable,
         )
 
 

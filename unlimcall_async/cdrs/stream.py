@@ -17,6 +17,7 @@ from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.asking import Asking, StreamIteration, StreamOptions
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.iteration import OneAtATime
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.position import Position
@@ -55,6 +56,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         decoder: PageDecoder,
         options: StreamOptions,
         unreadable: UnreadableRows,
+        known: KnownServer,
         *,
         place: Place | None = None,
         pull: Pull | None = None,
@@ -63,6 +65,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         self.start: datetime = options.start
         self.end: datetime = options.end
         self._options = options
+        self._known = known
         self._position = Position(options.start, options.end, newest_first=options.newest_first, place=place)
         self._planner = Planner(
             self._position.range_left,
@@ -70,6 +73,8 @@ class CdrStream(OneAtATime[StreamIteration]):
             page_size=options.page_size,
             concurrency=options.concurrency,
             seek=options.seek,
+            # Of what others have proven, a stream that divides uses the page cap alone.
+            known=known if options.seek else KnownServer(known.cap),
         )
         self._unreadable = unreadable
         self._asking = Asking(
@@ -223,7 +228,7 @@ class CdrStream(OneAtATime[StreamIteration]):
     def _checkpoint_at(self, place: Place, *, skipped: UnplacedRow | None = None) -> StreamCheckpoint:
         newest_first = self._options.newest_first
         marks = self._unreadable.marks_behind(place.at, newest_first=newest_first, skipped=skipped)
-        return StreamCheckpoint(self.start, self.end, newest_first, place, marks)
+        return StreamCheckpoint(self.start, self.end, newest_first, place, marks, self._known.proven)
 
     @property
     def progress(self) -> Progress:

@@ -36,6 +36,9 @@ class Claims:
                 self.withdraw_order()
             case SeamCheck.AGREES:
                 claimed.agree()
+                if complete and order.presumed == seam.descending:
+                    order.confirm(descending=seam.descending)
+                    self._rely_on_order()
                 if order.proven == seam.descending:
                     self._accept(claimed)
             case SeamCheck.UNSURE:
@@ -97,6 +100,11 @@ class Claims:
             part.doubt()
         else:
             part.accept()
+
+    def heed_others(self) -> None:
+        """Withdraw the order if another stream of the client has."""
+        if self._order.heed():
+            self.withdraw_order()
 
     def withdraw_order(self) -> None:
         """Ask again all that rests on an order, and take the pages of claims that are being proven as those of any window."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
+from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read
@@ -54,8 +55,9 @@ class FullPages:
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
         # lie at either end.
         if order.candidate is not None and not page.new_unplaced:
-            # Until an order is proven, the first claim is the one to prove it.
+            # Until an order is proven, the first claim is the one to prove it, unless the end of a short chain will.
             ask = order.proof_due and (order.proven is not None or not self._plan.has_claims)
+            ask = ask and not (order.presumed is not None and _is_nearly_all(page, part.range))
             to_prove = order.proof_due or self._traffic.has_odd_holes(page)
             found = claim_of(question, page, number, descending=order.candidate, to_prove=to_prove)
             if found is not None:
@@ -126,3 +128,9 @@ class FullPages:
             case pieces:
                 part.turn_to(Read())
                 self._plan.replace(part, pieces)
+
+
+def _is_nearly_all(page: Page, wanted: Range) -> bool:
+    """Return whether few pages like a full one cover a range."""
+    first, last = page.span or (0, 0)
+    return len(wanted) <= (MOST_PRESUMED + 1) * (last - first)

@@ -79,15 +79,16 @@ class Plan:
 
     # --- which part to ask ----------------------------------------------------------------------------------------------
 
-    def claim_to_prove(self, *, proven: bool) -> Part | None:
-        """Return a claim to prove, one at a time: a claim that is doubted or, until an order is proven, any.
+    def claim_to_prove(self, *, spare: float) -> Part | None:
+        """Return a claim to prove, one at a time: a claim that is doubted or, if more than `spare` others wait, one of these.
 
         Until an order is proven no chain can go on. And what one doubted claim shows of the traffic, others need not be asked for.
         """
         if any(isinstance(part.task, Prove) for part in self.asked):
             return None
-        waiting = (part for part in self._parts if _is_to_prove(part))
-        return next((part for part in waiting if not proven or type(part.state) is Waiting), None)
+        waiting = [part for part in self._parts if _is_to_prove(part)]
+        claimed = [part for part in waiting if type(part.state) is Claimed]
+        return next((part for part in waiting if type(part.state) is Waiting or len(claimed) > spare), None)
 
     def part_to_learn_from(self) -> Part | None:
         """Return the first part that was cut to fill a page, if it waits, and no earlier part is saturated or failed."""

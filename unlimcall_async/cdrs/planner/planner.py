@@ -32,6 +32,7 @@ or as a page that goes back and forth. `seek=False` is for such a server. See al
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from attrs import evolve, frozen
 
@@ -40,13 +41,12 @@ from unlimcall_async.cdrs.planner.checks import Checks, lacks_known_rows
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
 from unlimcall_async.cdrs.planner.full_pages import FullPages
+from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED, KnownServer
 from unlimcall_async.cdrs.planner.page import Page, check_inside
-from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
-from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -73,7 +73,7 @@ class Planner:
         concurrency: How many questions may be under way at once.
         seek: Whether to go on from the edge of a full page if the server is found to sort.
         buffer: How many pages may be held or under way, for each question that may be.
-        cap: What earlier pulls have shown of the server's page cap.
+        known: What is known of the server, shared with other planners.
     """
 
     def __init__(
@@ -85,15 +85,16 @@ class Planner:
         concurrency: int = 4,
         seek: bool = True,
         buffer: int = BUFFER,
-        cap: PageCap | None = None,
+        known: KnownServer | None = None,
     ) -> None:
         self._newest_first = newest_first
         self._sizes = Sizes.of(page_size, concurrency, buffer)
         self._plan = Plan(wanted, self._sizes, newest_first=newest_first)
-        self._order = ServerOrder(seek=seek)
-        self._traffic = Traffic()
+        known = known or KnownServer()
+        self._order = ServerOrder(seek=seek, known=known)
+        self._traffic = known.traffic
         self._claims = Claims(self._plan, self._order, self._traffic)
-        self._cap = PageCap() if cap is None else cap
+        self._cap = known.cap
         self._checks = Checks(self._plan, self._cap)
         self._resolver = Resolver()
         self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
@@ -175,10 +176,12 @@ class Planner:
 
         The part that all others wait for may always be asked.
         """
+        self._claims.heed_others()
         self._claims.accept_postponed()
         part = self._checks.due(self._pages, idle=False)
         if part is None:
-            part = self._plan.claim_to_prove(proven=self.seeks)
+            spare = inf if self.seeks else 0 if self._order.presumed is None else MOST_PRESUMED
+            part = self._plan.claim_to_prove(spare=spare)
         if part is None and self._divider.needs_durations:
             part = self._plan.part_to_learn_from()
         if part is None:
@@ -187,6 +190,9 @@ class Planner:
             if part is not None and isinstance(part.task, Read) and not part.hints.searched and part.repeat is None:
                 part = self._cut_to_ask(part, room)
                 self._plan.take_in_hole(part)
+        if part is None and not self.seeks:
+            # A chain did not end in a page that supports the presumed order.
+            part = None if any(self._plan.asked) else self._plan.claim_to_prove(spare=0)
         if part is None:
             part = self._checks.due(self._pages, idle=True)
         if part is None:
@@ -275,6 +281,7 @@ class Planner:
             return  # the page came too late: the question was put back
         check_inside(question.window, page)
         self._pages += 1
+        self._claims.heed_others()
         self._width.note_answer(len(question.range))
         # What any page shows of the server. A withdrawal turns the task of a claim that is being proven into a plain read, so the
         # task is looked at afterwards.

@@ -31,6 +31,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, edge_behind
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
@@ -184,14 +185,16 @@ class ServerOrder:
         proven_by: The number of the latest page whose claim was proven.
     """
 
-    def __init__(self, *, seek: bool) -> None:
+    def __init__(self, *, seek: bool, known: KnownServer) -> None:
         self.proven: bool | None = None
         self.proofs: int = 0
         self.disagreements: int = 0
         self.withdrawals: int = 0
         self.proven_by: int = 0
         self._possible = {True, False} if seek else set[bool]()
-        self._rows = self._pages = self._in_a_row = 0
+        self._rows = self._in_a_row = 0
+        self._known = known
+        self._seen = known.withdrawals
 
     @property
     def unsorted(self) -> bool:
@@ -204,30 +207,57 @@ class ServerOrder:
         return next(iter(self._possible)) if len(self._possible) == 1 else None
 
     @property
+    def presumed(self) -> bool | None:
+        """The order that other streams have proven, and that no page of this one has contradicted so far, or `None`."""
+        if self.proven is not None or self.disagreements or self._known.pages >= _PAGES_TO_A_PROOF:
+            return None
+        return self._known.order if self._known.order in self._possible else None
+
+    @property
     def proof_due(self) -> bool:
         """Whether the next claim is to be proven."""
-        return self.proven is None or self._pages >= _PAGES_TO_A_PROOF
+        return self.proven is None or self._known.pages >= _PAGES_TO_A_PROOF
 
     def observe(self, page: Page) -> bool:
         """Record how a page is sorted, and return whether that withdraws the proof."""
-        if not page.seconds_fall:
-            self._possible.discard(True)
-        if not page.seconds_rise:
-            self._possible.discard(False)
-        return self.proven is not None and self.proven not in self._possible and self._withdraw()
+        refuted = {
+            order for order, sorted_so in ((True, page.seconds_fall), (False, page.seconds_rise)) if not sorted_so
+        }
+        self._possible -= refuted
+        if refuted & {self.proven, self._known.order}:
+            self._known.withdraw()
+        return self.heed()
+
+    def heed(self) -> bool:
+        """Withdraw the proof if another stream of the client has withdrawn it, and return whether there was one."""
+        if self._seen == self._known.withdrawals:
+            return False
+        self._seen = self._known.withdrawals
+        if self.proven is None:
+            return False
+        self.proven, self._rows = None, 0
+        self.withdrawals += 1
+        return True
 
     def note_claim(self) -> None:
         """Count a page that was claimed."""
-        self._pages = 0 if self.proof_due else self._pages + 1
+        if self.proven is not None and self.proof_due:
+            self._known.pages = 0
+        else:
+            self._known.pages += 1
+
+    def confirm(self, *, descending: bool) -> None:
+        """Record that a complete page of this stream agrees with a claim in the presumed order."""
+        self.proven = descending
 
     def prove(self, rows: int, number: int, *, descending: bool) -> None:
         """Record that a claim of so many rows, of the page with that number, held just those."""
         self.proven_by = max(self.proven_by, number)
         self.proofs += 1
-        self._in_a_row = self._pages = 0
+        self._in_a_row = self._known.pages = 0
         self._rows += rows
         if self._rows >= _ROWS_TO_A_PROOF and descending in self._possible:
-            self.proven = descending
+            self.proven = self._known.order = descending
 
     def disagree(self) -> bool:
         """Record that a claim or a seam was not as it should be, and return whether that withdraws the proof."""
@@ -236,16 +266,17 @@ class ServerOrder:
         self._in_a_row += 1
         if self._in_a_row >= _TO_GIVE_UP:
             self._possible.clear()
-        return self._in_a_row >= _TO_WITHDRAW and self.proven is not None and self._withdraw()
+        return self._in_a_row >= _TO_WITHDRAW and self._withdraw()
 
     def refute(self, *, descending: bool) -> None:
         """Record that the server does not sort in that order."""
         self._possible.discard(descending)
         self.disagreements += 1
-        if self.proven == descending:
+        if descending in {self.proven, self._known.order}:
             self._withdraw()
 
     def _withdraw(self) -> bool:
-        self.proven, self._rows = None, 0
-        self.withdrawals += 1
-        return True
+        """Withdraw the proof, here and in all streams of the client, and return whether there was one."""
+        if self._known.order is not None or self.proven is not None:
+            self._known.withdraw()
+        return self.heed()

@@ -38,6 +38,8 @@ _BESIDE: Final = 100
 _LONGER: Final = 2
 # How much earlier a hole may begin than the checked one that it is like, and how much later it may end.
 _EARLIER: Final = _HOUR
+# An odd hole that is so many times as long as all that were checked is checked at once.
+_FAR_LONGER: Final = 4
 # The checked holes that are remembered, and how many of them a page may bring in.
 _REMEMBERED, _OF_A_PAGE = 64, 4
 # A hole that is like no other, and not far longer than all, is checked once in so many full pages: a cost of 1.5 %.
@@ -69,7 +71,7 @@ class Traffic:
 
     def suspicious(self, page: Page) -> bool:
         """Return whether rows may be missing in an odd hole, and count the check that follows."""
-        if max(map(len, self._odd_holes(page)), default=0) < _LONGER * self._longest:
+        if max(map(len, self._odd_holes(page)), default=0) < _FAR_LONGER * self._longest:
             if self._checks >= self._pages // _PAGES_TO_A_CHECK:
                 return False
             self._checks += 1

@@ -11,7 +11,7 @@ from collections import Counter
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, check_seam
+from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, check_seam
 from unlimcall_async.cdrs.planner.tasks import Claim, Prove
 from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import Window
@@ -57,9 +57,9 @@ class Claims:
             order.refute(descending=order.candidate)
             self.withdraw_order()
             return
-        # More rows, or a page that is full: they may have been written meanwhile.
+        # More rows, or a page that is full: they may have been written meanwhile, unless they are many.
         if not complete or claimed != came:
-            if order.disagree():
+            if order.disagree(many=(Counter(came) - Counter(claimed)).total() >= OVERLAP):
                 self.withdraw_order()
             return
         was_proven = order.proven is not None

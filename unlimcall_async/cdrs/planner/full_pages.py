@@ -133,4 +133,5 @@ class FullPages:
 def _is_nearly_all(page: Page, wanted: Range) -> bool:
     """Return whether few pages like a full one cover a range."""
     first, last = page.span or (0, 0)
-    return len(wanted) <= (MOST_PRESUMED + 1) * (last - first)
+    # Twice as wide as pages like this one reach: by day a page covers less than half of what an average page does.
+    return len(wanted) <= 2 * (MOST_PRESUMED + 1) * (last - first)

@@ -259,14 +259,18 @@ class ServerOrder:
         if self._rows >= _ROWS_TO_A_PROOF and descending in self._possible:
             self.proven = self._known.order = descending
 
-    def disagree(self) -> bool:
-        """Record that a claim or a seam was not as it should be, and return whether that withdraws the proof."""
+    def disagree(self, *, many: bool = False) -> bool:
+        """Record that a claim or a seam was not as it should be, and return whether that withdraws the proof.
+
+        Args:
+            many: Whether a claim lacks as many rows as no chance writes between two requests.
+        """
         self.disagreements += 1
         self._rows = 0
         self._in_a_row += 1
         if self._in_a_row >= _TO_GIVE_UP:
             self._possible.clear()
-        return self._in_a_row >= _TO_WITHDRAW and self._withdraw()
+        return (many or self._in_a_row >= _TO_WITHDRAW) and self._withdraw()
 
     def refute(self, *, descending: bool) -> None:
         """Record that the server does not sort in that order."""

@@ -32,8 +32,8 @@ _WEEK: Final = 7 * _DAY
 _CHANCE: Final = 16
 # A stream has one hole at most at the near edge of its range, so that a lower number costs little.
 _CHANCE_AT_EDGE: Final = 3
-# Rows beside the near edge that show what may be missing there.
-_BESIDE: Final = 100
+# Rows beside the near edge that show what may be missing there: few, so that a night is not judged by the day before it.
+_BESIDE: Final = 20
 # How much longer a hole may be than a checked one that it is like.
 _LONGER: Final = 2
 # How much earlier a hole may begin than the checked one that it is like, and how much later it may end.
@@ -85,8 +85,10 @@ class Traffic:
         """Return whether rows may be missing between the near edge of a range and the first row of a full page."""
         starts = page.sorted_starts
         beside = starts[:_BESIDE] if hole.end <= to_micros(starts[0]) else starts[-_BESIDE:]
-        spans = [(len(each), to_micros(each[-1]) - to_micros(each[0])) for each in (starts, beside)]
-        return any(len(hole) * rows >= _CHANCE_AT_EDGE * max(1, span) for rows, span in spans)
+        if any(_is_like(hole, each) for each in self._checked):
+            return False
+        span = to_micros(beside[-1]) - to_micros(beside[0])
+        return len(hole) * len(beside) >= _CHANCE_AT_EDGE * max(1, span)
 
 
 def _holes(starts: Sequence[datetime]) -> Iterator[Range]:

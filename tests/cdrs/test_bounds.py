@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from attrs import frozen
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.simulated import expected, page_of, readable, record
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds, Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds, Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.tasks import Resolve
@@ -66,7 +66,7 @@ def test_the_hypothesis_that_holds_is_never_dropped(truth: Bounds, rows: set[int
 @given(hypotheses, st.sets(instants, min_size=1, max_size=4))
 def test_a_window_that_tells_hypotheses_apart_drops_some_of_them(truth: Bounds, rows: set[int]) -> None:
     known = KnownBounds()
-    for window in known.informative_windows(sorted(rows))[:2]:
+    for window in [*known.informative_windows(Range(0, SECOND), rows)][:2]:
         came = {at for at in rows if truth.covers(window, at)}
         tells = len({tuple(bounds.covers(window, at) for at in rows) for bounds in known.left}) > 1
         before = len(known.left)
@@ -93,8 +93,8 @@ def test_a_window_that_covers_surely_covers(truth: Bounds, start: int, millis: i
     ("wanted", "within"),
     [(Range(0, SECOND), True), (Range(0, SECOND + 1), False), (Range(-1, 1), False), (Range(SECOND, SECOND + 1), True)],
 )
-def test_a_range_is_within_a_second_if_no_whole_second_cuts_it(wanted: Range, within: bool) -> None:
-    assert is_within_a_second(wanted) is within
+def test_a_range_is_within_a_step_if_no_whole_second_cuts_it(wanted: Range, within: bool) -> None:
+    assert is_within_a_step(wanted) is within
 
 
 # --- taking a second apart ------------------------------------------------------------------------------------------------
@@ -114,11 +114,13 @@ def answer(truth: Bounds, rows: Sequence[CallRecord], window: Window) -> Page:
 
 
 def take_apart(truth: Bounds, rows: Sequence[CallRecord]) -> Outcome:
+    return take_apart_by(lambda window: answer(truth, rows, window))
+
+
+def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
     resolver, done, saturated = Resolver(), list[CallRecord](), list[Range]()
     first = Resolve(with_margins(WHOLE))
-    to_do: list[tuple[Range, Resolve | list[Part]]] = [
-        (WHOLE, resolver.after(WHOLE, first, answer(truth, rows, first.window)))
-    ]
+    to_do: list[tuple[Range, Resolve | list[Part]]] = [(WHOLE, resolver.after(WHOLE, first, answered(first.window)))]
     while to_do:
         wanted, following = to_do.pop(0)
         if isinstance(following, list):
@@ -128,7 +130,7 @@ def take_apart(truth: Bounds, rows: Sequence[CallRecord]) -> Outcome:
                 assert isinstance(piece.task, Resolve)
                 to_do.append((piece.range, piece.task))
             continue
-        page = answer(truth, rows, following.window)
+        page = answered(following.window)
         if resolver.is_complete_for(Part(wanted), following, page, complete=page.complete):
             done += readable(page.rows_of(wanted))
         else:
@@ -160,3 +162,33 @@ def test_a_range_is_saturated_only_if_the_finest_window_for_it_is_full(truth: Bo
     for wanted in take_apart(truth, rows).saturated:
         finest = truth.narrowest(wanted.start, wanted.end - MILLISECOND)
         assert not answer(truth, rows, finest).complete
+
+
+@pytest.mark.parametrize("truth", ALL, ids=str)
+def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
+    """Rows beside a crowded instant, within a few milliseconds of it: what is saturated holds none that has a page of its own."""
+    chance = random.Random(f"beside {truth}")
+    crowded = chance.randrange(10, 990)
+    starts = [crowded] * (LIMIT + 1) + [crowded + chance.choice((-4, -3, -2, -1, 1, 2, 3)) for _ in range(9)]
+    rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
+    chance.shuffle(rows)
+    for wanted in take_apart(truth, rows).saturated:
+        for at in {to_micros(row.start_time) for row in rows if wanted.holds(to_micros(row.start_time))}:
+            assert not answer(truth, rows, truth.narrowest(at, at)).complete
+
+
+@pytest.mark.parametrize("finer", [MILLISECOND, 100 * MILLISECOND])
+def test_a_second_that_is_written_as_one_instant_is_not_cut(finer: int) -> None:
+    """Times are compared as they are, and shown in whole seconds: pieces of the second would lose what the others show."""
+    chance = random.Random(finer)
+    starts = [chance.randrange(-1000, 2000) * MILLISECOND for _ in range(25)]
+    rows = [record(floor(at, SECOND), number) for number, at in enumerate(starts)]
+    truth = Bounds(finer, from_included=True, till_included=False)
+
+    def answered(window: Window) -> Page:
+        within = [row for row, at in zip(rows, starts, strict=True) if truth.covers(window, at)]
+        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
+
+    outcome = take_apart_by(answered)
+    lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
+    assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)

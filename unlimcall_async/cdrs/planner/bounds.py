@@ -3,25 +3,32 @@
 Pure: no I/O.
 
 Theory. The reference says neither whether `from` and `till` are included nor how finely they are compared. Everywhere else
-margins of a second or more on either side make that irrelevant, at no cost. But a second that does not fit on a page has to be
-taken apart, and there the margins must go. So all that a server may do is kept as a set of hypotheses: each bound is included
-or not, and bounds and times are both cut down to steps that divide a second. A window for a range is made so wide that it
-covers the range under every hypothesis that is left. Pages refute hypotheses: a row that came must be covered by its window,
-and a known row that did not come, in a complete page, must not be. (Rows may appear, but they neither vanish nor move.)
+margins make that irrelevant (`margins`). But a second that does not fit on a page has to be taken apart, and there the margins
+must go. So all that a server may do is kept as a set of hypotheses: each bound is included or not, and bounds and times are
+both cut down to steps that divide a second. A window for a range is made so wide that it covers the range under every
+hypothesis that is left. Pages refute hypotheses: a row that came must be covered by its window, and a known row that did not
+come, in a complete page, must not be. (Rows may appear, but they neither vanish nor move.) So does a page that has fewer rows
+of one start than an earlier page.
 
-Doubts. Times are taken to be compared as they are written. A server that compares more finely than it writes mostly shows
-itself, when a known row does not come although its window must cover the row. A server that rounds, or changes its mind, shows
-itself in the same way. From then on nothing is taken apart below a second, and what would have to be is saturated: an error,
-but no loss. A server may compare microseconds and write milliseconds. Against that, windows have a margin of a millisecond as
-long as their range can be cut. A record on an edge could be missed in two cases: a millisecond overflows a page with its
-margins; or a second overflows a page, where whole seconds are written but finer times are compared. Nothing that the API says
-can tell the two servers apart.
+Times are taken to be compared as they are written, until a page shows that they are not. If they are written in steps of more
+than a millisecond, ranges are cut at multiples of such a step alone, so that all rows of one start are in one piece, however
+finely they are compared. One window within such a step is asked first: rows of another start in its page show that times are
+rounded. Times that are cut down are from then on taken to be anywhere in their step. If pages refute all hypotheses, nothing is
+taken apart below a second any more. What would have to be is saturated: an error, but no loss.
+
+Doubts. A server may compare microseconds and write milliseconds. Against that, windows have a margin of a millisecond as long
+as their range can be cut. A record on an edge could be missed if a millisecond overflows a page with its margins, and times are
+rounded or cut there. Nothing that the API says can tell the two servers apart. If all rows around a saturated instant stand at
+that instant, no page can show how finely they are compared: then the range that is named is the finest that is known to be told
+apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import product
+from math import gcd, lcm
 from typing import Final
 
 from attrs import frozen
@@ -31,6 +38,10 @@ from unlimcall_async.cdrs.planner.parts import Part, Waiting
 from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil, floor, to_micros
 
+# Known rows by which informative windows are looked for at once.
+_ROWS_AT_ONCE: Final = 8
+# Starts whose rows are counted: those of a second or two.
+_MOST_STARTS: Final = 5000
 # Windows that are asked for one part: far more than any server needs that can be told apart, so that a part comes to an end.
 _MOST_WINDOWS: Final = 40
 
@@ -49,6 +60,20 @@ class Bounds:
         after = place > first or (self.from_included and place == first)
         return after and (place < last or (self.till_included and place == last))
 
+    def may_cover(self, window: Window, earliest: int, latest: int) -> bool:
+        """Return whether a row may be in the page of a window that is compared by a time between two."""
+        first, last = self._steps_of(window)
+        return earliest // self.step <= last and first <= latest // self.step
+
+    def surely_covers(self, window: Window, earliest: int, latest: int) -> bool:
+        """Return whether such a row is in the page of a window."""
+        first, last = self._steps_of(window)
+        return first <= earliest // self.step and latest // self.step <= last
+
+    def _steps_of(self, window: Window) -> tuple[int, int]:
+        """Return the first and the last step that a window covers."""
+        return window.start // self.step + (not self.from_included), window.till // self.step - (not self.till_included)
+
     def narrowest(self, first: int, last: int) -> Window:
         """Return the narrowest window, in steps, that covers the times from `first` to `last`."""
         first_step, last_step = floor(first, self.step), floor(last, self.step)
@@ -61,20 +86,24 @@ class Bounds:
         return Window(start, start + MILLISECOND) if same_step else Window(start - MILLISECOND, start)
 
 
-_STEPS: Final = (1, *(millis * MILLISECOND for millis in range(1, 1001) if 1000 % millis == 0))
-ALL: Final = tuple(Bounds(*each) for each in product(_STEPS, (True, False), (True, False)))
+STEPS: Final = (1, *(millis * MILLISECOND for millis in range(1, 1001) if 1000 % millis == 0))
+ALL: Final = tuple(Bounds(*each) for each in product(STEPS, (True, False), (True, False)))
 
 
 class KnownBounds:
     """What is known of a server's bounds.
 
     Attributes:
+        earlier: How much earlier than the time that a row shows the time may be by which it is compared, in microseconds.
+        later: The same for how much later.
         left: The hypotheses that are left.
         refuted: Whether the server did what no hypothesis allows. Nothing may rest on hypotheses any more.
         finer_than_millis: Whether a row came that starts within a millisecond.
     """
 
     def __init__(self) -> None:
+        self.earlier: int = 0
+        self.later: int = 0
         self.left: tuple[Bounds, ...] = ALL
         self.refuted: bool = False
         self.finer_than_millis: bool = False
@@ -109,40 +138,41 @@ class KnownBounds:
         left = [
             bounds
             for bounds in self.left
-            if all(bounds.covers(window, micros) for micros in came)
-            and not any(bounds.covers(window, micros) for micros in missing)
+            if all(bounds.may_cover(window, at - self.earlier, at + self.later) for at in came)
+            and not any(bounds.surely_covers(window, at - self.earlier, at + self.later) for at in missing)
         ]
         if left:
             self.left = tuple(left)
         else:
             self.refuted = True
 
-    def informative_windows(self, seen: Sequence[int]) -> list[Window]:
-        """Return windows whose pages may refute hypotheses, the best first.
+    def informative_windows(self, wanted: Range, seen: Iterable[int]) -> Iterator[Window]:
+        """Yield windows whose pages may refute hypotheses.
 
         Under two hypotheses the page of a window may have different rows of those that are known. The more such differences,
-        the better the window.
+        the better the window. If no known row tells, an unknown one may: beside those that are known, in the same step.
 
         Args:
+            wanted: The range that is to be taken apart.
             seen: The starts of known rows, in microseconds.
         """
-        # A few rows, from the first to the last, are enough to find such a window, and cheap to try.
-        distinct = sorted(set(seen))
-        few = distinct[:: max(1, len(distinct) // 8)] + distinct[-1:]
-        outcomes = {
-            window: len({tuple(bounds.covers(window, micros) for micros in few) for bounds in self.left})
-            for micros in few
-            for window in self._windows_around(floor(micros, MILLISECOND))
-        }
-        ranked = sorted(outcomes, key=lambda window: (-outcomes[window], len(window), window.start))
-        informative = [window for window in ranked if outcomes[window] > 1]
-        if len(self.left) > 1 and distinct:
-            # A window beside a known row, in the row's step: if an unknown row comes there, steps are finer.
-            at = floor(distinct[-1], MILLISECOND)
+        if len(self.left) == 1:
+            return
+        # Rows of the range first. A few rows at a time are cheap to try, and mostly enough.
+        known = sorted(set(seen), key=lambda micros: (not wanted.holds(micros), micros))
+        for first in range(0, len(known), _ROWS_AT_ONCE):
+            few = known[first : first + _ROWS_AT_ONCE]
+            outcomes = {
+                window: len({tuple(bounds.covers(window, micros) for micros in few) for bounds in self.left})
+                for micros in few
+                for window in self._windows_around(floor(micros, MILLISECOND))
+            }
+            ranked = sorted(outcomes, key=lambda window: (-outcomes[window], len(window), window.start))
+            yield from (window for window in ranked if outcomes[window] > 1)
+        for at in (floor(micros, MILLISECOND) for micros in known if wanted.holds(micros)):
             start = floor(at, self.step)
-            beside = (Window(at, start + self.step - MILLISECOND), Window(start, at - MILLISECOND))
-            informative += [window for window in beside if window.till > window.start]
-        return informative
+            beside = (Window(at, start + self.step - MILLISECOND), Window(start, at - MILLISECOND), Window(start, at))
+            yield from (window for window in beside if window.till > window.start)
 
     def _windows_around(self, at: int) -> Iterator[Window]:
         """Yield windows within, and at the edges of, the step that a time falls in."""
@@ -158,6 +188,10 @@ class Resolver:
 
     def __init__(self) -> None:
         self._known = KnownBounds()
+        # The step in which times are written, as far as pages have shown it; 0 before any.
+        self._written = 0
+        # The most rows that a page has shown of one start, by start.
+        self._most = Counter[int]()
 
     def observe(self, page: Page) -> None:
         """Record how finely times are written."""
@@ -172,14 +206,36 @@ class Resolver:
             page: The page.
             complete: Whether the page is its whole window.
         """
-        came = set(map(to_micros, page.starts))
-        missing = asked.seen - came if complete else frozenset[int]()
+        came = Counter(map(to_micros, page.starts))
+        self._note_written(came)
+        # A page may have some rows of one start, and not all. Then it does not have the others.
+        missing = (
+            {at for at in asked.seen | came.keys() if came[at] < max(1, self._most[at])} if complete else set[int]()
+        )
+        self._note_rows(came)
         self._known.learn(asked.window, came, missing)
-        if not complete or self._known.refuted or not self._known.surely_covers(asked.window, part.range):
+        if not self._known.refuted:
+            if not complete or not self._known.surely_covers(asked.window, part.range):
+                return False
+            # The page must hold the rows that are known. If it does not, the server is like no hypothesis.
+            self._known.refuted = any(map(part.range.holds, missing))
+        if self._known.refuted and self._written > MILLISECOND and not self._known.later:
+            # Times are not compared as they are written. They may have been cut down to be written.
+            finer_than_millis, self._known = self._known.finer_than_millis, KnownBounds()
+            self._known.finer_than_millis, self._known.later = finer_than_millis, self._written - 1
             return False
-        # The page must hold the rows that are known. If it does not, the server is like no hypothesis.
-        self._known.refuted = any(map(part.range.holds, missing))
         return not self._known.refuted
+
+    def _note_rows(self, came: Counter[int]) -> None:
+        """Record how many rows of each start a page shows."""
+        if len(self._most) > _MOST_STARTS:
+            self._most.clear()
+        self._most |= came
+
+    def _note_written(self, starts: Iterable[int]) -> None:
+        """Record in which steps times are written. A time that was cut down may be compared by any time of its step."""
+        if self._written != 1:
+            self._written = gcd(self._written, SECOND, *starts)
 
     def after(self, wanted: Range, asked: Resolve, page: Page) -> Resolve | list[Part]:
         """Return what to ask after a page that was not enough, of the part itself or of the pieces that it falls into.
@@ -192,25 +248,43 @@ class Resolver:
             page: The page.
         """
         tried = asked.tried | {asked.window}
-        seen = asked.seen.union(map(to_micros, page.starts))
+        came = Counter(map(to_micros, page.starts))
+        self._note_rows(came)
+        seen = asked.seen.union(came)
+        self._note_written(seen)
         records = max(asked.records, page.rows_of(wanted), key=len)
         if self._known.refuted or len(tried) >= _MOST_WINDOWS:
             return []
+        inside = (window for window in self._windows_inside(wanted, seen) if window not in tried)
+        if (window := next(inside, None)) is not None:
+            return Resolve(window, tried, seen, records)
         untried = (window for window in self._windows_for(wanted) if window not in tried)
         if (window := next(untried, None)) is not None:
             return Resolve(window, tried, seen, records)
-        if halves := _halves(wanted, self._known.step):
+        if halves := _halves(wanted, self._step):
             return [Part(half, Waiting(Resolve(next(self._windows_for(half)), seen=seen))) for half in halves]
-        informative = (window for window in self._known.informative_windows([*seen]) if window not in tried)
+        informative = (window for window in self._known.informative_windows(wanted, seen) if window not in tried)
         if (window := next(informative, None)) is not None:
             return Resolve(window, tried, seen, records)
         return []
+
+    @property
+    def _step(self) -> int:
+        """The step at whose multiples ranges are cut: no row is compared by a time of one piece, and shown in another."""
+        return lcm(self._known.step, max(self._written, MILLISECOND))
+
+    def _windows_inside(self, wanted: Range, seen: Iterable[int]) -> Iterator[Window]:
+        """Yield a window within the step of a known row: a row from another step shows that times are rounded, not cut."""
+        margin = ceil(self._written // 4, MILLISECOND)
+        at = min(filter(wanted.holds, seen), default=None)
+        if at is not None and self._written > 2 * margin > 0 and self._written > MILLISECOND:
+            yield Window(at + margin, at + self._written - margin)
 
     def _windows_for(self, wanted: Range) -> Iterator[Window]:
         """Yield the windows that cover a range: first one with a margin, then one without if the range cannot be cut any more."""
         narrowest = self._known.window_for(wanted)
         yield Window(narrowest.start - MILLISECOND, narrowest.till + MILLISECOND)
-        if not _halves(wanted, self._known.step):
+        if not _halves(wanted, self._step):
             yield narrowest
         if len(wanted) == MILLISECOND:
             # If both bounds are included, a window covers two milliseconds, and the other one may lie on either side.
@@ -219,9 +293,9 @@ class Resolver:
             yield from (window for window in either if self._known.surely_covers(window, wanted))
 
 
-def is_within_a_second(wanted: Range) -> bool:
-    """Return whether a range lies within one second, so that no cut at a whole second is left."""
-    return wanted.start // SECOND == (wanted.end - 1) // SECOND
+def is_within_a_step(wanted: Range, step: int = SECOND) -> bool:
+    """Return whether a range lies within one step, so that no cut at a multiple of the step is left."""
+    return wanted.start // step == (wanted.end - 1) // step
 
 
 def _halves(whole: Range, step: int) -> list[Range]:

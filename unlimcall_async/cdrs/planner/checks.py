@@ -11,12 +11,13 @@ from itertools import takewhile
 from operator import itemgetter
 from typing import Final
 
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap, PagesCutError
 from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Read, Saturated, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Probe, Prove, Recheck
-from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
+from unlimcall_async.cdrs.times import Window, to_datetime
 
 # How many more pages may come before the largest page is checked: one of them may be larger, and clear it at no cost. The output
 # waits meanwhile, so they are few.
@@ -136,9 +137,8 @@ def lacks_known_rows(question: Question, page: Page) -> bool:
         case Prove(claim=Claim(page=earlier)):
             known, inside = earlier.keys_of(part.range), part.range
         case Read(seam=Seam(descending=descending, reach=reach, near=near)):
-            # A second within the window on either side, however the server reads bounds.
             first, last = (window.start, reach) if descending else (reach, window.till)
-            inside = Range(first + SECOND, max(first + SECOND, last - SECOND))
+            inside = WHOLE_SECONDS.shown_by(Window(first, last))
             start, end = to_datetime(inside.start), to_datetime(inside.end)
             known = [key for key in near if start <= key[0] < end]
         case _:

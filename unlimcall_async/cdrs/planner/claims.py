@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from unlimcall_async.cdrs.planner.margins import Grain
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
@@ -27,10 +28,10 @@ class Claims:
         # Whether a claim that agrees waits for what a proof shows of the traffic.
         self._postponed = False
 
-    def check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool) -> None:
+    def check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool, grain: Grain) -> None:
         """Compare a page with the claim of the page before it."""
         claimed, order = seam.claimed, self._order
-        match check_seam(seam, window, page, complete=complete):
+        match check_seam(seam, window, page, complete=complete, grain=grain):
             case SeamCheck.REFUTES:
                 order.refute(descending=seam.descending)
                 self.withdraw_order()
@@ -105,6 +106,15 @@ class Claims:
         """Withdraw the order if another stream of the client has."""
         if self._order.heed():
             self.withdraw_order()
+
+    def forget_margins(self) -> None:
+        """Ask again all that rests on finer margins: they were wrong. What is under way is judged when its page comes."""
+        for part in self._plan:
+            match part.state:
+                case Claimed() | Done() | Waiting(task=Prove()) | Failed(task=Prove()) if part.hints.dense:
+                    part.ask_again()
+                case _:
+                    pass
 
     def withdraw_order(self) -> None:
         """Ask again all that rests on an order, and take the pages of claims that are being proven as those of any window."""

@@ -170,6 +170,8 @@ class Hints:
         depth: How many pages are held behind the part, in the chain of pages that goes on with it.
         searched: Whether the part was cut to find a row without a start.
         hole: The server order by which a page says that the part holds no records; `None` if no page says so.
+        dense: Whether the part comes from a dense page, so that finer margins pay (`gauge`).
+        doubted: How many rows of the part a page with finer margins had that was not believed; else `None`.
     """
 
     sample: Sample | None = None
@@ -178,6 +180,8 @@ class Hints:
     depth: int = 0
     searched: bool = False
     hole: bool | None = None
+    dense: bool = False
+    doubted: int | None = None
 
 
 class PastGuesses:

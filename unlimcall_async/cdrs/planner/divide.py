@@ -1,7 +1,7 @@
 """Divide: cut a part where a page, or a chain of pages, is likely to hold a piece of it.
 
-Pure: no I/O. Cuts are at whole seconds, strictly inside the part. They follow estimates, so a bad cut costs requests, never a
-record.
+Pure: no I/O. Cuts are at whole seconds, or at finer steps in dense traffic (`gauge`), strictly inside the part. They follow
+estimates, so a bad cut costs requests, never a record.
 
 Theory. Where the server sorts by time, a part costs half a page more than its records do, because the last page of its chain is
 not full. So parts should be many pages long. But what is worked on beside others, or against the output's order, has to be
@@ -28,7 +28,8 @@ from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
-from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
+from unlimcall_async.cdrs.planner.gauge import KnownMargins
+from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
@@ -103,8 +104,9 @@ class Sizes:
 class Divider:
     """Decides where parts are cut, by what it has learned of how records lie."""
 
-    def __init__(self, sizes: Sizes, server_order: ServerOrder, *, newest_first: bool) -> None:
+    def __init__(self, sizes: Sizes, server_order: ServerOrder, known: KnownMargins, *, newest_first: bool) -> None:
         self._sizes = sizes
+        self._known = known
         self._server_order = server_order
         self._newest_first = newest_first
         self._density = Density()
@@ -176,7 +178,7 @@ class Divider:
         if not part.hints.expected:  # else it was cut to fill a page
             estimate = self._estimate_for(part)
             expected, target = estimate.expect(part.range), self._target(part, room, first=first)
-            at = self._cut_near(part.range, _even_size(expected, target), estimate) if expected > 1.1 * target else None
+            at = self._cut_near(part, _even_size(expected, target), estimate) if expected > 1.1 * target else None
         if len(part.range) <= widest:
             return at
         against = self._server_order.candidate == (not self._newest_first)
@@ -220,7 +222,7 @@ class Divider:
             local = Density.near(len(claim.records), len(claimed))
             gap = sizes.gap / max(local.expect(Range(0, 1)), 1e-15)
             at = left.range.start + gap if self._newest_first else left.range.end - gap
-            if gap < len(left.range) and (cut := _whole_second_inside(left.range, at)) is not None:
+            if gap < len(left.range) and (cut := _multiple_inside(left.range, at, SECOND)) is not None:
                 near, far = self._in_output_order(left.cut(cut))
                 near.hints = evolve(near.hints, depth=left.hints.depth)
                 far.hints = evolve(far.hints, density=local)
@@ -229,13 +231,13 @@ class Divider:
         expected = self._density.expect(left.range)
         if expected <= 2 * sizes.against:
             return [left]
-        at_second = self._cut_near(left.range, _even_size(expected, sizes.against), self._density)
+        at_second = self._cut_near(left, _even_size(expected, sizes.against), self._density)
         return [left] if at_second is None else left.cut(at_second)
 
     def divide(self, part: Part, page: Page) -> list[Part]:
         """Return the pieces of a part whose page is full, cut where the rows of the page suggest.
 
-        The part itself is returned if no whole second lies in it.
+        The part itself is returned if no multiple of its margins' step lies in it.
         """
         size, rows = self._sizes.page, page.size
         guess = self._estimate_for(part).expect(part.range) if self._density.known else _GROUP * size
@@ -257,7 +259,7 @@ class Divider:
             sample.outer = part.hints.sample
         part.hints = evolve(part.hints, sample=sample)
         target = min(_page_by(sample, size), 0.8 * expected)
-        at = self._cut_near(part.range, _even_size(expected, target), sample)
+        at = self._cut_near(part, _even_size(expected, target), sample)
         return [part] if at is None else part.cut(at)
 
     def _cut_pages(self, part: Part, shown: Shown, page: int) -> list[Part]:
@@ -270,29 +272,36 @@ class Divider:
         beside = shown.oldest != self._newest_first
         lately = self._density.expect(shown.range) / max(1, total)
         goes_on = beside or 1 / _ALIKE < lately < _ALIKE
-        rest = Part(part.range, hints=Hints(density=Density.near(total, len(shown.range)) if goes_on else None))
+        density = Density.near(total, len(shown.range)) if goes_on else None
+        dense, margins = part.hints.dense, self._margins_of(part)
+        rest = Part(part.range, hints=Hints(density=density, dense=dense))
         pages = list[Part]()
-        for at, expected in shown.pages(page / self._excess):
-            cut = _whole_second_inside(rest.range, at)
+        for at, expected in shown.pages(page / self._excess, margins):
+            cut = _multiple_inside(rest.range, at, margins.step)
             if cut is None:
                 break
             earlier, later = rest.cut(cut)
             leaf, rest = (earlier, later) if shown.oldest else (later, earlier)
-            leaf.hints = Hints(expected=expected)
+            leaf.hints = Hints(expected=expected, dense=dense)
             pages.append(leaf)
         return [*pages, rest]
 
-    def _cut_near(self, wanted: Range, target: float, estimate: Sample | Density) -> int | None:
-        """Return where to cut a range so that its near end is expected to hold so many records."""
+    def _cut_near(self, part: Part, target: float, estimate: Sample | Density) -> int | None:
+        """Return where to cut a part so that its near end is expected to hold so many records."""
+        margins = self._margins_of(part)
         # A page of a server that does not sort must hold the rows in the margins of its window, too.
         unsorted = self._server_order.unsorted
-        before, behind = (WHOLE_SECONDS.before, WHOLE_SECONDS.behind) if unsorted else (0, 0)
+        before, behind = (margins.before, margins.behind) if unsorted else (0, 0)
         return cut_for(
-            wanted,
+            part.range,
             target,
             lambda near: estimate.expect(Range(near.start - before, near.end + behind)),
             from_end=self._newest_first,
+            step=margins.step,
         )
+
+    def _margins_of(self, part: Part) -> Margins:
+        return self._known.grain_of(dense=part.hints.dense).margins
 
     def _in_output_order(self, pieces: list[Part]) -> list[Part]:
         return pieces[::-1] if self._newest_first else pieces
@@ -302,13 +311,15 @@ def _known(density: Density | None) -> Density | None:
     return density if density is not None and density.known else None
 
 
-def _whole_second_inside(wanted: Range, at: float) -> int | None:
-    """Return the whole second nearest to a time, strictly inside a range, or `None` if the range has none."""
-    first, last = wanted.start // SECOND + 1, -(-wanted.end // SECOND) - 1
-    return min(max(round(at / SECOND), first), last) * SECOND if first <= last else None
+def _multiple_inside(wanted: Range, at: float, step: int) -> int | None:
+    """Return the multiple of a step nearest to a time, strictly inside a range, or `None` if the range has none."""
+    first, last = wanted.start // step + 1, -(-wanted.end // step) - 1
+    return min(max(round(at / step), first), last) * step if first <= last else None
 
 
-def cut_for(wanted: Range, target: float, expect: Callable[[Range], float], *, from_end: bool) -> int | None:
+def cut_for(
+    wanted: Range, target: float, expect: Callable[[Range], float], *, from_end: bool, step: int = SECOND
+) -> int | None:
     """Return where to cut a range so that its near end is expected to hold so many records; `None` if it cannot be cut.
 
     Args:
@@ -316,16 +327,17 @@ def cut_for(wanted: Range, target: float, expect: Callable[[Range], float], *, f
         target: How many records.
         expect: Returns how many records a range may hold.
         from_end: Whether the near end is the later one.
+        step: Where cuts may lie, in microseconds: at its multiples.
     """
     low, high = 0, len(wanted)
-    while high - low > SECOND:
+    while high - low > step:
         middle = floor((low + high) // 2, MILLISECOND)
         near = Range(wanted.end - middle, wanted.end) if from_end else Range(wanted.start, wanted.start + middle)
         if expect(near) < target:
             low = middle
         else:
             high = middle
-    return _whole_second_inside(wanted, wanted.end - low if from_end else wanted.start + low)
+    return _multiple_inside(wanted, wanted.end - low if from_end else wanted.start + low, step)
 
 
 def _even_size(expected: float, target: float) -> float:

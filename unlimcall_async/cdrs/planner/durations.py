@@ -27,6 +27,7 @@ from typing import Final
 
 from attrs import frozen
 
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, Margins
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_micros
@@ -43,8 +44,8 @@ _CHANCE: Final = 0.04
 _MOST: Final = 16
 # A page tells nothing if less than this share of it can be used.
 _LEAST: Final = 0.25
-# How full a page may be by estimate, apart from twice the standard error; and the margins of its window.
-_FULL, _MARGINS = 0.97, 3 * SECOND
+# How full a page may be by estimate, apart from twice the standard error; and the rows in the margins of its window.
+_FULL: Final = 0.97
 
 
 @frozen
@@ -66,15 +67,16 @@ class Shown:
         """The time from the first to the last of the rows."""
         return Range(min(self.starts[0], self.starts[-1]), max(self.starts[0], self.starts[-1]) + MILLISECOND)
 
-    def pages(self, page: float) -> Iterator[tuple[int, float]]:
+    def pages(self, page: float, margins: Margins = WHOLE_SECONDS) -> Iterator[tuple[int, float]]:
         """Yield the times to cut at, so that a page holds what lies between two, and how many records that should be.
 
-        There is at least one.
+        There is at least one. A page holds the margins, too.
         """
         first, records, doubt, any_cut = self.starts[0], 0.0, 0.0, False
+        beside = max(0, margins.before + margins.behind)
         for at, weight in zip(self.starts, self.weights, strict=True):
-            margins = records * _MARGINS / max(SECOND, abs(at - first))
-            if records and records + weight + margins + 2 * sqrt(doubt) > _FULL * page:
+            more = records * beside / max(margins.step, abs(at - first))
+            if records and records + weight + more + 2 * sqrt(doubt) > _FULL * page:
                 yield at, records
                 first, records, doubt, any_cut = at, 0.0, 0.0, True
             records, doubt = records + weight, doubt + weight * (weight - 1)

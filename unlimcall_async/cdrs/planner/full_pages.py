@@ -5,9 +5,12 @@ Pure: no I/O.
 
 from __future__ import annotations
 
-from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
+from attrs import evolve
+
+from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
+from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
@@ -31,6 +34,7 @@ class FullPages:
         divider: Divider,
         traffic: Traffic,
         cap: PageCap,
+        known: KnownMargins,
         page_size: int,
         newest_first: bool,
     ) -> None:
@@ -40,6 +44,7 @@ class FullPages:
         self._divider = divider
         self._traffic = traffic
         self._cap = cap
+        self._known = known
         self._page_size = page_size
         self._newest_first = newest_first
 
@@ -52,6 +57,13 @@ class FullPages:
             number: The number of the page among all that came.
         """
         part, order = question.part, self._order
+        gauge = self._known.gauge_for(page, question.range, question.window, number)
+        if gauge is not None and not page.new_unplaced:
+            part.turn_to(gauge)
+            return
+        dense = part.hints.dense or is_dense(page)
+        part.hints = evolve(part.hints, dense=dense)
+        grain = self._known.grain_of(dense=dense)
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
         # lie at either end.
         if order.candidate is not None and not page.new_unplaced:
@@ -59,14 +71,14 @@ class FullPages:
             ask = order.proof_due and (order.proven is not None or not self._plan.has_claims)
             ask = ask and not (order.presumed is not None and _is_nearly_all(page, part.range))
             to_prove = order.proof_due or self._traffic.has_odd_holes(page)
-            found = claim_of(question, page, number, descending=order.candidate, to_prove=to_prove)
+            found = claim_of(question, page, number, descending=order.candidate, to_prove=to_prove, grain=grain)
             if found is not None:
                 part.turn_to(Read())
                 self._claim(part, *found, ask=ask)
                 return
         self._plan.keep_to(part, question.range)
-        # No whole second to cut at is left.
-        if is_within_a_second(part.range):
+        # No multiple of the step to cut at is left.
+        if is_within_a_step(part.range, grain.margins.step):
             self.resolve(part, Resolve(question.window), page)
             return
         part.turn_to(Read())
@@ -80,7 +92,8 @@ class FullPages:
             claimed.doubt()
         elif part.seam is None and (hole := self._cut_hole(part, claimed, claim.page)) is not None:
             pieces.append(hole)
-        left.hints = Hints(depth=part.hints.depth + 1)
+        left.hints = Hints(depth=part.hints.depth + 1, dense=part.hints.dense)
+        claimed.hints = evolve(claimed.hints, dense=part.hints.dense)
         order.note_claim()
         self._traffic.note_claim()
         self._divider.learn(claimed, claim.records)

@@ -43,12 +43,14 @@ class Margins:
     Attributes:
         step: The bounds of windows are multiples of it.
         before: The margin before the range.
-        behind: The margin behind the range.
+        behind: The margin behind the range. It is negative if `till` is known to be included, with all of its second.
+        known: Whether it is known how the server treats its bounds, in whole seconds.
     """
 
     step: int
     before: int
     behind: int
+    known: bool = False
 
     def around(self, wanted: Range) -> Window:
         """Return the window whose page surely shows all rows of a range."""
@@ -59,8 +61,17 @@ class Margins:
         return Range(window.start + self.before, window.till - self.behind)
 
 
+@frozen
+class Grain:
+    """The margins of windows, and the step by which the server sorts, in microseconds."""
+
+    margins: Margins
+    sorted_by: int
+
+
 # What is enough for every server.
 WHOLE_SECONDS: Final = Margins(SECOND, 2 * SECOND, SECOND)
+COARSE: Final = Grain(WHOLE_SECONDS, SECOND)
 
 
 def edge_behind(last: int, step: int, *, descending: bool) -> int:

@@ -12,7 +12,7 @@ a combination that makes no sense cannot be built. A part that waits, and a part
     Claimed    a full page claims to hold all of its records              Probe    pieces of it: was its page cut short?
     Done       its records are known                                      Recheck  all of it: the probe found more rows
     Saturated  the finest window of it is still full                      Resolve  a second or less, in a window without margins
-    Failed     its question got no answer
+    Failed     its question got no answer                                 Gauge    how the server treats bounds, amid known rows
 
     transition  from                  to                 when
     ----------  --------------------  -----------------  -------------------------------------------------------------------
@@ -45,7 +45,7 @@ from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.page import Key
-from unlimcall_async.cdrs.planner.tasks import Claim, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Claim, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import Range, Window
 
@@ -84,7 +84,7 @@ class Read:
     seam: Seam | None = None
 
 
-Task: TypeAlias = Read | Prove | Probe | Recheck | Resolve
+Task: TypeAlias = Read | Prove | Probe | Recheck | Resolve | Gauge
 
 
 # --- states ---------------------------------------------------------------------------------------------------------------
@@ -254,6 +254,8 @@ class Part:
         match state.task if isinstance(state, (Waiting, Asked, Failed)) else state:
             case Done(records=held) | Probe(records=held) | Claimed(Claim(records=held)) | Prove(Claim(records=held)):
                 self.held = len(held)
+            case Gauge(page=page):
+                self.held = len(page.rows)
             case _:
                 self.held = 0
 
@@ -341,7 +343,7 @@ class Part:
 
     def cut(self, at: int) -> list[Part]:
         """Return two parts for this one: the earlier, and the later. The seam goes with the piece that has it at its edge."""
-        seam, hints = self.seam, Hints(self.hints.sample, self.hints.density)
+        seam, hints = self.seam, Hints(self.hints.sample, self.hints.density, dense=self.hints.dense)
         earlier, later = Part(Range(self.range.start, at), hints=hints), Part(Range(at, self.range.end), hints=hints)
         if seam is not None:
             # A server in descending order claims the later end of its window, so its seam lies at the later edge.

@@ -36,17 +36,19 @@ from math import inf
 
 from attrs import evolve, frozen
 
-from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_second
+from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.checks import Checks, lacks_known_rows
 from unlimcall_async.cdrs.planner.claims import Claims
+from unlimcall_async.cdrs.planner.dense import DenseParts
 from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
 from unlimcall_async.cdrs.planner.full_pages import FullPages
+from unlimcall_async.cdrs.planner.gauge import KnownMargins
 from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED, KnownServer
 from unlimcall_async.cdrs.planner.page import Page, check_inside
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder
-from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -97,7 +99,9 @@ class Planner:
         self._cap = known.cap
         self._checks = Checks(self._plan, self._cap)
         self._resolver = Resolver()
-        self._divider = Divider(self._sizes, self._order, newest_first=newest_first)
+        self._known = KnownMargins()
+        self._dense = DenseParts(self._known, self._claims)
+        self._divider = Divider(self._sizes, self._order, self._known, newest_first=newest_first)
         self._full_pages = FullPages(
             self._plan,
             self._order,
@@ -105,6 +109,7 @@ class Planner:
             divider=self._divider,
             traffic=self._traffic,
             cap=self._cap,
+            known=self._known,
             page_size=page_size,
             newest_first=newest_first,
         )
@@ -197,7 +202,8 @@ class Planner:
             part = self._checks.due(self._pages, idle=True)
         if part is None:
             return None
-        question = question_of(part, newest_first=self._newest_first, most=self._width.most)
+        margins = self._known.grain_of(dense=part.hints.dense).margins
+        question = question_of(part, newest_first=self._newest_first, most=self._width.most, margins=margins)
         part.ask(question)
         return question
 
@@ -280,28 +286,24 @@ class Planner:
         if part.question is not question:
             return  # the page came too late: the question was put back
         check_inside(question.window, page)
-        self._pages += 1
-        self._claims.heed_others()
-        self._width.note_answer(len(question.range))
-        # What any page shows of the server. A withdrawal turns the task of a claim that is being proven into a plain read, so the
-        # task is looked at afterwards.
-        if self._order.observe(page):
-            self._claims.withdraw_order()
-        self._resolver.observe(page)
-        complete = self._cap.holds_window(page)
-        self._checks.heed()
-        self._heed_clearances()
+        complete = self._observe(question, page)
         if self._cap.is_to_be_repeated(question, page, self._sizes.page):
             part.ask_once_more()
             return
-        if page.new_unplaced:
+        self._dense.settle_doubt(part, page, complete=complete)
+        if part.hints.dense and not self._dense.shows_its_range(question, page, complete=complete):
+            part.ask_again()
+            part.put_back()
+            return
+        if page.new_unplaced and not isinstance(part.task, Gauge):
             searched, again = self._searches.begin(question.range, page.new_unplaced, complete=complete)
             page = evolve(page, new_unplaced=searched, again=again)
         lacks = complete and lacks_known_rows(question, page)
         match part.task:
             case Read(seam=seam):
                 if seam is not None:
-                    self._claims.check_seam(seam, question.window, page, complete=complete)
+                    grain = self._known.grain_of(dense=part.hints.dense)
+                    self._claims.check_seam(seam, question.window, page, complete=complete, grain=grain)
                 self._use(question, page, complete=complete, lacks=lacks)
             case Prove(claim=claim):
                 # The page is that of an ordinary window, too, whatever comes of the claim.
@@ -321,6 +323,9 @@ class Planner:
                     self._full_pages.use(question, page, self._pages)
                 else:
                     self._use(question, page, complete=complete, checked=True)
+            case Gauge(page=earlier, range=wanted, asked=window, number=number) as gauge:
+                self._known.settle(gauge, page, complete=complete)
+                self._full_pages.use(Question(part, wanted, window), earlier, number)
             case Resolve() as asked:
                 if self._resolver.is_complete_for(part, asked, page, complete=complete):
                     self._searches.note(part.range, page.unplaced)
@@ -329,6 +334,22 @@ class Planner:
                     self._full_pages.resolve(part, asked, page)
             case None:
                 raise AssertionError("a part with a question has a task")
+
+    def _observe(self, question: Question, page: Page) -> bool:
+        """Learn what any page shows of the server, and return whether the page is taken for its whole window.
+
+        A withdrawal turns the task of a claim that is being proven into a plain read, so the task is looked at afterwards.
+        """
+        self._pages += 1
+        self._claims.heed_others()
+        self._width.note_answer(len(question.range))
+        if self._order.observe(page) | self._known.observe(page):
+            self._claims.withdraw_order()
+        self._resolver.observe(page)
+        complete = self._cap.holds_window(page)
+        self._checks.heed()
+        self._heed_clearances()
+        return complete
 
     def _use(
         self, question: Question, page: Page, *, complete: bool, checked: bool = False, lacks: bool = False
@@ -341,7 +362,7 @@ class Planner:
         self._plan.keep_to(part, question.range)
         self._traffic.check(part.range, page)
         # A row without a start may belong to any instant of the window: only shorter windows tell to which.
-        if page.new_unplaced and not is_within_a_second(part.range):
+        if page.new_unplaced and not is_within_a_step(part.range):
             part.turn_to(Read())
             self._plan.replace(part, pieces_to_search(part, page))
             return

@@ -32,20 +32,26 @@ from enum import Enum
 from typing import Final
 
 from unlimcall_async.cdrs.planner.known_server import KnownServer
-from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, edge_behind
+from unlimcall_async.cdrs.planner.margins import COARSE, Grain, edge_behind
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.tasks import Claim
-from unlimcall_async.cdrs.times import FIRST, LAST, SECOND, Range, Window, floor, to_datetime, to_micros
+from unlimcall_async.cdrs.times import (
+    FIRST,
+    LAST,
+    MILLISECOND,
+    Range,
+    Window,
+    ceil,
+    floor,
+    to_datetime,
+    to_micros,
+)
 
 # Rows that every step repeats (`docs/promises.md`, few requests).
 OVERLAP: Final = 8
 # A step must gain at least a quarter of its page; if it gains less, dividing costs no more.
 _LEAST_GAIN: Final = 0.25
-# A claim that is to be asked begins two seconds beyond the edge of what the page surely holds. So the window of the claim is not
-# full: it leaves the last row out, however the server reads bounds.
-_PROOF_GAP: Final = 2 * SECOND
-
 # Rows that must have come as claimed. One page of the usual size is enough; small pages look sorted by chance.
 _ROWS_TO_A_PROOF: Final = 40
 # After so many pages that rest on the order, one is proven again: a cost of 1.5 % (`benchmarks/requests.py`).
@@ -58,7 +64,13 @@ _TO_WITHDRAW, _TO_GIVE_UP = 3, 9
 
 
 def claim_of(
-    question: Question, page: Page, number: int, *, descending: bool, to_prove: bool
+    question: Question,
+    page: Page,
+    number: int,
+    *,
+    descending: bool,
+    to_prove: bool,
+    grain: Grain = COARSE,
 ) -> tuple[Part, Part, Claim] | None:
     """Return the part that a full page claims to hold, the part that is left to ask behind it, and the claim.
 
@@ -70,6 +82,7 @@ def claim_of(
         number: The number of the page among all that came.
         descending: The server order that is relied on.
         to_prove: Whether the claim is to be asked, and so must leave room between its window and the page's last rows.
+        grain: The margins of the windows of the claim and of what is left, and the step by which the server sorts.
     """
     rows, wanted = len(page.rows), question.part.range
     if rows <= OVERLAP:
@@ -81,24 +94,26 @@ def claim_of(
     #
     # The claim begins at `cut`: at the edge of what the page surely holds, or two seconds further in if the claim is to be asked.
     # The next window reaches up to `reach`, far enough to hold the 8 rows from `inner` on again.
-    margins = WHOLE_SECONDS
     last, inner = (to_micros(page.starts[place]) for place in (-1, -OVERLAP))
-    edge = edge_behind(last, SECOND, descending=descending)
-    gap = _PROOF_GAP if to_prove else 0
+    margins, sorted_by = grain.margins, grain.sorted_by
+    step, edge = margins.step, edge_behind(last, sorted_by, descending=descending)
+    cut = edge
     if descending:
-        cut = edge + gap
-        reach = max(cut, floor(inner, SECOND) + SECOND) + margins.behind
+        if to_prove:
+            cut = max(edge, floor(last, step) + 2 * step + (0 if margins.known else margins.before))
+        reach = max(ceil(cut, step), floor(inner, step) + step) + margins.behind
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
-        beyond = reach + SECOND
+        beyond = reach + step
         gained = page.number_of(Range(beyond, LAST + 1))
-        near = Range(FIRST, beyond + 1)
+        near = Range(FIRST, beyond + MILLISECOND)
     else:
-        cut = edge - gap
-        reach = min(cut, floor(inner, SECOND)) - margins.before
+        if to_prove:
+            cut = min(edge, floor(last, step) - (0 if margins.known else 2 * step + margins.behind))
+        reach = min(floor(cut, step), floor(inner, step)) - margins.before
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
-        beyond = reach - SECOND
+        beyond = reach - step
         gained = page.number_of(Range(FIRST, beyond))
-        near = Range(beyond, LAST + 1)
+        near = Range(beyond - MILLISECOND, LAST + 1)
     # The window of a long part does not reach its other end, and a page claims nothing beyond its window.
     reached = wanted.end == question.range.end if descending else wanted.start == question.range.start
     if not reached or not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
@@ -119,7 +134,14 @@ class SeamCheck(Enum):
     REFUTES = "refutes"
 
 
-def check_seam(seam: Seam, window: Window, page: Page, *, complete: bool) -> SeamCheck:
+def check_seam(
+    seam: Seam,
+    window: Window,
+    page: Page,
+    *,
+    complete: bool,
+    grain: Grain = COARSE,
+) -> SeamCheck:
     """Return whether a page repeats the page before it where the two overlap, and holds no other rows there.
 
     Args:
@@ -127,27 +149,30 @@ def check_seam(seam: Seam, window: Window, page: Page, *, complete: bool) -> Sea
         window: The window of the page.
         page: The page.
         complete: Whether the page is its whole window.
+        grain: The margins of the window, and the step by which the server sorts.
     """
-    # No row of the earlier page that matters lies beyond the second of its last one.
-    around = Range(seam.edge - 2 * SECOND, LAST + 1) if seam.descending else Range(FIRST, seam.edge + 2 * SECOND)
+    # No row of the earlier page that matters lies beyond the step of its last one.
+    margins, sorted_by = grain.margins, grain.sorted_by
+    beyond = 2 * sorted_by
+    around = Range(seam.edge - beyond, LAST + 1) if seam.descending else Range(FIRST, seam.edge + beyond)
     keys = page.keys_of(around)
     lacking, more = Counter[Key](), Counter[Key]()
     if keys != seam.near:  # they hardly ever differ, and counting them takes longer than all the rest
         lacking, more = Counter(seam.near) - Counter(keys), Counter(keys) - Counter(seam.near)
 
     # Where this page surely holds all rows: within its window, and up to the edge behind its last row if it is full.
-    shown = WHOLE_SECONDS.shown_by(window)
+    shown = margins.shown_by(window)
     if not complete:
-        edge = edge_behind(to_micros(page.starts[-1]), SECOND, descending=seam.descending) if page.starts else 0
+        edge = edge_behind(to_micros(page.starts[-1]), sorted_by, descending=seam.descending) if page.starts else 0
         shown = (
             Range(max(shown.start, edge), shown.end) if seam.descending else Range(shown.start, min(shown.end, edge))
         )
     if seam.descending:
-        both = Range(shown.start, min(shown.end, seam.reach - WHOLE_SECONDS.behind))
+        both = Range(shown.start, min(shown.end, seam.reach - margins.behind))
         surely_claimed = Range(max(both.start, seam.edge), both.end)
         same_far_end = seam.far_end == window.start
     else:
-        both = Range(max(shown.start, seam.reach + WHOLE_SECONDS.before), shown.end)
+        both = Range(max(shown.start, seam.reach + margins.before), shown.end)
         surely_claimed = Range(both.start, min(both.end, seam.edge))
         same_far_end = seam.far_end == window.till
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.rows import Row
-from unlimcall_async.cdrs.times import Window
+from unlimcall_async.cdrs.times import Range, Window
 
 
 class Doubt(Enum):
@@ -99,3 +99,22 @@ class Resolve:
     tried: frozenset[Window] = frozenset()
     seen: frozenset[int] = frozenset()
     records: Sequence[Row] = ()
+
+
+@frozen
+class Gauge:
+    """Ask a window for what it shows of the server's bounds alone, and then use the dense page that came before it.
+
+    Attributes:
+        window: The window to ask.
+        page: The page.
+        range: The range that the page was asked for.
+        asked: The window of the page.
+        number: The number of the page among all that came.
+    """
+
+    window: Window
+    page: Page
+    range: Range
+    asked: Window
+    number: int

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, Margins
 from unlimcall_async.cdrs.planner.parts import Part, Question, Seam
-from unlimcall_async.cdrs.planner.tasks import Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window, floor
 
 # A window is wider than its part by its margins, and by what its ends are moved to whole seconds.
@@ -47,24 +47,29 @@ class Width:
         self.most = self._answered
 
 
-def question_of(part: Part, *, newest_first: bool, most: int = WIDEST_PART) -> Question:
+def question_of(
+    part: Part, *, newest_first: bool, most: int = WIDEST_PART, margins: Margins = WHOLE_SECONDS
+) -> Question:
     """Return what to ask of a part next.
 
     Args:
         part: The part.
         newest_first: The direction of the output.
         most: How wide a range to ask for, in microseconds.
+        margins: How much wider the window is.
     """
     if part.repeat is not None:
         return part.repeat
     match part.task:
         case Resolve(window=window):
             return Question(part, part.range, window)
+        case Gauge(window=window, range=asked):
+            return Question(part, asked, window)
         case Probe(windows=(window, *_)):
             return Question(part, Range(max(part.range.start, window.start), min(part.range.end, window.till)), window)
         case Prove() | Recheck():
             # The whole part, which was as wide as a window could be when its page came.
-            return Question(part, part.range, with_margins(part.range))
+            return Question(part, part.range, with_margins(part.range, margins=margins))
         case _:
             # A part may be longer than a window. Then one end of it is asked: the end with the seam, so that the window reaches
             # into the page before; without a seam, the end that is handed out last, where a chain against the output begins. If
@@ -76,7 +81,7 @@ def question_of(part: Part, *, newest_first: bool, most: int = WIDEST_PART) -> Q
                 asked = Range(whole.start, min(whole.end, whole.start + widest))
             else:
                 asked = Range(max(whole.start, whole.end - widest), whole.end)
-            return Question(part, asked, with_margins(asked, seam))
+            return Question(part, asked, with_margins(asked, seam, margins=margins))
 
 
 def widest_of(wanted: Range, seam: Seam | None, most: int) -> int:
@@ -87,12 +92,12 @@ def widest_of(wanted: Range, seam: Seam | None, most: int) -> int:
     return max(most - overlap, min(_NARROWEST, WIDEST_PART - overlap))
 
 
-def with_margins(wanted: Range, seam: Seam | None = None) -> Window:
+def with_margins(wanted: Range, seam: Seam | None = None, *, margins: Margins = WHOLE_SECONDS) -> Window:
     """Return a window whose page surely shows all rows of a range.
 
     With a seam the window reaches into the page that the range lies behind.
     """
-    window = WHOLE_SECONDS.around(wanted)
+    window = margins.around(wanted)
     if seam is None:
         return window
     if seam.descending:

@@ -1,0 +1,187 @@
+"""Dense traffic: what one window shows of the server's bounds makes margins finer than whole seconds, and a wrong guess shows."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from math import ceil
+
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.simulated import Order, Pull, expected, page_of, record
+from tests.cdrs.test_margins import CLOCKS, Clock
+from tests.cdrs.test_margins import Server as ClockServer
+from unlimcall_async import CallRecord
+from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
+from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_micros
+
+PAGE = 1000
+HOUR = 3600 * SECOND
+
+
+@define
+class Server:
+    """Answers windows of many calls fast. It shows milliseconds, and compares by `step`; by `then` from the answer `turn` on."""
+
+    calls: list[CallRecord]
+    order: Order
+    step: int
+    from_included: bool = True
+    till_included: bool = False
+    then: int = MILLISECOND
+    turn: int = 10**9
+    asked: list[Window] = field(factory=list)
+    records: list[CallRecord] = field(init=False)
+    _starts: list[int] = field(init=False)
+    _ranks: list[float] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.records = sorted(self.calls, key=lambda call: call.start_time)
+        self._starts = [to_micros(call.start_time) for call in self.records]
+        chance = random.Random(3)
+        self._ranks = [chance.random() for _ in self.records]
+
+    def answer(self, window: Window, limit: int) -> tuple[list[CallRecord], bool]:
+        """Return the rows of a window, and whether the page is complete."""
+        step = self.step if len(self.asked) < self.turn else self.then
+        self.asked.append(window)
+        low = (window.start // step + (not self.from_included)) * step
+        high = (window.till // step + self.till_included) * step
+        first, end = bisect_left(self._starts, low), bisect_left(self._starts, high)
+        places = list(range(first, max(first, end)))
+        if self.order == "newest_first":
+            places.reverse()
+        elif self.order == "arbitrary":
+            places.sort(key=self._ranks.__getitem__)
+        return [self.records[place] for place in places[:limit]], len(places) < limit
+
+
+def dense_calls(rate: int, count: int, first: int = 0) -> list[CallRecord]:
+    """Return calls at so many a second."""
+    chance = random.Random(rate)
+    millis = count * 1000 // rate
+    return [record(first + chance.randrange(millis) * MILLISECOND, number) for number in range(count)]
+
+
+def requests_for(server: Server, wanted: Range, *, newest_first: bool, concurrency: int = 4, seek: bool = True) -> int:
+    """Return how many requests a pull takes; it must give exactly the records."""
+    pull = Pull(server, wanted, PAGE, newest_first, concurrency, seek=seek)  # type: ignore[arg-type] # as much of a server as it uses
+    assert pull.run() == expected(server.records, wanted, newest_first=newest_first)
+    return len(server.asked)
+
+
+# --- what dense traffic costs ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(
+    ("order", "rate", "most"),
+    [
+        ("newest_first", 100, 1.2),
+        ("newest_first", 300, 1.2),
+        ("newest_first", 900, 1.3),
+        ("oldest_first", 100, 1.2),
+        ("oldest_first", 300, 1.3),
+        ("oldest_first", 900, 1.6),
+        ("arbitrary", 300, 2.8),
+    ],
+)
+def test_dense_traffic_costs_little_more_than_any_other(
+    order: Order, rate: int, most: float, newest_first: bool
+) -> None:
+    """Before, at 300 records a second: 7 to 10 times the fewest requests."""
+    count = 20_000
+    server = Server(dense_calls(rate, count), order, MILLISECOND)
+    wanted = Range(0, count // rate * SECOND)
+    assert requests_for(server, wanted, newest_first=newest_first) <= most * count / PAGE
+
+
+@pytest.mark.parametrize("till_included", [True, False])
+@pytest.mark.parametrize("from_included", [True, False])
+def test_known_bounds_save_requests_of_a_server_that_compares_whole_seconds(
+    from_included: bool, till_included: bool
+) -> None:
+    """At 300 records a second a page holds three of the server's steps; before, it took 6 to 10 times the fewest."""
+    count, rate = 20_000, 300
+    server = Server(dense_calls(rate, count), "newest_first", SECOND, from_included, till_included)
+    wanted = Range(0, count // rate * SECOND)
+    assert requests_for(server, wanted, newest_first=False) <= 2.0 * count / PAGE
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+def test_a_few_dense_minutes_amid_normal_traffic_cost_as_much_as_others(order: Order) -> None:
+    chance = random.Random(1)
+    quiet = [record(chance.randrange(24 * 3600 * 1000) * MILLISECOND, 10**6 + number) for number in range(20_000)]
+    server = Server(quiet + dense_calls(300, 30_000, 11 * HOUR), order, MILLISECOND)
+    assert requests_for(server, Range(0, 24 * HOUR), newest_first=False) <= 1.35 * ceil(50_000 / PAGE)
+
+
+# --- what is learned ------------------------------------------------------------------------------------------------------
+
+
+def known_by_gauging(server: ClockServer | Server, limit: int = PAGE) -> KnownMargins:
+    """Return what one gauge, by a page of all that the server has, shows."""
+    known, asked = KnownMargins(), Window(-SECOND, 1000 * SECOND)
+    rows, complete = server.answer(asked, limit)
+    page = page_of(rows, complete=complete)
+    gauge = known.gauge_for(page, Range(0, 999 * SECOND), asked, 1)
+    if gauge is not None:
+        rows, complete = server.answer(gauge.window, limit)
+        known.settle(gauge, page_of(rows, complete=complete), complete=complete)
+    return known
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first", "arbitrary"])
+def test_one_gauge_shows_that_a_server_compares_milliseconds(order: Order) -> None:
+    known = known_by_gauging(Server(dense_calls(300, 5000), order, MILLISECOND))
+    assert known.grain_of(dense=True).margins.step <= 100 * MILLISECOND
+    assert known.grain_of(dense=False) == COARSE
+
+
+@given(st.sampled_from(CLOCKS), st.sampled_from(["newest_first", "oldest_first", "arbitrary"]), st.integers(0, 10**6))
+def test_with_the_margins_of_a_gauge_a_window_shows_every_row_of_its_range(
+    clock: Clock, order: Order, seed: int
+) -> None:
+    chance = random.Random(seed)
+    calls = [chance.randrange(6 * SECOND) for _ in range(600)]
+    margins = known_by_gauging(ClockServer(calls, clock, order, 1), 300).grain_of(dense=True).margins
+    for _ in range(20):
+        start = chance.randrange(5 * SECOND) // margins.step * margins.step
+        wanted = Range(start, start + margins.step * chance.randrange(1, 200))
+        window = margins.around(wanted)
+        assert all(clock.covers(window, at) for at in calls if wanted.holds(clock.show(at)))
+
+
+def test_sparse_pages_are_not_gauged() -> None:
+    page = page_of([record(number * SECOND, number) for number in range(PAGE)], complete=False)
+    assert not is_dense(page)
+    assert KnownMargins().gauge_for(page, Range(0, PAGE * SECOND), Window(0, PAGE * SECOND), 1) is None
+
+
+def test_a_row_from_where_a_window_shows_none_leads_back_to_whole_seconds() -> None:
+    server = Server(dense_calls(300, 5000), "newest_first", MILLISECOND)
+    known = known_by_gauging(server)
+    assert known.grain_of(dense=True).margins is not WHOLE_SECONDS
+    outside = page_of([record(5 * SECOND + 900 * MILLISECOND)], complete=True)
+    assert known.learn(Window(5 * SECOND, 5 * SECOND + 300 * MILLISECOND), outside, [], complete=True)
+    assert known.grain_of(dense=True).margins is WHOLE_SECONDS
+
+
+# --- what was learned is wrong --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seek", [True, False], ids=["auto", "divide"])
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first", "arbitrary"])
+def test_a_server_that_compares_more_coarsely_than_it_did_is_noticed(
+    order: Order, newest_first: bool, seek: bool
+) -> None:
+    """What it gave before was right; what it gives later is taken with margins of whole seconds."""
+    count, rate = 12_000, 150
+    for turn in (5, 14):
+        server = Server(dense_calls(rate, count), order, MILLISECOND, False, False, SECOND, turn)
+        requests_for(server, Range(0, count // rate * SECOND), newest_first=newest_first, seek=seek)

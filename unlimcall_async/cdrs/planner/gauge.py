@@ -1,0 +1,234 @@
+"""Gauge: find out how finely a server compares and sorts, so that dense traffic is asked for with margins of milliseconds.
+
+Pure: no I/O.
+
+Theory. Margins of whole seconds are enough for every server (`margins`), and cost nothing as long as a page holds minutes. At 300
+records a second a page of a thousand holds three seconds, and the margins are most of it. So if a page is dense, one window is
+asked for what it shows of the bounds alone. Its bounds lie amid rows that are known, at no whole second. The rows that come, and
+the known rows that do not come, refute the hypotheses of `bounds` that are too coarse. What is left gives the margins: of
+hundredths or tenths of a second, or for a server that does compare whole seconds, those of bounds that are known to be included or
+not.
+
+Rows count as evidence only if they are so far from a bound that it does not matter whether the server rounds the times that it
+shows. How finely the server sorts shows in its pages: it sorts by the times that it shows if many rows of one second come in order.
+
+Rules. Only parts that come from a dense page have such margins. Each page for such a part is compared with the rows that are
+known of its window. A row that came from where the window shows none, or a known row that did not come, refutes what was believed.
+From then on margins are whole seconds again. What rests on finer ones and was not handed out yet is asked again.
+
+A complete page whose rows seem to be missing at an end of its part is not believed: the part is asked again with whole seconds.
+
+Doubts. A server may compare one piece of the range more coarsely than another. It shows itself if known rows do not come, or by the
+gap at the end of a part. A row that was handed out before is not asked for again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from math import gcd
+from typing import Final
+
+from unlimcall_async.cdrs.planner.bounds import STEPS, KnownBounds
+from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Grain, Margins, edge_behind
+from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.tasks import Gauge
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
+
+# The steps of finer margins: a coarser step than the server's costs little, and every step that is no coarser than it divides it.
+_FINER: Final = (10 * MILLISECOND, 100 * MILLISECOND)
+# Rows a second from which on a page is dense: of a page that is sorted, all rows; of any other, a sample of them. At 40 a second
+# whole seconds are a tenth of a page or more.
+_DENSE, _DENSE_SAMPLE = 40, 10
+# How many rows a window to gauge by should hold that are known, and how long it is at least: more than half a second.
+_KNOWN_ROWS: Final = 100
+_SHORTEST: Final = 600 * MILLISECOND
+# Windows that are asked to gauge: a server that tells nothing by so many is left alone.
+_MOST_GAUGES: Final = 3
+# A gap at an end of a part is implausible if it is so many times as long as these rows beside it take.
+_ROWS_AT_AN_END, _GAP = 20, 0.75
+# Rows of one second that come in order, from which on the server is taken to sort by the times that it shows.
+_ROWS_IN_ORDER: Final = 40
+
+
+class KnownMargins:
+    """What is known of how finely a server compares and sorts.
+
+    Attributes:
+        bounds: What is known of its bounds.
+        sorted_by: The step by which it sorts, in microseconds: all that a page leaves out lies behind its last row by such steps.
+    """
+
+    def __init__(self) -> None:
+        self.bounds: KnownBounds = KnownBounds()
+        self.sorted_by: int = SECOND
+        self._margins = WHOLE_SECONDS
+        # The step in which times are written, as far as that is known.
+        self._written = SECOND
+        self._in_order = self._gauges = 0
+        self._unsorted = self._under_way = self._refuted = False
+
+    def grain_of(self, *, dense: bool) -> Grain:
+        """Return the margins and the step of a part."""
+        return Grain(self._margins, self.sorted_by) if dense else COARSE
+
+    # --- what pages show ----------------------------------------------------------------------------------------------
+
+    def observe(self, page: Page) -> bool:
+        """Record how finely a page is sorted. Return whether it refutes that the server sorts by the times that it shows."""
+        if not (page.ascending or page.descending):
+            was_fine, self.sorted_by, self._unsorted = self.sorted_by < SECOND, SECOND, True
+            return was_fine
+        if self.sorted_by == SECOND and not self._unsorted and is_dense(page):
+            starts = [to_micros(start) for start in page.starts]
+            self._in_order += sum(a != b and a // SECOND == b // SECOND for a, b in pairwise(starts))
+            if self._in_order >= _ROWS_IN_ORDER and _written(starts) <= _FINER[0]:
+                self.sorted_by = _FINER[0]
+        return False
+
+    def learn(self, window: Window, page: Page, known: Sequence[int], *, complete: bool) -> bool:
+        """Record what a page shows of the bounds. Return whether what was believed of them is refuted.
+
+        Args:
+            window: The window of the page.
+            page: The page.
+            known: The starts of rows that are known of the window and of what lies around it, in microseconds.
+            complete: Whether the page is its whole window.
+        """
+        if page.span is None and not complete:
+            return False
+        came = set(map(to_micros, page.starts))
+        missing = [at for at in known if at not in came and window.start - SECOND <= at <= window.till + SECOND]
+        if complete:
+            self.bounds.learn(window, page.span or (), missing)
+        else:
+            self.bounds.learn(window, page.span or (), ())
+            self._check_overlap(window, page, missing)
+        if self.bounds.refuted and not self._refuted:
+            self.refute()
+            return True
+        if not self._refuted and self._margins is not WHOLE_SECONDS:
+            self._margins = self._known_margins()
+        return False
+
+    def refute(self) -> None:
+        """Return to whole seconds, for good."""
+        self._refuted, self._margins = True, WHOLE_SECONDS
+
+    def _check_overlap(self, window: Window, page: Page, missing: Sequence[int]) -> None:
+        """Compare a full page that is sorted with the known rows that it should repeat: it may lack those behind its last row."""
+        if not page.starts or page.ascending == page.descending:
+            return
+        edge = edge_behind(to_micros(page.starts[-1]), SECOND, descending=page.descending)
+        bounds = self.bounds
+        if any(
+            all(each.surely_covers(window, at - bounds.earlier, at + bounds.later) for each in bounds.left)
+            for at in missing
+            if (at >= edge if page.descending else at < edge)
+        ):
+            bounds.refuted = True
+
+    def _known_margins(self) -> Margins:
+        """Return the margins that are enough under every hypothesis that is left (`margins`)."""
+        left = self.bounds.left
+        coarsest = max(self._written, *(bounds.step for bounds in left))
+        for step in _FINER:
+            if coarsest <= step and step % self._written == 0:
+                return Margins(step, 2 * step, step)
+        before = SECOND if all(bounds.from_included for bounds in left) else 2 * SECOND
+        last_second = all(bounds.till_included and bounds.step == SECOND for bounds in left)
+        return Margins(SECOND, before, -SECOND if last_second else 0, known=True)
+
+    # --- windows to gauge by ------------------------------------------------------------------------------------------
+
+    def gauge_for(self, page: Page, wanted: Range, asked: Window, number: int) -> Gauge | None:
+        """Return the task to gauge by the rows of a dense page, or `None` if that would tell nothing.
+
+        Args:
+            page: The page. It is used, once the gauge is there, as if it came then.
+            wanted: The range that it was asked for.
+            asked: Its window.
+            number: The number of the page among all that came.
+        """
+        fine = self._margins.step < SECOND
+        if self._refuted or self._under_way or fine or self._gauges >= _MOST_GAUGES or not is_dense(page):
+            return None
+        known = sorted(map(to_micros, page.starts))
+        written = _written(known)
+        if written > _FINER[0]:
+            return None
+        self._written = max(MILLISECOND, written)
+        # Cut down, rounded or rounded up: the time by which a row is compared lies within such a step of the time that it shows.
+        self.bounds.earlier = self.bounds.later = self._written - 1
+        window = _window_amid(known, self._written)
+        if window is None:
+            return None
+        self._under_way = True
+        self._gauges += 1
+        return Gauge(window, page, wanted, asked, number)
+
+    def settle(self, gauge: Gauge, page: Page, *, complete: bool) -> None:
+        """Record what the page of a gauge shows."""
+        self._under_way = False
+        before = len(self.bounds.left)
+        self.learn(gauge.window, page, [to_micros(start) for start in gauge.page.starts], complete=complete)
+        if not self._refuted and len(self.bounds.left) < before:
+            self._margins = self._known_margins()
+
+
+def has_gap(page: Page, wanted: Range) -> bool:
+    """Return whether rows seem to be missing at an end of a range: a server that compares coarsely would leave them out."""
+    starts = [to_micros(row.start_time) for row in page.rows_of(wanted)]
+    if len(starts) < _ROWS_AT_AN_END:
+        return True
+    head, tail = starts[_ROWS_AT_AN_END - 1] - starts[0], starts[-1] - starts[-_ROWS_AT_AN_END]
+    return starts[0] - wanted.start > _GAP * max(head, MILLISECOND) or wanted.end - starts[-1] > _GAP * max(
+        tail, MILLISECOND
+    )
+
+
+def is_dense(page: Page) -> bool:
+    """Return whether the rows of a page lie so close that margins of whole seconds would be much of a page."""
+    span, rows = page.span, len(page.rows)
+    if span is None or rows < _KNOWN_ROWS:
+        return False
+    dense = _DENSE if page.ascending or page.descending else _DENSE_SAMPLE
+    return rows * SECOND >= dense * (span[1] - span[0])
+
+
+def _written(starts: Sequence[int]) -> int:
+    """Return the step in which times are written, in microseconds, or 0 for one time alone."""
+    return gcd(SECOND, *(at % SECOND for at in starts))
+
+
+def _window_amid(known: Sequence[int], written: int) -> Window | None:
+    """Return a window whose bounds lie between known rows such that most steps would show; rows are sorted."""
+    rows = len(known)
+    length = max(_SHORTEST, (known[-1] - known[0]) * _KNOWN_ROWS // rows)
+    # Somewhere in the middle half, so that both bounds have known rows on both sides.
+    at = known[rows // 2] - length // 2
+    spread = max(length // 4, 100 * MILLISECOND)
+    start = _telling(known, Range(at - spread, at + spread), written)
+    till = _telling(known, Range(at + length - spread, at + length + spread), written)
+    if not known[0] < start < till < known[-1]:
+        return None
+    return Window(start, till)
+
+
+def _telling(known: Sequence[int], near: Range, written: int) -> int:
+    """Return a time in a range, in whole milliseconds, such that known rows on both sides would show most steps of a bound."""
+
+    def any_within(start: int, end: int) -> bool:
+        place = bisect_left(known, start)
+        return place < len(known) and known[place] < end
+
+    def tells(at: int) -> int:
+        return sum(
+            any_within(floor(at, step), at - written + 1)
+            + any_within(at + written, floor(at, step) + step - written + 1)
+            for step in STEPS
+        )
+
+    places = range(near.start, near.end, max(MILLISECOND, len(near) // 200))
+    return max((floor(at, MILLISECOND) for at in places), key=tells)

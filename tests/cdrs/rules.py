@@ -78,7 +78,7 @@ def always(owner: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # --- windows and pages ----------------------------------------------------------------------------------------------------
 
 
-def no_margins(wanted: Range, seam: parts.Seam | None = None) -> Window:
+def no_margins(wanted: Range, seam: parts.Seam | None = None, **_: object) -> Window:
     """Ask for a range as it is."""
     start, till = wanted.start, wanted.end
     if seam is not None:

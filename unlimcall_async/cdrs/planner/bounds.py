@@ -2,22 +2,21 @@
 
 Pure: no I/O.
 
-Theory. The reference says neither whether `from` and `till` are included nor how finely they are compared. Everywhere else
-margins make that irrelevant (`margins`). But a second that does not fit on a page has to be taken apart, and there the margins
-must go. So all that a server may do is kept as a set of hypotheses: each bound is included or not, and bounds and times are
-both cut down to steps that divide a second. A window for a range is made so wide that it covers the range under every
-hypothesis that is left. Pages refute hypotheses: a row that came must be covered by its window, and a known row that did not
-come, in a complete page, must not be. (Rows may appear, but they neither vanish nor move.) So does a page that has fewer rows
-of one start than an earlier page.
+Theory. The reference says neither whether `from` and `till` are included nor how finely they are compared. Everywhere else margins
+make that irrelevant (`margins`). But a second that does not fit on a page has to be taken apart, and there the margins must go. So
+all that a server may do is kept as a set of hypotheses: each bound is included or not, and bounds and times are both cut down to
+steps that divide a second. A window for a range is made so wide that it covers the range under every hypothesis that is left.
+Pages refute hypotheses: a row that came must be covered by its window, and a known row that did not come, in a complete page, must
+not be. (Rows may appear, but they neither vanish nor move.) So does a page that has fewer rows of one start than an earlier page.
 
-Times are taken to be compared as they are written, until a page shows that they are not. If they are written in steps of more
-than a millisecond, ranges are cut at multiples of such a step alone, so that all rows of one start are in one piece, however
-finely they are compared. One window within such a step is asked first: rows of another start in its page show that times are
-rounded. Times that are cut down are from then on taken to be anywhere in their step. If pages refute all hypotheses, nothing is
-taken apart below a second any more. What would have to be is saturated: an error, but no loss.
+Times are taken to be compared as they are written, until a page shows that they are not. If they are written in steps of more than
+a millisecond, ranges are cut at multiples of such a step alone, so that all rows of one start are in one piece, however finely
+they are compared. One window within such a step is asked first: rows of another start in its page show that times are rounded.
+Times that are cut down are from then on taken to be anywhere in their step. If pages refute all hypotheses, nothing is taken apart
+below a second any more. What would have to be is saturated: an error, but no loss.
 
-Doubts. A server may compare microseconds and write milliseconds. Against that, windows have a margin of a millisecond as long
-as their range can be cut. A record on an edge could be missed if a millisecond overflows a page with its margins, and times are
+Doubts. A server may compare microseconds and write milliseconds. Against that, windows have a margin of a millisecond as long as
+their range can be cut. A record on an edge could be missed if a millisecond overflows a page with its margins, and times are
 rounded or cut there. Nothing that the API says can tell the two servers apart. If all rows around a saturated instant stand at
 that instant, no page can show how finely they are compared: then the range that is named is the finest that is known to be told
 apart.

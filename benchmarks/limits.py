@@ -78,7 +78,7 @@ class Outcome:
     """What a pull made of its limit.
 
     Attributes:
-        burst: How many requests may go out at once, `None` for a whole minute's.
+        burst: How many requests may go out at once, `None` for a sixth of a minute's.
         grants: When they were granted, in seconds.
         steady: The share of the limit that was used after the first minute.
         most: The most grants in any 60 seconds.
@@ -109,7 +109,7 @@ def table(outcomes: Sequence[Outcome], limit: int) -> Iterator[str]:
     """Yield a line for each: ratios first."""
     yield f"{'burst':>8}{'steady state':>14}{'whole pull':>12}{'most in 60 s':>14}{'allowed':>9}{'requests':>10}{'minutes':>9}"
     for each in outcomes:
-        burst = limit if each.burst is None else each.burst
+        burst = RateLimit(limit, burst=each.burst).at_once()
         costs = f"{each.most:>14}{limit:>9}{len(each.grants):>10}{each.grants[-1] / MINUTE:>9.2f}"
         verdict = "ok" if each.steady >= TARGET and each.most <= limit else "MISSED"
         yield f"{burst:>8}{each.steady:>14.3f}{each.whole:>12.3f}{costs}  {verdict}"
@@ -126,7 +126,7 @@ def main() -> int:
         check_matplotlib()
     outcomes = []
     with served(given.records) as url, asyncio.Runner(loop_factory=FastLoop) as runner:
-        for burst in (None, 10):
+        for burst in (None, given.per_minute):
             limit = RateLimit(given.per_minute, burst=burst)
             outcomes.append(outcome_of(runner.run(grants_of(url, limit, given.records)), limit))
     print(f"{given.records:,} records, {given.per_minute} requests a minute, {datetime.now(UTC):%Y-%m-%d}\n")

@@ -102,6 +102,10 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "headers": None,
     }
     assert parameters(client.with_options) == {"timeout": None, "max_wait": None, "retry": None, "rate_limits": None}
+    assert parameters(client.limits) == {}
+    assert parameters(api.RetryPolicy).keys() == {
+        *("delays", "jitter", "max_retry_after", "on_give_up", "rate_limited_for")
+    }
     assert parameters(api.RateLimit) == {"per_minute": REQUIRED, "per_day": None, "burst": None}
     assert parameters(api.RateLimits).keys() == {"me", "balance", "cdrs", "agents", "calls", "hooks"}
 
@@ -112,4 +116,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     limits = api.RateLimits()
     assert limits.cdrs is not None
     assert limits.cdrs.per_minute == 60
+    assert limits.cdrs.at_once() == 10
+    assert policy.rate_limited_for is None
+    assert list(api.AsyncClient("unl_test_token").limits()) == [*parameters(api.RateLimits)]
+    assert api.AsyncClient("unl_test_token").limits()["cdrs"] == api.LimitState(limits.cdrs, 10, 0, 0)
     assert set(attrs.asdict(api.RateLimits.unlimited()).values()) == {None}

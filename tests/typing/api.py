@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.message import Message
@@ -25,6 +25,7 @@ from unlimcall_async import (
     FollowStats,
     Hook,
     Identity,
+    LimitState,
     Progress,
     QueuedCall,
     RateLimit,
@@ -59,7 +60,7 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         "token",
         base_url="https://example.com",
         timeout=3,
-        retry=RetryPolicy(delays=(1, 2.5), jitter=0, max_retry_after=5, on_give_up=alert),
+        retry=RetryPolicy(delays=(1, 2.5), jitter=0, max_retry_after=5, on_give_up=alert, rate_limited_for=60),
         rate_limits=RateLimits(cdrs=RateLimit(60, per_day=None, burst=3), me=None),
         max_connections=3,
         session=session,
@@ -89,6 +90,8 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
             async for batch in stream.batches():
                 assert_type(batch, list[CallRecord])
         assert_type(stream.progress, Progress)
+        assert_type(stream.progress.eta, datetime | None)
+        assert_type(client.limits(), Mapping[str, LimitState])
         assert_type(stream.unreadable, list[UnreadableRow])
         for row in stream.unreadable:
             assert_type(

@@ -249,7 +249,7 @@ class CdrStream(OneAtATime[StreamIteration]):
 
     def _waiting(self) -> tuple[Waiting | None, float | None]:
         """Return what the stream waits for, and for how many seconds, if that is known."""
-        if self._iteration is None or self._planner.finished:
+        if self._iteration is None or (self._planner.finished and not self._position.left):
             return None, None
         return self._asking.waiting() if self._wanted else ("reader", None)
 

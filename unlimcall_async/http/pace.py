@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-# Shares of the refused rate (`python benchmarks/limits.py --servers`).
+# Shares of the refused rate. What they do under servers of several limits is in `tests/core/test_pace.py`.
 DECREASE: Final = 0.8
 PLATEAU: Final = 0.9
 # The goodput of an episode is believed between these shares of the refused rate. A few requests show little, and pauses may have
@@ -33,7 +33,9 @@ BELIEVED_OF_FEW: Final = (0.4, DECREASE)
 BELIEVED_OF_MANY: Final = (0.05, 0.95)
 # The share of the top rate by which the pace rises in a minute without a refusal.
 INCREASE: Final = 0.05
-# Seconds on the plateau: at first, and at most.
+# Seconds on the plateau: at first, and at most. They double if the next refusal comes below this multiple of the last refused rate.
+# The rate of a slow server is passed by a third before its bucket is empty.
+NEAR: Final = 1.5
 HOLD: Final = 120.0
 LONGEST_HOLD: Final = 3600.0
 # Seconds without a refusal until bursts are allowed again, at the least.
@@ -107,7 +109,7 @@ class Pace:
             self._top = self._limit or measured
             self._ceiling, self._hold = math.inf, HOLD / 2
             rate = self._top
-        near = rate <= self._ceiling / PLATEAU
+        near = rate <= NEAR * self._ceiling
         self._hold = min(2 * self._hold, LONGEST_HOLD) if near else HOLD
         self._ceiling = rate
         self._base, self._since, self._probe_at = DECREASE * rate, now, now + self._hold

@@ -1,0 +1,145 @@
+"""The pace after a refusal, against servers that take less than the limit."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.pace import CALM, Pace
+
+MINUTE = 60.0
+
+
+def refused_at(bucket: TokenBucket, now: float) -> None:
+    bucket.refused(now, now + 0.01)
+    bucket.pause(now + 1)
+
+
+@given(st.integers(1, 600), st.lists(st.tuples(st.floats(0, 500), st.booleans()), max_size=60))
+def test_the_pace_never_exceeds_the_limit(per_minute: int, steps: list[tuple[float, bool]]) -> None:
+    limit = RateLimit(per_minute)
+    bucket, now, grants = TokenBucket(limit), 0.0, []
+    for gap, refuses in steps:
+        now = max(now + gap, bucket.ready_at())
+        bucket.take(now)
+        grants.append(now)
+        if refuses:
+            refused_at(bucket, now)
+        else:
+            bucket.accepted(now, now + 0.01)
+        rate = bucket.pace.rate(now)
+        assert rate is None or 0 < rate <= per_minute / MINUTE
+    assert max((sum(at <= other <= at + MINUTE for other in grants) for at in grants), default=0) <= per_minute
+
+
+@pytest.mark.parametrize("limit", [RateLimit(60), RateLimit(600), None])
+def test_after_a_refusal_grants_are_even_and_below_the_refused_rate(limit: RateLimit | None) -> None:
+    bucket, now = TokenBucket(limit), 0.0
+    for _ in range(5):
+        bucket.take(now)
+        bucket.accepted(now, now)
+        now += 0.1
+    bucket.take(now)
+    refused_at(bucket, now)
+    grants = []
+    for _ in range(6):
+        now = max(now, bucket.ready_at())
+        bucket.take(now)
+        grants.append(now)
+        bucket.accepted(now, now + 0.01)
+    gaps = [later - earlier for earlier, later in pairwise(grants)]
+    # Without a limit, the refused rate is that of the last grants: six in a second.
+    assert min(gaps) > (1 / 6 if limit is None else MINUTE / limit.per_minute)
+    assert max(gaps[1:]) < 1.01 * min(gaps[1:])
+
+
+def test_requests_that_were_under_way_together_are_one_round() -> None:
+    pace = Pace(1.0)
+    for now in (5.0, 5.1, 5.2, 5.3):
+        pace.refused(4.0, now, 1.0)
+    assert pace.streak == 1
+    assert pace.rate(5.3) == pytest.approx(0.8, abs=0.001)
+    pace.refused(6.0, 6.1, 1.0)
+    assert pace.streak == 2
+    pace.accepted(4.5, 6.2)  # sent before the refusals
+    assert pace.streak == 2
+    pace.accepted(8.0, 8.1)
+    assert pace.streak == 0
+
+
+def test_without_refusals_the_pace_finds_its_way_back_slowly() -> None:
+    pace = Pace(1.0)
+    pace.refused(0.0, 0.1, 1.0)
+    pace.accepted(1.0, 1.1)
+    rates = [pace.rate(60.0 * minute) for minute in range(1, 30)]  # a pace that has ended does not come back
+    known = [rate for rate in rates if rate is not None]
+    assert known == sorted(known)
+    assert all(later - earlier <= 0.051 for earlier, later in pairwise(known))
+    assert len(known) >= CALM / 60 - 1
+    assert rates[-1] is None
+
+
+class Server:
+    """A token bucket of its own."""
+
+    def __init__(self, per_minute: float, burst: int) -> None:
+        self.rate, self.burst, self.tokens, self.at = per_minute / MINUTE, burst, float(burst), 0.0
+
+    def takes(self, now: float) -> bool:
+        self.tokens, self.at = min(self.burst, self.tokens + (now - self.at) * self.rate), now
+        if self.tokens < 1 - 1e-9:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@pytest.mark.parametrize("burst", [1, 5, 20])
+@pytest.mark.parametrize("per_minute", [6, 12, 30, 45, 59])
+def test_a_smaller_server_sees_a_handful_of_refusals_and_is_used(per_minute: int, burst: int) -> None:
+    bucket, server, now = TokenBucket(RateLimit(60)), Server(per_minute, burst), 0.0
+    accepted = refusals = rounds = 0
+    while accepted < 400:
+        now = max(now + 0.05, bucket.ready_at())
+        bucket.take(now)
+        if server.takes(now):
+            bucket.accepted(now, now + 0.05)
+            accepted, rounds = accepted + 1, 0
+        else:
+            refusals, rounds = refusals + 1, rounds + 1
+            bucket.refused(now, now + 0.05)
+            bucket.pause(now + 0.05 + min(2 ** (rounds - 1), 60))
+    assert refusals <= 24
+    assert accepted / now * MINUTE >= 0.8 * per_minute
+
+
+@pytest.mark.parametrize(("dense", "gap"), [(True, 0.1), (False, 4.0)])
+def test_requests_are_dense_near_the_rate_of_the_bucket(dense: bool, gap: float) -> None:
+    bucket, now = TokenBucket(RateLimit(60)), 0.0
+    for _ in range(4):
+        bucket.take(now)
+        bucket.accepted(now, now)
+        now += gap
+    assert bucket.dense(now - gap) == dense
+    assert not bucket.dense(now + 60)
+
+
+def test_an_outage_does_not_make_its_own_attempts_dense() -> None:
+    bucket = TokenBucket(RateLimit(60))
+    bucket.take(0.0)
+    bucket.accepted(0.0, 0.0)
+    for now in (0.1, 1.0, 3.0, 7.0):
+        bucket.take(now)
+        assert not bucket.dense(now)
+        bucket.failed(now)
+
+
+def test_without_a_limit_nothing_is_dense() -> None:
+    bucket = TokenBucket(None)
+    for _ in range(100):
+        bucket.take(0.0)
+        bucket.accepted(0.0, 0.0)
+    assert not bucket.dense(0.0)

@@ -287,7 +287,9 @@ class Shares:
                     story.gave_up
                 ),
                 "a cap that nothing but round sizes shows: it was not found": bool(story.cut_silently),
-                "a silent cap that cut one answer of a run: rows were lost": bool(story.lost_in_a_cut),
+                "a silent cap of few rows, or a late one, that cut few answers of a run: rows were lost": bool(
+                    story.lost_in_a_cut
+                ),
                 "a gap in which the page would have hardly any rows: rows were lost": bool(story.lost_in_gaps),
             }
         )

@@ -41,6 +41,10 @@ BY_ID: Final[tuple[Order, ...]] = ("by_id", "by_id_backwards")
 HANDFUL: Final = 5
 # The kind of a case in which answers may be cut short without saying so, and nothing may be lost all the same.
 SILENT_CAPS: Final = "silent caps"
+# A cap below so many rows, or one that begins later, need not be found in a run with fewer answers than this that were cut: too
+# many honest answers have so few rows.
+LEAST_CAP: Final = 10
+FEW_CUTS: Final = 4
 # So many requests of a run are enough to hand something out (contract, section 2, promise 7).
 ENOUGH_TO_ADVANCE: Final = 30
 

@@ -10,6 +10,8 @@ from attrs import define, evolve
 
 from tests.cdrs.hostile import (
     BY_ID,
+    FEW_CUTS,
+    LEAST_CAP,
     PATIENCE,
     SILENT_CAPS,
     Case,
@@ -75,9 +77,9 @@ class Pull:
         self._under_way: list[UnderWay] = []
         self._stale: list[UnderWay] = []
         self._came: list[Page] = []
-        # Where rows may be missing: in gaps that no claim had to doubt, and in what a run handed out that saw a single cut answer.
+        # Where rows may be missing: in gaps that no claim had to doubt, and in what a run handed out that saw few cut answers.
         self._gaps: list[Range] = []
-        self._cut_once: list[Range] = []
+        self._few_cuts: list[Range] = []
         self._cuts = 0
         self._excused = False
         self._proven_on = self._last_lie = -1
@@ -130,11 +132,12 @@ class Pull:
         return not saturated
 
     def _note_cuts(self, began: int) -> None:
-        """Note which range rests on a single answer that was cut silently: its size could not repeat."""
+        """Note which range rests on so few answers that were cut silently that nobody has to find the cap."""
         self.story.cut_runs += self._cuts > 1
-        if self._cuts == 1:
+        manners = self.case.manners
+        if 0 < self._cuts < FEW_CUTS and (manners.cap < LEAST_CAP or manners.capped):
             first, last = sorted((began, self._position.place.at))
-            self._cut_once.append(Range(first, last + 1))
+            self._few_cuts.append(Range(first, last + 1))
 
     def _position_at(self, place: Place | None) -> Position:
         start, end = to_datetime(self.case.start), to_datetime(self.case.end)
@@ -383,7 +386,7 @@ class Pull:
         if self._excused:
             must = []
         if SILENT_CAPS in self.case.kinds:
-            must, lost = self._without(must, self._cut_once, came)
+            must, lost = self._without(must, self._few_cuts, came)
             self.story.lost_in_a_cut = lost
         elif self._is_cut_silently:
             # The contract takes such an answer for its whole window; most of them are found out, but that is no promise.
@@ -409,7 +412,8 @@ class Pull:
             if row.fault == "start" and self.case.start - _BESIDE <= row.at < self.case.end + _BESIDE:
                 may_name.append(self.case.manners.write(row))
                 inside = self.case.start <= row.at < self.case.end
-                lost = any(where.start - _BESIDE <= row.at < where.end + _BESIDE for where in self._skipped)
+                excused = [*self._skipped, *self._few_cuts] if SILENT_CAPS in self.case.kinds else self._skipped
+                lost = any(where.start - _BESIDE <= row.at < where.end + _BESIDE for where in excused)
                 if inside and not lost and must and self.server.never_seen(row):
                     must_name.append(self.case.manners.write(row))
         self.story.unreadable += len(must_name)

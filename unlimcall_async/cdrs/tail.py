@@ -295,6 +295,7 @@ class Tail:
         if closed:
             del self._cells[:closed]
             self._last_cell = None
+        self.edge = max(self.edge, self.frontier)
         self.holes = [hole for hole in self.holes if hole.end > self.frontier]
 
     def behind(self, row: BadRow) -> TailPlace:

@@ -37,3 +37,9 @@ def test_the_price_of_a_verification_is_told() -> None:
     done = run("benchmarks/webhooks.py", "--rounds", "3")
     assert done.returncode == 0, done.stderr
     assert "verify" in done.stdout
+
+
+def test_a_follows_costs_are_told_and_its_checkpoint_comes_back() -> None:
+    done = run("benchmarks/follow.py", "--records", "2400")
+    assert done.returncode == 0, done.stderr
+    assert "behind a batch of 1000" in done.stdout

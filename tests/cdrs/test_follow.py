@@ -249,7 +249,7 @@ async def test_what_is_given_up_ends_it_with_a_good_checkpoint(sandbox: Sandbox,
     sandbox.add_calls(history())
     follow = client.cdrs.follow(START)
     assert await some(follow, 3) == ["0", "1", "2"]
-    sandbox.inject(Status(503), endpoint="cdrs", times=4)
+    sandbox.inject(Status(500), endpoint="cdrs", times=4)
     with pytest.raises(ServerError):
         await some(follow, 2)
     assert await some(client.cdrs.follow(START, resume=follow.checkpoint), 2) == ["3", "4"]

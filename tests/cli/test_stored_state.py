@@ -133,7 +133,8 @@ async def test_a_follow_continues_exactly_or_not_at_all(tmp_path: Path) -> None:
         sandbox.inject(Status(409), endpoint="cdrs", times=None)
         assert (await run(sandbox, *follow, "--from", "2026-05-01"))[0] == 3
         sound = path.read_text()
-        for text in chain(mutations(sound), cut_off(sound)):
+        base, entry = sound.splitlines(keepends=True)
+        for text in chain((f"{changed}\n{entry}" for changed in mutations(base)), cut_off(base), [base + entry[1:]]):
             path.write_text(text)
             status, out, err = await run(sandbox, *follow)
             assert (status, out, err.count("Error: ")) == (2, "", 1), text

@@ -86,8 +86,9 @@ class FollowOutput:
                     if not step.done():
                         step.cancel()
                         await asyncio.wait({step})
+                batch = step.result()
                 self._written = False
-                await write_when_ready(ndjson(step.result()))
+                await write_when_ready(ndjson(batch))
                 self._written = True
                 self.store(follow)
 

@@ -91,8 +91,18 @@ def questions_until_none(planner: Planner) -> list[Question]:
 YEARS = Range(0, 10 * 365 * 24 * 60 * MINUTE)
 
 
+def looking_ahead(planner: Planner) -> None:
+    """Have a planner hand out a dozen parts, so that several questions may be under way."""
+    for _ in range(12):
+        question = planner.next_question()
+        assert question is not None
+        planner.receive(question, page_of([record(question.range.start)], complete=True))
+        assert planner.take_first() is question.part
+
+
 def test_what_is_done_and_waits_for_the_first_part_is_held_and_bounded() -> None:
     planner = Planner(YEARS, newest_first=False, page_size=100, concurrency=4)
+    looking_ahead(planner)
     first = planner.next_question()
     assert first is not None
     while others := questions_until_none(planner):
@@ -116,6 +126,7 @@ def test_what_all_others_wait_for_may_always_be_asked() -> None:
 
 def test_nothing_is_asked_behind_a_part_that_has_failed() -> None:
     planner = Planner(YEARS, newest_first=False)
+    looking_ahead(planner)
     first, second = planner.next_question(), planner.next_question()
     assert first is not None
     assert second is not None

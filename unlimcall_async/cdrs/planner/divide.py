@@ -26,6 +26,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from unlimcall_async.cdrs.planner.arrival import Arrival
 from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
 from unlimcall_async.cdrs.planner.gauge import KnownMargins
@@ -49,6 +50,11 @@ _ALONG_SHARE, _AGAINST_SHARE = 12 / 23, 14 / 23
 _GAP_SHARE: Final = 4 / 23
 # How full a page may be by estimate, if the estimate has no error.
 _FULL: Final = 0.97
+# A part against the output that is expected to hold no more pages is asked whole before anything was handed out: cutting it costs
+# more than a chain of so many pages.
+_SHORT: Final = 4
+# How full the only page of such a part is meant to be, and how much of the last page of a chain is left free, for errors.
+_MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
 # If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
 _COARSE: Final = 16
 # Pages that are then cut as a group, to be sampled anew.
@@ -104,10 +110,13 @@ class Sizes:
 class Divider:
     """Decides where parts are cut, by what it has learned of how records lie."""
 
-    def __init__(self, sizes: Sizes, server_order: ServerOrder, known: KnownMargins, *, newest_first: bool) -> None:
+    def __init__(
+        self, sizes: Sizes, server_order: ServerOrder, known: KnownMargins, arrival: Arrival, *, newest_first: bool
+    ) -> None:
         self._sizes = sizes
         self._known = known
         self._server_order = server_order
+        self._arrival = arrival
         self._newest_first = newest_first
         self._density = Density()
         self._durations = Durations()
@@ -174,16 +183,25 @@ class Divider:
             first: Whether all other parts wait for this one.
             widest: How wide a range a window may ask for, in microseconds.
         """
-        at = None
-        if not part.hints.expected:  # else it was cut to fill a page
-            estimate = self._estimate_for(part)
+        at, estimate = None, self._estimate_for(part)
+        if first and self._arrival.searches:
+            if not part.hints.expected:
+                at = self._cut_to_arrive(part, estimate)
+        elif not part.hints.expected:  # else it was cut to fill a page
             expected, target = estimate.expect(part.range), self._target(part, room, first=first)
-            at = self._cut_near(part, _even_size(expected, target), estimate) if expected > 1.1 * target else None
+            if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
+                target = expected
+            size = target if self._against and expected > 2 * target else _even_size(expected, target)
+            at = self._cut_near(part, size, estimate) if expected > 1.1 * target else None
         if len(part.range) <= widest:
             return at
-        against = self._server_order.candidate == (not self._newest_first)
-        if widest == WIDEST_PART and against and self._density.known:
-            return at  # a chain against the output goes through more than one window
+        if widest == WIDEST_PART and self._against and self._density.known and not self._arrival.waits:
+            # A chain against the output goes through more than one window.
+            if self._density.expect(Range(0, widest)) < 2 * self._sizes.page:
+                at = None  # windows are hardly ever full, so a cut within one costs a request
+            widest *= self._arrival.chain
+            if len(part.range) <= widest:
+                return at
         # If the server is too slow for wide windows, or down, the near end is asked, so that its records, or its error, come next.
         if self._newest_first:
             return max(part.range.end - widest, at or part.range.start)
@@ -192,6 +210,24 @@ class Divider:
     def expect(self, part: Part) -> float:
         """Return how many records a part should hold; 0 if nothing is known."""
         return self._estimate_for(part).expect(part.range)
+
+    @property
+    def _against(self) -> bool:
+        """Whether the server is taken to sort against the output."""
+        return self._server_order.candidate == (not self._newest_first)
+
+    def _cut_to_arrive(self, part: Part, estimate: Sample | Density) -> int | None:
+        """Return where to cut the part that the output waits for, so that its near end fits on a page; `None` to ask all of it."""
+        left, page = part.range, self._sizes.page
+        width = len(left)
+        if estimate.expect(left) > _FULL * page:
+            at = self._cut_near(part, _MOST_OF_PAGE * page, estimate)
+            if at is not None:
+                width = left.end - at if self._newest_first else at - left.start
+        wanted = self._arrival.width(left, width)
+        if wanted >= len(left):
+            return None
+        return _multiple_inside(left, left.end - wanted if self._newest_first else left.start + wanted, SECOND)
 
     def _estimate_for(self, part: Part) -> Sample | Density:
         return part.hints.sample or _known(part.hints.density) or self._density
@@ -205,7 +241,8 @@ class Divider:
             return (self._guesses.best if _known(part.hints.density) else _GROUP) * sizes.page
         if self._server_order.candidate == self._newest_first:
             return inf if first else sizes.along
-        return max(sizes.page, min(sizes.against, room / 2))
+        pages = min(self._arrival.chain, sizes.against / sizes.page, room / 2 / sizes.page)
+        return max(_MOST_OF_PAGE, int(pages + _UNFILLED) - _UNFILLED) * sizes.page
 
     def chain(self, left: Part, claim: Claim, claimed: Range, room: int) -> list[Part]:
         """Return what is left behind a claim against the output, cut if its pages would have to be held too long.

@@ -36,6 +36,7 @@ from math import inf
 
 from attrs import evolve, frozen
 
+from unlimcall_async.cdrs.planner.arrival import Arrival
 from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.checks import Checks, lacks_known_rows
 from unlimcall_async.cdrs.planner.claims import Claims
@@ -101,7 +102,8 @@ class Planner:
         self._resolver = Resolver()
         self._known = KnownMargins()
         self._dense = DenseParts(self._known, self._claims)
-        self._divider = Divider(self._sizes, self._order, self._known, newest_first=newest_first)
+        self._arrival = Arrival(self._order, newest_first=newest_first)
+        self._divider = Divider(self._sizes, self._order, self._known, self._arrival, newest_first=newest_first)
         self._full_pages = FullPages(
             self._plan,
             self._order,
@@ -153,11 +155,12 @@ class Planner:
         """
         part = self._plan.first
         match part.state if part is not None else None:
-            case Done(rows=rows):
+            case Done(rows=rows, records=records):
                 if self._checks.holds_back(rows):
                     return None
                 self._plan.remove_first()
                 self._checks.note_handed_out(rows)
+                self._arrival.note_handed_out(len(records))
                 return part
             case Saturated() | Failed():
                 return part
@@ -183,10 +186,14 @@ class Planner:
         """
         self._claims.heed_others()
         self._claims.accept_postponed()
+        if sum(1 for _ in self._plan.asked) >= self._arrival.most_under_way:
+            return None
         part = self._checks.due(self._pages, idle=False)
         if part is None:
             spare = inf if self.seeks else 0 if self._order.presumed is None else MOST_PRESUMED
             part = self._plan.claim_to_prove(spare=spare)
+            if self._arrival.postpones_proofs and part is not self._plan.first:
+                part = None
         if part is None and self._divider.needs_durations:
             part = self._plan.part_to_learn_from()
         if part is None:
@@ -349,6 +356,9 @@ class Planner:
         complete = self._cap.holds_window(page)
         self._checks.heed()
         self._heed_clearances()
+        part = question.part
+        if part is self._plan.first and not complete and isinstance(part.task, Read):
+            self._arrival.note_full(question.range)
         return complete
 
     def _use(

@@ -107,11 +107,8 @@ class Plan:
             if state is Failed or state is Saturated:
                 return None  # nobody could use what lies behind
             if state is Waiting and part.hints.hole is not None and (other := self._beside_hole(part)) is not None:
-                if type(other.state) is Waiting:
-                    self._join_hole(part, other)
-                    return self.first_to_ask(divider, room)
-                # The part behind the page that is under way will take the hole in.
-                first = False
+                # It takes the hole in when it is asked, or the part behind the page that is under way does.
+                first = first and type(other.state) is Waiting
                 continue
             if (
                 state is Waiting

@@ -8,8 +8,9 @@ suspicious if the rows around it let expect many records in it. But traffic has 
 between two campaigns. These are known by the holes that were checked, by complete pages and by proofs. A hole is plausible if a
 checked one was about as long, at the same hours of the day or of the week.
 
-Doubts. In traffic that comes in bursts no hole is like the others, and to check each would cost a request for each page. So a few
-are checked, and from then on those that are far longer than any before.
+Doubts. In traffic that comes in bursts no hole is like the others, and to check each would cost a request for each page. So an odd
+hole is checked at once only if it is far longer than all that were checked, and else once in so many pages. Rows that are missing
+in a shorter one may be lost.
 
 The constants were tuned by `benchmarks/requests.py`, which counts what needless proofs cost.
 """

@@ -7,7 +7,7 @@ make that irrelevant (`margins`). But a second that does not fit on a page has t
 all that a server may do is kept as a set of hypotheses: each bound is included or not, and bounds and times are both cut down to
 steps that divide a second. A window for a range is made so wide that it covers the range under every hypothesis that is left.
 Pages refute hypotheses: a row that came must be covered by its window, and a known row that did not come, in a complete page, must
-not be. (Rows may appear, but they neither vanish nor move.) So does a page that has fewer rows of one start than an earlier page.
+not be. (Rows may appear, but they neither vanish nor move.)
 
 Times are taken to be compared as they are written, until a page shows that they are not. If they are written in steps of more than
 a millisecond, ranges are cut at multiples of such a step alone, so that all rows of one start are in one piece, however finely
@@ -207,10 +207,11 @@ class Resolver:
         """
         came = Counter(map(to_micros, page.starts))
         self._note_written(came)
-        # A page may have some rows of one start, and not all. Then it does not have the others.
-        missing = (
-            {at for at in asked.seen | came.keys() if came[at] < max(1, self._most[at])} if complete else set[int]()
-        )
+        missing = asked.seen - came.keys() if complete else set[int]()
+        # A page may have some rows of one start, and not all, if they are compared finer than they are written. Of rows that are
+        # written in milliseconds nothing is concluded: an answer without a late row may come after one that has the row.
+        if complete and self._written > MILLISECOND:
+            missing |= {at for at, rows in came.items() if rows < self._most[at]}
         self._note_rows(came)
         self._known.learn(asked.window, came, missing)
         if not self._known.refuted:

@@ -128,7 +128,7 @@ async def test_a_follow_says_what_its_poll_waits_for(sandbox: Sandbox) -> None:
         await asyncio.sleep(100)
         stats = follow.stats
         assert stats.waiting_for == "rate limit"
-        assert stats.waited_s == pytest.approx(100, abs=1)
+        assert 99 <= stats.waited_s <= 4 * 101  # of up to four requests, added up
         assert in_seconds(stats.waiting_until) == pytest.approx(400, abs=5)
         await asyncio.sleep(405)
         assert follow.stats.waiting_for is None  # between two polls

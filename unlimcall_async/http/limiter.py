@@ -158,17 +158,18 @@ class Limiter:
         ready = self._bucket.ready_behind(self._queue.ahead_of(party), now) if patience < math.inf else now
         if ready > now + patience:
             raise TooLateError(ready - now)
-        waiter = Waiter(party, now + patience)
+        scope = asyncio.timeout(None)
+        waiter = Waiter(party, now + patience, scope)
         self._queue.add(waiter, first=again)
         served = False
         try:
-            async with waiter.scope:
+            async with scope:
                 await waiter.turn.wait()
                 taken_at = await self._take(slots, party)
                 served = True
                 return taken_at
         except TimeoutError:
-            if not waiter.scope.expired():
+            if not scope.expired():
                 raise
         finally:
             self._queue.remove(waiter, served=served)
@@ -231,7 +232,7 @@ class Limiter:
         for waiter in self._queue.in_order():
             if self._bucket.ready_behind(ahead, now) <= waiter.latest:
                 ahead += 1
-            elif waiter.scope.when() is None:
+            elif waiter.scope is not None and waiter.scope.when() is None:
                 waiter.scope.reschedule(now)
 
 

@@ -17,14 +17,14 @@ class Waiter:
     Attributes:
         party: Whose turn it is when this waiter is served.
         latest: The time until which the waiter can wait.
-        turn: Set when the waiter is the head of the queue.
         scope: Ends the wait, if the token will come later than `latest`.
+        turn: Set when the waiter is the head of the queue.
     """
 
     party: Hashable
     latest: float
+    scope: asyncio.Timeout | None = None
     turn: asyncio.Event = field(factory=asyncio.Event)
-    scope: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
 
 
 class Turns:

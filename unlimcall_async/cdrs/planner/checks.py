@@ -82,10 +82,16 @@ class Checks:
         return max(waiting, key=itemgetter(0, 1))[2] if waiting and urgent else None
 
     def clear(self) -> list[Part]:
-        """End the doubts that other pages have settled, and return the parts that are done by that."""
+        """End the doubts that other pages have settled, or that may stay. Return the parts that are done by that."""
+        if not self._parts:
+            return []
+        ends = all(type(part.state) is Done or _waits_for_check(part) for part in self._plan)
         cleared = list[Part]()
         for part in self._parts:
-            if isinstance(part.state, Waiting) and isinstance(part.task, Probe) and self._cap.is_cleared(part.task):
+            task = part.task
+            if not isinstance(task, Probe) or not _waits_for_check(part):
+                continue
+            if self._cap.is_cleared(task) or (ends and self._cap.may_go_unchecked(task)):
                 part.clear()
                 cleared.append(part)
         return cleared
@@ -145,6 +151,10 @@ def lacks_known_rows(question: Question, page: Page) -> bool:
             return False
     came = page.keys_of(inside)
     return came != known and bool(Counter(known) - Counter(came))
+
+
+def _waits_for_check(part: Part) -> bool:
+    return type(part.state) is Waiting and isinstance(part.task, Probe)
 
 
 def _rows_of(part: Part) -> int:

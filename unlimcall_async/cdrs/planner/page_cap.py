@@ -10,12 +10,14 @@ its COUNT. So the window is asked again as it was. A page that is still short is
 windows is a cap that shows in `count`, and pages of that size are then full at once. If window after window stays short, `count`
 is not a number of rows, and the pull ends with an error.
 
-`count` may be cut with the rows, so that a cap shows in nothing but sizes. A cap that stays never cuts a page with fewer rows than
-another page. So a page is in doubt if it is the largest so far, or if the largest size comes again. The next pages may show a
-larger size, which clears the smaller one. If none does, the page is checked before any record of it is handed out: its window is
-asked again in two pieces. If the page was cut, the pieces have rows that the page lacks, whatever the server order. If all pages
-are sorted one way, a cap leaves rows out at one end, and one piece is enough. After a new row the whole window is asked once more.
-If that page lacks a row that is known, the page was cut, because rows do not vanish. Else the new row was written meanwhile.
+`count` may be cut with the rows, so that a cap shows in nothing but sizes. A cap that stays never cuts a page with fewer rows
+than another page. So a page is in doubt if it is the largest so far, or if the largest size comes again. The next pages may
+show a larger size, which clears the smaller one. If none does, the page is checked before any record of it is handed out: its
+window is asked again in two pieces. The exception is a pull that ends before a size has come again: its largest page is checked
+only if people set such numbers as caps, or else a pull of one page would take two requests. If the page was cut, the pieces
+have rows that the page lacks, whatever the server order. If all pages are sorted one way, a cap leaves rows out at one end, and
+one piece is enough. After a new row the whole window is asked once more. If that page lacks a row that is known, the page was
+cut, because rows do not vanish. Else the new row was written meanwhile.
 
 Doubts. A cap below the largest page can only have begun later. Such a cap shows if a page lacks rows of an earlier page.
 Sizes that repeat are checked, too, and pages that hold far less than was expected, but not all of them. A cap below ten rows is
@@ -54,6 +56,9 @@ _CLEARS: Final = 1.25
 _NEAR: Final = 0.75
 # The same for pages that were handed out: too late for a check, and a wrong error would be a nuisance.
 _VERY_NEAR: Final = 0.95
+# Numbers that people set as caps: these, multiples of 50, and powers of two.
+_SET: Final = frozenset({10, 20, 25, 16, 32, 64, 128, 256, 512})
+_ROUND: Final = 50
 # At which times the largest size is checked again: an honest server repeats it by chance, a cap all the time. A size that was
 # checked, and one of few rows, may come more often before.
 _TIMES, _TIMES_OF_SAFE = frozenset({2, 16, 128, 1024}), frozenset({4, 16, 128, 1024})
@@ -178,7 +183,7 @@ class PageCap:
             self._times += 1
             if self._times == 1:
                 return Doubt.LARGEST if size >= _LEAST and size > _GROWTH * self.safe else None
-            times = _TIMES if size >= _LEAST and size > self.safe else _TIMES_OF_SAFE
+            times = _TIMES if size >= _LEAST and size > _GROWTH * self.safe else _TIMES_OF_SAFE
             return Doubt.LARGEST_AGAIN if self._times in times else None
         if self._pause_left:
             self._pause_left -= 1
@@ -198,6 +203,11 @@ class PageCap:
                 return self._largest >= _CLEARS * probe.rows or self.safe > probe.rows
             case Doubt.UNUSUAL:
                 return False
+
+    def may_go_unchecked(self, probe: Probe) -> bool:
+        """Return whether a page that no other page has cleared may go without a check, if the pull ends with it."""
+        looks_set = probe.rows % _ROUND == 0 or probe.rows in _SET
+        return probe.doubt is Doubt.LARGEST and not probe.begun and not looks_set
 
     def probe_of(
         self, question: Question, page: Page, number: int, *, descending: bool | None, doubt: Doubt

@@ -153,6 +153,7 @@ class Planner:
 
         A part that is done waits for the checks of pages like its own.
         """
+        self._heed_clearances()
         part = self._plan.first
         match part.state if part is not None else None:
             case Done(rows=rows, records=records):
@@ -186,6 +187,7 @@ class Planner:
         """
         self._claims.heed_others()
         self._claims.accept_postponed()
+        self._heed_clearances()
         if sum(1 for _ in self._plan.asked) >= self._arrival.most_under_way:
             return None
         part = self._checks.due(self._pages, idle=False)

@@ -65,7 +65,9 @@ async def test_a_balance_that_does_not_come_is_said_in_time(
     sandbox: Sandbox, patient: AsyncClient, fault: Fault
 ) -> None:
     sandbox.inject(fault, endpoint="balance", times=None, skip=1)
-    assert await alerts(patient, 1, ahead=None) == ["stale started 15"]
+    (alert,) = await alerts(patient, 1, ahead=None)
+    # A 429 is waited out, up to the end of a poll; the jitter decides which poll is late.
+    assert alert in {"stale started 15", "stale started 16" if fault == Status(429) else "stale started 15"}
 
 
 async def test_so_is_one_whose_rate_limit_is_used_up_by_others(sandbox: Sandbox) -> None:

@@ -93,10 +93,11 @@ YEARS = Range(0, 10 * 365 * 24 * 60 * MINUTE)
 
 def looking_ahead(planner: Planner) -> None:
     """Have a planner hand out a dozen parts, so that several questions may be under way."""
-    for _ in range(12):
+    # Sizes that do not repeat, so that no page is checked.
+    for rows in (9, *range(1, 9), 1, 2, 3):
         question = planner.next_question()
         assert question is not None
-        planner.receive(question, page_of([record(question.range.start)], complete=True))
+        planner.receive(question, page_of([record(question.range.start, n) for n in range(rows)], complete=True))
         assert planner.take_first() is question.part
 
 

@@ -266,6 +266,13 @@ class Resolver:
         informative = (window for window in self._known.informative_windows(wanted, seen) if window not in tried)
         if (window := next(informative, None)) is not None:
             return Resolve(window, tried, seen, records)
+        for window, cut in _windows_beside(wanted, seen):
+            if window not in tried:
+                return Resolve(window, tried, seen, records)
+            if window == asked.window and page.complete and not page.number_of(wanted):
+                # Nothing is compared by a time of that side, however finely times are written: it may be cut off.
+                halves = Range(wanted.start, cut), Range(cut, wanted.end)
+                return [Part(half, Waiting(Resolve(next(self._windows_for(half)), seen=seen))) for half in halves]
         return []
 
     @property
@@ -296,6 +303,18 @@ class Resolver:
 def is_within_a_step(wanted: Range, step: int = SECOND) -> bool:
     """Return whether a range lies within one step, so that no cut at a multiple of the step is left."""
     return wanted.start // step == (wanted.end - 1) // step
+
+
+def _windows_beside(wanted: Range, seen: Iterable[int]) -> Iterator[tuple[Window, int]]:
+    """Yield the windows beside the only start that is known of a range, and where to cut the range if they show no row of it."""
+    known = {floor(at, MILLISECOND) for at in seen if wanted.holds(at)}
+    if len(known) != 1 or len(wanted) <= MILLISECOND:
+        return
+    at = known.pop()
+    if at + 2 * MILLISECOND <= wanted.end:
+        yield Window(at + MILLISECOND, wanted.end), at + MILLISECOND
+    if wanted.start + 2 * MILLISECOND <= at:
+        yield Window(wanted.start, at - MILLISECOND), at
 
 
 def _halves(whole: Range, step: int) -> list[Range]:

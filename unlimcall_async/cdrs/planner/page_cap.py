@@ -183,7 +183,7 @@ class PageCap:
             self._times += 1
             if self._times == 1:
                 return Doubt.LARGEST if size >= _LEAST and size > _GROWTH * self.safe else None
-            times = _TIMES if size >= _LEAST and size > _GROWTH * self.safe else _TIMES_OF_SAFE
+            times = _TIMES if size >= _LEAST and size > self.safe else _TIMES_OF_SAFE
             return Doubt.LARGEST_AGAIN if self._times in times else None
         if self._pause_left:
             self._pause_left -= 1

@@ -358,9 +358,6 @@ class Planner:
         complete = self._cap.holds_window(page)
         self._checks.heed()
         self._heed_clearances()
-        part = question.part
-        if part is self._plan.first and not complete and isinstance(part.task, Read):
-            self._arrival.note_full(question.range)
         return complete
 
     def _use(
@@ -369,6 +366,8 @@ class Planner:
         """Use a page as that of an ordinary window: take its records, or find out how to get the rest."""
         part = question.part
         if not complete:
+            if part is self._plan.first and isinstance(part.task, Read):
+                self._arrival.note_full(question.range)
             self._full_pages.use(question, page, self._pages)
             return
         self._plan.keep_to(part, question.range)

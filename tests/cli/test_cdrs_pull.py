@@ -291,9 +291,9 @@ def test_wrong_usage_is_told(
 async def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: signal.Signals, status: int) -> None:
     async with Sandbox(cap=10, count="matches") as sandbox:
         sandbox.add_calls(made(100))
-        sandbox.inject(Stall(), endpoint="cdrs", skip=10, times=None)
+        sandbox.inject(Stall(), endpoint="cdrs", skip=12, times=None)
         async with running(sandbox, "cdrs", "pull", *MAY, "--out", "my calls.csv", cwd=tmp_path) as process:
-            await until(lambda: sum(request.endpoint == "cdrs" for request in sandbox.requests) > 10)
+            await until(lambda: sum(request.endpoint == "cdrs" for request in sandbox.requests) > 12)
             await until(lambda: (tmp_path / "my calls.csv.part").stat().st_size > 1000)
             process.send_signal(number)
             _, err = await process.communicate()

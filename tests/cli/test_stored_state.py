@@ -76,7 +76,7 @@ async def test_a_pull_continues_exactly_or_not_at_all(tmp_path: Path, form: str,
         await run(sandbox, *PULL, "--out", f"c.{form}", cwd=whole)
         exact = (whole / f"c.{form}").read_bytes()
         if done in {"begun", "half"}:
-            sandbox.inject(Status(409), endpoint="cdrs", skip=0 if done == "begun" else 4, times=None)
+            sandbox.inject(Status(409), endpoint="cdrs", skip=0 if done == "begun" else 12, times=None)
         await run(sandbox, *PULL, "--out", f"c.{form}", "--rejects", "bad", cwd=stored)
         if done == "part complete":
             (stored / f"c.{form}").rename(stored / f"c.{form}.part")
@@ -100,7 +100,7 @@ async def test_a_part_that_was_changed_is_not_continued(tmp_path: Path, done: st
     async with Sandbox(cap=10, count="matches") as sandbox:
         sandbox.add_calls(CALLS)
         if done == "half":
-            sandbox.inject(Status(409), endpoint="cdrs", skip=4, times=None)
+            sandbox.inject(Status(409), endpoint="cdrs", skip=12, times=None)
         await run(sandbox, *PULL, "--out", "c.csv", cwd=tmp_path)
         sandbox.clear_faults()
         path = tmp_path / ("c.csv.part" if done == "half" else "c.csv")

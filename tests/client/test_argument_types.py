@@ -192,6 +192,7 @@ TIMES: dict[str, str] = {
     "cdrs.resource.Cdrs.follow start, interval, lookback": "the follow",
     "cdrs.checkpoint.StreamCheckpoint start, end": "StreamCheckpoint",
     "cdrs.follow_checkpoint.FollowCheckpoint start": "FollowCheckpoint",
+    "cdrs.stats.FollowStats waiting_until": "the statistics, which a follow makes",
     "operations.carrier.CarrierMonitor span": "CarrierMonitor",
     "operations.credit.CreditMonitor ahead, stale_after": "CreditMonitor",
     "operations.credit.CreditMonitor.note at": "CreditMonitor.note",

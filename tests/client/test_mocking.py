@@ -20,7 +20,7 @@ def sent_by(mocked: aioresponses, method: str, url: URL) -> list[RequestCall]:
 
 @pytest.fixture
 def client() -> AsyncClient:
-    return AsyncClient("unl_test_token", retry=RetryPolicy(delays=(0, 0)))
+    return AsyncClient("unl_test_token", retry=RetryPolicy(delays=(0, 0), rate_limited_for=1))
 
 
 async def test_an_answer(client: AsyncClient) -> None:

@@ -92,7 +92,7 @@ async def test_no_failure_shows_it(
 ) -> None:
     sandbox.add_token(["write:calls"], SECRET)
     sandbox.inject(fault, times=None)
-    retry = RetryPolicy(delays=(0,))
+    retry = RetryPolicy(delays=(0,), rate_limited_for=0)
     async with AsyncClient(SECRET, base_url=sandbox.url, retry=retry, timeout=0.2) as client:
         with pytest.raises(Exception) as caught:  # noqa: PT011 # whichever it is
             await act(client)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import product
+from itertools import chain, pairwise, product
 from math import gcd, lcm
 from typing import Final
 
@@ -255,25 +255,21 @@ class Resolver:
         records = max(asked.records, page.rows_of(wanted), key=len)
         if self._known.refuted or len(tried) >= _MOST_WINDOWS:
             return []
-        inside = (window for window in self._windows_inside(wanted, seen) if window not in tried)
-        if (window := next(inside, None)) is not None:
+        covering = chain(self._windows_inside(wanted, seen), self._windows_for(wanted))
+        if (window := next((window for window in covering if window not in tried), None)) is not None:
             return Resolve(window, tried, seen, records)
-        untried = (window for window in self._windows_for(wanted) if window not in tried)
-        if (window := next(untried, None)) is not None:
-            return Resolve(window, tried, seen, records)
-        if halves := _halves(wanted, self._step):
+        halves = _halves(wanted, self._step)
+        if not halves and page.complete and not page.number_of(wanted):
+            # Nothing is compared by a time of a window beside the only start: the window's side of the range may be cut off.
+            cuts = [cut for window, cut in _windows_beside(wanted, seen) if window == asked.window]
+            halves = [Range(*edges) for edges in pairwise([wanted.start, *cuts, wanted.end])] if cuts else []
+        if halves:
             return [Part(half, Waiting(Resolve(next(self._windows_for(half)), seen=seen))) for half in halves]
-        informative = (window for window in self._known.informative_windows(wanted, seen) if window not in tried)
-        if (window := next(informative, None)) is not None:
-            return Resolve(window, tried, seen, records)
-        for window, cut in _windows_beside(wanted, seen):
-            if window not in tried:
-                return Resolve(window, tried, seen, records)
-            if window == asked.window and page.complete and not page.number_of(wanted):
-                # Nothing is compared by a time of that side, however finely times are written: it may be cut off.
-                halves = Range(wanted.start, cut), Range(cut, wanted.end)
-                return [Part(half, Waiting(Resolve(next(self._windows_for(half)), seen=seen))) for half in halves]
-        return []
+        telling = chain(
+            self._known.informative_windows(wanted, seen), (window for window, _ in _windows_beside(wanted, seen))
+        )
+        window = next((window for window in telling if window not in tried), None)
+        return [] if window is None else Resolve(window, tried, seen, records)
 
     @property
     def _step(self) -> int:

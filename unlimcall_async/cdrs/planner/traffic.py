@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
+from heapq import nlargest
+from itertools import compress, count, islice
+from operator import sub
 from typing import Final
 
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.times import SECOND, Range, to_micros
+from unlimcall_async.cdrs.times import SECOND, Range, to_datetime, to_micros
 
 _HOUR: Final = 3600 * SECOND
 _DAY: Final = 24 * _HOUR
@@ -56,9 +58,11 @@ class Traffic:
         self._pages = self._checks = 0
 
     def check(self, covered: Range, page: Page) -> None:
-        """Record the holes of a page that is complete for a range."""
-        edges = [covered.start, *map(to_micros, page.starts_of(covered)), covered.end]
-        for hole in sorted((Range(*each) for each in pairwise(edges)), key=len)[-_OF_A_PAGE:]:
+        """Record the longest holes of a page that is complete for a range."""
+        edges = [to_datetime(covered.start), *page.starts_of(covered), to_datetime(covered.end)]
+        lengths = _lengths(edges)
+        for place in nlargest(_OF_A_PAGE, range(len(lengths)), key=lengths.__getitem__):
+            hole = Range(to_micros(edges[place]), to_micros(edges[place + 1]))
             self._checked.append(hole)
             self._longest = max(self._longest, len(hole))
 
@@ -96,11 +100,14 @@ def _holes(starts: Sequence[datetime]) -> Iterator[Range]:
     """Yield the stretches between two rows of a page that are too long to be chance, by the rows around them."""
     if len(starts) <= _CHANCE:
         return
-    whole, chance = starts[-1] - starts[0], _CHANCE / (len(starts) + _CHANCE)
-    least = whole * chance
-    for one, following in pairwise(starts):
-        if following - one > least:
-            yield Range(to_micros(one), to_micros(following))
+    least = (starts[-1] - starts[0]) * (_CHANCE / (len(starts) + _CHANCE))
+    for place in compress(count(), map(least.__lt__, _lengths(starts))):
+        yield Range(to_micros(starts[place]), to_micros(starts[place + 1]))
+
+
+def _lengths(starts: Sequence[datetime]) -> list[timedelta]:
+    """Return the time from each start to the next one. A page has a thousand, so no loop of Python goes over them."""
+    return [*map(sub, islice(starts, 1, None), starts)]
 
 
 def _is_like(hole: Range, checked: Range) -> bool:

@@ -11,6 +11,7 @@ from tests.cdrs import follow_kill
 from tests.cdrs.kill import run
 
 
+@pytest.mark.slow
 async def test_a_killed_pull_goes_on_exactly() -> None:
     assert await run(kills=2, seed=7)
 

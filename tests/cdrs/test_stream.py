@@ -11,7 +11,15 @@ from attrs import evolve
 
 from tests.cdrs.calls import a_call, every_second, expected, rest_of
 from tests.cdrs.matrix import END, START
-from unlimcall_async import AsyncClient, CallRecord, Checkpoint, ResponseError, ServerError, WindowSaturatedError
+from unlimcall_async import (
+    AsyncClient,
+    CallRecord,
+    Checkpoint,
+    RateLimits,
+    ResponseError,
+    ServerError,
+    WindowSaturatedError,
+)
 from unlimcall_async.sandbox import ResetAfter, Sandbox, Status, generate_traffic
 from unlimcall_async.sandbox.traffic import TrafficKind
 
@@ -238,7 +246,7 @@ async def test_a_record_that_is_rerated_between_checkpoint_and_resume_comes_once
         stored.append(stream.checkpoint.to_json())
     async with Sandbox() as rated:
         rated.add_calls(evolve(leg, sell_price_cents=100 + 7 * leg.duration % 5, disposition=None) for leg in legs)
-        async with AsyncClient(rated.token, base_url=rated.url) as other:
+        async with AsyncClient(rated.token, base_url=rated.url, rate_limits=RateLimits.unlimited()) as other:
             for count, text in enumerate(stored):
                 rest = await rest_of(other.cdrs.stream(START, newest_first=newest, resume=Checkpoint.from_json(text)))
                 assert sorted(each.duration for each in came[:count] + rest) == [*range(12)]

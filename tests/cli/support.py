@@ -92,6 +92,8 @@ async def run(
     with pytest.MonkeyPatch.context() as patch:
         # Only the main thread may handle signals, as on Windows.
         patch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", refuse)
+        # Else each request behind the first ten of a minute would take a second.
+        patch.setattr("unlimcall_async.http.bucket._BURST_SHARE", 1)
         if cwd is not None:
             patch.chdir(cwd)
         return await asyncio.to_thread(in_this_process, *arguments, given=given, **own | environment)

@@ -337,6 +337,7 @@ async def test_a_full_disk_is_told_in_a_line() -> None:
     assert (status, err) == (2, "Error: cannot write standard output: No space left on device\n")
 
 
-@pytest.mark.parametrize("suffix", ["ndjson", pytest.param("csv", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["ndjson", "csv"])
 async def test_a_killed_pull_leaves_the_same_file(suffix: str) -> None:
     assert await run_killed(kills=3, seed=7, suffix=suffix)

@@ -70,7 +70,7 @@ class StreamIteration(Iteration):
         super().__init__()
         self.tasks: dict[asyncio.Task[None], _Request] = {}
         # Set if there may be a page, or room for another request.
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Event = asyncio.Event()
         # An exception that escaped `Asking`, for example `KeyboardInterrupt`.
         self.failure: BaseException | None = None
 
@@ -242,7 +242,7 @@ class Asking:
         if any(call.waiting_for == "rate limit" for call in calls):
             seconds = self.pull.limiter.wait_of(self.pull)
             waits.append((self.pull.limiter.wait() if seconds is None else seconds, "rate limit"))
-        waits += [(call.waits_to_retry_s, "retry") for call in calls if call.waiting_for == "retry"]
+        waits.extend((call.waits_to_retry_s, "retry") for call in calls if call.waiting_for == "retry")
         if not waits:
             return None, None
         seconds, waiting_for = min(waits)

@@ -72,7 +72,8 @@ async def test_a_cap_is_found_if_the_range_is_a_single_window(order: Order, cap:
 @given(
     st.lists(st.integers(0, 10**6), min_size=1, max_size=150, unique=True),
     st.sampled_from(SIMULATED),
-    st.integers(10, 120),
+    # All may come on one page: such a page is checked only if its size is one of these (`docs/promises.md`).
+    st.sampled_from([10, 16, 20, 25, 32, 50, 64, 100]),
     st.booleans(),
     st.integers(1, 5),
 )

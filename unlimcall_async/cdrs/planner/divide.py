@@ -379,7 +379,7 @@ def cut_for(
 
 def _even_size(expected: float, target: float) -> float:
     """Return the size of pieces that are all alike, and none above the target."""
-    return expected / max(1, ceil(expected / target))
+    return expected / ceil(expected / target) if expected > target else expected
 
 
 def _page_by(sample: Sample, page: int) -> float:

@@ -179,7 +179,7 @@ class KnownMargins:
 
 def has_gap(page: Page, wanted: Range) -> bool:
     """Return whether rows seem to be missing at an end of a range: a server that compares coarsely would leave them out."""
-    starts = [to_micros(row.start_time) for row in page.rows_of(wanted)]
+    starts = [*map(to_micros, page.starts_of(wanted))]
     if len(starts) < _ROWS_AT_AN_END:
         return True
     head, tail = starts[_ROWS_AT_AN_END - 1] - starts[0], starts[-1] - starts[-_ROWS_AT_AN_END]

@@ -41,7 +41,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def first_start(database: sqlite3.Connection, start: datetime) -> datetime:
-    """Return the start of the first run, which is the given start if there was none."""
+    """Return the start of the first run. In the first run that is the given start."""
     with database:
         database.execute("INSERT OR IGNORE INTO follower (id, start) VALUES (1, ?)", (start.isoformat(),))
     (text,) = database.execute("SELECT start FROM follower").fetchone()

@@ -32,7 +32,7 @@ async def client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 def appear(sandbox: Sandbox, started_ago: timedelta, after: timedelta) -> None:
-    """Let a record appear after some time whose call started before the present."""
+    """Add a record, after some time, whose call started before the present."""
     start = now() - started_ago
     call = SandboxCall(id=f"{started_ago} {after}", start_time=start.replace(microsecond=0))
     asyncio.get_running_loop().call_later(after.total_seconds(), sandbox.add_calls, [call])

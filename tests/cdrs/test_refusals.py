@@ -36,7 +36,7 @@ def now() -> float:
 
 @define
 class Bucket:
-    """A token bucket. Asked for a token, it returns how long there is none."""
+    """A token bucket. A request for a token returns the seconds until the next one."""
 
     per_minute: float
     burst: int

@@ -180,7 +180,7 @@ class Asking:
             self._receive(request.question, page)
 
     def _receive(self, question: Question, page: Page) -> None:
-        """Give a page to the planner."""
+        """Have the planner use the page of a question."""
         try:
             self._planner.receive(question, page)
         except RowOutsideError as outside:

@@ -79,7 +79,7 @@ class CheckpointFile:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint that was stored; `None` if there is none."""
+        """The last checkpoint that was stored; `None` before the first one."""
         return self._journal.checkpoint
 
     @property

@@ -75,7 +75,7 @@ class CheckpointJournal:
         A last line without an end was being written when its process was killed. It does not count: cut it off before you append.
 
         Raises:
-            CheckpointError: A line is damaged, is missing or comes twice; or there is none.
+            CheckpointError: A line is damaged, is missing or comes twice; or no line is whole.
         """
         *lines, torn = content.split(b"\n")
         if not lines:
@@ -85,7 +85,7 @@ class CheckpointJournal:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint that was stored; `None` if there is none."""
+        """The last checkpoint that was stored; `None` before the first one."""
         return self._checkpoint
 
     @property

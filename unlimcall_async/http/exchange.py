@@ -200,7 +200,7 @@ class Call(Generic[T]):
             del error, result
 
     def _decided(self, slots: asyncio.Semaphore, token_at: float) -> Request:
-        """Return the request. If there is none, the token and the slot go back."""
+        """Return the request. Without a request, the token and the slot go back."""
         if self.request is None:
             try:
                 self.request = self.decide()

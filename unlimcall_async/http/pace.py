@@ -13,7 +13,7 @@ has refused:
   two or three episodes find a server that takes a tenth of the limit.
 - Between episodes the pace rises evenly. It stops a tenth below the rate of the last refusal, for a time that doubles if the
   next attempt is refused near the same rate. So the refusals of a long pull grow with the logarithm of its length.
-- While a pace holds, there is no burst: grants are evenly spread.
+- While a pace holds, grants are evenly spread, without a burst.
 
 Goodput counts only time in which the bucket held requests back. Otherwise a client that asks seldom would look like a slow server.
 """
@@ -40,8 +40,8 @@ HOLD: Final = 120.0
 LONGEST_HOLD: Final = 3600.0
 # Seconds without a refusal until bursts are allowed again, at the least.
 CALM: Final = 600.0
-# Of a pause, so many seconds count for the goodput. The back-off without a `Retry-After` is no longer. A longer pause is due to a
-# limit of an hour or a day, which says nothing of the rate.
+# Of a pause, so many seconds count for the goodput. The back-off without a `Retry-After` does not exceed them. A longer pause is
+# due to a limit of an hour or a day, which says nothing of the rate.
 PAUSE_COUNTED: Final = 60.0
 
 

@@ -190,7 +190,7 @@ def pause_after(policy: RetryPolicy, error: APIError, delay: float | None) -> fl
     Args:
         policy: The user's options.
         error: The refusal.
-        delay: The seconds until the next attempt of the call that was refused, or `None` if there is none.
+        delay: The seconds until the next attempt of the call that was refused; `None` after the last attempt.
     """
     if delay is not None:
         return delay

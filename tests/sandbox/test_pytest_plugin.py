@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import unlimcall_async.sandbox
 
 # The directory that holds the package, for interpreters that are started elsewhere.
@@ -24,25 +26,46 @@ async def test_each_test_has_its_own(unlimcall_sandbox):
     assert not unlimcall_sandbox.requests
 """
 
-TESTS_WITHOUT_PYTEST_ASYNCIO = """
-def test_unrelated():
-    pass
+PLAIN_TEST = """
+import asyncio, urllib.request
+from unlimcall_async import AsyncClient
 
-def test_it(unlimcall_sandbox):
-    pass
+def test_plain(unlimcall_sandbox):
+    headers = {"Authorization": f"Bearer {unlimcall_sandbox.token}"}
+    request = urllib.request.Request(unlimcall_sandbox.url + "/me", headers=headers)
+    assert urllib.request.urlopen(request).status == 200
+
+def test_a_loop_of_its_own(unlimcall_sandbox):
+    async def ask():
+        async with AsyncClient(unlimcall_sandbox.token, base_url=unlimcall_sandbox.url) as client:
+            return await client.me()
+    assert asyncio.run(ask()).company_name
 """
 
-# An entry of None in `sys.modules` is how Python is told that there is no such module.
-WITHOUT_PYTEST_ASYNCIO = "import sys; sys.modules['pytest_asyncio'] = None; "
+# Of each runner: how it marks a test, the options for its plugins, and what it needs in the file.
+RUNNERS = {
+    "asyncio, one loop for a session": ("@pytest.mark.asyncio(loop_scope='session')", ("pytest_asyncio.plugin",), ()),
+    "asyncio, one loop for a module": ("@pytest.mark.asyncio(loop_scope='module')", ("pytest_asyncio.plugin",), ()),
+    "asyncio, tests in the session's loop": (
+        "@pytest.mark.asyncio",
+        ("pytest_asyncio.plugin",),
+        ("asyncio_default_test_loop_scope=session", "asyncio_default_fixture_loop_scope=function"),
+    ),
+    "asyncio, fixtures in the session's loop": (
+        "@pytest.mark.asyncio",
+        ("pytest_asyncio.plugin",),
+        ("asyncio_default_fixture_loop_scope=session",),
+    ),
+    "anyio": ("@pytest.mark.anyio", ("anyio.pytest_plugin",), ()),
+}
 
 
-def run(directory: Path, test: str, *plugins: str, prelude: str = "") -> subprocess.CompletedProcess[str]:
+def run(directory: Path, test: str, *plugins: str, settings: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     (directory / "test_user.py").write_text(test)
     names = [*plugins, "unlimcall_async.sandbox.pytest_plugin"]
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", *(word for name in names for word in ("-p", name))]
-    if plugins:
-        options += ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"]
-    program = f"{prelude}import sys, pytest; sys.exit(pytest.main({options!r}))"
+    options += [word for setting in settings for word in ("-o", setting)]
+    program = f"import sys, pytest; sys.exit(pytest.main({options!r}))"
     return subprocess.run(  # noqa: S603 # the program is ours
         [sys.executable, "-c", program],
         cwd=directory,
@@ -50,22 +73,36 @@ def run(directory: Path, test: str, *plugins: str, prelude: str = "") -> subproc
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
 
 def test_the_fixture_is_a_started_sandbox_for_one_test(tmp_path: Path) -> None:
-    result = run(tmp_path, USERS_TEST, "pytest_asyncio.plugin")
+    settings = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
+    result = run(tmp_path, USERS_TEST, "pytest_asyncio.plugin", settings=settings)
 
     assert result.returncode == 0, result.stdout
     assert "2 passed" in result.stdout
 
 
-def test_without_pytest_asyncio_the_fixture_says_what_to_install_and_other_tests_run(tmp_path: Path) -> None:
-    result = run(tmp_path, TESTS_WITHOUT_PYTEST_ASYNCIO, prelude=WITHOUT_PYTEST_ASYNCIO)
+def test_plain_tests_need_no_other_plugin(tmp_path: Path) -> None:
+    result = run(tmp_path, PLAIN_TEST)
 
-    assert result.returncode == 1
-    assert "pip install pytest-asyncio" in result.stdout
-    assert "1 passed, 1 error" in result.stdout
+    assert result.returncode == 0, result.stdout
+    assert "2 passed" in result.stdout
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_the_fixture_serves_each_runner(runner: str, tmp_path: Path) -> None:
+    mark, plugins, settings = RUNNERS[runner]
+    head = "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+    test = head + USERS_TEST.replace("async def test", f"{mark}\nasync def test")
+    if "pytest_asyncio.plugin" in plugins and not settings:
+        settings = ("asyncio_default_fixture_loop_scope=function",)
+    result = run(tmp_path, test, *plugins, settings=settings)
+
+    assert result.returncode == 0, result.stdout
+    assert "2 passed" in result.stdout
 
 
 def test_loading_the_plugin_imports_no_server() -> None:

@@ -4,6 +4,7 @@ The sandbox is written from the API reference alone. It shares no code with the 
 judges. Its modules, from a request inwards:
 
     sandbox         what a user holds: the class `Sandbox`
+    thread          the event loop in a thread, for `with Sandbox()`
     server, wire    HTTP: each request is recorded, faults are carried out; responses that break off
     faults          the faults, and when each of them is due
     api             path, method, token, scope, rate limit, suspension

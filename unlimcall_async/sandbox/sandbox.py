@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from unlimcall_async.sandbox.account import DEFAULT_TOKEN, SCOPES, Account, SandboxAgent
 from unlimcall_async.sandbox.api import BASE_PATH, Api
@@ -28,6 +28,10 @@ from unlimcall_async.sandbox.settings import (
     WebhookSettings,
 )
 from unlimcall_async.sandbox.state import OriginatedCall, ReceivedRequest, State, Subscription
+from unlimcall_async.sandbox.thread import LoopThread
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 # The defaults of the signature below stand where the fields are, in these two classes.
 _ACCOUNT: Final = Account()
@@ -37,12 +41,15 @@ _SETTINGS: Final = Settings()
 class Sandbox:
     """The UnlimCall API on this machine: a real HTTP server that behaves as the API reference says.
 
-    Use a sandbox as an asynchronous context manager, which starts and stops the server:
+    Use a sandbox as a context manager, which starts and stops the server:
 
-        async with Sandbox(order="oldest_first") as sandbox:
+        with Sandbox(order="oldest_first") as sandbox:
             sandbox.add_calls(generate_traffic(1000, start=..., end=...))
-            async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
-                ...
+            subprocess.run([...], env={"UNLIMCALL_BASE_URL": sandbox.url, "UNLIMCALL_TOKEN": sandbox.token})
+
+    `with` serves from a thread of its own, for a test of any kind: plain, in any event loop, or in another process. Every method
+    may then be called from any thread. `async with` serves in the running event loop, and so on the virtual time of a test that
+    has such time. There all methods belong to this loop.
 
     `host`, `port` and `token` are fixed when the sandbox is made. All other arguments are attributes of `sandbox.account` or
     `sandbox.settings`, and may be changed there while the server runs; the classes `Account` and `Settings` describe them.
@@ -147,6 +154,7 @@ class Sandbox:
         self._calls = OngoingCalls(self._state, self._sender)
         self._state.placed = self._calls.placed
         self._server = Server(Api(self._state), host=host, port=port)
+        self._thread: LoopThread | None = None
         self.token = self.add_token(SCOPES, token or DEFAULT_TOKEN)
         self.requests = self._server.requests.entries
         self.originated = self._state.originated.entries
@@ -155,6 +163,31 @@ class Sandbox:
     def __repr__(self) -> str:
         running = f"running on {self.url}" if self._server.running else "stopped"
         return f"<Sandbox {running}, {self._server.requests.total} requests>"
+
+    def __enter__(self) -> Self:
+        if self._server.running or self._thread is not None:
+            raise RuntimeError("the sandbox is running already")
+        self._thread = LoopThread()
+        try:
+            self._thread.run(self._server.start())
+        except BaseException:
+            self._end_thread()
+            raise
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._thread is not None:
+                self._thread.run(self._stop())
+        finally:
+            self._end_thread()
+
+    def _end_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -172,18 +205,31 @@ class Sandbox:
             RuntimeError: The sandbox is running already.
             OSError: The port cannot be opened, for example because another server has it.
         """
-        await self._server.start()
+        await self._in_its_loop(self._server.start())
 
     async def stop(self) -> None:
         """Close the port, cut the requests in flight, and give up the deliveries under way.
 
         Stopping a stopped sandbox does nothing. A call that would have ended by itself then lasts until `end_call`, also after
-        another `start()`.
+        another `start()`. Inside `with Sandbox()`, `stop()` and `start()` make an outage.
         """
+        await self._in_its_loop(self._stop())
+
+    async def _stop(self) -> None:
         try:
             await self._server.stop()
         finally:
             await self._sender.stop()
+
+    async def _in_its_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine where the server runs."""
+        return await (work if self._thread is None else self._thread.wait_for(work))
+
+    def _do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function where the server runs, because it reads or changes what the server uses."""
+        if self._thread is None:
+            return function(*args, **kwargs)
+        return self._thread.call(function, *args, **kwargs)
 
     @property
     def url(self) -> str:
@@ -207,7 +253,7 @@ class Sandbox:
         Raises:
             ValueError: The reference has no such scope.
         """
-        return self._state.tokens.add(scopes, token)
+        return self._do(self._state.tokens.add, scopes, token)
 
     def revoke_token(self, token: str) -> None:
         """Make a token invalid at once.
@@ -215,11 +261,11 @@ class Sandbox:
         Raises:
             ValueError: The token is not valid.
         """
-        self._state.tokens.revoke(token)
+        self._do(self._state.tokens.revoke, token)
 
     def add_calls(self, calls: Iterable[SandboxCall]) -> None:
         """Add call records; the next request sees them."""
-        self._state.calls.add(calls)
+        self._do(self._state.calls.add, calls)
 
     @property
     def calls(self) -> tuple[SandboxCall, ...]:
@@ -253,7 +299,7 @@ class Sandbox:
         """
         self._require_running()
         delivered = self._sender.event(event, payload, event_id, occurred_at)
-        self._sender.send(delivered)
+        self._do(self._sender.send, delivered)
         return delivered
 
     def end_call(self, call_id: str, *, duration: int = 81, **fields: Any) -> SandboxEvent:
@@ -269,7 +315,7 @@ class Sandbox:
             RuntimeError: The sandbox is stopped.
         """
         self._require_running()
-        return self._calls.end(call_id, duration, fields)
+        return self._do(self._calls.end, call_id, duration, fields)
 
     def _require_running(self) -> None:
         if not self._server.running:
@@ -277,7 +323,21 @@ class Sandbox:
 
     async def delivered(self) -> None:
         """Wait until nothing is under way: no delivery, no retry to come, and no call that ends by itself."""
-        await self._sender.idle()
+        await self._in_its_loop(self._sender.idle())
+
+    def wait_delivered(self, timeout: float | None = 10.0) -> None:
+        """Wait as `delivered()` does, from plain code inside `with Sandbox()`.
+
+        Args:
+            timeout: The most seconds to wait; `None` for no bound.
+
+        Raises:
+            TimeoutError: A delivery, or a call that ends by itself, is still under way.
+            RuntimeError: The sandbox does not serve from a thread of its own.
+        """
+        if self._thread is None:
+            raise RuntimeError("wait_delivered is for `with Sandbox()`; in an event loop, await delivered()")
+        self._thread.run(self._sender.idle(), timeout)
 
     def inject(
         self, fault: Fault, endpoint: EndpointName | None = None, times: int | None = 1, skip: int = 0
@@ -295,8 +355,8 @@ class Sandbox:
         Raises:
             ValueError: There is no such endpoint, `times` is below 1, or `skip` is negative.
         """
-        return self._server.faults.inject(fault, endpoint=endpoint, times=times, skip=skip)
+        return self._do(self._server.faults.inject, fault, endpoint=endpoint, times=times, skip=skip)
 
     def clear_faults(self) -> None:
         """Remove every fault that is still to come."""
-        self._server.faults.clear()
+        self._do(self._server.faults.clear)

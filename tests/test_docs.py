@@ -295,14 +295,15 @@ BESIDES = {
     "webhooks listen": ["--port", "0"],
 }
 # Commands that run until they are stopped: what they write when they are ready, and their exit status after Ctrl-C.
-UNTIL_STOPPED = {"sandbox": ("try:", 0), "webhooks listen": ("Listening on", 0), "cdrs follow": ('"id"', 130)}
-# The sandbox does not have the hook that the page deletes, and its carrier fails more often than in 1 % of the calls.
-STATUS = {"hooks delete": 3, "health": 1}
+UNTIL_STOPPED = {"sandbox": ("# Try:", 0), "webhooks listen": ("Listening on", 0), "cdrs follow": ('"id"', 130)}
+# The sandbox does not have the hook that the page deletes, nor the call that the page ends, and its carrier fails more often than in 1 % of the calls.
+STATUS = {"hooks delete": 3, "sandbox end-call": 3, "health": 1}
 
 
 def carry_out(desk: Desk, arguments: list[str]) -> None:
     """Run one command of a page, and end it if it does not end by itself."""
-    name = next((name for name in (*BESIDES, *UNTIL_STOPPED, *STATUS) if " ".join(arguments).startswith(name)), "")
+    names = [name for name in (*BESIDES, *UNTIL_STOPPED, *STATUS) if " ".join(arguments).startswith(name)]
+    name = max(names, key=len, default="")
     arguments += BESIDES.get(name, [])
     if name in UNTIL_STOPPED:
         ready, status = UNTIL_STOPPED[name]

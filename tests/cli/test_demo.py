@@ -67,7 +67,7 @@ def of_the_store(seed: int) -> list[tuple[str, str]]:
 
 
 async def test_it_pulls_everything_and_says_so(tmp_path: Path) -> None:
-    status, out, err = await demo(tmp_path, "--calls", str(CALLS))
+    status, out, err = await demo(tmp_path, "--calls", str(CALLS), "--out", "calls.ndjson")
 
     assert status == 0, err
     assert is_plain(out)
@@ -75,9 +75,16 @@ async def test_it_pulls_everything_and_says_so(tmp_path: Path) -> None:
     assert err.startswith("Generating 3,000 calls")
     assert "every record in the store is there once, in order, unaltered (3,000)" in out
     assert "survived" in out
-    assert names_in(tmp_path) == ["unlimcall-demo.ndjson"]
-    rows = [json.loads(line) for line in (tmp_path / "unlimcall-demo.ndjson").read_text().splitlines()]
+    assert names_in(tmp_path) == ["calls.ndjson"]
+    rows = [json.loads(line) for line in (tmp_path / "calls.ndjson").read_text().splitlines()]
     assert [(row["start_time"], row["id"]) for row in rows] == of_the_store(0)
+
+
+async def test_without_out_it_leaves_nothing(tmp_path: Path) -> None:
+    status, out, _ = await demo(tmp_path, "--calls", "500")
+    assert (status, names_in(tmp_path), "File" in out) == (0, [], False)
+    status, out, _ = await demo(tmp_path, "--calls", "500", "--json")
+    assert (status, names_in(tmp_path), json.loads(out)["file"]) == (0, [], None)
 
 
 def test_what_it_has_come_to_is_there_for_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +208,7 @@ def test_the_exit_status_tells_whether_all_is_there(
 
 @pytest.mark.parametrize("phase", [b"Generating", b"Pulling"])
 async def test_ctrl_c_leaves_nothing(tmp_path: Path, phase: bytes) -> None:
-    process = await start(tmp_path, "--calls", "50000")
+    process = await start(tmp_path, "--calls", "50000", "--out", "calls.ndjson")
     assert process.stderr is not None
     assert process.stdout is not None
     while phase not in (line := await process.stderr.readline()):

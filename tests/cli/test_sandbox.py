@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shlex
 import signal
+from datetime import datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -25,15 +27,70 @@ SECRET = "whsec_of_a_test"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_sandbox_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     async with running(None, "sandbox", "--port", "0", "--calls", "50", "--rate-limit", "cdrs=1") as process:
-        url, token, curl = [(await line_of(process.stdout)).split(":", 1)[1].strip() for _ in range(3)]
+        exports = [shlex.split(await line_of(process.stdout), comments=True) for _ in range(3)]
+        url, token = (exported[1].split("=", 1)[1] for exported in exports[:2])
         async with AsyncClient(token, base_url=url) as client:
             await client.me()
             page = await client.request("GET", "/cdrs")
         process.send_signal(number)
         out, err = await process.communicate()
-    assert shlex.split(curl) == ["curl", "-H", f"Authorization: Bearer {token}", f"{url}/me"]
+    assert exports == [["export", f"UNLIMCALL_BASE_URL={url}"], ["export", f"UNLIMCALL_TOKEN={token}"], []]
     assert page.status == 200
-    assert (process.returncode, out, err) == (0, b"", b"Generating 50 calls of the last 90 days ...\n")
+    first, *logged = err.decode().splitlines()
+    assert (process.returncode, out, first) == (0, b"", "Generating 50 calls of the last 90 days ...")
+    assert [re.fullmatch(r"\d\d:\d\d:\d\d  (.*)", line)[1] for line in logged] == [  # type: ignore[index] # else red
+        "GET /api/v1/me: 200",
+        "GET /api/v1/cdrs: 200",
+    ]
+
+
+async def test_a_call_is_ended_from_another_terminal() -> None:
+    target = "https://example.com/hooks/unlimcall"
+    async with running(None, "sandbox", "--port", "0", "--json") as process:
+        place = json.loads(await line_of(process.stdout))
+        environment = {"UNLIMCALL_TOKEN": place["token"], "UNLIMCALL_BASE_URL": place["url"]}
+        async with AsyncClient(place["token"], base_url=place["url"]) as client:
+            await client.hooks.create(event="call.ended", target_url=target)
+            call = await client.calls.create(ai_agent_id="27", to_number="+14155551234")
+            ended = await run(None, "sandbox", "end-call", call.call_id, "--duration", "7", "--json", **environment)
+            (record,) = (await client.cdrs.list()).calls
+            again = await run(None, "sandbox", "end-call", call.call_id, **environment)
+            stranger = await run(
+                None, "sandbox", "end-call", call.call_id, **{**environment, "UNLIMCALL_TOKEN": "unl_test_other"}
+            )
+            while "call.ended" not in (line := await line_of(process.stderr)):
+                pass
+    event = json.loads(ended[1])["eventId"]
+    assert (ended[0], record.dst, record.duration) == (0, "+14155551234", 7)
+    assert f"call.ended {event}, attempt 1: no route" in line
+    assert (again[0], again[2].count("\n"), "404" in again[2]) == (3, 1, True)
+    assert (stranger[0], "401" in stranger[2]) == (3, True)
+
+
+@pytest.mark.parametrize("url", ["https://app.unlimcall.com/api/v1", "https://127.0.0.1.example.com/api/v1", "x"])
+async def test_only_a_sandbox_on_this_machine_is_asked_to_end_a_call(url: str) -> None:
+    status, _, err = await run(None, "sandbox", "end-call", "5", UNLIMCALL_TOKEN="unl_test_x", UNLIMCALL_BASE_URL=url)
+    assert (status, "a sandbox on this machine" in err) == (2, True)
+
+
+async def test_without_the_log_nothing_is_logged() -> None:
+    async with running(None, "sandbox", "--port", "0", "--json", "--no-log") as process:
+        place = json.loads(await line_of(process.stdout))
+        async with AsyncClient(place["token"], base_url=place["url"]) as client:
+            await client.me()
+        process.send_signal(signal.SIGTERM)
+        assert (await process.communicate())[1] == b""
+
+
+async def test_years_of_calls() -> None:
+    options = ["--calls", "200", "--days", "1095"]
+    async with running(None, "sandbox", "--port", "0", "--json", *options) as process:
+        place = json.loads(await line_of(process.stdout))
+        environment = {"UNLIMCALL_TOKEN": place["token"], "UNLIMCALL_BASE_URL": place["url"]}
+        status, out, _ = await run(None, "cdrs", "pull", "--from", "1096d", **environment)
+    starts = [datetime.fromisoformat(json.loads(line)["start_time"]) for line in out.splitlines()]
+    assert (status, len(starts)) == (0, 200)
+    assert timedelta(days=1000) < starts[-1] - starts[0] < timedelta(days=1096)
 
 
 async def test_the_sandbox_has_made_up_calls() -> None:
@@ -107,6 +164,10 @@ def test_every_option_of_the_sandbox_arrives(monkeypatch: pytest.MonkeyPatch) ->
         (["--deliver-to", "https://example.com/"], "is not HTTPS_URL=LOCAL_URL"),
         (["--deliver-to", "https://e.com/=http://10.0.0.1/"], "must be an http URL on this machine"),
         (["--speed", "0"], "--speed must be > 0"),
+        (["--token", ""], "--token must be visible ASCII"),
+        (["--token", "two words"], "--token must be visible ASCII"),
+        (["--token", "k\u00e9y"], "--token must be visible ASCII"),
+        (["--days", "0"], "--days"),
     ],
 )
 def test_a_wrong_option_of_the_sandbox_is_told(options: list[str], complaint: str) -> None:

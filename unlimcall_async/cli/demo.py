@@ -12,10 +12,10 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
@@ -52,8 +52,8 @@ _RETRY: Final = RetryPolicy(delays=tuple(delay / _FASTER for delay in (1, 2, 4))
 _APART: Final = 7
 
 
-def _ndjson_or_csv(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
-    if out.suffix[1:] not in FORMATS:
+def _ndjson_or_csv(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
+    if out is not None and out.suffix[1:] not in FORMATS:
         raise click.BadParameter("the name must end in .ndjson or .csv")
     return out
 
@@ -73,19 +73,17 @@ def _ndjson_or_csv(_context: click.Context, _option: click.Parameter, out: Path)
     "--out",
     type=FILE_NAME,
     metavar="FILE",
-    default="unlimcall-demo.ndjson",
-    show_default=True,
     callback=_ndjson_or_csv,
-    help="The file to write: .ndjson or .csv.",
+    help="A file for the records: .ndjson or .csv; without it, none is written.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option("--newest-first", is_flag=True, help="Pull the newest calls first.")
 @as_json
-def demo(*, calls: int, seed: int, out: Path, force: bool, newest_first: bool, as_json: bool) -> None:
+def demo(*, calls: int, seed: int, out: Path | None, force: bool, newest_first: bool, as_json: bool) -> None:
     """Pull generated calls, and check every one.
 
-    The command pulls a year of calls from the sandbox into a file, through faults and a rate limit. It needs no account. The exit
-    status is 1 if a record is missing, doubled, altered or out of order.
+    The command pulls a year of calls from the sandbox, through faults and a rate limit. It needs no account. The exit status is 1
+    if a record is missing, doubled, altered or out of order.
     """
     from unlimcall_async.cli import demo_report  # noqa: PLC0415 # loads the sandbox
     from unlimcall_async.cli.comparison import Check  # noqa: PLC0415 # loads the sandbox
@@ -95,32 +93,40 @@ def demo(*, calls: int, seed: int, out: Path, force: bool, newest_first: bool, a
     from unlimcall_async.cli.progress import shown_progress  # noqa: PLC0415 # loads rich
     from unlimcall_async.sandbox import generate_traffic  # noqa: PLC0415 # loads a server
 
-    check_name(out)
-    if exists(out) and not force:
-        raise click.UsageError(f"{out} exists; --force replaces it, and --out names another file")
-    with writing(out, replace=force) as file:
+    if out is not None:
+        check_name(out)
+        if exists(out) and not force:
+            raise click.UsageError(f"{out} exists; --force replaces it, and --out names another file")
+    with nullcontext() if out is None else writing(out, replace=force) as file:
         to_stderr(f"Generating {many(calls, 'call', 'calls')} of {START.year} ...")
         store = generate_traffic(calls, start=START, end=END, seed=seed)
         check = Check(store, newest_first=newest_first)
         gc.freeze()  # the calls stay to the end; each collection would look through all of them in vain
-
-        def write(text: str) -> None:
-            with unwritable(out):
-                file.write(encoded(text))
-
-        form = FORMATS[out.suffix[1:]]
-        write(form.head)
-        with_each = [lambda batch: write(form.encode(batch)), check.add]
+        with_each: list[Callable[[Sequence[CallRecord]], None]] = [check.add]
+        if out is not None and file is not None:
+            with_each.append(_writer(file, out))
         pull = run(lambda: _pull(store, with_each, shown_progress, newest_first=newest_first))
     comparison = check.result()
     if as_json:
-        write_json(demo_report.facts(pull, comparison, file=str(out)))
+        write_json(demo_report.facts(pull, comparison, file=None if out is None else str(out)))
     else:
         scale = demo_report.RateScale(per_minute=_PER_MINUTE, minute=_MINUTE)
-        shown = f"{plain(str(out))}, {size(out.stat().st_size)}"
+        shown = None if out is None else f"{plain(str(out))}, {size(out.stat().st_size)}"
         write_styled(demo_report.summary(pull, comparison, scale=scale, file=shown) + "\n")
     if not comparison.same:
         raise SystemExit(FOUND)
+
+
+def _writer(file: IO[bytes], out: Path) -> Callable[[Sequence[CallRecord]], None]:
+    """Begin a file of records, and return the function that adds some."""
+
+    def write(text: str) -> None:
+        with unwritable(out):
+            file.write(encoded(text))
+
+    form = FORMATS[out.suffix[1:]]
+    write(form.head)
+    return lambda batch: write(form.encode(batch))
 
 
 async def _pull(

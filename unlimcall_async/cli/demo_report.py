@@ -86,7 +86,7 @@ class RateScale:
         return (requests - 1) // self.per_minute * 60
 
 
-def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str) -> str:
+def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str | None) -> str:
     """Return the whole summary for people, as lines."""
     stats, records = pull.stats, pull.totals.records
     rate = records / pull.seconds if pull.seconds else 0.0
@@ -105,7 +105,7 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str) 
         ("Waits", f"{wait_of_each(stats):.2f} s each, on average, for the rate limit; {beyond} went beyond it"),
         ("Faults", faults),
         ("Checked", verdict(comparison)),
-        ("File", file),
+        *([] if file is None else [("File", file)]),
     ]
     # A small pull waits less than its requests take, and never less than the line can show.
     real = duration(max(scale.real_seconds(pull.attempts), pull.seconds, 1.0))
@@ -118,8 +118,8 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str) 
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def facts(pull: Pull, comparison: Comparison, *, file: str) -> dict[str, Any]:
-    """Return the summary for a program, without the tables, which the program can make from the file."""
+def facts(pull: Pull, comparison: Comparison, *, file: str | None) -> dict[str, Any]:
+    """Return the summary for a program, without the tables, which the program can make from a file."""
     return {
         "file": file,
         "records": pull.totals.records,

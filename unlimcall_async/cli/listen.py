@@ -29,7 +29,7 @@ _GRACE: Final = 1.0
 
 
 @click.command()
-@address_options
+@address_options(8090)
 @click.option(
     "--secret-file",
     "secret_files",

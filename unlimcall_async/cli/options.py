@@ -138,10 +138,18 @@ def range_options(*, start: str | None, end: str | None) -> Callable[[Any], Any]
     return decorate
 
 
-def address_options(command: Any) -> Any:
-    """Add `--host` and `--port` to a command that serves."""
-    port = click.option(
-        "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port; 0 for a free one."
-    )
-    host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-    return host(port(command))
+def address_options(port: int) -> Callable[[Any], Any]:
+    """Add `--host` and `--port`, with this default, to a command that serves."""
+
+    def decorate(command: Any) -> Any:
+        number = click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=port,
+            show_default=True,
+            help="The port; 0 for a free one.",
+        )
+        host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+        return host(number(command))
+
+    return decorate

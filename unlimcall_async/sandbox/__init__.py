@@ -8,6 +8,7 @@ judges. Its modules, from a request inwards:
     server, wire    HTTP: each request is recorded, faults are carried out; responses that break off
     faults          the faults, and when each of them is due
     api             path, method, token, scope, rate limit, suspension
+    control         what another program asks of the sandbox itself, on a path of its own
     endpoints       the seven endpoints, in the order of the reference
     responses       responses and error bodies as data
     account, state  the customer, its tokens, and everything that the endpoints read and change
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlimcall_async.sandbox.account import SCOPES, Account, SandboxAgent
+from unlimcall_async.sandbox.account import DEFAULT_TOKEN, SCOPES, Account, SandboxAgent
 from unlimcall_async.sandbox.calls import SandboxCall
 from unlimcall_async.sandbox.deliveries import DeliveryAttempt
 from unlimcall_async.sandbox.events import EventType, SandboxEvent, sample_payload
@@ -65,6 +66,7 @@ else:
 
 
 __all__ = [
+    "DEFAULT_TOKEN",
     "SCOPES",
     "Account",
     "Close",

@@ -26,6 +26,7 @@ TOKEN_PREFIX: Final = "unl_test_"  # noqa: S105 # the public part of every token
 DEFAULT_TOKEN: Final = f"{TOKEN_PREFIX}5andb0xA11Sc0pes0000001"
 
 _ALPHANUMERIC: Final = string.ascii_letters + string.digits
+_VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
 _JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -136,7 +137,9 @@ class Tokens:
         granted = frozenset(scopes)
         if unknown := granted - SCOPES:
             raise ValueError(f"no such scope: {', '.join(sorted(unknown))}")
-        token = token or TOKEN_PREFIX + random_text(23)
+        token = TOKEN_PREFIX + random_text(23) if token is None else token
+        if not _VISIBLE_ASCII.fullmatch(token):
+            raise ValueError("token must be visible ASCII without spaces")
         self._scopes[token] = granted
         return token
 

@@ -49,6 +49,19 @@ def find_resource(path: str) -> Resource | None:
     return _FIXED.get(path)
 
 
+def authenticate(state: State, request: ReceivedRequest) -> tuple[str, frozenset[str]]:
+    """Return the token of a request and its scopes.
+
+    Raises:
+        RefusedError: The request has no valid token.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scopes = state.tokens.scopes(token)
+    if scheme.lower() != "bearer" or scopes is None:
+        raise RefusedError("unauthorized", "Token invalid, expired, or revoked.")
+    return token, scopes
+
+
 class SlidingWindows:
     """The times of the requests let through, for each key (a token and an endpoint)."""
 
@@ -95,10 +108,7 @@ class Api:
             raise RefusedError("method_not_allowed", "This path has no such method.", allow)
         operation = operations[request.method]
 
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        scopes = self.state.tokens.scopes(token)
-        if scheme.lower() != "bearer" or scopes is None:
-            raise RefusedError("unauthorized", "Token invalid, expired, or revoked.")
+        token, scopes = authenticate(self.state, request)
         # Not 403: "Token invalid or missing required scope" is one code in the reference.
         if operation.scope is not None and operation.scope not in scopes:
             raise RefusedError("unauthorized", f"The token is missing the scope {operation.scope}.")

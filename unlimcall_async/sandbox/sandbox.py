@@ -12,6 +12,7 @@ from unlimcall_async.sandbox.account import DEFAULT_TOKEN, SCOPES, Account, Sand
 from unlimcall_async.sandbox.api import BASE_PATH, Api
 from unlimcall_async.sandbox.call_ends import OngoingCalls
 from unlimcall_async.sandbox.calls import SandboxCall
+from unlimcall_async.sandbox.control import Control
 from unlimcall_async.sandbox.deliveries import DeliveryAttempt
 from unlimcall_async.sandbox.events import EventType, SandboxEvent
 from unlimcall_async.sandbox.faults import Fault, Injection
@@ -153,9 +154,9 @@ class Sandbox:
         self._sender = WebhookSender(self._state)
         self._calls = OngoingCalls(self._state, self._sender)
         self._state.placed = self._calls.placed
-        self._server = Server(Api(self._state), host=host, port=port)
+        self._server = Server(Api(self._state), Control(self._state, self._calls), host=host, port=port)
         self._thread: LoopThread | None = None
-        self.token = self.add_token(SCOPES, token or DEFAULT_TOKEN)
+        self.token = self.add_token(SCOPES, DEFAULT_TOKEN if token is None else token)
         self.requests = self._server.requests.entries
         self.originated = self._state.originated.entries
         self.deliveries = self._sender.attempts.entries
@@ -251,7 +252,7 @@ class Sandbox:
             token: The token; by default a new one.
 
         Raises:
-            ValueError: The reference has no such scope.
+            ValueError: The reference has no such scope, or the token cannot stand in a header.
         """
         return self._do(self._state.tokens.add, scopes, token)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from unlimcall_async.sandbox.events import EventType, SandboxEvent, new_event
 from unlimcall_async.sandbox.history import History
 from unlimcall_async.sandbox.settings import WebhookSettings
 from unlimcall_async.sandbox.state import State
+
+_logger: Final = logging.getLogger("unlimcall_sandbox")
 
 # Attempts under way at once. The others wait here, not in aiohttp's connection pool, where their timeout would run.
 _AT_ONCE: Final = 64
@@ -116,6 +119,9 @@ class WebhookSender:
                 attempt = delivery.attempt(hook, self._settings, now=time.time())
                 self.attempts.add(attempt)
                 await self._post(attempt)
+                # Not the target, because a URL may hold credentials.
+                outcome = attempt.error or attempt.status
+                _logger.info("%s %s, attempt %d: %s", attempt.event, attempt.event_id, attempt.number, outcome)
                 # The subscription is looked up again. While the response was awaited, it may have been deleted, or another
                 # delivery to it may have failed.
                 self._state.hooks[hook.id] = counted(self._state.hooks[hook.id], attempt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -12,6 +13,7 @@ from aiohttp import StreamReader, web
 
 from unlimcall_async.sandbox import wire
 from unlimcall_async.sandbox.api import Api, find_resource
+from unlimcall_async.sandbox.control import Control
 from unlimcall_async.sandbox.faults import (
     Close,
     Delay,
@@ -30,6 +32,8 @@ from unlimcall_async.sandbox.faults import (
 from unlimcall_async.sandbox.history import History
 from unlimcall_async.sandbox.responses import Response, fault_response, html_response
 from unlimcall_async.sandbox.state import ReceivedRequest
+
+_logger: Final = logging.getLogger("unlimcall_sandbox")
 
 # Handlers end by themselves when the server stops. The timeout is for a handler whose client reads or sends too slowly.
 _SHUTDOWN_TIMEOUT: Final = 0.2
@@ -57,12 +61,13 @@ async def _read(content: StreamReader) -> bytes:
 class Server:
     """A listening socket and the requests on it. After a stop the server can be started again, on the same port."""
 
-    def __init__(self, api: Api, *, host: str, port: int) -> None:
+    def __init__(self, api: Api, control: Control, *, host: str, port: int) -> None:
         self.host = host
         self.port: int = port  # 0 until the first start, which takes a free port and keeps it
         self.faults: FaultSchedule = FaultSchedule()
         self.requests: History[ReceivedRequest] = History(api.state.settings, ReceivedRequest.size)
         self._api = api
+        self._control = control
         self._listener: asyncio.Server | None = None
         self._runner: web.ServerRunner | None = None
         self._stopping = asyncio.Event()
@@ -119,16 +124,19 @@ class Server:
             endpoint=resource.endpoint if resource else None,
             received_at=asyncio.get_running_loop().time(),
         )
+        if (done := self._control.respond(request)) is not None:
+            return web.Response(status=done.status, body=done.body, headers=done.headers)
         self.requests.add(request)
-        if len(body) > LARGEST_BODY:
-            # Before any fault, because the rest of the body is still to come.
-            request.status = 413
-            return web.Response(status=413, headers={"Connection": "close"})
-        fault = self.faults.next_fault(request.endpoint)
         try:
-            return await self._respond(request, fault)
+            if len(body) > LARGEST_BODY:
+                # Before any fault, because the rest of the body is still to come.
+                request.status = 413
+                return web.Response(status=413, headers={"Connection": "close"})
+            return await self._respond(request, self.faults.next_fault(request.endpoint))
         except _StoppingError:
             return wire.RawResponse(wire.reset)
+        finally:
+            _logger.info("%s %s: %s", http.method, http.rel_url, request.status or "no response")
 
     async def _respond(  # noqa: C901, PLR0911 # a list of cases, one for each fault
         self, request: ReceivedRequest, fault: Fault | None

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -80,5 +82,10 @@ if __name__ == "__main__":
     parser.add_argument("--follow", action="store_true", help="watch until Ctrl-C")
     parser.add_argument("--threshold", type=Decimal, default=Decimal(25), help="alert at this balance or below")
     parser.add_argument("--currency", default="USD", help="the currency of the threshold")
+    options = parser.parse_args()
+    if not os.environ.get("UNLIMCALL_TOKEN"):
+        sys.exit(
+            "Set UNLIMCALL_TOKEN. Without an account, run `unlimcall sandbox --calls 20000` and paste the lines it prints."
+        )
     with suppress(KeyboardInterrupt):
-        asyncio.run(main(parser.parse_args()))
+        asyncio.run(main(options))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -97,7 +98,12 @@ async def main(path: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=Path("caller_ids.json"), help="where the pool is saved")
+    options = parser.parse_args()
+    if not os.environ.get("UNLIMCALL_TOKEN"):
+        sys.exit(
+            "Set UNLIMCALL_TOKEN. Without an account, run `unlimcall sandbox --calls 20000` and paste the lines it prints."
+        )
     try:
-        asyncio.run(main(parser.parse_args().file))
+        asyncio.run(main(options.file))
     except PoolStateError as error:
         sys.exit(f"{error}. Repair or delete the file.")

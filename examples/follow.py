@@ -99,6 +99,10 @@ async def main() -> None:
     parser.add_argument("start", type=moment, nargs="?", default=datetime.now(UTC) - timedelta(days=1))
     parser.add_argument("--seconds", type=float, default=None, help="stop after this time")
     arguments = parser.parse_args()
+    if not os.environ.get("UNLIMCALL_TOKEN"):
+        sys.exit(
+            "Set UNLIMCALL_TOKEN. Without an account, run `unlimcall sandbox --calls 20000` and paste the lines it prints."
+        )
     with closing(open_database(arguments.database)) as database:
         with suppress(TimeoutError):
             async with asyncio.timeout(arguments.seconds):

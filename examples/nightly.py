@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("calls"))
     arguments = parser.parse_args()
+    if not os.environ.get("UNLIMCALL_TOKEN"):
+        sys.exit(
+            "Set UNLIMCALL_TOKEN. Without an account, run `unlimcall sandbox --calls 20000` and paste the lines it prints."
+        )
     async with AsyncClient() as client:
         path, count = await pull(client, arguments.folder)
     print(f"{count} calls in {path}")

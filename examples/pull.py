@@ -75,6 +75,10 @@ async def pull(out: BinaryIO, place: Path, start: datetime, end: datetime) -> No
             out.flush()
             os.fsync(out.fileno())
             store(place, stream.checkpoint, out.tell())
+            if sys.stderr.isatty():
+                print(
+                    f"{stream.progress.fraction:4.0%} {stream.progress.records:12,} records", end="\r", file=sys.stderr
+                )
         print(f"{stream.end:%Y-%m-%d} reached: {stream.stats}")
 
 
@@ -91,6 +95,10 @@ def main() -> None:
     parser.add_argument("start", type=moment, nargs="?", default=datetime(2026, 1, 1, tzinfo=UTC))
     parser.add_argument("end", type=moment, nargs="?", default=datetime(2026, 4, 1, tzinfo=UTC))
     arguments = parser.parse_args()
+    if not os.environ.get("UNLIMCALL_TOKEN"):
+        sys.exit(
+            "Set UNLIMCALL_TOKEN. Without an account, run `unlimcall sandbox --calls 20000` and paste the lines it prints."
+        )
     if arguments.file.is_symlink():
         parser.error(f"{arguments.file} is a symbolic link; name the file itself")
     if arguments.file.exists() and not arguments.file.is_file():
@@ -104,6 +112,8 @@ def main() -> None:
             asyncio.run(pull(out, place, arguments.start, arguments.end))
         except CheckpointError as error:
             sys.exit(f"Cannot go on: {error}")
+        except KeyboardInterrupt:
+            sys.exit("\nInterrupted. Run the program again to go on.")
 
 
 if __name__ == "__main__":

@@ -296,7 +296,8 @@ BESIDES = {
 }
 # Commands that run until they are stopped: what they write when they are ready, and their exit status after Ctrl-C.
 UNTIL_STOPPED = {"sandbox": ("# Try:", 0), "webhooks listen": ("Listening on", 0), "cdrs follow": ('"id"', 130)}
-# The sandbox does not have the hook that the page deletes, nor the call that the page ends, and its carrier fails more often than in 1 % of the calls.
+# The sandbox does not have the hook that a page deletes, nor the call that a page ends. Its carrier fails more often than in 1 % of
+# the calls.
 STATUS = {"hooks delete": 3, "sandbox end-call": 3, "health": 1}
 
 
@@ -392,3 +393,17 @@ def test_the_readme_names_the_wheel_of_this_version() -> None:
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+# The others start a sandbox.
+NEED_A_TOKEN = [path for path in sorted((ROOT / "examples").glob("*.py")) if "UNLIMCALL_TOKEN=" in path.read_text()]
+
+
+@pytest.mark.parametrize("example", NEED_A_TOKEN, ids=lambda path: path.name)
+def test_an_example_without_a_token_says_in_a_line_how_to_get_one(example: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", str(example)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 # ours
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "unlimcall sandbox" in done.stderr
+    assert not [*tmp_path.iterdir()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from unlimcall_async.sandbox import Sandbox, SandboxCall
+from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 
 from .support import names_in
 
@@ -111,3 +113,30 @@ async def test_a_time_keeps_its_offset_and_is_in_utc_without_one(tmp_path: Path)
         assert (await pull(sandbox, tmp_path, "a.ndjson", "2026-01-01T07:00+05:00", "2026-01-01T05:00"))[0] == 0
     rows = [json.loads(line) for line in (tmp_path / "a.ndjson").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["2", "3", "4"]
+
+
+async def test_ctrl_c_ends_it_in_a_line_and_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
+    async with Sandbox(latency=0.02) as sandbox:
+        sandbox.add_calls(
+            generate_traffic(3000, start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
+        )
+        ours, theirs = os.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", str(EXAMPLE)),
+            cwd=tmp_path,
+            env={**os.environ, "UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = ""
+        while "records" not in shown:
+            shown += (await asyncio.to_thread(os.read, ours, 1000)).decode()
+        sandbox.settings.latency = 60
+        process.send_signal(signal.SIGINT)
+        while "Interrupted" not in shown:
+            shown += (await asyncio.to_thread(os.read, ours, 1000)).decode()
+        assert await process.wait() == 1
+        os.close(ours)
+    assert re.search(r" +\d+% +[\d,]+ records\r", shown)
+    assert "Traceback" not in shown

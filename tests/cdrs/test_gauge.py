@@ -120,6 +120,18 @@ def test_a_few_dense_minutes_amid_normal_traffic_cost_as_much_as_others(order: O
     assert requests_for(server, Range(0, 24 * HOUR), newest_first=False) <= 1.35 * ceil(50_000 / PAGE)
 
 
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+@pytest.mark.parametrize(("rate", "seconds", "days"), [(60, 120, 365), (200, 60, 30), (40, 25, 60)])
+def test_a_dense_minute_alone_in_a_long_range_ends(
+    rate: int, seconds: int, days: int, order: Order, newest_first: bool
+) -> None:
+    """A claim that lost its seam was never proven, and the pull stood still."""
+    wanted = Range(0, 24 * days * HOUR)
+    server = Server(dense_calls(rate, rate * seconds, 16 * days * HOUR), order, MILLISECOND)
+    requests_for(server, wanted, newest_first=newest_first)
+
+
 # --- what is learned ------------------------------------------------------------------------------------------------------
 
 

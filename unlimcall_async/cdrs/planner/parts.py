@@ -320,6 +320,9 @@ class Part:
 
     def ask_again(self) -> None:
         """Drop what the part has. A question that is under way goes on as that of any window."""
+        if self.seam is not None:
+            # No page will repeat the rows of the claim any more.
+            self.seam.claimed.doubt()
         match self._state:
             case Asked(question=question):
                 self._move("ask_again", Asked(Read(), question))

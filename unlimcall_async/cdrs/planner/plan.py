@@ -90,6 +90,14 @@ class Plan:
         claimed = [part for part in waiting if type(part.state) is Claimed]
         return next((part for part in waiting if type(part.state) is Waiting or len(claimed) > spare), None)
 
+    def waits_for_claim(self, *, proven: bool) -> bool:
+        """Return whether only a proof can help, if nothing is under way and no part can be asked.
+
+        Without a proven order, a chain did not end in a page that supports the presumed one. With one, the output waits for a claim
+        that no page can agree with.
+        """
+        return not proven or (self.first is not None and type(self.first.state) is Claimed)
+
     def part_to_learn_from(self) -> Part | None:
         """Return the first part that was cut to fill a page, if it waits, and no earlier part is saturated or failed."""
         stops = (Saturated, Failed)

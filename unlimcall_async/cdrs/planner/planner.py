@@ -204,9 +204,8 @@ class Planner:
             if part is not None and isinstance(part.task, Read) and not part.hints.searched and part.repeat is None:
                 part = self._cut_to_ask(part, room)
                 self._plan.take_in_hole(part)
-        if part is None and not self.seeks:
-            # A chain did not end in a page that supports the presumed order.
-            part = None if any(self._plan.asked) else self._plan.claim_to_prove(spare=0)
+        if part is None and not any(self._plan.asked) and self._plan.waits_for_claim(proven=self.seeks):
+            part = self._plan.claim_to_prove(spare=0)
         if part is None:
             part = self._checks.due(self._pages, idle=True)
         if part is None:
@@ -249,10 +248,7 @@ class Planner:
         if part.question is not question or len(question.window) <= HOUR:
             return None
         self._width.narrow(len(question.window))
-        if part.seam is not None:
-            # The window with the seam may be wide because of the seam.
-            part.seam.claimed.doubt()
-        # A proof, a probe or a recheck asks for a range as wide as before: it is given up.
+        # A seam, a proof, a probe or a recheck asks for a window as wide as before: it is given up.
         part.ask_again()
         part.put_back()
         return self._width.most

@@ -39,7 +39,7 @@ _CHANCE_AT_EDGE: Final = 3
 _BESIDE: Final = 20
 # How much longer a hole may be than a checked one that it is like.
 _LONGER: Final = 2
-# How much earlier a hole may begin than the checked one that it is like, and how much later it may end.
+# How much earlier a hole may begin than the checked one that it is like, and how much later it may end: at most.
 _EARLIER: Final = _HOUR
 # An odd hole that is so many times as long as all that were checked is checked at once.
 _FAR_LONGER: Final = 4
@@ -90,10 +90,12 @@ class Traffic:
         """Return whether rows may be missing between the near edge of a range and the first row of a full page."""
         starts = page.sorted_starts
         beside = starts[:_BESIDE] if hole.end <= to_micros(starts[0]) else starts[-_BESIDE:]
-        if any(_is_like(hole, each) for each in self._checked):
+        span = max(1, to_micros(beside[-1]) - to_micros(beside[0]))
+        # Where calls are frequent, an hour more or less is no chance.
+        earlier = min(_EARLIER, _CHANCE * span // len(beside))
+        if any(_is_like(hole, each, earlier) for each in self._checked):
             return False
-        span = to_micros(beside[-1]) - to_micros(beside[0])
-        return len(hole) * len(beside) >= _CHANCE_AT_EDGE * max(1, span)
+        return len(hole) * len(beside) >= _CHANCE_AT_EDGE * span
 
 
 def _holes(starts: Sequence[datetime]) -> Iterator[Range]:
@@ -110,10 +112,16 @@ def _lengths(starts: Sequence[datetime]) -> list[timedelta]:
     return [*map(sub, islice(starts, 1, None), starts)]
 
 
-def _is_like(hole: Range, checked: Range) -> bool:
-    """Return whether a checked hole is about as long, and lies at the same hours of the week, or of another day."""
-    if len(hole) > _LONGER * len(checked) + 2 * _EARLIER:
+def _is_like(hole: Range, checked: Range, earlier: int = _EARLIER) -> bool:
+    """Return whether a checked hole is about as long, and lies at the same hours of the week, or of another day.
+
+    The hole may begin earlier, and end later, by so many microseconds.
+    """
+    if len(checked) >= _WEEK:
+        # It has every hour of the week, and so says nothing of any other.
+        return checked.start - earlier <= hole.start and hole.end <= checked.end + earlier
+    if len(hole) > _LONGER * len(checked) + 2 * earlier:
         return False
     every = _DAY if max(len(hole), len(checked)) < _DAY else _WEEK
-    later = (hole.start - checked.start + _EARLIER) % every
-    return later + len(hole) <= len(checked) + 2 * _EARLIER
+    later = (hole.start - checked.start + earlier) % every
+    return later + len(hole) <= len(checked) + 2 * earlier

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 import pytest
@@ -28,6 +28,9 @@ settings.load_profile("fast")
 def pytest_configure(config: pytest.Config) -> None:
     # A shell starts a job in the background with SIGINT ignored, and child processes inherit that. Tests end commands by SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # No test may ask the real server. A test that sets one of these undoes that itself.
+    for name in ("UNLIMCALL_TOKEN", "UNLIMCALL_BASE_URL"):
+        os.environ.pop(name, None)
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
         # Some 250 tests start a Python process. Without byte code, each process would compile the package again, and take twice as
         # long. The workers of pytest-xdist inherit the environment, and share the folder.
@@ -35,6 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
         os.environ["PYTHONPYCACHEPREFIX"] = folder.name
         del os.environ["PYTHONDONTWRITEBYTECODE"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests without searching for garbage: nearly all that a collection makes stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture
@@ -65,21 +78,18 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> None:
         asyncio.set_event_loop(None)
 
 
-@pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("UNLIMCALL_TOKEN", raising=False)
-    monkeypatch.delenv("UNLIMCALL_BASE_URL", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _logger_as_before() -> Iterator[None]:
+# A hook, because a fixture of every test costs each of thousands of tests a millisecond.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Undo what an example, a page or a command that ran in this process has set of the logger."""
     logger = logging.getLogger("unlimcall_async")
     level, handlers, disabled = logger.level, [*logger.handlers], logging.root.manager.disable
-    yield
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
-    logging.disable(disabled)
+    try:
+        return (yield)
+    finally:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+        logging.disable(disabled)
 
 
 @pytest.fixture

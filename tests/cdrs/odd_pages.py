@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache, cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 from aiohttp import web
@@ -29,18 +31,19 @@ class Call:
     number: int
     lasts: int
 
-    @property
+    @cached_property
     def text(self) -> bytes:
         """Its row."""
         return row_text(self.start, f"{self.number}", duration=f"{self.lasts}")
 
 
-def calls(count: int, start: datetime, span: timedelta, *, seed: int = 1) -> list[Call]:
+@cache
+def calls(count: int, start: datetime, span: timedelta, *, seed: int = 1) -> tuple[Call, ...]:
     """Return calls at chance times, which last two minutes on average."""
     chance = random.Random(seed)
     millis = sorted(chance.randrange(span // timedelta(milliseconds=1)) for _ in range(count))
     lasting = [round(chance.expovariate(1 / 120)) for _ in millis]
-    return [Call(start + timedelta(milliseconds=at), n, lasting[n]) for n, at in enumerate(millis)]
+    return tuple(Call(start + timedelta(milliseconds=at), n, lasting[n]) for n, at in enumerate(millis))
 
 
 def ids_of(records: Sequence[CallRecord]) -> list[str]:
@@ -64,10 +67,13 @@ class OddServer(RawServer):
     most: Callable[[int], int] = lambda _number: 1000
     counts: Callable[[int, int, int], int] = lambda _number, rows, _matches: rows
     _chance: random.Random = field(factory=lambda: random.Random(5))
-    _held: list[tuple[Call, bytes]] = field(init=False, factory=list)
+    _held: list[Call] = field(init=False, factory=list)
+    # Where in `_held` each start is, by time: a search, because a look at every call for each request takes most of a test's time.
+    _places: list[tuple[datetime, int]] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self._held = sorted(((call, call.text) for call in self.calls), key=lambda held: self._place(held[0]))
+        self._held = sorted(self.calls, key=self._place)
+        self._places = sorted((call.start, place) for place, call in enumerate(self._held))
 
     def _place(self, call: Call) -> Any:
         end = call.start + timedelta(seconds=call.lasts)
@@ -87,14 +93,15 @@ class OddServer(RawServer):
         first, last = (datetime.fromisoformat(request.query[name]) for name in ("from", "till"))
         number = len(self.asked)
         self.asked.append((first, last))
-        matches = [held for held in self._held if first <= held[0].start <= last]
+        begin, end = bisect_left(self._places, (first, 0)), bisect_right(self._places, (last, len(self._held)))
+        matches = [self._held[place] for place in sorted(place for _, place in self._places[begin:end])]
         if self.sorting == "shuffled":
             self._chance.shuffle(matches)
         rows = matches[: min(int(request.query["limit"]), self.most(number))]
         if self.sorting == "sorted_after_limit":
-            rows.sort(key=lambda held: held[0].start, reverse=True)
+            rows.sort(key=lambda call: call.start, reverse=True)
         body = b'{"count": %d, "calls": [%b]}' % (
             self.counts(number, len(rows), len(matches)),
-            b",".join(text for _, text in rows),
+            b",".join(call.text for call in rows),
         )
         return web.Response(body=body, content_type="application/json")

@@ -108,13 +108,15 @@ class Outcome:
     saturated: list[Range]
 
 
-def answer(truth: Bounds, rows: Sequence[CallRecord], window: Window) -> Page:
-    within = [row for row in rows if truth.covers(window, to_micros(row.start_time))]
-    return page_of(within[:LIMIT], complete=len(within) < LIMIT)
+def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Page]:
+    """Return what answers a window with the first rows of it."""
+    timed = [(to_micros(row.start_time), row) for row in rows]
 
+    def answer(window: Window) -> Page:
+        within = [row for at, row in timed if truth.covers(window, at)]
+        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
 
-def take_apart(truth: Bounds, rows: Sequence[CallRecord]) -> Outcome:
-    return take_apart_by(lambda window: answer(truth, rows, window))
+    return answer
 
 
 def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
@@ -151,17 +153,13 @@ def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
 @pytest.mark.parametrize("truth", ALL, ids=str)
 def test_each_row_of_a_full_second_comes_once_or_lies_in_a_range_that_is_saturated(truth: Bounds) -> None:
     rows = rows_of_a_second(120, str(truth))
-    outcome = take_apart(truth, rows)
+    answer = answers(truth, rows)
+    outcome = take_apart_by(answer)
     lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
     assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)
-
-
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_a_range_is_saturated_only_if_the_finest_window_for_it_is_full(truth: Bounds) -> None:
-    rows = rows_of_a_second(120, str(truth))
-    for wanted in take_apart(truth, rows).saturated:
-        finest = truth.narrowest(wanted.start, wanted.end - MILLISECOND)
-        assert not answer(truth, rows, finest).complete
+    # A range is saturated only if the finest window for it is full.
+    for wanted in outcome.saturated:
+        assert not answer(truth.narrowest(wanted.start, wanted.end - MILLISECOND)).complete
 
 
 @pytest.mark.parametrize("truth", ALL, ids=str)
@@ -172,9 +170,10 @@ def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
     starts = [crowded] * (LIMIT + 1) + [crowded + chance.choice((-4, -3, -2, -1, 1, 2, 3)) for _ in range(9)]
     rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
     chance.shuffle(rows)
-    for wanted in take_apart(truth, rows).saturated:
+    answer = answers(truth, rows)
+    for wanted in take_apart_by(answer).saturated:
         for at in {to_micros(row.start_time) for row in rows if wanted.holds(to_micros(row.start_time))}:
-            assert not answer(truth, rows, truth.narrowest(at, at)).complete
+            assert not answer(truth.narrowest(at, at)).complete
 
 
 @pytest.mark.parametrize("finer", [MILLISECOND, 100 * MILLISECOND])

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cdrs.matrix import END, START
 from tests.cdrs.simulated import Habits, Order, Server, expected, page_of, readable, record
+from tests.selection import covering
 from unlimcall_async import AsyncClient, CallRecord, Checkpoint
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.parts import Question
@@ -58,8 +59,8 @@ class Backwards(Server):
     """Gives first what was written last."""
 
     def __attrs_post_init__(self) -> None:
+        self.records = self.records[::-1]
         super().__attrs_post_init__()
-        self._rows = self._rows[::-1]
 
 
 class SortsAfterwards(Server):
@@ -116,9 +117,7 @@ def pull_in_runs(server: Server, *, newest_first: bool, concurrency: int) -> tup
 
 
 @pytest.mark.parametrize("concurrency", [4, pytest.param(64, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("traffic", TRAFFIC)
+@pytest.mark.parametrize(("traffic", "server", "newest_first"), covering(TRAFFIC, SERVERS, [False, True]))
 def test_each_run_of_thirty_requests_hands_records_out(
     traffic: str, server: str, newest_first: bool, concurrency: int
 ) -> None:

@@ -1,0 +1,37 @@
+"""A product of parameters, of which the fast run takes few: each value, or each pair of values, meets the test there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import combinations, product
+from typing import TypeAlias
+
+import pytest
+from _pytest.mark import ParameterSet
+
+# The values that stand at some places of a row of parameters.
+_Meeting: TypeAlias = tuple[tuple[int, object], ...]
+
+
+def covering(*axes: Collection[object], together: int = 2) -> list[ParameterSet]:
+    """Return the product of the axes. What the fast run leaves out is marked `slow`.
+
+    The fast run has each combination of values of `together` axes: 1 is each value, 2 is each pair.
+    """
+    rows = [*product(*axes)]
+    meetings = {row: _meetings(row, together) for row in rows}
+    left = set[_Meeting]().union(*meetings.values())
+    fast = set[Sequence[object]]()
+    used = Counter[tuple[int, object]]()
+    while left:
+        # The first of the best, so that each run has the same selection. Among equals, values that were used least.
+        best = max(rows, key=lambda row: (len(meetings[row] & left), -sum(used[value] for value in enumerate(row))))
+        fast.add(best)
+        left -= meetings[best]
+        used.update(enumerate(best))
+    return [pytest.param(*row, marks=() if row in fast else pytest.mark.slow) for row in rows]
+
+
+def _meetings(row: Sequence[object], together: int) -> set[_Meeting]:
+    return set(combinations(enumerate(row), together))

@@ -1,0 +1,27 @@
+"""What the fast run takes of a product of parameters."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import pytest
+
+from tests.selection import covering
+
+AXES = (range(4), "abcde", [False, True])
+
+
+@pytest.mark.parametrize(("together", "most"), [(1, 5), (2, 24), (3, 40)])
+def test_each_combination_is_in_the_fast_run(together: int, most: int) -> None:
+    rows = covering(*AXES, together=together)
+    assert [row.values for row in rows] == [*product(*AXES)]
+    fast = [row.values for row in rows if not row.marks]
+    assert len(fast) <= most
+    for places in combinations(range(len(AXES)), together):
+        met = {tuple(values[place] for place in places) for values in fast}
+        assert met == {*product(*(AXES[place] for place in places))}
+
+
+def test_the_fast_run_takes_values_equally_often() -> None:
+    fast = [row.values for row in covering(range(6), [False, True], together=1) if not row.marks]
+    assert sum(bool(flag) for _, flag in fast) == 3

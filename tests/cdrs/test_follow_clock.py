@@ -11,6 +11,7 @@ import pytest
 from attrs import define
 
 from tests.cdrs.raw_server import RawRow, RawServer, good, ids, served
+from tests.selection import covering
 from unlimcall_async import AsyncClient, CdrFollow, Checkpoint
 
 pytestmark = pytest.mark.looptime
@@ -67,8 +68,7 @@ def follow(client: AsyncClient, resume: Checkpoint | None = None) -> CdrFollow:
     return client.cdrs.follow(START, lookback=timedelta(minutes=30), interval=MINUTE, resume=resume)
 
 
-@pytest.mark.parametrize("off", [DAY, -DAY, 400 * DAY])
-@pytest.mark.parametrize("lasting", [MINUTE, HOUR], ids=["one poll", "an hour"])
+@pytest.mark.parametrize(("off", "lasting"), covering([DAY, -DAY, 400 * DAY], [MINUTE, HOUR], together=1), ids=str)
 async def test_a_clock_that_jumps_and_comes_back_loses_nothing(
     world: World, off: timedelta, lasting: timedelta
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from attrs import define
 
 from tests.cdrs.raw_server import ORDERS, Order, RawRow, RawServer, good, ids, row_text, served
+from tests.selection import covering
 from unlimcall_async import AsyncClient, CdrFollow, Checkpoint, ResponseError
 
 pytestmark = pytest.mark.looptime
@@ -83,14 +84,17 @@ class Reader:
         assert follow.stats.unreadable == len(follow.unreadable)
 
 
-KINDS = [*((fault, "newest_first") for fault in FAULTS), *(("no start", order) for order in ORDERS[1:])]
+KINDS: list[tuple[str, Order]] = [
+    *((fault, "newest_first") for fault in FAULTS),
+    *(("no start", order) for order in ORDERS[1:]),
+]
 
 
-@pytest.mark.parametrize(("fault", "order"), KINDS)
-@pytest.mark.parametrize("unreadable", ["raise", "keep"])
+@pytest.mark.parametrize(("kind", "unreadable"), covering(KINDS, ["raise", "keep"], together=1))
 async def test_each_is_named_once_over_polls_and_processes(
-    fault: str, order: Order, unreadable: Literal["raise", "keep"]
+    kind: tuple[str, Order], unreadable: Literal["raise", "keep"]
 ) -> None:
+    fault, order = kind
     records, others = mixed(fault)
     server = RawServer([], order)
     grow(server, records + others)

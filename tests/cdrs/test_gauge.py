@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import Order, Pull, expected, page_of, record
 from tests.cdrs.test_margins import CLOCKS, Clock
 from tests.cdrs.test_margins import Server as ClockServer
+from tests.selection import covering
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS
@@ -77,23 +78,21 @@ def requests_for(server: Server, wanted: Range, *, newest_first: bool, concurren
 # --- what dense traffic costs ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize(
-    ("order", "rate", "most"),
-    [
-        ("newest_first", 100, 1.2),
-        ("newest_first", 300, 1.2),
-        ("newest_first", 900, 1.3),
-        ("oldest_first", 100, 1.2),
-        ("oldest_first", 300, 1.3),
-        ("oldest_first", 900, 1.6),
-        ("arbitrary", 300, 2.8),
-    ],
-)
-def test_dense_traffic_costs_little_more_than_any_other(
-    order: Order, rate: int, most: float, newest_first: bool
-) -> None:
+DENSE: list[tuple[Order, int, float]] = [
+    ("newest_first", 100, 1.2),
+    ("newest_first", 300, 1.2),
+    ("newest_first", 900, 1.3),
+    ("oldest_first", 100, 1.2),
+    ("oldest_first", 300, 1.3),
+    ("oldest_first", 900, 1.6),
+    ("arbitrary", 300, 2.8),
+]
+
+
+@pytest.mark.parametrize(("dense", "newest_first"), covering(DENSE, [False, True], together=1))
+def test_dense_traffic_costs_little_more_than_any_other(dense: tuple[Order, int, float], newest_first: bool) -> None:
     """Before, at 300 records a second: 7 to 10 times the fewest requests."""
+    order, rate, most = dense
     count = 20_000
     server = Server(dense_calls(rate, count), order, MILLISECOND)
     wanted = Range(0, count // rate * SECOND)
@@ -186,9 +185,10 @@ def test_a_row_from_where_a_window_shows_none_leads_back_to_whole_seconds() -> N
 # --- what was learned is wrong --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seek", [True, False], ids=["auto", "divide"])
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("order", ["newest_first", "oldest_first", "arbitrary"])
+@pytest.mark.parametrize(
+    ("order", "newest_first", "seek"),
+    covering(["newest_first", "oldest_first", "arbitrary"], [False, True], [True, False]),
+)
 def test_a_server_that_compares_more_coarsely_than_it_did_is_noticed(
     order: Order, newest_first: bool, seek: bool
 ) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.cdrs.matrix import as_record
+from tests.selection import covering
 from unlimcall_async import AsyncClient
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
@@ -38,10 +39,9 @@ async def check(
     return stream.stats.requests
 
 
-@pytest.mark.parametrize("concurrency", [1, 4])
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
-@pytest.mark.parametrize("share", [0.1, 0.6])
+@pytest.mark.parametrize(
+    ("share", "descending", "newest_first", "concurrency"), covering([0.1, 0.6], [False, True], [False, True], [1, 4])
+)
 async def test_a_prefix_that_changes_once_loses_nothing(
     sandbox: Sandbox, client: AsyncClient, share: float, descending: bool, newest_first: bool, concurrency: int
 ) -> None:

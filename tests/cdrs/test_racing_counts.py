@@ -15,6 +15,7 @@ from tests.cdrs.odd_pages import ORDERS, OddServer, Order, calls, ids_of
 from tests.cdrs.raw_server import served
 from tests.cdrs.simulated import ORDERS as SIMULATED
 from tests.cdrs.simulated import Habits, Pull, Server, expected, record
+from tests.selection import covering
 from unlimcall_async import CallRecord, ResponseError
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
@@ -37,7 +38,10 @@ def often(percent: int, more: int = 1, *, matches: bool = False) -> Callable[[in
 # --- one count that is wrong ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", range(36))
+# The first window, one amid them, and the last; the others are asked as these are.
+@pytest.mark.parametrize(
+    "at", [at if at in {0, 1, 17, 35} else pytest.param(at, marks=pytest.mark.slow) for at in range(36)]
+)
 async def test_one_wrong_count_in_an_empty_range_costs_one_request(at: int) -> None:
     server = OddServer([], counts=once(at))
     async with served(server) as client:
@@ -46,8 +50,7 @@ async def test_one_wrong_count_in_an_empty_range_costs_one_request(at: int) -> N
     assert server.asked.count(server.asked[at]) == 2, "the window was asked again, as it was"
 
 
-@pytest.mark.parametrize("more", [1, 1000, 10**9])
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("order", "more"), covering(ORDERS, [1, 1000, 10**9], together=1))
 async def test_one_wrong_count_changes_nothing(order: Order, more: int) -> None:
     server = OddServer([], calls=CALLS[:300], sorting=order, counts=once(2, more))
     async with served(server) as client:
@@ -58,9 +61,9 @@ async def test_one_wrong_count_changes_nothing(order: Order, more: int) -> None:
 # --- many -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("percent", [5, 20, 50])
-@pytest.mark.parametrize("order", ["newest_first", "by_end", "arbitrary"])
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(
+    ("order", "percent", "newest_first"), covering(["newest_first", "by_end", "arbitrary"], [5, 20, 50], [False, True])
+)
 async def test_counts_that_race_all_the_time_lose_nothing(order: Order, percent: int, newest_first: bool) -> None:
     server = OddServer([], calls=CALLS, sorting=order, counts=often(percent))
     async with served(server) as client:

@@ -13,6 +13,7 @@ from tests.cdrs.odd_pages import ORDERS, OddServer, Order, calls, ids_of
 from tests.cdrs.raw_server import served
 from tests.cdrs.simulated import ORDERS as SIMULATED
 from tests.cdrs.simulated import Habits, Pull, Server, expected, record
+from tests.selection import covering
 from unlimcall_async import ResponseError
 from unlimcall_async.cdrs.times import SECOND, Range
 
@@ -45,7 +46,7 @@ async def test_twenty_thousand_records_come_a_hundred_at_a_time(order: Order) ->
         ("by_end_backwards", 128, 4, False),
         ("newest_first", 64, 1, False),
         ("oldest_first", 333, 4, True),
-        ("oldest_first", 10, 4, False),
+        pytest.param("oldest_first", 10, 4, False, marks=pytest.mark.slow),
         ("arbitrary", 250, 1, False),
         ("shuffled", 100, 4, True),
         ("sorted_after_limit", 500, 4, False),
@@ -60,8 +61,14 @@ async def test_what_a_cap_leaves_out_comes(order: Order, cap: int, concurrency: 
     assert (came[::-1] if newest_first else came) == [f"{n}" for n in range(2000)]
 
 
-@pytest.mark.parametrize("cap", [10, 64, 100, 950])
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("order", "cap"),
+    # Pages of ten take the most requests.
+    [
+        *covering(ORDERS, [64, 100, 950], together=1),
+        *(pytest.param(order, 10, marks=pytest.mark.slow) for order in ORDERS),
+    ],
+)
 async def test_a_cap_is_found_if_the_range_is_a_single_window(order: Order, cap: int) -> None:
     server = OddServer([], calls=calls(1200, START, DAY), sorting=order, most=capped(cap))
     async with served(server) as client:
@@ -98,8 +105,9 @@ async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
 # --- later ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("begins", [1, 3, 8, 15])
-@pytest.mark.parametrize("order", ["newest_first", "oldest_first", "by_end", "arbitrary"])
+@pytest.mark.parametrize(
+    ("order", "begins"), covering(["newest_first", "oldest_first", "by_end", "arbitrary"], [1, 3, 8, 15], together=1)
+)
 async def test_a_cap_that_begins_later_is_no_silent_loss(order: Order, begins: int) -> None:
     # So many that a cap which begins here cuts more than the last few pages: those are not promised (`docs/promises.md`).
     many = calls(20_000, START, MONTHS)

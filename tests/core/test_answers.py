@@ -356,10 +356,10 @@ def test_no_mixture_of_spellings_hides_a_token(token: str, data: st.DataObject) 
 
 def test_a_hostile_text_is_searched_in_no_time() -> None:
     authorization = Authorization(ESCAPED)
-    for text in ("\\" * 10**6, "%25" * 10**6, "&#0000" * 10**6, ESCAPED[:-1] * 30_000, "u" * 10**6):
+    for text in ("\\" * 300_000, "%25" * 300_000, "&#0000" * 300_000, ESCAPED[:-1] * 10_000, "u" * 300_000):
         before = time.process_time()
         authorization.struck_out(text)
-        assert time.process_time() - before < 5
+        assert time.process_time() - before < 2
 
 
 @pytest.mark.parametrize("echo", ECHOES)

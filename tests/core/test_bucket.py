@@ -108,7 +108,7 @@ def greedy(limit: RateLimit, seconds: float) -> int:
 
 
 BURSTS = [
-    (per_minute, burst)
+    pytest.param(per_minute, burst, marks=pytest.mark.slow if per_minute == 120 else ())
     for per_minute in (1, 2, 7, 60, 61, 120)
     for burst in (None, *sorted({1, 2, per_minute // 2, per_minute - 1, per_minute} & set(range(1, per_minute + 1))))
 ]
@@ -135,7 +135,9 @@ def test_a_rested_bucket_grants_its_burst_at_once(per_minute: int, burst: int | 
     assert run.grants[expected] > 1000
 
 
-@pytest.mark.parametrize("per_minute", [6, 7, 30, 60, 120, 600])
+@pytest.mark.parametrize(
+    "per_minute", [6, 7, 30, 60, *(pytest.param(many, marks=pytest.mark.slow) for many in (120, 600))]
+)
 @pytest.mark.parametrize("burst", [None, 1, 3])
 def test_the_wait_for_the_next_grant_is_about_one_refill_at_any_time(per_minute: int, burst: int | None) -> None:
     # What a burst has taken is spread over its minute, so nobody meets a bucket that has nothing left for long.

@@ -145,7 +145,7 @@ def outcome(decoder: PageDecoder, body: bytes) -> object:
     return repr((page.count, list(page.records), page.starts, page.finer_than_millis, page.extra))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(st.lists(PAGES, min_size=1, max_size=5))
 def test_what_is_learned_changes_nothing_that_is_decoded(pages: list[tuple[list[Json], Json, bool]]) -> None:
     decoder = PageDecoder()

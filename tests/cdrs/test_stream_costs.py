@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.selection import covering
 from unlimcall_async import AsyncClient
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
@@ -21,8 +22,7 @@ def most_at_once(sandbox: Sandbox, seconds: float) -> int:
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("order", ["newest_first", "arbitrary"])
-@pytest.mark.parametrize("concurrency", [1, 7])
+@pytest.mark.parametrize(("concurrency", "order"), covering([1, 7], ["newest_first", "arbitrary"], together=1))
 async def test_as_many_requests_are_under_way_as_was_said(
     sandbox: Sandbox, client: AsyncClient, concurrency: int, order: str
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.raw_server import ORDERS, Order, RawRow, RawServer, evenly, good, ids, row_text, served
+from tests.selection import covering
 from unlimcall_async import (
     AsyncClient,
     CallRecord,
@@ -150,8 +151,7 @@ async def test_a_row_that_is_not_even_a_row_costs_itself_alone(text: bytes) -> N
         assert [row.body for row in stream.unreadable] == [text]
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_of_many_pages_no_record_is_given_up(order: Order, newest: bool) -> None:
     row, rows = bad({"billsec": "null"}), evenly(5000, START, END - START)
     # A round size would be taken for a cap that the server does not tell, and checked.
@@ -302,9 +302,7 @@ def shown_by_all(server: RawServer, *texts: bytes) -> None:
     server.answer = answer
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(("order", "newest", "number"), covering(ORDERS, [False, True], [1, 2]))
 async def test_a_row_that_all_windows_show_is_named_once(order: Order, newest: bool, number: int) -> None:
     rows = evenly(900, START, END - START)
     server = RawServer(rows, order)
@@ -317,8 +315,7 @@ async def test_a_row_that_all_windows_show_is_named_once(order: Order, newest: b
     assert len(server.asked) < 100
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(order: Order, newest: bool) -> None:
     rows = evenly(900, START, END - START)
     server = RawServer(rows, order)
@@ -328,8 +325,7 @@ async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(
         assert got + await rest(client, error, newest_first=newest) == ids(rows)[:: -1 if newest else 1]
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_rows_with_the_same_text_some_seconds_apart_are_each_named(order: Order, newest: bool) -> None:
     rows = evenly(900, START, END - START)
     same = [RawRow(AT + seconds * SECOND, b"null") for seconds in (0, 7, 90, 86_400)]

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import aiohttp
 import pytest
 
+from tests.selection import covering
 from tests.webhooks.kill import Killing
 from tests.webhooks.oracle import NOW, SECRET, event_body, headers
 from unlimcall_async.webhooks import Event, SQLiteStore, WebhookReceiver, database
@@ -220,10 +221,9 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("checkpoint", [False, True])
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("fault", "checkpoint"), covering(FAULTS, [False, True], together=1))
 async def test_what_befalls_the_file_costs_no_delivery_and_what_is_answered_200_is_kept(
-    path: Path, fault: Callable[[Path], None], *, checkpoint: bool
+    path: Path, fault: str, *, checkpoint: bool
 ) -> None:
     async with SQLiteStore(path) as store:
         endpoint = Endpoint(store)
@@ -231,7 +231,7 @@ async def test_what_befalls_the_file_costs_no_delivery_and_what_is_answered_200_
         if checkpoint:
             in_sqlite("PRAGMA wal_checkpoint(TRUNCATE)")(path)
             assert await endpoint.deliver("before, too") == 200
-        fault(path)
+        FAULTS[fault](path)
         after = [f"after {n}" for n in range(10)]
         assert [await endpoint.deliver(event_id) for event_id in after] == [200] * 10
         assert await known_after_a_crash(path, after) == after

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cdrs.calls import every_second
 from tests.cdrs.matrix import START
-from unlimcall_async import AsyncClient, CdrStream, Progress, RateLimit, RateLimits
+from unlimcall_async import AsyncClient, CdrStream, InvalidRequestError, Progress, RateLimit, RateLimits
 from unlimcall_async.sandbox import Delay, Sandbox, Status, generate_traffic
 
 pytestmark = pytest.mark.looptime
@@ -119,6 +119,17 @@ async def test_the_estimate_is_that_of_a_steady_pull(sandbox: Sandbox) -> None:
                 estimates.append(passed + in_seconds(stream.progress.eta))
         took = asyncio.get_running_loop().time() - begun
         assert all(0.8 * took <= estimate <= 1.3 * took for estimate in estimates)
+
+
+async def test_a_stream_that_has_failed_has_no_end_in_sight(sandbox: Sandbox) -> None:
+    sandbox.add_calls(generate_traffic(1000, start=START, end=END, kind="uniform"))
+    async with client_of(sandbox) as client:
+        stream = client.cdrs.stream(START, END, page_size=100)
+        sandbox.inject(Status(400), endpoint="cdrs", times=None, skip=5)
+        with pytest.raises(InvalidRequestError):
+            await _read(stream)
+        assert 0 < stream.progress.fraction < 1
+        assert stream.progress.eta is None
 
 
 async def test_a_follow_says_what_its_poll_waits_for(sandbox: Sandbox) -> None:

@@ -137,9 +137,11 @@ def test_an_outage_does_not_make_its_own_attempts_dense() -> None:
         bucket.failed(now)
 
 
-def test_without_a_limit_nothing_is_dense() -> None:
+def test_without_a_limit_some_requests_in_a_second_are_dense() -> None:
     bucket = TokenBucket(None)
-    for _ in range(100):
+    for _ in range(3):
         bucket.take(0.0)
-        bucket.accepted(0.0, 0.0)
     assert not bucket.dense(0.0)
+    bucket.accepted(0.0, 0.1)
+    assert bucket.dense(0.1)
+    assert not bucket.dense(3.0)

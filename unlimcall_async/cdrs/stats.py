@@ -55,7 +55,8 @@ class Progress:
             after an iteration.
         waiting_until: When the wait for the rate limit, or for the next attempt, is over; `None` if that is not known.
         eta: When the stream will be at its end. The rest of the range is taken to last as long as the same share of it has lasted
-            so far, and no less than the rate limit demands. `None` if nothing was handed out yet.
+            so far, and no less than the rate limit demands. `None` if nothing was handed out yet, and before and after an
+            iteration.
     """
 
     fraction: float

@@ -254,8 +254,8 @@ class CdrStream(OneAtATime[StreamIteration]):
         return self._asking.waiting() if self._wanted else ("reader", None)
 
     def _seconds_left(self, wait: float) -> float | None:
-        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if that is not known."""
-        if self._began is None:
+        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if that is not known, or if it stands."""
+        if self._began is None or self._iteration is None:
             return None
         loop, began, first = self._began
         done, left = self._fraction - first, 1 - self._fraction

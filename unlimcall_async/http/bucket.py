@@ -162,11 +162,10 @@ class TokenBucket:
 
     def dense(self, now: float) -> bool:
         """Return whether requests went out at or near the rate of the bucket lately, so that a server may have had too many."""
-        refill = self._least_interval(now)
-        # Without a limit there is no rate that requests could be near to. A server that has just accepted a request works, so a 503
-        # is more likely a refusal than an outage.
-        span = max(refill, 1.0)
-        if not refill or now - self._accepted_at > 2 * span:
+        # Without a limit, and with a high one, some requests in a second are many: nobody knows how few the server takes.
+        span = max(self._least_interval(now), 1.0)
+        # A server that has just accepted a request works, so a 503 is more likely a refusal than an outage.
+        if now - self._accepted_at > 2 * span:
             return False
         ages = [now - at for at in self._recent]
         at_once, recent = sum(age <= span for age in ages), sum(age <= 10 * span for age in ages)

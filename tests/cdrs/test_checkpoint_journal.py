@@ -289,3 +289,41 @@ def test_a_link_is_not_followed(path: Path) -> None:
     link.symlink_to(path)
     with pytest.raises(OSError, match="link"):
         CheckpointFile(link)
+
+
+def test_two_that_begin_at_once_do_not_replace_each_other(path: Path) -> None:
+    made = stored(path.with_name("other"))
+    path.with_name("other").unlink()
+    with CheckpointFile(path) as first, CheckpointFile(path) as second:
+        first.store(made[0])
+        with pytest.raises(CheckpointError, match="begun by another process"):
+            second.store(made[1])
+        first.store(made[2])
+    assert names_beside(path) == [path.name]
+    assert CheckpointFile(path).checkpoint == made[2]
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+def test_a_file_that_disappears_while_it_is_open_is_told(path: Path, replaced: bool) -> None:
+    made = stored(path)
+    with CheckpointFile(path) as file:
+        content = path.read_bytes()
+        path.unlink()
+        if replaced:
+            path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="removed or replaced"):
+            file.store(made[-1])
+
+
+def test_a_closed_file_stores_nothing(path: Path) -> None:
+    made = stored(path)
+    file = CheckpointFile(path)
+    file.close()
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="closed"):
+        file.store(made[-1])
+    assert path.read_bytes() == content
+
+
+def names_beside(path: Path) -> list[str]:
+    return sorted(each.name for each in path.parent.iterdir())

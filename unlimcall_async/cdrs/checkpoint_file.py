@@ -41,6 +41,9 @@ class CheckpointFile:
         self._busy = Lock()
         self._journal = CheckpointJournal()
         self._file: BinaryIO | None = None
+        self._closed = False
+        # Whether the file is this object's: it was found, or made.
+        self._begun = False
         # The bytes of the file that count. Behind them may be a line that was cut off.
         self._length = 0
         with suppress(FileNotFoundError):
@@ -63,7 +66,7 @@ class CheckpointFile:
         except BaseException:
             file.close()
             raise
-        self._file = file
+        self._file, self._begun = file, True
 
     def _take_lock(self, file: BinaryIO) -> None:
         if sys.platform == "win32":
@@ -95,14 +98,26 @@ class CheckpointFile:
             note: Any JSON value that belongs to it, for example the length of a file.
 
         Raises:
+            CheckpointError: The file was removed or replaced meanwhile, or another process has begun it. Nothing was stored.
             OSError: The file cannot be written. It holds what it held.
+            ValueError: The file is closed.
         """
         with self._busy, self._journal.storing(checkpoint, note) as entry:
+            if self._closed:
+                raise ValueError("the file is closed")
             line = f"{entry.text}\n".encode()
+            if self._file is not None:
+                self._check_still_there(self._file)
             if entry.is_base or self._file is None:
                 self._replace(line)
             else:
                 self._append(self._file, line)
+
+    def _check_still_there(self, file: BinaryIO) -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), self._path.lstat()):
+                return
+        raise CheckpointError(f"{self._path} was removed or replaced while it was open")
 
     def _append(self, file: BinaryIO, line: bytes) -> None:
         if os.fstat(file.fileno()).st_size > self._length:
@@ -124,18 +139,33 @@ class CheckpointFile:
             os.fsync(file.fileno())
             if sys.platform == "win32":  # which renames no open file
                 file.close()
-                self.close()
-            part.replace(self._path)
+                self._release()
+            self._put_in_place(part)
         except BaseException:
             file.close()
             with suppress(OSError):
                 part.unlink()
             raise
-        self.close()
+        self._release()
         if sys.platform == "win32":
             file = os.fdopen(os.open(self._path, os.O_RDWR | _FLAGS), "a+b")
         self._file, self._length = file, len(line)
         self._sync_folder()
+
+    def _put_in_place(self, part: Path) -> None:
+        if self._begun:
+            part.replace(self._path)
+            return
+        # Two processes may both have found no file. A second name is made only if it is free, which a new name by renaming is not.
+        try:
+            self._path.hardlink_to(part)
+        except FileExistsError:
+            raise CheckpointError(f"{self._path} was begun by another process meanwhile") from None
+        except OSError:  # a file system without hard links
+            part.replace(self._path)
+        else:
+            part.unlink()
+        self._begun = True
 
     def _sync_folder(self) -> None:
         """Bring the file's name to the disk, where the file system can."""
@@ -149,7 +179,11 @@ class CheckpointFile:
                 os.close(descriptor)
 
     def close(self) -> None:
-        """Close the file, which another process may open then."""
+        """Close the file, which another process may open then. Nothing can be stored any more."""
+        self._closed = True
+        self._release()
+
+    def _release(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

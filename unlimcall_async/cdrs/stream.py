@@ -254,7 +254,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         return self._asking.waiting() if self._wanted else ("reader", None)
 
     def _seconds_left(self, wait: float) -> float | None:
-        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if that is not known, or if it stands."""
+        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if it stands, or nothing is known."""
         if self._began is None or self._iteration is None:
             return None
         loop, began, first = self._began

@@ -20,6 +20,7 @@ from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 
 LIMIT = 12
+MOST_ASKED = 21
 WHOLE = Range(0, SECOND)
 hypotheses = st.sampled_from(ALL)
 micros = st.integers(-3 * SECOND, 3 * SECOND)
@@ -102,10 +103,11 @@ def test_a_range_is_within_a_step_if_no_whole_second_cuts_it(wanted: Range, with
 
 @frozen
 class Outcome:
-    """What came of a second: records, and the ranges that were given up as saturated."""
+    """What came of a second: records, ranges that were given up as saturated, and the windows asked until the first of these."""
 
     records: list[CallRecord]
     saturated: list[Range]
+    asked: int
 
 
 def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Page]:
@@ -122,22 +124,25 @@ def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Pag
 def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
     resolver, done, saturated = Resolver(), list[CallRecord](), list[Range]()
     first = Resolve(with_margins(WHOLE))
+    asked = until_first = 1
     to_do: list[tuple[Range, Resolve | list[Part]]] = [(WHOLE, resolver.after(WHOLE, first, answered(first.window)))]
     while to_do:
         wanted, following = to_do.pop(0)
         if isinstance(following, list):
             if not following:
                 saturated.append(wanted)
-            for piece in following:
+            for piece in reversed(following):
                 assert isinstance(piece.task, Resolve)
-                to_do.append((piece.range, piece.task))
+                to_do.insert(0, (piece.range, piece.task))
             continue
         page = answered(following.window)
+        asked += 1
+        until_first = until_first if saturated else asked
         if resolver.is_complete_for(Part(wanted), following, page, complete=page.complete):
             done += readable(page.rows_of(wanted))
         else:
-            to_do.append((wanted, resolver.after(wanted, following, page)))
-    return Outcome(expected(done, WHOLE, newest_first=False), saturated)
+            to_do.insert(0, (wanted, resolver.after(wanted, following, page)))
+    return Outcome(expected(done, WHOLE, newest_first=False), saturated, until_first)
 
 
 def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
@@ -174,6 +179,31 @@ def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
     for wanted in take_apart_by(answer).saturated:
         for at in {to_micros(row.start_time) for row in rows if wanted.holds(to_micros(row.start_time))}:
             assert not answer(truth.narrowest(at, at)).complete
+
+
+@pytest.mark.parametrize("truth", ALL, ids=str)
+def test_few_windows_show_that_one_instant_is_saturated(truth: Bounds) -> None:
+    """A pull that is cut off after 30 requests has come to the second by some of them."""
+    rows = [record(175 * MILLISECOND, number) for number in range(LIMIT + 1)]
+    outcome = take_apart(truth, rows)
+    assert outcome.saturated
+    assert outcome.asked <= MOST_ASKED
+
+
+def test_a_second_whose_times_are_cut_to_be_written_is_read() -> None:
+    """A window that is not a second wide tells that times are cut. Then one window has all that is shown in the second."""
+    chance = random.Random(0)
+    starts = [chance.randrange(-3000, 4000) * MILLISECOND for _ in range(40)]
+    rows = [record(floor(at, SECOND), number) for number, at in enumerate(starts)]
+    truth = Bounds(MILLISECOND, from_included=True, till_included=False)
+
+    def answered(window: Window) -> Page:
+        within = [row for row, at in zip(rows, starts, strict=True) if truth.covers(window, at)]
+        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
+
+    outcome = take_apart_by(answered)
+    assert not outcome.saturated
+    assert outcome.records == expected(rows, WHOLE, newest_first=False)
 
 
 @pytest.mark.parametrize("finer", [MILLISECOND, 100 * MILLISECOND])

@@ -30,6 +30,8 @@ from itertools import pairwise
 from math import gcd
 from typing import Final
 
+from attrs import evolve
+
 from unlimcall_async.cdrs.planner.bounds import STEPS, KnownBounds
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Grain, Margins, edge_behind
 from unlimcall_async.cdrs.planner.page import Page
@@ -123,7 +125,7 @@ class KnownMargins:
         edge = edge_behind(to_micros(page.starts[-1]), SECOND, descending=page.descending)
         bounds = self.bounds
         if any(
-            all(each.surely_covers(window, at - bounds.earlier, at + bounds.later) for each in bounds.left)
+            all(each.surely_covers(window, at) for each in bounds.left)
             for at in missing
             if (at >= edge if page.descending else at < edge)
         ):
@@ -160,7 +162,8 @@ class KnownMargins:
             return None
         self._written = max(MILLISECOND, written)
         # Cut down, rounded or rounded up: the time by which a row is compared lies within such a step of the time that it shows.
-        self.bounds.earlier = self.bounds.later = self._written - 1
+        within = self._written - 1
+        self.bounds.left = tuple(evolve(each, earlier=within, later=within) for each in self.bounds.left)
         window = _window_amid(known, self._written)
         if window is None:
             return None

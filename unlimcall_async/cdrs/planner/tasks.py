@@ -91,12 +91,16 @@ class Resolve:
     Attributes:
         window: The window to ask.
         tried: The windows that were asked for the part.
+        full: The windows that were full, of this part, or of one that it was cut from.
+        idle: The windows that were asked for a part that this one was cut from, and would tell nothing more.
         seen: The starts of all rows that came of the part and around it, in microseconds.
         records: The most records of the part that came in one page.
     """
 
     window: Window
     tried: frozenset[Window] = frozenset()
+    full: frozenset[Window] = frozenset()
+    idle: frozenset[Window] = frozenset()
     seen: frozenset[int] = frozenset()
     records: Sequence[Row] = ()
 

@@ -63,6 +63,11 @@ class Arrival:
         return self._order.candidate != self._newest_first or self._order.disagreements > 0
 
     @property
+    def has_narrowed(self) -> bool:
+        """Whether the search knows a window at the near end that was full."""
+        return self._full_to is not None
+
+    @property
     def chain(self) -> int:
         """How many pages a chain against the output may have."""
         return max(1, _CHAIN * self._parts)

@@ -185,7 +185,8 @@ class Divider:
         """
         at, estimate = None, self._estimate_for(part)
         if first and self._arrival.searches:
-            if not part.hints.expected:
+            # A part that was cut to fill a page is asked whole, unless windows as wide were full.
+            if self._arrival.has_narrowed or not part.hints.expected:
                 at = self._cut_to_arrive(part, estimate)
         elif not part.hints.expected:  # else it was cut to fill a page
             expected, target = estimate.expect(part.range), self._target(part, room, first=first)

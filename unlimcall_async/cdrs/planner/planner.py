@@ -196,7 +196,7 @@ class Planner:
             part = self._plan.claim_to_prove(spare=spare)
             if self._arrival.postpones_proofs and part is not self._plan.first:
                 part = None
-        if part is None and self._divider.needs_durations:
+        if part is None and self._divider.needs_durations and not self._arrival.searches:
             part = self._plan.part_to_learn_from()
         if part is None:
             room = self._plan.room

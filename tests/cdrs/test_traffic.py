@@ -54,6 +54,10 @@ def test_a_night_does_not_explain_a_hole_by_day() -> None:
     assert traffic.has_odd_holes(page((33 * HOUR, 36 * HOUR), (39 * HOUR, 44 * HOUR)))
 
 
+def test_a_small_page_may_have_an_odd_hole() -> None:
+    assert Traffic().has_odd_holes(page((0 * HOUR, 5 * MINUTE), (40 * MINUTE, 45 * MINUTE)))
+
+
 def test_a_weekend_explains_weekends_alone() -> None:
     traffic = Traffic()
     weekend = page((4 * DAY + 9 * HOUR, 4 * DAY + 18 * HOUR), (7 * DAY + 9 * HOUR, 7 * DAY + 18 * HOUR))

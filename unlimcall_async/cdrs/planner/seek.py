@@ -170,17 +170,18 @@ def check_seam(
     if seam.descending:
         both = Range(shown.start, min(shown.end, seam.reach - margins.behind))
         surely_claimed = Range(max(both.start, seam.edge), both.end)
-        same_far_end = seam.far_end == window.start
+        reaches_as_far = window.start <= seam.far_end
     else:
         both = Range(max(shown.start, seam.reach + margins.before), shown.end)
         surely_claimed = Range(both.start, min(both.end, seam.edge))
-        same_far_end = seam.far_end == window.till
+        reaches_as_far = window.till >= seam.far_end
 
     # The page lacks a row that it must hold: a server that sorts does not skip.
     if _within(lacking, both):
         return SeamCheck.REFUTES
-    # Both pages told how many rows their windows hold, and the difference leaves a row that neither page has.
-    if seam.total is not None and page.total is not None and same_far_end:
+    # Both pages told how many rows their windows hold, and the difference leaves a row that neither page has. A window that reaches
+    # farther than the one before holds more rows at that end, so that the difference is larger still.
+    if seam.total is not None and page.total is not None and reaches_as_far:
         skipped = seam.total - page.total - lacking.total() - seam.others
         if skipped > 0:
             # One of the counts may also have been taken when a row more, or a row less, was there.

@@ -100,7 +100,7 @@ class Traffic:
 
 def _holes(starts: Sequence[datetime]) -> Iterator[Range]:
     """Yield the stretches between two rows of a page that are too long to be chance, by the rows around them."""
-    if len(starts) <= _CHANCE:
+    if not starts:
         return
     least = (starts[-1] - starts[0]) * (_CHANCE / (len(starts) + _CHANCE))
     for place in compress(count(), map(least.__lt__, _lengths(starts))):

@@ -290,7 +290,12 @@ class Shares:
                 "a silent cap of few rows, or a late one, that cut few answers of a run: rows were lost": bool(
                     story.lost_in_a_cut
                 ),
-                "a gap in which the page would have hardly any rows: rows were lost": bool(story.lost_in_gaps),
+                "an instant named as saturated, because it is not known how its server rounds times": bool(
+                    story.saturated_by_rounding
+                ),
+                "a gap in which the page would have hardly any rows, or that pauses make plausible: rows were lost": bool(
+                    story.lost_in_gaps
+                ),
             }
         )
 

@@ -39,6 +39,8 @@ BY_ID: Final[tuple[Order, ...]] = ("by_id", "by_id_backwards")
 
 # Fewer records than this, where the density of a page would have them: a gap that nobody has to doubt (contract, section 2).
 HANDFUL: Final = 5
+# Nor one that is no more than so many times as long as a pause in which there are no calls, if an exchange stood in for another.
+FAR_LONGER: Final = 4
 # The kind of a case in which answers may be cut short without saying so, and nothing may be lost all the same.
 SILENT_CAPS: Final = "silent caps"
 # A cap below so many rows, or one that begins later, need not be found in a run with fewer answers than this that were cut: too
@@ -222,6 +224,7 @@ class Story:
     lost_in_gaps: int = 0
     lost_in_a_cut: int = 0
     cut_runs: int = 0
+    saturated_by_rounding: int = 0
 
 
 class BrokenError(AssertionError):

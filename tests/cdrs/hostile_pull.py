@@ -239,7 +239,7 @@ class Pull:
         self.story.raced += bool(page.off) and not page.left
         self._cuts += page.is_cut_silently
         if not self._gives_itself_away and self.case.seek:
-            gaps = [*page.plausible_gaps(question.window)]
+            gaps = [*page.plausible_gaps(question.window, self.server.plausible)]
             self.story.gaps += len(gaps)
             self._gaps += gaps
 
@@ -341,7 +341,9 @@ class Pull:
     def _go_behind(self, part: Part, run: Run) -> None:
         """Accept that an instant is saturated, and go on behind it."""
         self.story.saturations += 1
-        check(self.server.saturates(part.range, run.page_size), f"{part.range} is not saturated")
+        if not self.server.saturates(part.range, run.page_size):
+            check(self.server.saturates_rounded(part.range, run.page_size), f"{part.range} is not saturated")
+            self.story.saturated_by_rounding += 1
         check(len(part.range) <= SECOND, f"{part.range} is more than a second")
         check(
             all(part.range.holds(to_micros(record.start_time)) for record in part.records),

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from attrs import define, evolve, frozen
 
-from tests.cdrs.hostile import HANDFUL, HONEST, PATIENCE, Case, Manners, Order, Row, check
+from tests.cdrs.hostile import FAR_LONGER, HANDFUL, HONEST, PATIENCE, Case, Manners, Order, Row, check
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.page import Key, Page
 from unlimcall_async.cdrs.planner.parts import Seam
@@ -108,8 +108,11 @@ class ServerPage:
         """Whether the page lacks rows, and says that it is whole."""
         return bool(self.left) and not self.counts_matches and len(self.rows) < self.limit
 
-    def plausible_gaps(self, window: Window) -> Iterator[Range]:
-        """Yield where a page that arrives sorted skips rows, if it would have hardly any there by its density."""
+    def plausible_gaps(self, window: Window, longest: int) -> Iterator[Range]:
+        """Yield where a page that arrives sorted skips rows, if it would have hardly any there by its density.
+
+        A gap that is no longer than `longest`, in microseconds, is plausible, too.
+        """
         seconds = [held.second for held in self.rows]
         for falls in (True, False):
             if not self.left or seconds != sorted(seconds, reverse=falls):
@@ -119,8 +122,8 @@ class ServerPage:
             for place, (former, latter) in enumerate(pairwise(ats)):
                 low, high = min(former, latter), max(former, latter)
                 around = span - (high - low if place else 0)
-                few = len(self.rows) * (high - low) < HANDFUL * around
-                if few and any(low <= held.written <= high for held in self.left):
+                plausible = len(self.rows) * (high - low) < HANDFUL * around or high - low <= longest
+                if plausible and any(low <= held.written <= high for held in self.left):
                     yield Range(low, high + 1)
 
     def slipped(self, seam: Seam, chance: random.Random) -> ServerPage:
@@ -178,6 +181,11 @@ class ServerPage:
         return evolve(self, rows=ups_and_downs)
 
 
+def _prefix_changes(rows: Sequence[Row]) -> int:
+    """Return how often the prefix of the ids changes, over time."""
+    return sum(a.prefix != b.prefix for a, b in pairwise(sorted(rows, key=lambda row: (row.at, row.number))))
+
+
 class Server:
     """Answers windows as its manners are, and keeps what it answered."""
 
@@ -190,9 +198,16 @@ class Server:
         # The places of the rows by time: a window mostly holds few of them.
         self._places = sorted(range(len(self._all)), key=lambda place: self._all[place].at)
         self._ats = [self._all[place].at for place in self._places]
+        # How long a gap is plausible if an exchange stood in for another for a while.
+        self.plausible = FAR_LONGER * self._longest_pause(case) if _prefix_changes(case.rows) > 1 else 0
         self._finer = any(row.at % 1000 for row in case.rows)
         self.answered: list[Window] = []
         self.full_pages = 0
+
+    def _longest_pause(self, case: Case) -> int:
+        """Return for how long no row starts, within the range."""
+        within = [at for at in self._ats if case.start <= at < case.end]
+        return max(latter - former for former, latter in pairwise([case.start, *within, case.end]))
 
     def span(self, window: Window) -> tuple[int, int]:
         """Return the microseconds that the window holds: from the first up to, but not including, the second."""
@@ -263,6 +278,14 @@ class Server:
             held.at for held in self._all if where.start - SECOND <= floor(held.at, MILLISECOND) <= where.end + SECOND
         ]
         return any(self._fewest(at, near) >= size for at in set(near))
+
+    def saturates_rounded(self, where: Range, limit: int) -> bool:
+        """Whether a range is of a server that rounds the times that it writes, and does not fit on a page with its margins."""
+        manners, written = self.manners, self.manners.written
+        if written <= MILLISECOND or not (manners.nearest or manners.up or written > manners.step):
+            return False  # they are compared as they are written
+        low, high = floor(where.start, SECOND) - 2 * SECOND, floor(where.end - 1, SECOND) + 2 * SECOND
+        return sum(low <= held.at <= high + SECOND for held in self._all) >= min(limit, manners.cap)
 
     def _fewest(self, at: int, near: Sequence[int]) -> int:
         """The rows of the window around an instant that has the fewest.

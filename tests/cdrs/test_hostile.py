@@ -79,7 +79,7 @@ def test_a_gap_is_excused_if_the_page_would_have_hardly_any_rows_there(gap: int,
     shown = [Held.of(row, 0.0, Manners()) for row in rows]
     skipped = Held.of(Row(22 * SECOND, 99), 0.0, Manners())
     page = ServerPage(shown[::-1] if falls else shown, [skipped], limit=40, counts_matches=False)
-    gaps = [*page.plausible_gaps(Window(0, 100 * SECOND))]
+    gaps = [*page.plausible_gaps(Window(0, 100 * SECOND), 0)]
     assert gaps == ([Range(20 * SECOND, (21 + gap) * SECOND + 1)] if excused else [])
 
 

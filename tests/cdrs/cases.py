@@ -26,6 +26,7 @@ from typing import Any, Final
 from attrs import define, evolve, field, frozen
 
 from tests.cdrs.hostile import FIXED, HONEST, ORDERS, PATIENCE, Case, Fault, Manners, Order, Row, Run, Story
+from tests.cdrs.hostile_caps import EXCUSES
 from tests.cdrs.hostile_follow import FollowCase, make_follow_case, run_follow
 from tests.cdrs.hostile_pull import run
 from tests.cdrs.kinds import DAY, KINDS, MINUTE, ON, RATED_AGAIN, Dice, with_kinds
@@ -287,9 +288,7 @@ class Shares:
                     story.gave_up
                 ),
                 "a cap that nothing but round sizes shows: it was not found": bool(story.cut_silently),
-                "a silent cap of few rows, or a late one, that cut few answers of a run: rows were lost": bool(
-                    story.lost_in_a_cut
-                ),
+                **{f"a silent cap: {excuse}": bool(story.lost_to_caps[excuse]) for excuse in EXCUSES},
                 "an instant named as saturated, because it is not known how its server rounds times": bool(
                     story.saturated_by_rounding
                 ),

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.times import WIDEST, to_datetime
@@ -43,10 +43,6 @@ HANDFUL: Final = 5
 FAR_LONGER: Final = 4
 # The kind of a case in which answers may be cut short without saying so, and nothing may be lost all the same.
 SILENT_CAPS: Final = "silent caps"
-# A cap below so many rows, or one that begins later, need not be found in a run with fewer answers than this that were cut: too
-# many honest answers have so few rows.
-LEAST_CAP: Final = 10
-FEW_CUTS: Final = 4
 # So many requests of a run are enough to hand something out (contract, section 2, promise 7).
 ENOUGH_TO_ADVANCE: Final = 30
 
@@ -222,9 +218,8 @@ class Story:
     rated_between: int = 0
     gaps: int = 0
     lost_in_gaps: int = 0
-    lost_in_a_cut: int = 0
-    cut_runs: int = 0
     saturated_by_rounding: int = 0
+    lost_to_caps: Counter[str] = field(factory=Counter)
 
 
 class BrokenError(AssertionError):

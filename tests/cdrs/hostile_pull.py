@@ -10,8 +10,6 @@ from attrs import define, evolve
 
 from tests.cdrs.hostile import (
     BY_ID,
-    FEW_CUTS,
-    LEAST_CAP,
     PATIENCE,
     SILENT_CAPS,
     Case,
@@ -23,13 +21,14 @@ from tests.cdrs.hostile import (
     check_rows,
     check_unreadable,
 )
+from tests.cdrs.hostile_caps import IN_AN_INSTANT, Sizes
 from tests.cdrs.hostile_server import Server, ServerPage
 from tests.cdrs.simulated import readable
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place, UnplacedMark
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
 from unlimcall_async.cdrs.planner.page_cap import PagesCutError
-from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Saturated
+from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Read, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.tasks import Prove
 from unlimcall_async.cdrs.planner.windows import HOUR
@@ -77,10 +76,10 @@ class Pull:
         self._under_way: list[UnderWay] = []
         self._stale: list[UnderWay] = []
         self._came: list[Page] = []
-        # Where rows may be missing: in gaps that no claim had to doubt, and in what a run handed out that saw few cut answers.
+        # Where rows may be missing: in gaps that no claim had to doubt, and in what a run handed out whose sizes do not show a cap.
         self._gaps: list[Range] = []
-        self._few_cuts: list[Range] = []
-        self._cuts = 0
+        self._hidden: list[tuple[str, Range]] = []
+        self._sizes = Sizes(case.manners)
         self._excused = False
         self._proven_on = self._last_lie = -1
         self._betrayed = self._shown = self._sought = False
@@ -125,19 +124,17 @@ class Pull:
         self._came.clear()
         self._proven_on = self._last_lie = -1
         self._betrayed = self._shown = self._sought = False
-        self._cuts, began = 0, self._position.place.at
+        self._sizes = Sizes(self.case.manners)
         saturated = self._drive(run)
-        self._note_cuts(began)
+        self._note_cuts()
         self._count()
         return not saturated
 
-    def _note_cuts(self, began: int) -> None:
-        """Note which range rests on so few answers that were cut silently that nobody has to find the cap."""
-        self.story.cut_runs += self._cuts > 1
-        manners = self.case.manners
-        if 0 < self._cuts < FEW_CUTS and (manners.cap < LEAST_CAP or manners.capped):
-            first, last = sorted((began, self._position.place.at))
-            self._few_cuts.append(Range(first, last + 1))
+    def _note_cuts(self) -> None:
+        """Note which range rests on answers that were cut silently if their sizes need not show the cap."""
+        excuse = self._sizes.excuse(finished=self._planner.finished)
+        if excuse is not None:
+            self._hidden += [(excuse, cut) for cut in self._sizes.cut]
 
     def _position_at(self, place: Place | None) -> Position:
         start, end = to_datetime(self.case.start), to_datetime(self.case.end)
@@ -223,6 +220,8 @@ class Pull:
         new = self._unreadable.new_unplaced(received.unplaced)
         received = evolve(received, new_unplaced=new)
         self._came.append(received)
+        if isinstance(part.task, (Read, Prove)):
+            self._sizes.note(page, asked.question.range, searched=bool(new))
         self._planner.receive(asked.question, received)
         if self._planner.seeks and not self._sought:
             # The server may lie until it knows that it is found out; but not behind the page that the order was proven on.
@@ -237,7 +236,6 @@ class Pull:
     def _note_page(self, page: ServerPage, question: Question) -> None:
         """Note what the oracle has to know of an answer."""
         self.story.raced += bool(page.off) and not page.left
-        self._cuts += page.is_cut_silently
         if not self._gives_itself_away and self.case.seek:
             gaps = [*page.plausible_gaps(question.window, self.server.plausible)]
             self.story.gaps += len(gaps)
@@ -313,6 +311,8 @@ class Pull:
             self._leave()
             return 0
         by_order = isinstance(part.state, Done) and part.state.by_order
+        if isinstance(part.state, Done):
+            self._sizes.note_handed_out(part.state.rows)
         if by_order and self._betrayed and not self._shown:
             raise VoidError
         self._enter(part)
@@ -388,8 +388,7 @@ class Pull:
         if self._excused:
             must = []
         if SILENT_CAPS in self.case.kinds:
-            must, lost = self._without(must, self._few_cuts, came)
-            self.story.lost_in_a_cut = lost
+            must = self._without_hidden(must, came)
         elif self._is_cut_silently:
             # The contract takes such an answer for its whole window; most of them are found out, but that is no promise.
             lost_rows = Counter(row.key for row in must) - Counter(came)
@@ -397,6 +396,18 @@ class Pull:
         must, self.story.lost_in_gaps = self._without(must, self._gaps, came)
         check_rows(Counter(came), [row for row in must if row.fault == "none"], rows)
         self._judge_unreadable(rows, must)
+
+    def _without_hidden(self, must: list[Row], came: list[tuple[int, str, str]]) -> list[Row]:
+        """Return the rows that no cap may have hidden, and note how many of the others did not come, by what hid them."""
+        for excuse in dict.fromkeys(name for name, _ in self._hidden):
+            where = [hidden for name, hidden in self._hidden if name == excuse]
+            must, self.story.lost_to_caps[excuse] = self._without(must, where, came)
+        size = max(run.page_size for run in self.case.runs)
+        lost = Counter(row.key for row in must) - Counter(came)
+        instants = [Range(at, at + 1) for at in {at for at, _, _ in lost}]
+        full = [instant for instant in instants if self.server.saturates(instant, size)]
+        must, self.story.lost_to_caps[IN_AN_INSTANT] = self._without(must, full, came)
+        return must
 
     @staticmethod
     def _without(must: list[Row], excused: list[Range], came: list[tuple[int, str, str]]) -> tuple[list[Row], int]:
@@ -414,7 +425,8 @@ class Pull:
             if row.fault == "start" and self.case.start - _BESIDE <= row.at < self.case.end + _BESIDE:
                 may_name.append(self.case.manners.write(row))
                 inside = self.case.start <= row.at < self.case.end
-                excused = [*self._skipped, *self._few_cuts] if SILENT_CAPS in self.case.kinds else self._skipped
+                hidden = [where for _, where in self._hidden] if SILENT_CAPS in self.case.kinds else []
+                excused = [*self._skipped, *hidden]
                 lost = any(where.start - _BESIDE <= row.at < where.end + _BESIDE for where in excused)
                 if inside and not lost and must and self.server.never_seen(row):
                     must_name.append(self.case.manners.write(row))

@@ -104,6 +104,11 @@ class ServerPage:
         )
 
     @property
+    def seems_whole(self) -> bool:
+        """Whether the page says that it is whole."""
+        return len(self.rows) < self.limit and not (self.left and self.counts_matches)
+
+    @property
     def is_cut_silently(self) -> bool:
         """Whether the page lacks rows, and says that it is whole."""
         return bool(self.left) and not self.counts_matches and len(self.rows) < self.limit

@@ -300,7 +300,8 @@ def test_two_that_begin_at_once_do_not_replace_each_other(path: Path) -> None:
             second.store(made[1])
         first.store(made[2])
     assert names_beside(path) == [path.name]
-    assert CheckpointFile(path).checkpoint == made[2]
+    with CheckpointFile(path) as again:
+        assert again.checkpoint == made[2]
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.cases import Choice, make_case, run_seeds, shrink
-from tests.cdrs.hostile import HONEST, ORDERS, BrokenError, Case, Manners, Order, Row, Run
+from tests.cdrs.hostile import HONEST, ORDERS, SILENT_CAPS, BrokenError, Case, Manners, Order, Row, Run
 from tests.cdrs.hostile_follow import FollowCase, make_follow_case, run_follow
 from tests.cdrs.hostile_pull import run
 from tests.cdrs.hostile_server import Held, ServerPage
@@ -33,6 +33,12 @@ def test_no_record_is_lost_doubled_or_out_of_order(case: Case) -> None:
 @pytest.mark.parametrize("seed", [5_005_294, 5_008_554])
 def test_what_came_before_the_proof_does_not_rest_on_it(seed: int) -> None:
     run(make_case(random.Random(seed)))
+
+
+# A check whose pieces left out no row of the page, rows beside the part, and a late cap near the page size.
+@pytest.mark.parametrize("seed", [5_000_197, 5_000_004, 5_000_344])
+def test_a_silent_cap_is_found_by_its_size(seed: int) -> None:
+    run(Choice((SILENT_CAPS,), surely=True).pull(seed))
 
 
 @pytest.mark.parametrize("order", sorted(set(ORDERS) - set(HONEST)))

@@ -38,8 +38,8 @@ TASKS: Final[dict[str, Task]] = {
     "Read": Read(),
     "Read behind a seam": Read(SEAM),
     "Prove": Prove(CLAIM),
-    "Probe": Probe((WINDOW,), RECORDS, Counter(), 2, 1, Doubt.LARGEST),
-    "Recheck": Recheck(2, Counter()),
+    "Probe": Probe(WINDOW, (WINDOW,), RECORDS, Counter(), 2, 1, Doubt.LARGEST),
+    "Recheck": Recheck(WINDOW, 2, Counter()),
     "Resolve": Resolve(WINDOW, records=RECORDS),
 }
 QUESTION, ERROR = Question(Part(WANTED), WANTED, WINDOW), OSError()
@@ -49,7 +49,7 @@ TRANSITIONS: Final[dict[str, Callable[[Part], None]]] = {
     "put_back": Part.put_back,
     "fail": lambda part: part.fail(ERROR),
     "finish": lambda part: part.finish(RECORDS, 7),
-    "turn_to": lambda part: part.turn_to(Recheck(5, Counter())),
+    "turn_to": lambda part: part.turn_to(Recheck(WINDOW, 5, Counter())),
     "repeat": Part.ask_once_more,
     "clear": Part.clear,
     "saturate": lambda part: part.saturate(RECORDS),
@@ -97,7 +97,7 @@ def from_the_beginning(transition: str, state: State) -> State | None:  # noqa: 
         case "finish", Asked():
             return Done(RECORDS, 7, by_order=False)
         case "turn_to", Asked():
-            return Waiting(Recheck(5, Counter()))
+            return Waiting(Recheck(WINDOW, 5, Counter()))
         case "repeat", Asked(task=task, question=question):
             return Waiting(task, evolve(question, repeats=1))
         case "clear", Waiting(task=Probe()):

@@ -108,10 +108,31 @@ def test_what_is_done_and_waits_for_the_first_part_is_held_and_bounded() -> None
     assert first is not None
     while others := questions_until_none(planner):
         for question in others:
-            rows = [record(question.part.range.start + at * MILLISECOND, at) for at in range(99)]
+            # A question that checks such a page asks for pieces of its window.
+            ats = [question.part.range.start + at * MILLISECOND for at in range(99)]
+            rows = [record(at, n) for n, at in enumerate(ats) if question.window.start <= at <= question.window.till]
             planner.receive(question, page_of(rows, complete=True))
     assert 0 < planner.held <= 4 * 100 * BUFFER
     assert isinstance(first.part.state, Asked)
+
+
+def test_a_check_that_fails_hands_nothing_out() -> None:
+    planner = Planner(Range(0, 1000 * SECOND), newest_first=False, page_size=1000, concurrency=1)
+    question = planner.next_question()
+    assert question is not None
+    planner.receive(question, page_of([record(at * SECOND, at) for at in range(100)], complete=True))
+    check = planner.next_question()
+    assert check is not None
+    error = LookupError()
+    planner.fail(check, error)
+    part = planner.take_first()
+    assert part is not None
+    assert isinstance(part.state, Failed)
+    assert part.state.error is error
+    planner.reset()
+    again = planner.next_question()
+    assert again is not None
+    assert again.window == check.window
 
 
 def test_what_all_others_wait_for_may_always_be_asked() -> None:

@@ -128,7 +128,7 @@ class Checks:
         """Return the parts that are in doubt, and that can be asked: nothing is asked behind a part that has failed."""
         if not self._parts:
             return []
-        self._parts = [part for part in self._parts if isinstance(part.task, (Probe, Recheck))]
+        self._parts = [part for part in self._parts if _is_checked(part)]
         ahead = set(takewhile(lambda part: not isinstance(part.state, (Failed, Saturated)), self._plan))
         return [part for part in self._parts if part in ahead]
 
@@ -151,6 +151,11 @@ def lacks_known_rows(question: Question, page: Page) -> bool:
             return False
     came = page.keys_of(inside)
     return came != known and bool(Counter(known) - Counter(came))
+
+
+def _is_checked(part: Part) -> bool:
+    state = part.state
+    return isinstance(state, (Waiting, Asked, Failed)) and isinstance(state.task, (Probe, Recheck))
 
 
 def _waits_for_check(part: Part) -> bool:

@@ -7,6 +7,7 @@ Starts are compared as the datetimes that were decoded.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
@@ -123,6 +124,11 @@ class Page:
         """The first and the last start, in microseconds, or `None` for a page without rows."""
         ordered = self._sortedness.starts
         return (to_micros(ordered[0]), to_micros(ordered[-1])) if ordered else None
+
+    @property
+    def keys(self) -> Counter[Key]:
+        """The keys of all rows, and how many rows have each of them."""
+        return Counter(zip(self.starts, (row.id for row in self.rows), strict=True))
 
     # --- rows of a range ----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ have rows that the page lacks, whatever the server order. If all pages are sorte
 one piece is enough. After a new row the whole window is asked once more. If that page lacks a row that is known, the page was
 cut, because rows do not vanish. Else the new row was written meanwhile.
 
+Rows of the margins count in a check: a page may be cut in a margin, and then show no row of its part. A piece that lacks a row of
+the page shows a cap, too. A failed check fails its part: what is in doubt is not handed out.
+
 Doubts. A cap below the largest page can only have begun later. Such a cap shows if a page lacks rows of an earlier page.
 Sizes that repeat are checked, too, and pages that hold far less than was expected, but not all of them. A cap below ten rows is
 found only if its size comes four times: too many honest pages have so few rows. A server that cuts pages at a size in bytes gives
@@ -33,11 +36,11 @@ from typing import Final
 
 from attrs import evolve
 
+from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Question
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
-from unlimcall_async.cdrs.planner.windows import with_margins
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Window, ceil, floor, to_micros
 
 # A window whose `count` is above its rows is asked again so often. A page with fewer rows than another one is not cut by a cap, and
 # asking once more costs less than cutting. A page with the most rows so far may well be cut.
@@ -59,11 +62,14 @@ _VERY_NEAR: Final = 0.95
 # Numbers that people set as caps: these, multiples of 50, and powers of two.
 _SET: Final = frozenset({10, 20, 25, 16, 32, 64, 128, 256, 512})
 _ROUND: Final = 50
-# At which times the largest size is checked again: an honest server repeats it by chance, a cap all the time. A size that was
-# checked, and one of few rows, may come more often before.
-_TIMES, _TIMES_OF_SAFE = frozenset({2, 16, 128, 1024}), frozenset({4, 16, 128, 1024})
-# Sizes of complete pages that are remembered, and how many of them are alike if a cap has begun.
-_RECENT, _ALIKE = 8, 3
+# From which time on the largest size is checked each time that its number has doubled: an honest server repeats it by chance, a cap
+# all the time. One check is not enough, because a page that was not cut may have just as many rows as the cap allows. A size that
+# was checked, and one of few rows, may come more often before.
+_AGAIN, _AGAIN_IF_SAFE = 2, 4
+# Sizes of complete pages that are remembered, and how many are alike if a cap has begun; the last number is for pages of few rows.
+_RECENT, _ALIKE, _ALIKE_IF_FEW = 8, 3, 4
+# If so many are alike, a size is checked each time that this has happened twice as often, whatever was checked before.
+_MOSTLY: Final = 6
 # A page is suspiciously small if this many times its rows, and so many more, were expected.
 _FEWER, _FEWER_ROWS = 4, 100
 # Windows are cut to hold nearly a page, so such sizes repeat without a cap.
@@ -106,9 +112,13 @@ class PageCap:
         self.safe: int = 0
         # The most rows that came, and how many complete pages had so many.
         self._largest = self._times = 0
+        # The next time of these that is checked, if the size may come that often unchecked.
+        self._next_check = 0
         # The fewest and the most rows of pages that were cut.
         self._cut: tuple[int, int] | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)
+        # How often most of the sizes that are remembered were alike, by that size.
+        self._mostly: Counter[int] = Counter()
         self._pause, self._pause_left = _FIRST_PAUSE, 0
         # The cap that shows in `count`; the windows that stayed short with the most rows; how many in a row did with fewer.
         self._counted: int | None = None
@@ -121,7 +131,7 @@ class PageCap:
         """Return whether a page is taken for its whole window, and learn what its size shows."""
         size = page.size
         if size > self._largest:
-            self._largest, self._times, self._counted = size, 0, None
+            self._largest, self._times, self._next_check, self._counted = size, 0, 0, None
             self._windows.clear()
         if self.rows is not None and size > self.rows:
             self.rows = None
@@ -183,13 +193,20 @@ class PageCap:
             self._times += 1
             if self._times == 1:
                 return Doubt.LARGEST if size >= _LEAST and size > _GROWTH * self.safe else None
-            times = _TIMES if size >= _LEAST and size > self.safe else _TIMES_OF_SAFE
-            return Doubt.LARGEST_AGAIN if self._times in times else None
+            again = _AGAIN if size >= _LEAST and size > self.safe else _AGAIN_IF_SAFE
+            if self._times < max(again, self._next_check):
+                return None
+            self._next_check = 2 * self._times
+            return Doubt.LARGEST_AGAIN
+        if alike >= _MOSTLY:
+            self._mostly[size] += 1
+            if self._mostly[size].bit_count() == 1:
+                return Doubt.UNUSUAL
         if self._pause_left:
             self._pause_left -= 1
             return None
-        repeats = alike >= _ALIKE and size < _MEANT * self._largest
-        if size < _LEAST or not (repeats or expected > _FEWER * size + _FEWER_ROWS):
+        repeats = alike >= (_ALIKE if size >= _LEAST else _ALIKE_IF_FEW) and size < _MEANT * self._largest
+        if not (repeats or (size >= _LEAST and expected > _FEWER * size + _FEWER_ROWS)):
             return None
         self._pause_left, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE)
         return Doubt.UNUSUAL
@@ -207,7 +224,8 @@ class PageCap:
     def may_go_unchecked(self, probe: Probe) -> bool:
         """Return whether a page that no other page has cleared may go without a check, if the pull ends with it."""
         looks_set = probe.rows % _ROUND == 0 or probe.rows in _SET
-        return probe.doubt is Doubt.LARGEST and not probe.begun and not looks_set
+        came_again = probe.rows == self._largest and self._times > 1
+        return probe.doubt is Doubt.LARGEST and not (probe.begun or looks_set or came_again)
 
     def probe_of(
         self, question: Question, page: Page, number: int, *, descending: bool | None, doubt: Doubt
@@ -221,29 +239,41 @@ class PageCap:
             descending: The order that all pages so far are in, or `None`. A cap leaves rows out at the end of a sorted page.
             doubt: Why the page is in doubt.
         """
-        wanted = question.part.range
-        windows = _pieces(with_margins(wanted), page)
-        if descending is not None:
-            windows = windows[:1] if descending else windows[-1:]
-        windows = [window for window in windows if window.start < window.till and len(piece_of(wanted, window)) > 0]
+        whole = question.window
+        pairs = _pieces(whole, page)
+        windows = (
+            [window for pair in pairs for window in pair]
+            if descending is None
+            else [earlier if descending else later for earlier, later in pairs]
+        )
+        # A piece that reaches beyond the window may have rows that the window never shows.
+        windows = [window for window in windows if whole.start <= window.start < window.till <= whole.till]
         if not windows:
             return None
-        keys = Counter(page.keys_of(wanted))
-        return Probe(tuple(windows), page.rows_of(wanted), keys, page.size, number, doubt)
+        return Probe(whole, tuple(windows), page.rows_of(question.part.range), page.keys, page.size, number, doubt)
 
-    def settle(self, wanted: Range, probe: Probe, page: Page) -> Probe | Recheck | None:
-        """Return what the page of a piece leaves to be asked, or `None` if the page that was checked was not cut."""
-        came = Counter(page.keys_of(wanted))
-        if came - probe.keys or page.new_unplaced:
-            return Recheck(probe.rows, probe.keys | came)
+    def settle(self, probe: Probe, page: Page) -> Probe | Recheck | None:
+        """Return what the page of a piece leaves to be asked, or `None` if the page that was checked was not cut.
+
+        Rows beside the part count, too: if the page was cut at them, the part may have rows that neither page shows.
+        """
+        came, shown = page.keys, WHOLE_SECONDS.shown_by(probe.windows[0])
+        missing = (probe.keys - came).keys()
+        if came - probe.keys or page.new_unplaced or any(shown.holds(to_micros(start)) for start, _ in missing):
+            return Recheck(probe.window, probe.rows, probe.keys | came)
         if len(probe.windows) > 1:
             return evolve(probe, windows=probe.windows[1:], begun=True)
-        self.safe = max(self.safe, probe.rows)
+        first, last = min(probe.keys)[0], max(probe.keys)[0]
+        if to_micros(last) - to_micros(first) >= _ROOM:
+            self.safe = max(self.safe, probe.rows)
+        elif probe.rows == self._largest:
+            # The page may have been cut within one instant, which no piece shows. So the next page of its size is checked.
+            self._next_check = self._times + 1
         return None
 
-    def confirm(self, wanted: Range, recheck: Recheck, page: Page) -> bool:
-        """Return whether the second page for a whole part was cut: rows that are known do not come."""
-        if not page.complete or not recheck.keys - Counter(page.keys_of(wanted)):
+    def confirm(self, recheck: Recheck, page: Page) -> bool:
+        """Return whether the second page for a window was cut: rows that are known do not come."""
+        if not page.complete or not recheck.keys - page.keys:
             return False
         size = page.size
         self.rows = size
@@ -264,22 +294,21 @@ class PageCap:
         return _NEAR * others <= rows <= others / _NEAR
 
 
-def piece_of(wanted: Range, window: Window) -> Range:
-    """Return what a window of a check asks of a range."""
-    start = max(wanted.start, window.start)
-    return Range(start, max(start, min(wanted.end, window.till)))
+def _pieces(whole: Window, page: Page) -> list[tuple[Window, Window]]:
+    """Return pairs of windows, the earlier and the later piece, that cover another one together.
 
-
-def _pieces(whole: Window, page: Page) -> list[Window]:
-    """Return windows that cover another one, each of which leaves out a row of its page, if the times of the rows allow that."""
-    starts = sorted(map(to_micros, page.starts))
-    first, last = starts[0], starts[-1]
-    middle = floor(starts[len(starts) // 2], MILLISECOND)
+    Each piece leaves out a row of the page, if the server compares times finely enough.
+    """
+    starts = page.sorted_starts
+    first, last = to_micros(starts[0]), to_micros(starts[-1])
+    middle = floor(to_micros(starts[len(starts) // 2]), MILLISECOND)
     if last - first >= _ROOM:
         middle = floor(min(max(middle, first + 3 * SECOND), last - 3 * SECOND), SECOND)
-        return [Window(whole.start, middle + SECOND), Window(middle - SECOND, whole.till)]
+        return [(Window(whole.start, middle + SECOND), Window(middle - SECOND, whole.till))]
+    # All rows lie so near to each other that a server may not tell them apart. Pieces without all of them leave them out for sure.
+    around = Window(whole.start, floor(first, SECOND) - 3 * SECOND), Window(ceil(last, SECOND) + 3 * SECOND, whole.till)
     if last - first > MILLISECOND:
         middle = max(middle, first + MILLISECOND)
-        return [Window(whole.start, middle), Window(middle, whole.till)]
-    # One instant: there is nothing to cut, but there may be rows before it and after it.
-    return [Window(whole.start, first - MILLISECOND), Window(last + MILLISECOND, whole.till)]
+        return [around, (Window(whole.start, middle), Window(middle, whole.till))]
+    # One instant: there is nothing to cut, but there may be rows just before it and just after it.
+    return [around, (Window(whole.start, first - MILLISECOND), Window(last + MILLISECOND, whole.till))]

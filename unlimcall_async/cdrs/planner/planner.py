@@ -259,17 +259,14 @@ class Planner:
         if part.question is not question:
             return
         match part.task:
-            case Probe(records=records, rows=rows):
-                # The page that was to be checked is complete by assumption: its records do not fail with a question beyond it.
-                self._finish(part, records, rows)
-                return
             case Read(seam=Seam(claimed=claimed)):
                 # The claim waits for this page to agree. It may stand before this part, and does not have to fail with it.
                 claimed.doubt()
             case _:
                 pass
-        # Of a part that is longer than its window, the rest does not fail with the window.
-        self._plan.keep_to(part, question.range)
+        if not isinstance(part.task, Probe):
+            # Of a part that is longer than its window, the rest does not fail with the window.
+            self._plan.keep_to(part, question.range)
         part.fail(error)
 
     def reset(self) -> None:
@@ -315,14 +312,14 @@ class Planner:
                 self._claims.prove(part, claim, page, complete=complete)
                 self._use(question, page, complete=complete, lacks=lacks)
             case Probe() as probe:
-                following = self._cap.settle(part.range, probe, page)
+                following = self._cap.settle(probe, page)
                 if following is None:
                     self._finish(part, probe.records, rows=0)
                     self._heed_clearances()
                 else:
                     part.turn_to(following)
             case Recheck() as recheck:
-                if self._cap.confirm(part.range, recheck, page):
+                if self._cap.confirm(recheck, page):
                     part.ask_again()
                     self._checks.heed()
                     self._full_pages.use(question, page, self._pages)

@@ -53,15 +53,17 @@ class Probe:
     """Ask for pieces of the part again, because its page is in doubt: the server may have cut the page short.
 
     Attributes:
+        window: The window of the page.
         windows: The windows of the pieces, the next one first.
         records: The records of the part by the page.
-        keys: The keys of these.
+        keys: The keys of all rows of the page, those beside the part among them.
         rows: How many rows the page had.
         number: The number of the page among all that came.
         doubt: Why the page is in doubt.
         begun: Whether a piece was asked already.
     """
 
+    window: Window
     windows: tuple[Window, ...]
     records: Sequence[Row]
     keys: Counter[Key]
@@ -73,13 +75,15 @@ class Probe:
 
 @frozen
 class Recheck:
-    """Ask for the whole part again, because a probe found rows that its page lacked.
+    """Ask the window of a page again, because a probe found rows that the page lacked, or lacked rows that the page has.
 
     Attributes:
+        window: The window of the page.
         rows: How many rows the page had.
-        keys: The keys that the two pages have shown of the part.
+        keys: The keys that the two pages have shown.
     """
 
+    window: Window
     rows: int
     keys: Counter[Key]
 

@@ -61,13 +61,15 @@ def question_of(
     if part.repeat is not None:
         return part.repeat
     match part.task:
-        case Resolve(window=window):
+        case Resolve(window=window) | Recheck(window=window):
             return Question(part, part.range, window)
         case Gauge(window=window, range=asked):
             return Question(part, asked, window)
         case Probe(windows=(window, *_)):
-            return Question(part, Range(max(part.range.start, window.start), min(part.range.end, window.till)), window)
-        case Prove() | Recheck():
+            # A piece may lie in the margins alone.
+            start = max(part.range.start, window.start)
+            return Question(part, Range(start, max(start, min(part.range.end, window.till))), window)
+        case Prove():
             # The whole part, which was as wide as a window could be when its page came.
             return Question(part, part.range, with_margins(part.range, margins=margins))
         case _:

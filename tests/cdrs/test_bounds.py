@@ -185,7 +185,7 @@ def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
 def test_few_windows_show_that_one_instant_is_saturated(truth: Bounds) -> None:
     """A pull that is cut off after 30 requests has come to the second by some of them."""
     rows = [record(175 * MILLISECOND, number) for number in range(LIMIT + 1)]
-    outcome = take_apart(truth, rows)
+    outcome = take_apart_by(answers(truth, rows))
     assert outcome.saturated
     assert outcome.asked <= MOST_ASKED
 

@@ -131,24 +131,28 @@ def test_a_size_that_was_checked_is_in_doubt_less_often() -> None:
 
 
 @pytest.mark.parametrize(
-    ("doubt", "largest", "safe", "cleared"),
+    ("doubt", "rows", "largest", "safe", "cleared"),
     [
-        (Doubt.LARGEST, 124, 0, False),
-        (Doubt.LARGEST, 125, 0, True),
-        (Doubt.LARGEST, 100, 67, True),
-        (Doubt.LARGEST_AGAIN, 125, 0, True),
-        (Doubt.LARGEST_AGAIN, 100, 67, False),
-        (Doubt.LARGEST_AGAIN, 100, 101, True),
-        (Doubt.UNUSUAL, 1000, 1000, False),
+        (Doubt.LARGEST, 104, 129, 0, False),
+        (Doubt.LARGEST, 104, 130, 0, True),
+        (Doubt.LARGEST, 104, 104, 70, True),
+        (Doubt.LARGEST_AGAIN, 104, 130, 0, True),
+        (Doubt.LARGEST_AGAIN, 104, 104, 70, False),
+        (Doubt.LARGEST_AGAIN, 104, 104, 105, True),
+        # A cap that people set may have ended.
+        (Doubt.LARGEST, 100, 1000, 0, False),
+        (Doubt.LARGEST_AGAIN, 100, 1000, 0, False),
+        (Doubt.LARGEST, 100, 1000, 100, True),
+        (Doubt.UNUSUAL, 104, 1000, 1000, False),
     ],
 )
 def test_far_more_rows_clear_the_pages_of_the_largest_size(
-    doubt: Doubt, largest: int, safe: int, cleared: bool
+    doubt: Doubt, rows: int, largest: int, safe: int, cleared: bool
 ) -> None:
     cap = PageCap()
     cap.holds_window(page(largest))
     cap.safe = safe
-    assert cap.is_cleared(Probe(question().window, (), (), Counter(), 100, 1, doubt)) is cleared
+    assert cap.is_cleared(Probe(question().window, (), (), Counter(), rows, 1, doubt)) is cleared
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------------

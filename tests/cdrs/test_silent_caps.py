@@ -76,6 +76,16 @@ async def test_a_cap_is_found_if_the_range_is_a_single_window(order: Order, cap:
     assert came == [f"{n}" for n in range(1200)]
 
 
+@pytest.mark.parametrize("answers", [1, 2, 3])
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first", "by_end"])
+async def test_what_a_cap_left_out_before_it_ended_comes(order: Order, answers: int) -> None:
+    """Larger pages behind it do not show that a page of a size that people set was whole."""
+    server = OddServer([], calls=CALLS, sorting=order, most=lambda number: 100 if number <= answers else 1000)
+    async with served(server) as client:
+        came = ids_of([each async for each in client.cdrs.stream(START, START + MONTHS)])
+    assert came == [f"{n}" for n in range(2000)]
+
+
 @given(
     st.lists(st.integers(0, 10**6), min_size=1, max_size=150, unique=True),
     st.sampled_from(SIMULATED),

@@ -214,6 +214,9 @@ class PageCap:
     def is_cleared(self, probe: Probe) -> bool:
         """Return whether a page that waits to be checked was not cut: another page has far more rows, or was checked."""
         match probe.doubt:
+            case Doubt.LARGEST | Doubt.LARGEST_AGAIN if _looks_set(probe.rows) and probe.rows > self.safe:
+                # The cap may have ended, or only some of the servers behind one name may have it.
+                return False
             case Doubt.LARGEST if probe.rows <= _GROWTH * self.safe:
                 return True
             case Doubt.LARGEST | Doubt.LARGEST_AGAIN:
@@ -223,9 +226,8 @@ class PageCap:
 
     def may_go_unchecked(self, probe: Probe) -> bool:
         """Return whether a page that no other page has cleared may go without a check, if the pull ends with it."""
-        looks_set = probe.rows % _ROUND == 0 or probe.rows in _SET
         came_again = probe.rows == self._largest and self._times > 1
-        return probe.doubt is Doubt.LARGEST and not (probe.begun or looks_set or came_again)
+        return probe.doubt is Doubt.LARGEST and not (probe.begun or _looks_set(probe.rows) or came_again)
 
     def probe_of(
         self, question: Question, page: Page, number: int, *, descending: bool | None, doubt: Doubt
@@ -292,6 +294,11 @@ class PageCap:
     def are_alike(self, rows: int, others: int) -> bool:
         """Return whether pages with so many rows each may have been cut by one cap, if one of them was."""
         return _NEAR * others <= rows <= others / _NEAR
+
+
+def _looks_set(rows: int) -> bool:
+    """Return whether a number of rows looks like a cap that people set."""
+    return rows % _ROUND == 0 or rows in _SET
 
 
 def _pieces(whole: Window, page: Page) -> list[tuple[Window, Window]]:

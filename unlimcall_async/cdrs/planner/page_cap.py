@@ -55,6 +55,8 @@ _LEAST: Final = 10
 _GROWTH: Final = 1.5
 # A page with so many times the rows of another one clears it. Below that the server may cut at a size in bytes.
 _CLEARS: Final = 1.25
+# New rows on the second page for a window, and their share of the first page, that were hardly written between the two.
+_CHANCE, _NEW = 16, 0.25
 # Pages near a size that was cut may have been cut at the same number of bytes.
 _NEAR: Final = 0.75
 # The same for pages that were handed out: too late for a check, and a wrong error would be a nuisance.
@@ -275,13 +277,18 @@ class PageCap:
 
     def confirm(self, recheck: Recheck, page: Page) -> bool:
         """Return whether the second page for a window was cut: rows that are known do not come."""
-        if not page.complete or not recheck.keys - page.keys:
-            return False
-        size = page.size
-        self.rows = size
+        if page.complete and recheck.keys - page.keys:
+            self.rows = page.size
+            self._note_cut(page.size)
+            return True
+        if page.size - recheck.rows >= max(_CHANCE, recheck.rows * _NEW):
+            # So many rows were not written meanwhile: the first page was cut, and the cap has ended.
+            self._note_cut(recheck.rows)
+        return False
+
+    def _note_cut(self, rows: int) -> None:
         self.found += 1
-        self._cut = (size, size) if self._cut is None else (min(size, self._cut[0]), max(size, self._cut[1]))
-        return True
+        self._cut = (rows, rows) if self._cut is None else (min(rows, self._cut[0]), max(rows, self._cut[1]))
 
     def may_have_cut(self, rows: int) -> bool:
         """Return whether a page with so many rows may have been cut as others were."""

@@ -325,6 +325,7 @@ class Planner:
                     self._full_pages.use(question, page, self._pages)
                 else:
                     self._use(question, page, complete=complete, checked=True)
+                    self._checks.heed()
             case Gauge(page=earlier, range=wanted, asked=window, number=number) as gauge:
                 self._known.settle(gauge, page, complete=complete)
                 self._full_pages.use(Question(part, wanted, window), earlier, number)

@@ -1,11 +1,11 @@
-"""Call records as text: newline-delimited JSON, or CSV. No I/O.
+"""Call records as text: newline-delimited JSON, or CSV for programs or for a spreadsheet. No I/O.
 
 JSON has the fields of `CallRecord` in their order, with money and times as text. Fields that the API adds later stand together in
 `extra`, in the lines that have any. So no name of the API can ever take the place of a field.
 
-CSV has the same as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet takes a text that begins with
-`=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and a caller chooses the name that he shows. So such a text gets an
-apostrophe in front. Numbers, and so phone numbers, stay as they are.
+CSV has the same as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet may take a text for a formula,
+and a caller chooses the name that he shows. So such a text gets an apostrophe in front (`formulas`). Numbers, and so phone numbers,
+stay as they are.
 """
 
 from __future__ import annotations
@@ -13,19 +13,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
 
 from unlimcall_async import CallRecord
+from unlimcall_async.cli.formulas import guarded
 
 FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
-
-_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 
 
 @attrs.frozen
@@ -57,16 +54,22 @@ def ndjson(records: Iterable[CallRecord]) -> str:
 
 def csv_lines(records: Iterable[CallRecord]) -> str:
     """Return one CSV line for each record."""
-    return _csv(
+    return csv_text(
         [
             *(_cell(getattr(record, name)) for name in FIELDS),
-            json.dumps(dict(record.extra), ensure_ascii=False, default=text_of) if record.extra else "",
+            extra_text(record.extra),
         ]
         for record in records
     )
 
 
-def _csv(rows: Iterable[Iterable[object]]) -> str:
+def extra_text(extra: Mapping[str, Any]) -> str:
+    """Return the fields that the API added, as JSON; an empty text if there are none."""
+    return json.dumps(dict(extra), ensure_ascii=False, default=text_of) if extra else ""
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as CSV."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()
@@ -74,7 +77,7 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
 
 def _cell(value: object) -> object:
     if isinstance(value, str):
-        return f"'{value}" if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
+        return guarded(value)
     return value if value is None or isinstance(value, int) else text_of(value)
 
 
@@ -92,5 +95,5 @@ def encoded(text: str) -> bytes:
 
 
 NDJSON: Final = Format("ndjson", "", ndjson)
-CSV: Final = Format("csv", _csv([(*FIELDS, "extra")]), csv_lines)
+CSV: Final = Format("csv", csv_text([(*FIELDS, "extra")]), csv_lines)
 FORMATS: Final = {form.name: form for form in (NDJSON, CSV)}

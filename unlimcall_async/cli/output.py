@@ -168,6 +168,31 @@ def to_stderr(text: str) -> None:
         discard_broken_streams()
 
 
+# Whether the user wants nothing on standard error but errors.
+_quiet: list[bool] = []
+
+
+@contextmanager
+def quieted() -> Iterator[None]:
+    """Leave out all notes meanwhile."""
+    _quiet.append(True)
+    try:
+        yield
+    finally:
+        _quiet.pop()
+
+
+def is_quiet() -> bool:
+    """Return whether notes are left out."""
+    return bool(_quiet)
+
+
+def note(text: str) -> None:
+    """Write a line on standard error that is not about an error. `--quiet` leaves it out."""
+    if not _quiet:
+        to_stderr(text)
+
+
 def discard_broken_streams() -> None:
     """Send the rest of each broken stream nowhere. Python flushes at its end, and would fail again with a traceback."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.cli.journal import Journal, JournalError
+from unlimcall_async.cli.journal import Journal, JournalError, Kept, Made
+from unlimcall_async.cli.pull_formats import FORMS
 from unlimcall_async.cli.sealed import sealed, unsealed
 
 from .support import place_at
@@ -20,18 +22,22 @@ BEGUN = Journal(START, END, "csv")
 
 
 @given(
+    form=st.sampled_from(FORMS),
+    zone=st.none() | st.sampled_from(["UTC", "Europe/Berlin"]),
     start=st.datetimes(timezones=st.just(UTC), max_value=datetime.fromisoformat("5000-01-01")),
     end=st.datetimes(timezones=st.just(UTC), min_value=datetime.fromisoformat("5000-01-01")),
-    form=st.sampled_from(["csv", "ndjson"]),
     replace=st.booleans(),
     text=st.binary(min_size=1),
     records=st.integers(min_value=0),
 )
 def test_a_journal_comes_back_as_it_was(
-    start: datetime, end: datetime, form: str, replace: bool, text: bytes, records: int
+    start: datetime, end: datetime, form: str, zone: str | None, replace: bool, text: bytes, records: int
 ) -> None:
-    begun = Journal(start, end, form, replace=replace)
-    for journal in (begun, begun.after(text, records, place_at(start))):
+    begun = Journal(start, end, form, replace=replace, zone=zone, till=end if replace else None)
+    reached = begun.after(text, records, place_at(start))
+    made = evolve(reached, complete=True, made=Made(len(text), 7))
+    kept = evolve(begun, kept=Kept(end, len(text), records), length=len(text), records=records)
+    for journal in (begun, reached, made, kept):
         assert Journal.from_json(journal.to_json()) == journal
 
 
@@ -40,7 +46,7 @@ def test_a_journal_comes_back_as_it_was(
     "change",
     [
         {"version": 1},
-        {"form": "xlsx"},
+        {"form": "ods"},
         {"length": -1},
         {"length": True},
         {"records": "0"},
@@ -55,6 +61,12 @@ def test_a_journal_comes_back_as_it_was(
         {"checkpoint": None, "length": 0, "records": 0, "complete": True},
         {"length": 0},
         {"begin": 1},
+        {"zone": 1},
+        {"till": "2026-05-03T00:00:00"},
+        {"kept": {"end": "2026-05-03T00:00:00Z", "length": 0, "records": 0}},
+        {"kept": {"end": "2026-05-01T00:00:00Z", "length": 5, "records": 0}},
+        {"kept": {"end": "2026-05-01T00:00:00Z", "length": 0, "records": 2}},
+        {"made": {"length": 1, "crc32": 1}},
     ],
 )
 def test_what_is_no_journal_is_refused(change: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +13,14 @@ from typing import Any
 import attrs
 import pytest
 
-from unlimcall_async.cli.journal import Journal
+from unlimcall_async.cli.journal import Journal, Kept
 from unlimcall_async.cli.output import UnusableError, UnwritableError
 from unlimcall_async.cli.pull_file import PullFile
 from unlimcall_async.cli.rejects import Rejects
 
 from .support import names_in, place_at
 
-START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
+START, END, LATER = (datetime(2026, 5, day, tzinfo=UTC) for day in (1, 2, 3))
 
 
 BATCHES = [b"one\n", b"two, longer\n", b"three\n"]
@@ -42,14 +42,15 @@ class KilledError(BaseException):
     pass
 
 
-def pull(path: Path, *, force: bool = False, rejects: bool = False) -> None:
+def pull(path: Path, *, force: bool = False, rejects: bool = False, book: bool = False) -> None:
     """Pull what is left, as the command does; the number of records says which batch is next."""
     with PullFile(path) as file:
         if rejects:
             file.open_rejects(path.with_name("bad"))
         journal = None if force else file.stored()
         if journal is None:
-            journal = Journal(START, END, "ndjson", replace=force, rejects=Rejects("bad") if rejects else None)
+            form = "xlsx" if book else "ndjson"
+            journal = Journal(START, END, form, replace=force, rejects=Rejects("bad") if rejects else None)
             file.begin(journal)
         else:
             file.go_on(journal)
@@ -59,6 +60,37 @@ def pull(path: Path, *, force: bool = False, rejects: bool = False) -> None:
                 if journal.rejects is not None:
                     journal = attrs.evolve(journal, rejects=journal.rejects.after(batch[::-1], 1))
                 journal = file.append(batch, journal, batch[::-1] if rejects else b"")
+        if book and (file.unmade or not journal.complete):
+            with file.workshop() as folder:
+                made = folder / "book"
+                made.write_bytes(made_of(file.lines()))
+                file.finish(journal, made)
+        else:
+            file.finish(journal)
+
+
+def made_of(lines: Iterable[bytes]) -> bytes:
+    """What stands for a workbook."""
+    return b"book of " + b"".join(lines)
+
+
+def add(path: Path) -> None:
+    """Finish what was begun, and go on behind the end, as `--since-last` does."""
+    with PullFile(path) as file:
+        journal = file.stored()
+        if journal is None or (journal.kept is None and not journal.complete):
+            raise AssertionError("there is no pull to go on behind")
+        if journal.kept is None and file.has_part:
+            raise AssertionError("that pull has ended")
+        if journal.kept is None:
+            kept = Kept(journal.end, journal.length, journal.records)
+            journal = attrs.evolve(journal, end=LATER, kept=kept, replace=True, complete=False, checkpoint=None)
+            file.begin(journal)
+        else:
+            file.go_on(journal)
+        if not journal.complete:
+            for batch in BATCHES[journal.came :]:
+                journal = file.append(batch, journal.after(batch, 1, PLACE))
         file.finish(journal)
 
 
@@ -182,6 +214,62 @@ def begun(path: Path) -> None:
         journal = Journal(START, END, "ndjson")
         file.begin(journal)
         file.append(BATCHES[0], journal.after(BATCHES[0], 1, PLACE))
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_workbook_survives_a_kill_at_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool, force: bool
+) -> None:
+    whole = b"book of " + WHOLE
+    step, killed = 0, True
+    while killed:
+        step += 1
+        folder = tmp_path / f"{step}"
+        folder.mkdir()
+        path = folder / "calls.xlsx"
+        if force:
+            path.write_bytes(b"mine")
+        with killed_at(monkeypatch, step, done=done) as steps, suppress(KilledError):
+            pull(path, force=force, book=True)
+        killed = len(steps) >= step
+        assert not path.exists() or path.read_bytes() in {whole, b"mine"}
+        pull(path, book=True, force=force and not (folder / "calls.xlsx.checkpoint").exists())
+        assert path.read_bytes() == whole
+        # A kill leaves a folder for one use, which may be deleted.
+        assert [name for name in names_in(folder) if ".new" not in name] == ["calls.xlsx", "calls.xlsx.checkpoint"]
+    assert step > 10
+
+
+def test_a_workbook_that_was_changed_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "calls.xlsx"
+    pull(path, book=True)
+    path.write_bytes(b"mine")
+    with pytest.raises(UnusableError, match=r"is not as .* says; --force pulls it anew"):
+        pull(path, book=True)
+    assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_file_that_grows_survives_a_kill_at_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    step, killed = 0, True
+    while killed:
+        step += 1
+        path = tmp_path / f"{step}" / "calls.ndjson"
+        path.parent.mkdir()
+        pull(path)
+        with killed_at(monkeypatch, step, done=done) as steps, suppress(KilledError):
+            add(path)
+        killed = len(steps) >= step
+        # All of it, or as it was.
+        assert path.read_bytes() in {WHOLE, WHOLE + WHOLE}
+        add(path)
+        assert path.read_bytes() == WHOLE + WHOLE
+        left = [name for name in names_in(path.parent) if not name.endswith(".new")]
+        assert left == ["calls.ndjson", "calls.ndjson.checkpoint"]
+    assert step > 10
 
 
 def test_what_was_written_behind_the_checkpoint_is_cut_off(tmp_path: Path) -> None:

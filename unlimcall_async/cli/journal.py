@@ -11,7 +11,8 @@ from typing import Final, Self
 import attrs
 
 from unlimcall_async import Checkpoint, CheckpointError, _json
-from unlimcall_async.cli.formats import FORMATS, text_of
+from unlimcall_async.cli.formats import text_of
+from unlimcall_async.cli.pull_formats import FORMS
 from unlimcall_async.cli.rejects import Rejects, count
 from unlimcall_async.cli.sealed import sealed, unsealed
 
@@ -27,26 +28,58 @@ def _pairs(value: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
 
 
 @attrs.frozen
+class Made:
+    """The file that was made of a complete part, if the part itself does not become the file.
+
+    Attributes:
+        length: Its bytes.
+        crc32: Their CRC-32.
+    """
+
+    length: int = attrs.field(validator=count)
+    crc32: int = attrs.field(validator=count)
+
+
+@attrs.frozen
+class Kept:
+    """What earlier pulls into the file left, which this pull goes on behind.
+
+    Attributes:
+        end: The end of their range, where this pull begins.
+        length: The bytes of the file.
+        records: The number of records in these bytes.
+    """
+
+    end: datetime
+    length: int = attrs.field(validator=count)
+    records: int = attrs.field(validator=count)
+
+
+@attrs.frozen
 class Journal:
     """How far a pull is.
 
     Attributes:
-        start: The start of its range.
+        start: The start of the file's range.
         end: The end of its range, settled when the pull began.
         form: The format's name.
         replace: Whether the file replaces one that was there when the pull began.
-        length: The bytes of the file that count. Bytes behind them were written after this journal.
+        length: The bytes of the part that count. Bytes behind them were written after this journal.
         crc32: The CRC-32 of these bytes.
         records: The number of records in these bytes.
         complete: Whether they are all records of the range.
         rejects: The file of rows that cannot be read, if there is one.
         saturated: The instants that hold more records than the API shows: start and end of each, as text.
         checkpoint: Where the stream continues; `None` at its start.
+        zone: The name of the time zone that the pull began with. Earlier releases have not stored it.
+        till: The end that the user asked for, if that was in the future when the pull began.
+        kept: What earlier pulls into the file left, if this pull continues the file of a pull that has ended.
+        made: The file that was made of the part, if the format cannot grow.
     """
 
     start: datetime
     end: datetime
-    form: str = attrs.field(validator=attrs.validators.in_(FORMATS))
+    form: str = attrs.field(validator=attrs.validators.in_(FORMS))
     replace: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
     length: int = attrs.field(default=0, validator=count)
     crc32: int = attrs.field(default=0, validator=count)
@@ -55,15 +88,36 @@ class Journal:
     rejects: Rejects | None = None
     saturated: Sequence[tuple[str, str]] = attrs.field(default=(), converter=_pairs)
     checkpoint: Checkpoint | None = None
+    zone: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
+    till: datetime | None = None
+    kept: Kept | None = None
+    made: Made | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check the fields against each other."""
         if self.start > self.end:
             raise ValueError("start must not be after end")
-        if self.checkpoint is None and (self.length or self.records or self.complete):
+        if self.kept is not None and not self.start <= self.kept.end <= self.end:
+            raise ValueError("a pull continues within its range")
+        before = (0, 0) if self.kept is None else (self.kept.length, self.kept.records)
+        if self.checkpoint is None and ((self.length, self.records) != before or self.complete):
             raise ValueError("a pull without a checkpoint has no records")
+        if self.length < before[0] or self.records < before[1]:
+            raise ValueError("nothing is taken out of a file")
+        if self.made is not None and not self.complete:
+            raise ValueError("a file is made of all records")
         if self.records and not self.length:
             raise ValueError("records take bytes")
+
+    @property
+    def begin(self) -> datetime:
+        """The start of the range that this pull itself asks for."""
+        return self.start if self.kept is None else self.kept.end
+
+    @property
+    def came(self) -> int:
+        """The number of records that this pull itself has written."""
+        return self.records - (0 if self.kept is None else self.kept.records)
 
     @property
     def flawed(self) -> bool:
@@ -74,8 +128,12 @@ class Journal:
         """Return the journal as JSON."""
         fields = {name: getattr(self, name) for name in attrs.fields_dict(Journal)}
         fields["start"], fields["end"] = text_of(self.start), text_of(self.end)
-        if self.rejects is not None:
-            fields["rejects"] = attrs.asdict(self.rejects)
+        fields["till"] = None if self.till is None else text_of(self.till)
+        if self.kept is not None:
+            fields["kept"] = attrs.asdict(self.kept) | {"end": text_of(self.kept.end)}
+        for name in ("rejects", "made"):
+            if fields[name] is not None:
+                fields[name] = attrs.asdict(fields[name])
         if self.checkpoint is not None:
             fields["checkpoint"] = _json.read(self.checkpoint.to_json())
         return sealed({"version": VERSION, **fields})
@@ -96,6 +154,13 @@ class Journal:
             rejects = fields["rejects"]
             fields["rejects"] = None if rejects is None else Rejects(**rejects)
             fields["start"], fields["end"] = (_moment(fields[name]) for name in ("start", "end"))
+            # Earlier releases have not written these.
+            if (till := fields.get("till")) is not None:
+                fields["till"] = _moment(till)
+            if (kept := fields.get("kept")) is not None:
+                fields["kept"] = Kept(**{**kept, "end": _moment(kept["end"])})
+            if (made := fields.get("made")) is not None:
+                fields["made"] = Made(**made)
             return cls(**fields)
         except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
             raise JournalError("the text is not a journal of this release") from None

@@ -7,8 +7,10 @@ is replaced after each piece. A `PartFile` is called `FILE.part` until it is com
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -170,14 +172,43 @@ class PartFile(KeptFile):
             make_private(self._file)
             self._file.truncate(0)
 
+    def fill_from_file(self, length: int, crc32: int) -> bool:
+        """Make the part a copy of the file. If the file has another length or CRC, return False and leave the part empty."""
+        self.clear()
+        with unwritable(self.path):
+            if not self.file_is(length, crc32):
+                return False
+            with open_ordinary(self.path) as file:
+                shutil.copyfileobj(file, self._file, _PIECE)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        return True
+
+    def file_is(self, length: int, crc32: int) -> bool:
+        """Return whether there is a file of the part's own name, with this length and this CRC."""
+        if not exists(self.path):
+            return False
+        with unwritable(self.path), open_ordinary(self.path) as file:
+            return _length(file) == length and _crc32(file, length) == crc32
+
+    def part_is(self, length: int, crc32: int) -> bool:
+        """Return whether the part has this length and this CRC."""
+        with unwritable(self.path):
+            return self.length == length and _crc32(self._file, length) == crc32
+
     def is_complete(self, length: int, crc32: int) -> bool:
         """Return whether the part, or the file if the part is empty, has this length and this CRC."""
         with unwritable(self.path):
             # An empty part beside the file: the file had got its name, and this process has opened a new part.
             if not self.length and exists(self.path):
-                with open_ordinary(self.path) as file:
-                    self._in_place = _length(file) == length and _crc32(file, length) == crc32
-            return self._in_place or (self.length == length and _crc32(self._file, length) == crc32)
+                self._in_place = self.file_is(length, crc32)
+            return self._in_place or self.part_is(length, crc32)
+
+    def lines(self) -> Iterator[bytes]:
+        """Iterate over the lines of the part."""
+        with unwritable(self.path):
+            self._file.seek(0)
+            yield from self._file
 
     def put_in_place(self, *, replace: bool) -> None:
         """Move the part to the file's name, if `is_complete` has not found the file in place."""

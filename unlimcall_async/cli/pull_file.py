@@ -9,6 +9,13 @@ counts, and where the stream continues. Everything depends on the order of the s
 3. The journal says "complete" before the file gets its name, and stays afterwards. So if a pull was killed at its very end or after
    its end, `--resume` finds nothing left to do.
 
+A pull that continues the file of one that has ended (`kept` in the journal) begins with a copy of that file in the part. The file
+itself stays as it is until the part is complete, and takes its place in one step.
+
+A workbook cannot grow. Its part is NDJSON, and the workbook is made of the complete part. The journal says "complete", with the
+length of the workbook (`made`), before the workbook gets its name, and the part stays until then. So a pull that was killed between
+the two makes the workbook anew.
+
 The rows that cannot be read go to a file of rejects, if the user wants one. That file grows and is counted in the same way.
 
 Before a pull is continued, the journal is compared with the part, or with the file. Both must hold just what the journal counts.
@@ -16,16 +23,21 @@ Before a pull is continued, the journal is compared with the part, or with the f
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import attrs
 
-from unlimcall_async.cli.files import check_name, exists, read_kept, store
-from unlimcall_async.cli.journal import Journal, JournalError
-from unlimcall_async.cli.output import UnusableError
+from unlimcall_async.cli.files import check_name, exists, read_kept, store, writing
+from unlimcall_async.cli.journal import Journal, JournalError, Made
+from unlimcall_async.cli.output import UnusableError, unwritable
 from unlimcall_async.cli.part_file import PartFile
+from unlimcall_async.cli.rejects import Rejects
 
 
 class PullFile:
@@ -33,15 +45,20 @@ class PullFile:
 
     Args:
         path: The file's name when it is complete.
+        journal: The name of the file with the journal; without it, `FILE.checkpoint`.
+
+    Attributes:
+        unmade: Whether a complete part waits for the workbook to be made of it.
 
     Raises:
         UnwritableError: A file cannot be written. All methods raise this error too.
         UnusableError: Another process writes the file, or the part may be another user's work.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, journal: Path | None = None) -> None:
+        self.unmade: bool = False
         self._path = path
-        self._journal = path.with_name(f"{path.name}.checkpoint")
+        self._journal = journal or path.with_name(f"{path.name}.checkpoint")
         check_name(self._journal)
         self._file = PartFile(path)
         self._rejects: PartFile | None = None
@@ -67,20 +84,37 @@ class PullFile:
         """Whether a new pull would destroy records."""
         return self._file.exists
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether there is a file of the final name."""
+        return exists(self._path)
+
+    @property
+    def has_part(self) -> bool:
+        """Whether there is a part with content."""
+        return self._file.length > 0
+
+    def file_is(self, length: int, crc32: int) -> bool:
+        """Return whether the complete file has this length and this CRC."""
+        return self._file.file_is(length, crc32)
+
+    def rejects_are(self, rejects: Rejects) -> bool:
+        """Return whether the complete file of rejects has what earlier pulls left there."""
+        return self._rejects is not None and self._rejects.file_is(rejects.length, rejects.crc32)
+
+    def lines(self) -> Iterator[bytes]:
+        """Iterate over the lines of the part."""
+        return self._file.lines()
+
     def stored(self) -> Journal | None:
         """Return the journal in `FILE.checkpoint`; `None` if there is no such file.
 
         Raises:
             UnusableError: The file cannot be read, or does not hold a journal.
         """
-        text = read_kept(self._journal)
-        self._has_journal = text is not None
-        try:
-            return None if text is None else Journal.from_json(text)
-        except JournalError:
-            raise UnusableError(
-                f"{self._journal} is not what a pull of this release leaves, or was changed; --force starts anew"
-            ) from None
+        journal = stored_journal(self._journal)
+        self._has_journal = journal is not None
+        return journal
 
     def begin(self, journal: Journal) -> None:
         """Start anew. The complete file of an earlier pull stays until this pull is complete."""
@@ -89,6 +123,23 @@ class PullFile:
         self._file.clear()
         if self._rejects is not None:
             self._rejects.clear()
+        self._fill(journal)
+
+    def _fill(self, journal: Journal) -> None:
+        """Copy what earlier pulls left into the parts.
+
+        Raises:
+            UnusableError: A file is not as the journal says.
+        """
+        for file, kept, crc32 in self._kept(journal):
+            if not file.fill_from_file(kept, crc32):
+                raise UnusableError(f"{file.path} is not as {self._journal} says; move it away")
+
+    def _kept(self, journal: Journal) -> Iterator[tuple[PartFile, int, int]]:
+        if journal.kept is not None:
+            yield self._file, journal.kept.length, journal.crc32
+        if self._rejects is not None and journal.rejects is not None and journal.rejects.kept is not None:
+            yield self._rejects, journal.rejects.kept, journal.rejects.crc32
 
     def go_on(self, journal: Journal) -> None:
         """Prepare to continue: cut off what the journal does not count.
@@ -96,7 +147,13 @@ class PullFile:
         Raises:
             UnusableError: The part, or the file, is not as the journal says.
         """
-        extents = [(self._file, journal.length, journal.crc32)]
+        # Killed before its first records: the copy may be incomplete.
+        if journal.checkpoint is None:
+            self._fill(journal)
+        if journal.made is not None and self._go_on_made(journal, journal.made):
+            extents = []
+        else:
+            extents = [(self._file, journal.length, journal.crc32)]
         if self._rejects is not None and journal.rejects is not None:
             extents.append((self._rejects, journal.rejects.length, journal.rejects.crc32))
         for file, length, crc32 in extents:
@@ -111,6 +168,17 @@ class PullFile:
             if not file.cut_to(length, crc32):
                 raise UnusableError(f"{file.part} is not as {self._journal} says; --force starts anew")
 
+    def _go_on_made(self, journal: Journal, made: Made) -> bool:
+        """Return whether the file that was made is in place, or its part waits for it to be made anew."""
+        if self._file.file_is(made.length, made.crc32):
+            return True
+        self.unmade = self._file.part_is(journal.length, journal.crc32)
+        if not self.unmade:
+            raise UnusableError(f"{self._path} is not as {self._journal} says; --force pulls it anew")
+        if exists(self._path) and not journal.replace:
+            raise UnusableError(f"{self._path} has appeared since the pull began; move it away")
+        return True
+
     def append(self, text: bytes, journal: Journal, rejects: bytes = b"") -> Journal:
         """Append records to the part, and rejects to theirs, and then store the journal that counts them."""
         self._file.append(text)
@@ -119,14 +187,62 @@ class PullFile:
         store(self._journal, journal.to_json())
         return journal
 
-    def finish(self, journal: Journal) -> Journal:
+    def finish(self, journal: Journal, made: Path | None = None) -> Journal:
         """Move the complete parts to the names of the files, and return the last journal.
 
         A pull that was killed during or after this step is finished, too.
+
+        Args:
+            journal: The journal.
+            made: What was made of the part; `None` if the part itself becomes the file, or what was made is in place.
         """
-        complete = attrs.evolve(journal, complete=True)
-        store(self._journal, complete.to_json())
-        self._file.put_in_place(replace=journal.replace)
-        if self._rejects is not None:
-            self._rejects.put_in_place(replace=journal.replace)
+        if made is not None:
+            with writing(self._path, replace=journal.replace) as file:
+                length, crc32 = _copied(made, file)
+                complete = attrs.evolve(journal, complete=True, made=Made(length, crc32))
+                store(self._journal, complete.to_json())
+        else:
+            complete = attrs.evolve(journal, complete=True)
+            store(self._journal, complete.to_json())
+            if complete.made is None:
+                self._file.put_in_place(replace=journal.replace)
+        if self._rejects is not None and journal.rejects is not None:
+            self._rejects.put_in_place(replace=journal.replace or journal.rejects.kept is not None)
+        if complete.made is not None:
+            self._file.clear()
         return complete
+
+    @contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """Return a folder of this user alone beside the file, which is removed when the block ends."""
+        with (
+            unwritable(self._path),
+            TemporaryDirectory(prefix=f"{self._path.name}.", suffix=".new", dir=self._path.parent) as folder,
+        ):
+            yield Path(folder)
+
+
+def stored_journal(path: Path) -> Journal | None:
+    """Return the journal in a file; `None` if there is no such file.
+
+    Raises:
+        UnusableError: The file cannot be read, or does not hold a journal.
+    """
+    text = read_kept(path)
+    try:
+        return None if text is None else Journal.from_json(text)
+    except JournalError:
+        raise UnusableError(
+            f"{path} is not what a pull of this release leaves, or was changed; --force starts anew"
+        ) from None
+
+
+def _copied(source: Path, target: BinaryIO) -> tuple[int, int]:
+    """Copy a file, and return its length and its CRC-32."""
+    length = crc32 = 0
+    with source.open("rb") as file:
+        while piece := file.read(1 << 20):
+            target.write(piece)
+            length += len(piece)
+            crc32 = zlib.crc32(piece, crc32)
+    return length, crc32

@@ -37,13 +37,15 @@ class Rejects:
         file: The file's name, as seen from the folder of the pull's file.
         length: The bytes that count.
         crc32: The CRC-32 of these bytes.
-        rows: The number of rows that were written to the file.
+        rows: The number of rows that this pull, or this follow, wrote to the file.
+        kept: The bytes that earlier pulls into the file wrote, if this pull continues their file.
     """
 
     file: str = attrs.field(validator=attrs.validators.instance_of(str))
     length: int = attrs.field(default=0, validator=count)
     crc32: int = attrs.field(default=0, validator=count)
     rows: int = attrs.field(default=0, validator=count)
+    kept: int | None = attrs.field(default=None, validator=attrs.validators.optional(count))
 
     def after(self, text: bytes, rows: int) -> Self:
         """Return the same after `text`, which holds `rows` more rows."""

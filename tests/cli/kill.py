@@ -18,6 +18,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import openpyxl  # type: ignore[import-untyped] # it has no types
+
 from tests.cli.support import names_in, running
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
@@ -26,10 +28,12 @@ RECORDS = 12_000
 SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
 
 
-async def one_pull(sandbox: Sandbox, out: Path, number: signal.Signals | None, chance: random.Random) -> int:
+async def one_pull(
+    sandbox: Sandbox, out: Path, number: signal.Signals | None, chance: random.Random, *options: str
+) -> int:
     """Pull, or go on; give the status, which is below 0 where a signal ended it without a word."""
     arguments = ["--from", START.isoformat(), "--till", END.isoformat(), "--out", str(out), "--resume"]
-    async with running(sandbox, "cdrs", "pull", *arguments) as process:
+    async with running(sandbox, "cdrs", "pull", *arguments, *options) as process:
         ended = asyncio.create_task(process.communicate())
         if number is not None:
             # A resumed pull asks some 40 times; most kills fall into its first part, so that there is something left to kill.
@@ -46,15 +50,15 @@ async def one_pull(sandbox: Sandbox, out: Path, number: signal.Signals | None, c
     return process.returncode or 0
 
 
-async def killed_pull(sandbox: Sandbox, out: Path, kills: int, chance: random.Random) -> bytes:
+async def killed_pull(sandbox: Sandbox, out: Path, kills: int, chance: random.Random, *options: str) -> bytes:
     """Pull into a file, killed so many times, and give what it holds."""
     done = 0
     while done < kills:
-        if await one_pull(sandbox, out, chance.choice(SIGNALS), chance):
+        if await one_pull(sandbox, out, chance.choice(SIGNALS), chance, *options):
             done += 1
         else:  # it came to its end before its kills did: once more, from the start
             clear(out.parent)
-    if await one_pull(sandbox, out, None, chance):
+    if await one_pull(sandbox, out, None, chance, *options):
         raise RuntimeError("a pull that was left in peace ended otherwise")
     return content_of(out)
 
@@ -71,15 +75,23 @@ def content_of(path: Path) -> bytes:
 async def run(kills: int, seed: int, suffix: str) -> bool:
     """Compare a killed pull with one that is left in peace."""
     chance = random.Random(seed)
+    ending, *options = suffix.split()
     async with Sandbox(order="arbitrary", latency=0.005) as sandbox:
         sandbox.add_calls(generate_traffic(RECORDS // 2, start=START, end=END, kind="legs", seed=seed))
         sandbox.add_calls(generate_traffic(RECORDS // 2, start=START, end=END, kind="ties", seed=seed))
         with tempfile.TemporaryDirectory() as peace, tempfile.TemporaryDirectory() as war:
-            whole = await killed_pull(sandbox, Path(peace) / f"calls.{suffix}", 0, chance)
-            survived = await killed_pull(sandbox, Path(war) / f"calls.{suffix}", kills, chance)
+            whole = await killed_pull(sandbox, Path(peace) / f"calls.{ending}", 0, chance, *options)
+            survived = await killed_pull(sandbox, Path(war) / f"calls.{ending}", kills, chance, *options)
+            complete = lines_of(Path(peace) / f"calls.{ending}") == RECORDS + (ending != "ndjson")
             left = [name for name in names_in(Path(war)) if not name.endswith(".new")]
-    complete = whole.count(b"\n") == RECORDS + (suffix == "csv")
-    return whole == survived and complete and left == [f"calls.{suffix}", f"calls.{suffix}.checkpoint"]
+    return whole == survived and complete and left == [f"calls.{ending}", f"calls.{ending}.checkpoint"]
+
+
+def lines_of(path: Path) -> int:
+    """The lines of a text, or the rows of a workbook."""
+    if path.suffix != ".xlsx":
+        return path.read_bytes().count(b"\n")
+    return int(openpyxl.load_workbook(path, read_only=True).worksheets[0].max_row)
 
 
 def main() -> int:
@@ -87,7 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--suffix", choices=["ndjson", "csv"], default="ndjson")
+    parser.add_argument("--suffix", choices=["ndjson", "csv", "xlsx", "csv --for excel"], default="ndjson")
     options = parser.parse_args()
     same = asyncio.run(run(options.kills, options.seed, options.suffix))
     print(f"{options.kills} kills: the files are {'identical' if same else 'DIFFERENT'}")

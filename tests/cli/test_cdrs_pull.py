@@ -128,7 +128,7 @@ async def test_a_file_that_exists_is_not_replaced_unless_it_is_said(tmp_path: Pa
         unknown, _, doubt = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path), "--resume")
         assert path.read_text() == "mine\n"
         forced, _, _ = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(path), "--force")
-    assert (refused, "--resume continues it, --force replaces it" in err) == (2, True)
+    assert (refused, "exists, or a part of it: --force replaces it" in err) == (2, True)
     assert (unknown, "which says how to continue it, does not; --force replaces the file" in doubt) == (2, True)
     assert (forced, ids(path.read_text())) == (0, ["17.0", "17.1"])
 
@@ -266,7 +266,24 @@ def test_no_command_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--from", "1d", "--till", "2d"], "--from is after --till"),
         (["--from", "1d", "--tz", "Mars/Base"], "'Mars/Base' is not a time zone"),
         (["--from", "1d", "--tz", "../../etc/passwd"], "is not a time zone"),
-        (["--from", "1d", "--out", "calls.xlsx"], "must end in .ndjson or .csv"),
+        (["--from", "1d", "--out", "calls.txt"], "must end in .csv, .ndjson or .xlsx; else give --format"),
+        (["--from", "1d", "--format", "xlsx"], "--format xlsx needs --out"),
+        (["--from", "1d", "--for", "excel", "--format", "ndjson"], "--for excel is for CSV; give --format csv"),
+        (["--from", "1d", "--for", "excel", "--out", "calls"], "--for excel is for CSV; give --format csv"),
+        (["--from", "1d", "--for", "excel", "--json"], "--json and --format csv --for excel exclude each other"),
+        (["--from", "2099-01-01"], "--from is after --till"),
+        (["--from", "2098-01-01", "--till", "2099-01-01"], "--from 2098-01-01 is in the future"),
+        (["--from", "1h", "--settle", "2h"], "--from is after the time that --settle leaves"),
+        (["--from", "1d", "--till", "1h", "--settle", "2h"], "--settle and --till exclude each other"),
+        (["--from", "1d", "--settle", "two"], "'two' is not a span of time"),
+        (["--since-last"], "--since-last needs --out"),
+        (["--since-last", "--out", "c.csv", "--force"], "--since-last and --force exclude each other"),
+        (
+            ["--since-last", "--out", "c.csv"],
+            "no pull into c.csv has ended yet: give the start of the first one with --from",
+        ),
+        (["--since-last", "--from", "1d", "--out", "c.xlsx"], "--since-last cannot add to a workbook; name a folder"),
+        (["--from", "1d", "--tz", ""], "is not a time zone"),
         (["--from", "1d", "--resume"], "--resume needs --out"),
         (["--from", "1d", "--force"], "--force needs --out"),
         (["--from", "1d", "--out", "c.csv", "--force", "--resume"], "exclude each other"),
@@ -338,6 +355,6 @@ async def test_a_full_disk_is_told_in_a_line() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["ndjson", "csv"])
+@pytest.mark.parametrize("suffix", ["ndjson", "csv", "xlsx", "csv --for excel"])
 async def test_a_killed_pull_leaves_the_same_file(suffix: str) -> None:
     assert await run_killed(kills=3, seed=7, suffix=suffix)

@@ -50,4 +50,4 @@ async def test_completion_knows_commands_and_options() -> None:
         env={**os.environ, "PYTHONPATH": SOURCE, **words},
     )
     out, _ = await process.communicate()
-    assert out.decode().split() == ["plain,--from", "plain,--format", "plain,--force"]
+    assert out.decode().split() == ["plain,--from", "plain,--format", "plain,--for", "plain,--force"]

@@ -26,9 +26,9 @@ from unlimcall_async import (
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.outage import Outage, Refusals, may_pass, wait_asked
-from unlimcall_async.cli.output import to_stderr
+from unlimcall_async.cli.output import note, to_stderr
 from unlimcall_async.cli.pieces import with_ways_out
-from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, run, with_client
+from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, run, with_client
 from unlimcall_async.cli.times import span
 from unlimcall_async.cli.wording import many, plain
 
@@ -82,6 +82,7 @@ _LOOK: Final = 1.0
     is_flag=True,
     help="Go on behind an instant that holds more records than the API shows.",
 )
+@quiet
 @as_json
 @with_client
 def follow(
@@ -188,7 +189,8 @@ class _Follower:
             self._count()
             rows = self._output.rejected
             lost = f" {many(rows, 'row', 'rows')} could not be read." if rows else ""
-            to_stderr(
+            write_line = to_stderr if lost else note
+            write_line(
                 f"{many(self._records, 'record', 'records')}, {many(self._requests, 'request', 'requests')}.{lost}"
             )
 

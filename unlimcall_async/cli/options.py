@@ -13,6 +13,7 @@ import click
 
 from unlimcall_async import UnlimCallError
 from unlimcall_async.cli import times
+from unlimcall_async.cli.output import note
 
 
 def read_by(reader: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -33,17 +34,28 @@ def read_by(reader: Callable[[str], Any]) -> Callable[[click.Context, click.Para
 
 
 class _FileName(click.Path):
-    """The name of a file that the command writes."""
+    """The name of a file that the command writes.
+
+    Args:
+        folders: Whether it may be the name of a folder that exists, too.
+    """
+
+    def __init__(self, *, folders: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self._folders = folders
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(super().convert(value, param, ctx))  # type: ignore[arg-type] # a `Path`, because of `path_type`
+        if self._folders and str(value) and path.is_dir():
+            return path
         # Such a path has no name from which those of the files beside it could be made.
         if path.name in {"", ".."}:
             self.fail("it must be the name of a file", param, ctx)
         return path
 
 
-FILE_NAME: Final = _FileName(path_type=Path)
+FILE_NAME: Final = _FileName()
+FILE_OR_FOLDER: Final = _FileName(folders=True)
 
 
 @contextmanager
@@ -67,13 +79,29 @@ def in_option_names(options: Mapping[str, str]) -> Iterator[None]:
         raise click.UsageError(message) from None
 
 
-def _zone(name: str) -> tzinfo:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 # `--help` must be quick
+# Names of UTC, which needs no database of time zones.
+_UTC: Final = {"utc", "z", "etc/utc", "gmt", "etc/gmt", "zulu"}
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return the time zone of this name.
+
+    Raises:
+        ValueError: This machine knows no such zone.
+    """
+    if name.lower() in _UTC:
+        return UTC
+    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 # `--help` must be quick
 
     try:
         return ZoneInfo(name)
     # Which of these is raised depends on the file system: no such name, a folder, or a path that leads elsewhere.
     except (OSError, ValueError, LookupError):
+        if not available_timezones():
+            raise ValueError(
+                f"{name!r} cannot be looked up, because this machine has no database of time zones; "
+                "run: python -m pip install tzdata"
+            ) from None
         raise ValueError(f"{name!r} is not a time zone that this machine knows; write one like Europe/Berlin") from None
 
 
@@ -83,7 +111,7 @@ tz: Callable[[Any], Any] = click.option(
     metavar="ZONE",
     default="UTC",
     show_default=True,
-    callback=read_by(_zone),
+    callback=read_by(zone_named),
     help="The time zone of times without an offset, for example Europe/Berlin.",
 )
 
@@ -106,7 +134,7 @@ def moment(option: str, text: str, zone: tzinfo, at: datetime | None = None) -> 
 
 
 def window(start: str, end: str, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Read `--from` and `--till`, both against one reading of the clock.
+    """Read `--from` and `--till`, both against one reading of the clock. A range ends now at the latest.
 
     Raises:
         click.UsageError: A text is not a time, or `--from` is after `--till`.
@@ -115,7 +143,11 @@ def window(start: str, end: str, zone: tzinfo) -> tuple[datetime, datetime]:
     first, last = moment("--from", start, zone, at), moment("--till", end, zone, at)
     if first > last:
         raise click.UsageError(f"--from is after --till: {first.isoformat()} is after {last.isoformat()}")
-    return first, last
+    if first > at:
+        raise click.UsageError(f"--from {start} is in the future: {first.isoformat()}")
+    if last > at:
+        note(f"--till {end} is in the future: the range ends now, at {at.isoformat()}.")
+    return first, min(last, at)
 
 
 def range_options(*, start: str | None, end: str | None) -> Callable[[Any], Any]:

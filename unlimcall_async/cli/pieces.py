@@ -10,7 +10,8 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -30,6 +31,21 @@ from unlimcall_async.cli.wording import many
 
 # Seconds during which batches that end at rows that cannot be read become one piece.
 _TOGETHER: Final = 0.2
+
+
+class Accepted(NamedTuple):
+    """The losses that the user accepts: the file for rows that cannot be read, and whether saturated instants are passed."""
+
+    rejects: Path | None
+    saturated: bool
+
+
+def losses(rows: int, rejects: Path | str | None, saturated: Sequence[Sequence[str]]) -> str:
+    """Return what was lost, as the end of a line; empty if nothing was."""
+    parts = [f" {many(rows, 'row', 'rows')} could not be read: see {rejects}."] if rows else []
+    for start, end in saturated:
+        parts.append(f" Records from {start} till {end} may be missing: the API does not show more.")
+    return "".join(parts)
 
 
 @attrs.frozen

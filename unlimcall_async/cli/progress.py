@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from unlimcall_async import CdrStream
 from unlimcall_async.cli.output import lines_above, to_stderr
-from unlimcall_async.cli.wording import wait_of_each
+from unlimcall_async.cli.wording import many, wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
 
@@ -69,4 +69,5 @@ def plain_lines(clock: Callable[[], float]) -> Show:
 
 def _counts(stream: CdrStream) -> str:
     stats = stream.stats
-    return f"{stats.records:,} records, {stats.requests:,} requests, {wait_of_each(stats):.2f} s wait each"
+    counts = f"{many(stats.records, 'record', 'records')}, {many(stats.requests, 'request', 'requests')}"
+    return f"{counts}, {wait_of_each(stats):.2f} s wait each"

@@ -21,7 +21,14 @@ import click
 from unlimcall_async import AsyncClient, UnlimCallError
 from unlimcall_async.cli.credentials import read_private, read_stdin
 from unlimcall_async.cli.options import in_option_names
-from unlimcall_async.cli.output import UnusableError, UnwritableError, discard_broken_streams, to_stderr
+from unlimcall_async.cli.output import (
+    UnusableError,
+    UnwritableError,
+    discard_broken_streams,
+    note,
+    quieted,
+    to_stderr,
+)
 from unlimcall_async.cli.waits import clients, told_waits
 from unlimcall_async.cli.wording import plain
 
@@ -39,6 +46,18 @@ PIPE_CLOSED: Final = 141
 TERMINATED: Final = 143
 
 as_json: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Write JSON, one object a line.")
+
+
+def quiet(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--quiet` to a command, which then writes nothing on standard error but errors."""
+
+    @click.option("--quiet", is_flag=True, help="Write nothing on standard error but errors.")
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, quiet: bool, **options: Any) -> None:
+        with quieted() if quiet else nullcontext():
+            command(*arguments, **options)
+
+    return wrapped
 
 
 # --- how a command ends ---------------------------------------------------------------------------------------------------
@@ -71,7 +90,8 @@ def _log_lines() -> Iterator[None]:
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             failure = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
-            to_stderr("\n".join(filter(None, (plain(record.getMessage()), failure))))
+            write_line = to_stderr if record.levelno >= logging.ERROR else note
+            write_line("\n".join(filter(None, (plain(record.getMessage()), failure))))
 
     handler = Lines()
     logging.root.addHandler(handler)

@@ -39,6 +39,11 @@ def span(text: str) -> timedelta:
         raise ValueError(f"{text!r} is too long") from None
 
 
+def is_relative(text: str) -> bool:
+    """Return whether a text means another time whenever it is read."""
+    return text == "now" or text in _DAYS_AGO or _SPAN.fullmatch(text) is not None
+
+
 def moment(text: str, *, now: datetime, zone: tzinfo) -> datetime:
     """Read a time, and return it in UTC.
 

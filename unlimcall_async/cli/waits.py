@@ -10,7 +10,7 @@ from typing import Final
 from weakref import WeakSet
 
 from unlimcall_async import AsyncClient, LimitState
-from unlimcall_async.cli.output import to_stderr
+from unlimcall_async.cli.output import note
 
 # Seconds: a wait that is worth a line, and the time between two looks.
 LONG: Final = 20.0
@@ -39,7 +39,7 @@ async def _tell() -> None:
         for client in clients:
             for name, state in client.limits().items():
                 if (line := waits.line(name, state, datetime.now(UTC))) is not None:
-                    to_stderr(line)
+                    note(line)
 
 
 class Waits:

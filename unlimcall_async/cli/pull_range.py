@@ -1,0 +1,132 @@
+"""The range of a pull: as its user wrote it, as the clock settled it, and as the journal of an earlier run holds it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from unlimcall_async.cli import options
+from unlimcall_async.cli.output import note
+from unlimcall_async.cli.pull_formats import is_local
+from unlimcall_async.cli.times import is_relative
+
+if TYPE_CHECKING:
+    from unlimcall_async.cli.journal import Journal
+
+
+@attrs.frozen
+class Settled:
+    """The range of a pull that begins.
+
+    Attributes:
+        start: Its start.
+        end: Its end, which is not in the future.
+        till: The end that the user asked for, if that is in the future.
+    """
+
+    start: datetime
+    end: datetime
+    till: datetime | None
+
+
+@attrs.frozen
+class Wanted:
+    """The range as the user wrote it.
+
+    Attributes:
+        start: `--from`.
+        end: `--till`.
+        settle: `--settle`.
+        zone: The zone of times without an offset.
+        zone_given: Whether the zone is in this command, and not a default.
+    """
+
+    start: str | None
+    end: str | None
+    settle: timedelta | None
+    zone: tzinfo
+    zone_given: bool
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the same words mean another range at another time."""
+        return any(text is not None and is_relative(text) for text in (self.start, self.end))
+
+    def settled(self, begin: datetime | None = None) -> Settled:
+        """Return the range of a pull that begins.
+
+        Args:
+            begin: The end of the pull before, which takes the place of `--from`. The range is empty if it ends before.
+
+        Raises:
+            click.UsageError: The start is missing, a text is not a time, or the range ends before its start.
+        """
+        at = options.now()
+        if begin is not None:
+            start = begin
+        elif self.start is not None:
+            start = options.moment("--from", self.start, self.zone, at)
+        else:
+            raise click.UsageError("--from is missing: give the start of the range, for example --from 7d")
+        till = at - (self.settle or timedelta(0))
+        if self.end is not None:
+            till = options.moment("--till", self.end, self.zone, at)
+        if begin is None and start > till:
+            end = "--till" if self.settle is None else "the time that --settle leaves"
+            raise click.UsageError(f"--from is after {end}: {start.isoformat()} is after {till.isoformat()}")
+        if begin is None and start > at:
+            raise click.UsageError(f"--from {self.start} is in the future: {start.isoformat()}")
+        if till <= at:
+            return Settled(start, max(start, till), None)
+        note(f"--till {self.end} is in the future: the range ends now, at {at.isoformat()}.")
+        return Settled(start, max(start, at), till)
+
+    def check(self, journal: Journal, out: Path) -> None:
+        """Compare the range with that of a file which is continued.
+
+        A relative time means what it meant when the pull began, and so does a time in the zone of that moment.
+
+        Raises:
+            click.UsageError: An option names another range, or another zone for the times in the file.
+        """
+        self.check_zone(journal, out)
+        zone = self.zone_of(journal)
+        held_ends = {journal.end, journal.till}
+        for option, text, held in (("--from", self.start, {journal.start}), ("--till", self.end, held_ends)):
+            if text is None or is_relative(text):
+                continue
+            if options.moment(option, text, zone) not in held:
+                raise click.UsageError(
+                    f"{out} is a pull from {journal.start.isoformat()} till {journal.end.isoformat()}, and {option} {text} is "
+                    f"another range; leave {option} out to continue the file"
+                )
+
+    def check_zone(self, journal: Journal, out: Path) -> None:
+        """Check that a file with times in a zone is continued in that zone.
+
+        Raises:
+            click.UsageError: The zone is another one.
+        """
+        zone = self.zone_of(journal)
+        if is_local(journal.form) and str(zone) != journal.zone:
+            raise click.UsageError(
+                f"{out} was begun with --tz {journal.zone}, and --tz {zone} is another zone; "
+                "leave --tz out to continue the file"
+            )
+
+    def zone_of(self, journal: Journal) -> tzinfo:
+        """Return the zone of this command, else that of the pull.
+
+        Raises:
+            click.UsageError: This machine does not know the pull's zone.
+        """
+        if self.zone_given or journal.zone is None:
+            return self.zone
+        try:
+            return options.zone_named(journal.zone)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--tz") from None

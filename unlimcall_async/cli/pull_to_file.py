@@ -1,0 +1,376 @@
+"""A pull into a file, or into a folder: what is begun, what is continued, and what is refused."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+
+from unlimcall_async import CheckpointError, UnlimCallError
+from unlimcall_async.cli.files import without_detours
+from unlimcall_async.cli.formats import encoded
+from unlimcall_async.cli.journal import Journal, Kept
+from unlimcall_async.cli.output import UnusableError, UnwritableError, is_quiet, note, to_stderr, write_json
+from unlimcall_async.cli.pieces import Accepted, Cost, Piece, losses, pieces, with_ways_out
+from unlimcall_async.cli.progress import shown_progress
+from unlimcall_async.cli.pull_file import PullFile, stored_journal
+from unlimcall_async.cli.pull_formats import NAMES, XLSX, options_of, part_format
+from unlimcall_async.cli.pull_place import Place
+from unlimcall_async.cli.pull_range import Wanted
+from unlimcall_async.cli.rejects import Rejects, lines
+from unlimcall_async.cli.running import Clients, TerminatedError, run
+from unlimcall_async.cli.wording import many, size
+from unlimcall_async.cli.workbook import check_installed, write_workbook
+
+# Records whose workbook takes more than some three seconds to write.
+_LONG_WORK: Final = 20_000
+
+
+@attrs.frozen
+class Order:
+    """What the user asks for.
+
+    Attributes:
+        client: Makes the client.
+        wanted: The range.
+        form: The name of the format; `None` if no option and no ending names one.
+        accepted: The losses that the user accepts.
+        out: The file, or the folder.
+        resume: Whether to continue a pull that was stopped.
+        since_last: Whether to begin where the last pull ended.
+        force: Whether to replace a file.
+        as_json: Whether the summary is JSON.
+        again: The command that continues the pull if this one is stopped.
+    """
+
+    client: Clients
+    wanted: Wanted
+    form: str | None
+    accepted: Accepted
+    out: Path
+    resume: bool
+    since_last: bool
+    force: bool
+    as_json: bool
+    again: str
+
+
+def pull_to_file(order: Order) -> bool:
+    """Pull, and return whether rows of the range are not among the records."""
+    place = Place(order.out, order.out.is_dir())
+    if place.is_folder and not order.since_last:
+        raise click.BadParameter(
+            f"without --since-last, it must be the name of a file, and {order.out} is a folder", param_hint="'--out'"
+        )
+    if order.form == XLSX:
+        check_installed()
+    if not order.since_last:
+        return _pull_alone(order, place)
+    with place.locked():
+        return _pull_next(order, place, flawed=_finish_last(order, place))
+
+
+def _pull_alone(order: Order, place: Place) -> bool:
+    with PullFile(place.out, place.journal) as file:
+        # Only --force replaces a FILE.checkpoint that no pull has left: such a file is the user's.
+        journal = None if order.force else file.stored()
+        # A job may always give --resume: if nothing is there yet, the pull begins.
+        if journal is None or not order.resume:
+            if file.exists and not order.force:
+                raise click.UsageError(_in_the_way(order, file, journal))
+            form, settled = _form_of_new(order), order.wanted.settled()
+            new = Journal(
+                settled.start,
+                settled.end,
+                form,
+                replace=order.force,
+                zone=str(order.wanted.zone),
+                till=settled.till,
+                rejects=_new_rejects(order, file, place.out, None),
+            )
+            return _pull_new(order, file, place.out, new)
+        order.wanted.check(journal, place.out)
+        _check_form(order, journal)
+        return _go_on(order, file, place.out, journal)
+
+
+def _in_the_way(order: Order, file: PullFile, journal: Journal | None) -> str:
+    """Return the message for a file that exists. It says what to type."""
+    out = order.out
+    if journal is not None and not journal.complete and (file.has_part or journal.kept is not None):
+        return (
+            f"{out}.part is a pull from {journal.start.isoformat()} till {journal.end.isoformat()} "
+            f"that was not finished. --force starts anew. To continue: {order.again}"
+        )
+    if journal is not None and journal.complete and journal.form != XLSX:
+        return f"{out} exists: --since-last continues it from its end, --force replaces it"
+    if order.resume:
+        return f"{out} exists, but {out}.checkpoint, which says how to continue it, does not; --force replaces the file"
+    return f"{out} exists, or a part of it: --force replaces it"
+
+
+# --- since the last pull --------------------------------------------------------------------------------------------------
+
+
+def _finish_last(order: Order, place: Place) -> bool:
+    """Finish the last pull if it was stopped. Return whether rows are missing from its records."""
+    last = stored_journal(place.journal)
+    if last is None:
+        return False
+    path = place.file_of(last)
+    with PullFile(path, place.journal) as file:
+        # Under the lock of the part: another process may just have finished.
+        if (last := file.stored()) is None or place.file_of(last) != path:
+            raise UnusableError(f"another process is pulling into {order.out}")
+        if last.complete and not file.has_part:
+            return False
+        return _go_on(order, file, path, last)
+
+
+def _pull_next(order: Order, place: Place, *, flawed: bool) -> bool:
+    """Pull from where the last pull ended. Return whether rows are missing, or were `flawed` before."""
+    last = stored_journal(place.journal)
+    if last is None and order.wanted.start is None:
+        raise click.UsageError(
+            f"no pull into {order.out} has ended yet: give the start of the first one with --from, for example --from 7d"
+        )
+    settled = order.wanted.settled(None if last is None else last.end)
+    if last is not None and settled.end <= last.end:
+        if order.as_json:
+            write_json({"file": None if place.is_folder else str(order.out), "new": 0, "end": last.end})
+        else:
+            note(f"Nothing to pull: the last pull into {order.out} ended at {last.end.isoformat()}.")
+        return flawed
+    form = _form_of_new(order) if last is None or (place.is_folder and order.form) else last.form
+    if form == XLSX and not place.is_folder:
+        raise click.UsageError("--since-last cannot add to a workbook; name a folder with --out, for a workbook each")
+    if form == XLSX:
+        check_installed()
+    zone = order.wanted.zone if last is None else order.wanted.zone_of(last)
+    new = Journal(settled.start, settled.end, form, zone=str(zone), till=settled.till)
+    path = place.file_of(new)
+    with PullFile(path, place.journal) as file:
+        file.stored()
+        if not place.is_folder:
+            new = _added(order, file, last, new)
+        new = attrs.evolve(new, rejects=_new_rejects(order, file, path, None if last is None else last.rejects))
+        return _pull_new(order, file, path, new) or flawed
+
+
+def _added(order: Order, file: PullFile, last: Journal | None, new: Journal) -> Journal:
+    """Return the journal of a pull that adds to the file of the last one, if that file is still there.
+
+    Raises:
+        click.UsageError: The file is not that of the last pull, or has other times.
+    """
+    if last is None:
+        if file.exists:
+            raise click.UsageError(
+                f"{order.out} exists, but {order.out}.checkpoint, which says where it ends, does not; move the file away"
+            )
+        return new
+    if not file.is_in_place:  # moved away, as logs are
+        return new
+    _check_form(order, last)
+    order.wanted.check_zone(last, order.out)
+    if not file.file_is(last.length, last.crc32):
+        raise UnusableError(f"{order.out} is not as {order.out}.checkpoint says; move it away to begin a new file")
+    kept = Kept(last.end, last.length, last.records)
+    return attrs.evolve(
+        new, start=last.start, replace=True, kept=kept, length=last.length, crc32=last.crc32, records=last.records
+    )
+
+
+# --- the format and the rejects -------------------------------------------------------------------------------------------
+
+
+def _form_of_new(order: Order) -> str:
+    if order.form is not None:
+        return order.form
+    if order.out.is_dir():
+        return "ndjson"
+    raise click.UsageError(
+        f"the name of --out must end in {', '.join(f'.{name}' for name in NAMES[:-1])} or .{NAMES[-1]}; else give --format"
+    )
+
+
+def _check_form(order: Order, journal: Journal) -> None:
+    """Check that the user asks for no other format than that of the pull.
+
+    Raises:
+        click.UsageError: They differ.
+    """
+    # The ending of the name and `--format csv` say less than the journal, which also knows for whom the CSV is.
+    if order.form is not None and order.form != journal.form and not _is_named(order.form, journal.form):
+        raise click.UsageError(
+            f"{order.out} was begun as {options_of(journal.form)}, not as {options_of(order.form)}; "
+            f"give --format {options_of(journal.form)}"
+        )
+
+
+def _is_named(asked: str, held: str) -> bool:
+    return held == f"{asked} for excel"
+
+
+def _new_rejects(order: Order, file: PullFile, out: Path, last: Rejects | None) -> Rejects | None:
+    """Open the file of rejects of a pull that begins.
+
+    Args:
+        order: What the user asks for.
+        file: The pull's file.
+        out: Its name.
+        last: The file of rejects of the last pull, which goes on.
+
+    Raises:
+        click.UsageError: The file exists, and is not to be replaced or continued.
+    """
+    given = order.accepted.rejects
+    folder = without_detours(out).parent
+    if given is not None:
+        path = without_detours(given)
+    elif last is not None:
+        path = folder / last.file
+    else:
+        return None
+    exists = file.open_rejects(given or path)
+    # Beside the pull's file only by its name, so that both can be moved to another folder.
+    new = Rejects(path.name if path.parent == folder else str(path))
+    if last is not None and path == without_detours(folder / last.file) and exists:
+        if not file.rejects_are(last):
+            raise UnusableError(f"{path} is not as the last pull has left it; move it away")
+        return attrs.evolve(new, length=last.length, crc32=last.crc32, kept=last.length)
+    if exists and not order.force:
+        raise click.UsageError(f"{given} exists, or a part of it: give --rejects another name")
+    return new
+
+
+def _held_rejects(order: Order, file: PullFile, out: Path, journal: Journal) -> Journal:
+    """Open the file of rejects of a pull that is continued. Return the journal, which names that file.
+
+    Raises:
+        click.UsageError: The file exists, or is not the one of the journal.
+    """
+    given, held = order.accepted.rejects, journal.rejects
+    if held is None:
+        if given is None or journal.complete:
+            return journal
+        return attrs.evolve(journal, rejects=_new_rejects(order, file, out, None))
+    path = without_detours(out).parent / held.file
+    if given is not None and without_detours(given) != without_detours(path):
+        raise click.UsageError(f"{out} was begun with --rejects {held.file}; leave --rejects out to continue the file")
+    file.open_rejects(path)
+    return journal
+
+
+# --- the work -------------------------------------------------------------------------------------------------------------
+
+
+def _pull_new(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
+    file.begin(journal)
+    return _pull_rest(order, file, path, journal)
+
+
+def _go_on(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
+    if journal.form == XLSX:
+        check_installed()
+    journal = _held_rejects(order, file, path, journal)
+    file.go_on(journal)
+    return _pull_rest(order, file, path, journal)
+
+
+def _pull_rest(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
+    """Pull what is left, report it, and return whether rows are missing from the records."""
+    cost, was_complete = Cost(), journal.complete and not file.unmade
+    if was_complete:
+        journal = file.finish(journal)
+    else:
+        try:
+            with with_ways_out(with_rejects=journal.rejects is not None):
+                journal = _pulled(order, file, journal, path, cost)
+        except (KeyboardInterrupt, TerminatedError, UnlimCallError, UnwritableError):
+            to_stderr(f"To continue: {order.again}")
+            raise
+    _report(order, path, journal, None if was_complete else cost)
+    return journal.flawed
+
+
+def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Cost) -> Journal:
+    """Pull the rest of the range, put the file in place, and return its last journal."""
+    zone = order.wanted.zone_of(journal)
+    form = part_format(journal.form, zone)
+
+    def appended(reached: Journal, piece: Piece) -> Journal:
+        text = encoded(f"{'' if reached.length else form.head}{form.encode(piece.records)}")
+        rejects, rejected = reached.rejects, b""
+        if rejects is not None:
+            rejected = lines(piece.rejects)
+            rejects = rejects.after(rejected, len(piece.rejects))
+        saturated = [*reached.saturated, *([piece.saturated] if piece.saturated else [])]
+        after = reached.after(text, len(piece.records), piece.checkpoint)
+        return file.append(text, attrs.evolve(after, rejects=rejects, saturated=saturated), rejected)
+
+    async def pull() -> Journal:
+        reached = journal
+        if not journal.complete:
+            async with (
+                order.client() as open_client,
+                aclosing(
+                    pieces(
+                        open_client,
+                        journal.begin,
+                        journal.end,
+                        journal.checkpoint,
+                        with_rejects=journal.rejects is not None,
+                        skip_saturated=order.accepted.saturated,
+                        cost=cost,
+                    )
+                ) as came,
+            ):
+                with nullcontext(_no_show) if is_quiet() else shown_progress() as show:
+                    async for piece in came:
+                        reached = appended(reached, piece)
+                        show(piece.stream)
+        if journal.form != XLSX:
+            return file.finish(reached)
+        if reached.records >= _LONG_WORK:
+            note(f"All records are there. Writing {path}.")
+        with file.workshop() as folder:
+            book = folder / "book.xlsx"
+            if await write_workbook(file.lines(), book, zone, shown=path):
+                note(f"A text is longer than a cell of {path.name} can hold, and was cut.")
+            return file.finish(reached, book)
+
+    try:
+        return run(pull)
+    except CheckpointError:  # the checkpoint is not of this range, or not of this release
+        raise click.UsageError(f"{path}.checkpoint is damaged; --force starts anew") from None
+
+
+def _no_show(_stream: Any) -> None:
+    """Show nothing."""
+
+
+def _report(order: Order, path: Path, journal: Journal, cost: Cost | None) -> None:
+    """Write the summary. Without a cost, the file was complete before."""
+    length = journal.length if journal.made is None else journal.made.length
+    if order.as_json:
+        summary: dict[str, Any] = {"file": str(path), "records": journal.records, "bytes": length}
+        summary |= {"new": journal.came} if order.since_last else {}
+        summary |= {"start": journal.start, "end": journal.end}
+        summary |= {} if cost is None else {"requests": cost.requests, "retries": cost.retries}
+        if journal.rejects is not None:
+            summary |= {"rejects": journal.rejects.file, "unreadable": journal.rejects.rows}
+        summary |= {"saturated": journal.saturated} if journal.saturated else {}
+        write_json(summary)
+        return
+    rows, name = (0, "") if journal.rejects is None else (journal.rejects.rows, journal.rejects.file)
+    lost = losses(rows, name, journal.saturated)
+    new = f", {journal.came:,} of them new" if journal.kept is not None else ""
+    if cost is None and order.wanted.is_relative:
+        note(f"The range of {path} ends at {journal.end.isoformat()}; --since-last goes on from there.")
+    end = "The file was complete already." if cost is None else cost
+    write_line = to_stderr if lost else note
+    write_line(f"{many(journal.records, 'record', 'records')} in {path}{new}, {size(length)}. {end}{lost}")

@@ -73,8 +73,11 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "max_connections": 100,
         "session": None,
         "allow_plain_http": False,
+        "observer": None,
     }
-    assert parameters(client.cdrs.list) == {"start": None, "end": None, "limit": 100}
+    options = {"timeout": None, "headers": None}
+    assert parameters(client.me) == parameters(client.balance) == parameters(client.agents) == options
+    assert parameters(client.cdrs.list) == {"start": None, "end": None, "limit": 100} | options
     assert parameters(client.cdrs.stream) == {
         "start": REQUIRED,
         "end": None,
@@ -91,17 +94,24 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "to_number": REQUIRED,
         "from_number": None,
         "metadata": None,
+        **options,
     }
-    assert parameters(client.hooks.create) == {"event": REQUIRED, "target_url": REQUIRED}
-    assert parameters(client.hooks.delete) == {"hook_id": REQUIRED}
+    assert parameters(client.hooks.create) == {"event": REQUIRED, "target_url": REQUIRED} | options
+    assert parameters(client.hooks.delete) == {"hook_id": REQUIRED} | options
     assert parameters(client.request) == {
         "method": REQUIRED,
         "path": REQUIRED,
         "params": None,
         "json": None,
-        "headers": None,
+        **options,
     }
-    assert parameters(client.with_options) == {"timeout": None, "max_wait": None, "retry": None, "rate_limits": None}
+    assert parameters(client.with_options) == {
+        "timeout": None,
+        "max_wait": None,
+        "retry": None,
+        "rate_limits": None,
+        "observer": None,
+    }
     assert parameters(client.limits) == {}
     assert parameters(api.RetryPolicy).keys() == {
         *("delays", "jitter", "max_retry_after", "on_give_up", "rate_limited_for")

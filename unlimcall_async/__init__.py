@@ -40,6 +40,8 @@ from unlimcall_async.errors import (
 from unlimcall_async.http.bucket import RateLimit
 from unlimcall_async.http.limiter import LimitState, RateLimits
 from unlimcall_async.http.messages import RawResponse
+from unlimcall_async.http.observer import Observation, Observer
+from unlimcall_async.http.raw import Raw
 from unlimcall_async.http.retry import RetryPolicy
 from unlimcall_async.models import (
     Agent,
@@ -85,12 +87,15 @@ __all__ = [
     "JournalEntry",
     "LimitState",
     "NotFoundError",
+    "Observation",
+    "Observer",
     "OriginateFailedError",
     "Progress",
     "QueuedCall",
     "RateLimit",
     "RateLimitedError",
     "RateLimits",
+    "Raw",
     "RawResponse",
     "RequestTimeoutError",
     "ResponseError",

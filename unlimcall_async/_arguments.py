@@ -10,6 +10,7 @@ pendulum, pandas and numpy do, and so do enumerations. So every check returns ex
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import json as stdlib_json
 import re
@@ -213,6 +214,12 @@ def real(name: str, value: object) -> int | float:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
     return int.__int__(value)
+
+
+def is_plain_function(value: object) -> bool:
+    """Return whether a value can be called, and is not a coroutine function, whose result nothing would await."""
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    return callable(value) and not any(kind(each) for kind in kinds for each in (value, type(value).__call__))
 
 
 def whole(name: str, value: object, *, at_least: int = 1) -> int:

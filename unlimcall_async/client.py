@@ -12,15 +12,17 @@ from unlimcall_async import _arguments
 from unlimcall_async._codec import decode, decode_agents
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.planner.known_server import KnownServer
-from unlimcall_async.cdrs.resource import Cdrs
+from unlimcall_async.cdrs.resource import Cdrs, RawCdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
 from unlimcall_async.http.limiter import Limiters, LimitState, RateLimits
 from unlimcall_async.http.messages import Authorization, RawResponse
+from unlimcall_async.http.observer import Observer, Reporter
 from unlimcall_async.http.pool import Pool
+from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.retry import RetryPolicy
 from unlimcall_async.models import Agent, Balance, Identity
-from unlimcall_async.resources import Calls, Hooks
+from unlimcall_async.resources import Calls, Hooks, RawCalls, RawHooks
 
 if TYPE_CHECKING:
     import aiohttp
@@ -53,6 +55,7 @@ class AsyncClient:
             limits on the headers of a response: usually 128 headers of 8190 bytes. The client's own session takes 500 headers of
             64 KB. A response beyond the limits leaves the outcome of a POST unknown.
         allow_plain_http: Whether plain http to other hosts than this machine is allowed. It shows the token to the network.
+        observer: An object that learns of each attempt and of each call: see `Observer`.
 
     Attributes:
         cdrs: Call detail records.
@@ -79,6 +82,7 @@ class AsyncClient:
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         allow_plain_http: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         # First of all: no frame that shows up in a traceback may hold the bare token.
         authorization = _authorization(token)
@@ -102,6 +106,7 @@ class AsyncClient:
                 _instance("retry", retry, RetryPolicy, RetryPolicy()),
                 Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
                 owns_pool=True,
+                reporter=None if observer is None else Reporter(observer),
             ),
             PageDecoder(),
             KnownServer(),
@@ -124,6 +129,7 @@ class AsyncClient:
         max_wait: float | None = None,
         retry: RetryPolicy | None = None,
         rate_limits: RateLimits | None = None,
+        observer: Observer | None = None,
     ) -> Self:
         """Return a view of this client with other options; `None` keeps the option of this client.
 
@@ -143,27 +149,47 @@ class AsyncClient:
                 caller.limiters if rate_limits is None else Limiters(_instance("rate_limits", rate_limits, RateLimits)),
                 owns_pool=False,
                 closed=caller.closed,
+                reporter=caller.reporter if observer is None else Reporter(observer),
             ),
             self._decoder,
             self._known,
         )
         return view
 
-    async def me(self) -> Identity:
-        """Return the account that the token belongs to: a cheap check of the token (reference: `GET /me`, any valid token)."""
-        return await self._caller.fetch(ME, partial(decode, model=Identity))
+    @property
+    def raw(self) -> RawClient:
+        """The same methods, each of which returns a `Raw`: the value with the status, the headers and the cost of its call."""
+        return RawClient(self._caller, self._decoder, self._known)
 
-    async def balance(self) -> Balance:
-        """Return the account's balance (reference: `GET /balance`, scope `read:balance`)."""
-        return await self._caller.fetch(BALANCE, partial(decode, model=Balance))
+    async def me(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> Identity:
+        """Return the account that the token belongs to: a cheap check of the token (reference: `GET /me`, any valid token).
 
-    async def agents(self) -> list[Agent]:
+        Args:
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
+        """
+        return await self._caller.fetch(ME, partial(decode, model=Identity), timeout=timeout, headers=headers)
+
+    async def balance(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> Balance:
+        """Return the account's balance (reference: `GET /balance`, scope `read:balance`).
+
+        Args:
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
+        """
+        return await self._caller.fetch(BALANCE, partial(decode, model=Balance), timeout=timeout, headers=headers)
+
+    async def agents(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> list[Agent]:
         """Return the SIP lines of the account (reference: `GET /agents`, scope `read:agents`).
+
+        Args:
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
 
         Raises:
             ResponseError: The response is not as documented. For example, its `count` exceeds the agents that it holds.
         """
-        return await self._caller.fetch(AGENTS, decode_agents)
+        return await self._caller.fetch(AGENTS, decode_agents, timeout=timeout, headers=headers)
 
     async def request(
         self,
@@ -172,6 +198,7 @@ class AsyncClient:
         *,
         params: Mapping[str, str | int | float] | None = None,
         json: Any = None,
+        timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
         """Send any request below the base URL, for endpoints that the API has and this package does not.
@@ -185,6 +212,7 @@ class AsyncClient:
             path: The path below the base URL, for example `/numbers`.
             params: The query.
             json: The body, which is written as JSON; `None` for no body.
+            timeout: Seconds for each attempt; `None` for those of the client.
             headers: Further headers. A header that the client sets itself is refused.
 
         Returns:
@@ -196,7 +224,8 @@ class AsyncClient:
             route,
             params=_arguments.params(params),
             body=None if json is None else _arguments.encoded("json", json),
-            headers=_arguments.headers(headers),
+            timeout=timeout,
+            headers=headers,
         )
 
     def limits(self) -> Mapping[str, LimitState]:
@@ -225,6 +254,36 @@ class AsyncClient:
             return f"<{type(self).__name__} unfinished>"
         state = "closed" if self._caller.is_closed else "open"
         return f"<{type(self).__name__} {self._caller.base_url} {state}>"
+
+
+class RawClient(RawMethods[AsyncClient]):
+    """`client.raw`: the methods of the client that make one call. Each returns a `Raw` of what the client's method returns.
+
+    Attributes:
+        cdrs: Call detail records.
+        calls: Outbound calls.
+        hooks: Webhook subscriptions.
+    """
+
+    cdrs: RawCdrs
+    calls: RawCalls
+    hooks: RawHooks
+
+    def __init__(self, caller: Caller, decoder: PageDecoder, known: KnownServer) -> None:
+        def client_of(caller: Caller) -> AsyncClient:
+            client = object.__new__(AsyncClient)
+            client._bind(caller, decoder, known)
+            return client
+
+        super().__init__(client_of, caller)
+        self.cdrs = RawCdrs(partial(Cdrs, decoder=decoder, known=known), caller)
+        self.calls = RawCalls(Calls, caller)
+        self.hooks = RawHooks(Hooks, caller)
+
+    me: Final = raw(AsyncClient.me)
+    balance: Final = raw(AsyncClient.balance)
+    agents: Final = raw(AsyncClient.agents)
+    request: Final = raw(AsyncClient.request)
 
 
 def _authorization(token: str | None) -> Authorization | Exception:

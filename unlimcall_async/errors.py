@@ -65,6 +65,9 @@ class APIError(UnlimCallError):
         retry_after: Seconds to wait, from the `Retry-After` header, or `None`.
         outcome_unknown: True if the request may have taken effect and must not be repeated: 408, 425, 499 and any 5xx on a POST,
             except `originate_failed` and `engine_not_configured`, which say that no call was placed.
+        request_id: What the API called the request in `X-Request-Id`: the name of the request for its support. `None` if the
+            response has no such header, or if the header is not an id: longer than 200 characters, not printable ASCII, or with the
+            token in it.
     """
 
     status: int
@@ -77,6 +80,7 @@ class APIError(UnlimCallError):
     body: bytes = field(default=b"", repr=False)
     retry_after: float | None = None
     outcome_unknown: bool = False
+    request_id: str | None = None
 
     @property
     def category(self) -> Category:
@@ -86,7 +90,7 @@ class APIError(UnlimCallError):
     def __str__(self) -> str:
         status = " ".join(str(part) for part in (self.status, self.code) if part is not None)
         detail = f": {self.detail}" if self.detail else ""
-        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}"
+        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}{_request(self)}"
 
 
 class InvalidRequestError(APIError):
@@ -223,6 +227,7 @@ class ResponseError(UnlimCallError):
         resume_after: In a stream, a checkpoint behind the row that cannot be read. If the whole response cannot be read, a
             checkpoint behind `window`, for a caller who accepts to lose the records of the window.
         hint: What the caller can do, or an empty text.
+        request_id: What the API called the request, as in `APIError.request_id`.
     """
 
     _category: ClassVar[Category] = "provider"
@@ -237,11 +242,12 @@ class ResponseError(UnlimCallError):
     window: tuple[datetime, datetime] | None = None
     resume_after: Checkpoint | None = None
     hint: str = ""
+    request_id: str | None = None
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}".strip() or "the API"
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_outcome(self)}{hint}"
+        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_outcome(self)}{_request(self)}{hint}"
 
 
 @define(eq=False, slots=False)
@@ -322,3 +328,8 @@ class EventError(UnlimCallError):
 def _outcome(error: UnlimCallError) -> str:
     """Return the end of a message: a warning if the error's request may have taken effect."""
     return " (the request may have taken effect)" if error.outcome_unknown else ""
+
+
+def _request(error: APIError | ResponseError) -> str:
+    """Return the end of a message: what the API called the request, for its support."""
+    return "" if error.request_id is None else f" (request {error.request_id})"

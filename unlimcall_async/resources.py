@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from unlimcall_async import _arguments
 from unlimcall_async._codec import decode, decode_hook
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CREATE_CALL, CREATE_HOOK, DELETE_HOOK
+from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.models import Hook, QueuedCall
 
 
@@ -26,6 +27,8 @@ class Calls:
         to_number: str,
         from_number: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> QueuedCall:
         """Place a call: an AI agent calls a number.
 
@@ -37,6 +40,8 @@ class Calls:
             to_number: The destination in E.164 form, for example `+14155551234`.
             from_number: Another caller id, in E.164 form. The API checks the number, but does not use it yet.
             metadata: Notes of any form. The API accepts notes, but does not keep them yet.
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
 
         Raises:
             ValueError, TypeError: An argument is wrong; nothing was sent.
@@ -53,7 +58,11 @@ class Calls:
         if metadata is not None:
             body["metadata"] = _arguments.metadata(metadata)
         return await self._caller.fetch(
-            CREATE_CALL, partial(decode, model=QueuedCall), body=_arguments.encoded("metadata", body)
+            CREATE_CALL,
+            partial(decode, model=QueuedCall),
+            body=_arguments.encoded("metadata", body),
+            timeout=timeout,
+            headers=headers,
         )
 
 
@@ -63,12 +72,21 @@ class Hooks:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def create(self, *, event: str, target_url: str) -> Hook:
+    async def create(
+        self,
+        *,
+        event: str,
+        target_url: str,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Hook:
         """Subscribe a URL to an event. Store the `secret` of the returned hook: the API never shows that secret again.
 
         Args:
             event: One of `call.ended`, `call.transferred`, `disposition.set`, `dnc.added`, `lead.completed`.
             target_url: The URL to deliver to: https, and at most 512 characters.
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
 
         Raises:
             ValueError, TypeError: An argument is wrong; nothing was sent.
@@ -77,16 +95,41 @@ class Hooks:
         event, target_url = _arguments.event(event), _arguments.target_url(target_url)
         body = _arguments.encoded("target_url", {"event": event, "target_url": target_url})
         return await self._caller.fetch(
-            CREATE_HOOK, partial(decode_hook, event=event, target_url=target_url), body=body
+            CREATE_HOOK,
+            partial(decode_hook, event=event, target_url=target_url),
+            body=body,
+            timeout=timeout,
+            headers=headers,
         )
 
-    async def delete(self, hook_id: str) -> None:
+    async def delete(
+        self, hook_id: str, *, timeout: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Remove a webhook subscription.
 
+        Args:
+            hook_id: The hook's id, as in `Hook.id`: a UUID.
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
+
         Raises:
-            ValueError, TypeError: The id is not a UUID; nothing was sent.
+            ValueError, TypeError: An argument is wrong; nothing was sent.
             NotFoundError: The hook does not exist. Not raised if an earlier attempt of the same call may have removed the hook, and
                 only its response was lost.
             UnlimCallError: Any other failure.
         """
-        await self._caller.call(DELETE_HOOK, f"/hooks/{_arguments.hook_id(hook_id)}")
+        path = f"/hooks/{_arguments.hook_id(hook_id)}"
+        await self._caller.call(DELETE_HOOK, path, timeout=timeout, headers=headers)
+
+
+class RawCalls(RawMethods[Calls]):
+    """`client.raw.calls`."""
+
+    create: Final = raw(Calls.create)
+
+
+class RawHooks(RawMethods[Hooks]):
+    """`client.raw.hooks`."""
+
+    create: Final = raw(Hooks.create)
+    delete: Final = raw(Hooks.delete)

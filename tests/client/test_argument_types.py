@@ -52,21 +52,38 @@ async def streamed(stream: AsyncIterable[Any]) -> list[Any]:
 
 # Each method, with all of its arguments that are texts, numbers or times.
 SENT: dict[str, Callable[[AsyncClient, Dress], Awaitable[object]]] = {
-    "cdrs.list": lambda client, d: client.cdrs.list(start=d(MAY - HOUR), end=d(MAY), limit=d(7)),
+    "me": lambda client, d: client.me(timeout=d(9.0), headers=d({"X-Trace": "t"})),
+    "balance": lambda client, d: client.balance(timeout=d(9), headers=d({"X-Trace": "t"})),
+    "agents": lambda client, d: client.agents(timeout=d(9.0), headers=d({"X-Trace": "t"})),
+    "cdrs.list": lambda client, d: client.cdrs.list(
+        start=d(MAY - HOUR), end=d(MAY), limit=d(7), timeout=d(9.0), headers=d({"X-Trace": "t"})
+    ),
     "cdrs.stream": lambda client, d: streamed(
         client.cdrs.stream(
             start=d(MAY - HOUR), end=d(MAY), concurrency=d(2), page_size=d(50), settle=d(HOUR), strategy=d("auto")
         )
     ),
     "calls.create": lambda client, d: client.calls.create(
-        ai_agent_id=d("27"), to_number=d("+14155551234"), from_number=d(GB), metadata=d({"a": "b", "c": [1, 2.5]})
+        ai_agent_id=d("27"),
+        to_number=d("+14155551234"),
+        from_number=d(GB),
+        metadata=d({"a": "b", "c": [1, 2.5]}),
+        timeout=d(9.0),
+        headers=d({"X-Trace": "t"}),
     ),
     "hooks.create": lambda client, d: client.hooks.create(
-        event=d("call.ended"), target_url=d("https://example.com/hooks")
+        event=d("call.ended"),
+        target_url=d("https://example.com/hooks"),
+        timeout=d(9.0),
+        headers=d({"X-Trace": "t"}),
     ),
-    "hooks.delete": lambda client, d: client.hooks.delete(hook_id=d(HOOK)),
+    "hooks.delete": lambda client, d: client.hooks.delete(hook_id=d(HOOK), timeout=d(9.0), headers=d({"X-Trace": "t"})),
     "request": lambda client, d: client.request(
-        method=d("GET"), path=d("/numbers"), params=d({"a": "b", "c": 1, "e": 2.5}), headers=d({"X-Trace": "t"})
+        method=d("GET"),
+        path=d("/numbers"),
+        params=d({"a": "b", "c": 1, "e": 2.5}),
+        timeout=d(9.0),
+        headers=d({"X-Trace": "t"}),
     ),
 }
 

@@ -26,10 +26,13 @@ from unlimcall_async import (
     Hook,
     Identity,
     LimitState,
+    Observation,
+    Observer,
     Progress,
     QueuedCall,
     RateLimit,
     RateLimits,
+    Raw,
     RawResponse,
     ResponseError,
     RetryPolicy,
@@ -55,6 +58,33 @@ def alert(error: UnlimCallError) -> None:
     assert_type(error.outcome_unknown, bool)
 
 
+class Failures(Observer):
+    """An observer that watches calls alone."""
+
+    def call(self, info: Observation, /) -> None:
+        assert_type((info.endpoint, info.method, info.path, info.number), tuple[str, str, str, int])
+        assert_type((info.status, info.error, info.request_id), tuple[int | None, str | None, str | None])
+        assert_type((info.waited_s, info.elapsed_s), tuple[float, float])
+
+
+async def wholes(client: AsyncClient, start: datetime) -> None:
+    raw = client.raw
+    whole = await raw.me(timeout=1, headers={"X": "y"})
+    assert_type(whole, Raw[Identity])
+    assert_type(whole.value, Identity)
+    assert_type((whole.status, whole.attempts, whole.elapsed_s), tuple[int, int, float])
+    assert_type((whole.headers, whole.request_id), tuple[Mapping[str, str], str | None])
+    assert_type(await raw.balance(), Raw[Balance])
+    assert_type(await raw.agents(), Raw[list[Agent]])
+    assert_type(await raw.cdrs.list(start, None, 5), Raw[CdrPage])
+    assert_type(await raw.calls.create(ai_agent_id="1", to_number="+12"), Raw[QueuedCall])
+    assert_type(await raw.hooks.create(event="call.ended", target_url="https://example.com"), Raw[Hook])
+    assert_type(await raw.hooks.delete("id"), Raw[None])
+    assert_type(await raw.request("GET", "/numbers"), Raw[RawResponse])
+    await client.cdrs.list(start, timeout=1, headers={"X": "y"})
+    await client.hooks.delete("id", timeout=1, headers={"X": "y"})
+
+
 async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
     async with AsyncClient(
         "token",
@@ -65,9 +95,10 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         max_connections=3,
         session=session,
         allow_plain_http=True,
+        observer=Failures(),
     ) as client:
         assert_type(client, AsyncClient)
-        assert_type(client.with_options(timeout=1, max_wait=0.5), AsyncClient)
+        assert_type(client.with_options(timeout=1, max_wait=0.5, observer=Observer()), AsyncClient)
         assert_type(await client.me(), Identity)
         balance = await client.balance()
         assert_type(balance, Balance)
@@ -139,10 +170,10 @@ def journals(checkpoint: Checkpoint) -> None:
 def errors(error: UnlimCallError) -> None:
     if isinstance(error, APIError):
         assert_type(error.code, str | None)
-        assert_type(error.retry_after, float | None)
+        assert_type((error.retry_after, error.request_id), tuple[float | None, str | None])
         assert_type(error.body, bytes)
     if isinstance(error, ResponseError):
-        assert_type(error.resume_after, Checkpoint | None)
+        assert_type((error.resume_after, error.request_id), tuple[Checkpoint | None, str | None])
     if isinstance(error, WindowSaturatedError):
         assert_type(error.seen, Sequence[CallRecord])
 

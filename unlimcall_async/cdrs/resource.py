@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments, _clock
 from unlimcall_async._codec import decode_cdr_list
@@ -20,6 +21,7 @@ from unlimcall_async.errors import CheckpointError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.messages import timestamp
+from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.server_clock import LARGE_SKEW
 from unlimcall_async.models import CdrPage
 
@@ -34,7 +36,15 @@ class Cdrs:
         self._decoder = decoder
         self._known = known
 
-    async def list(self, start: datetime | None = None, end: datetime | None = None, limit: int = 100) -> CdrPage:
+    async def list(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 100,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CdrPage:
         """Return the page of one window, by one request.
 
         The page holds at most `limit` rows, and the API has no way to get the others: see `CdrPage.complete`.
@@ -43,6 +53,8 @@ class Cdrs:
             start: The window's start, timezone-aware; `None` for 24 hours ago.
             end: The window's end, timezone-aware, at most 31 days after the start; `None` for now.
             limit: Rows, 1 to 1000.
+            timeout: Seconds for each attempt; `None` for those of the client.
+            headers: Further headers. A header that the client sets itself is refused.
 
         Raises:
             ValueError, TypeError: An argument is not valid; nothing was sent.
@@ -59,7 +71,11 @@ class Cdrs:
         if last is not None:
             params["till"] = timestamp(last)
         return await self._caller.fetch(
-            CDRS, partial(decode_cdr_list, limit=limit, decoder=self._decoder), params=params
+            CDRS,
+            partial(decode_cdr_list, limit=limit, decoder=self._decoder),
+            params=params,
+            timeout=timeout,
+            headers=headers,
         )
 
     def stream(
@@ -187,6 +203,12 @@ class Cdrs:
             lookback=lookback,
             unreadable=unreadable,
         )
+
+
+class RawCdrs(RawMethods[Cdrs]):
+    """`client.raw.cdrs`."""
+
+    list: Final = raw(Cdrs.list)
 
 
 def _check_options(newest_first: object, strategy: object, resume: object) -> Strategy:

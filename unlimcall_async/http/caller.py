@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from yarl import URL
 
+from unlimcall_async import _arguments
 from unlimcall_async._codec import DecodeError
 from unlimcall_async.errors import ResponseError
 from unlimcall_async.http.answers import raw_problem, unusable
@@ -16,6 +17,7 @@ from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.exchange import Call, CallCost, Pull, exchange
 from unlimcall_async.http.limiter import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
+from unlimcall_async.http.observer import Reporter, Trace
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import RATE_LIMITED_FOR, Patience, RetryPolicy
 
@@ -52,6 +54,9 @@ class Caller:
         limiters: The limiter of each endpoint.
         owns_pool: Whether closing this caller closes the pool: true for a client, false for a view.
         closed: Whether this view takes no more calls.
+        reporter: The user's observer, or `None`.
+        owner: The caller that this one is a copy of, and whose closing ends the calls; `None` if it is not a copy.
+        traces: The trace of each call is added here; `None` to keep none.
     """
 
     base_url: URL
@@ -63,6 +68,9 @@ class Caller:
     limiters: Limiters = field(repr=False)
     owns_pool: bool
     closed: bool = False
+    reporter: Reporter | None = None
+    owner: Caller | None = field(default=None, repr=False)
+    traces: list[Trace] | None = field(default=None, repr=False)
 
     @property
     def is_closed(self) -> bool:
@@ -74,23 +82,27 @@ class Caller:
         if self.is_closed:
             raise RuntimeError("this AsyncClient is closed")
 
+    def traced(self, traces: list[Trace]) -> Caller:
+        """Return a copy of this caller that adds the trace of each call to a list."""
+        return evolve(self, owner=self.owner or self, traces=traces)
+
     async def call(
         self,
         endpoint: Endpoint,
-        path: str | None = None,
+        path: str,
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
-        """Make one call, with all its retries, and return the response as the server sent it."""
-        path = path or endpoint.path
-        request = build(self.base_url, endpoint, path, params=params, body=body, headers=headers)
+        """Make one call, with all its retries, and return the response as the server sent it. The options are those of `fetch`."""
+        request = build(self.base_url, endpoint, path, params=params, body=body, headers=_arguments.headers(headers))
 
         async def read(request: Request, response: RawResponse) -> RawResponse | ResponseError:
             return raw_problem(request, response) or response
 
-        return await self._exchange(request, read)
+        return await self._exchange(request, read, timeout)
 
     async def fetch(
         self,
@@ -99,6 +111,8 @@ class Caller:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> T:
         """Make one call of a documented endpoint, and return the decoded body of the response.
 
@@ -107,14 +121,21 @@ class Caller:
             decode: Returns the value of a body, or raises `DecodeError`.
             params: The query.
             body: The body of the request.
+            timeout: Seconds for each attempt, as the user has passed them; `None` for those of the client.
+            headers: Further headers, as the user has passed them.
+
+        Raises:
+            ValueError, TypeError: `timeout` or `headers` is not valid.
         """
-        request = build(self.base_url, endpoint, endpoint.path, params=params, body=body)
+        request = build(
+            self.base_url, endpoint, endpoint.path, params=params, body=body, headers=_arguments.headers(headers)
+        )
 
         # Inside the call, because a body that is not JSON may make the call send its request again.
         async def read(request: Request, response: RawResponse) -> T | ResponseError:
             return _decoded(decode, request, response)
 
-        return await self._exchange(request, read)
+        return await self._exchange(request, read, timeout)
 
     async def pull(
         self,
@@ -131,7 +152,6 @@ class Caller:
             decide: Returns what is asked, once there is a token for it. What it raises ends the call.
             decoding: Makes the context that is entered around each decoding of a body.
         """
-        self.check_open()
         wanted: Wanted[T]
 
         def request() -> Request:
@@ -145,10 +165,9 @@ class Caller:
                 return _decoded(wanted.decode, request, response)
 
         call = Call(
-            endpoint=endpoint,
+            trace=Trace(endpoint, self.authorization, self.reporter),
             decide=request,
             read=read,
-            authorization=self.authorization,
             seconds=self.timeout,
             policy=self.policy,
             limiter=pull.limiter,
@@ -159,24 +178,28 @@ class Caller:
         return await exchange(self.pool, self, call)
 
     async def _exchange(
-        self, request: Request, read: Callable[[Request, RawResponse], Awaitable[T | ResponseError]]
+        self,
+        request: Request,
+        read: Callable[[Request, RawResponse], Awaitable[T | ResponseError]],
+        timeout: float | None,
     ) -> T:
-        self.check_open()
         policy = self.policy
+        trace = Trace(request.endpoint, self.authorization, self.reporter)
+        if self.traces is not None:
+            self.traces.append(trace)
         call = Call(
-            endpoint=request.endpoint,
+            trace=trace,
             request=request,
             decide=lambda: request,
             read=read,
-            authorization=self.authorization,
-            seconds=self.timeout,
+            seconds=self.timeout if timeout is None else _arguments.seconds("timeout", timeout),
             policy=policy,
             limiter=self.limiters.of(request.endpoint.bucket),
             patience=Patience(RATE_LIMITED_FOR if policy.rate_limited_for is None else policy.rate_limited_for),
             cost=CallCost(),
             max_wait=self.max_wait,
         )
-        return await exchange(self.pool, self, call)
+        return await exchange(self.pool, self.owner or self, call)
 
     async def aclose(self) -> None:
         """Take no more calls, and end those under way. A client closes its pool; a view ends only its own calls."""

@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from attrs import define, field
 
@@ -23,7 +23,8 @@ from unlimcall_async.errors import (
 from unlimcall_async.http.answers import failure_of
 from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.limiter import Limiter, TooLateError
-from unlimcall_async.http.messages import Authorization, RawResponse, Request
+from unlimcall_async.http.messages import RawResponse, Request
+from unlimcall_async.http.observer import Trace
 from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_refusal, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
@@ -37,6 +38,9 @@ _logger = logging.getLogger("unlimcall_async")
 
 T = TypeVar("T")
 
+
+# Seconds. A shorter wait for the rate limit would be logged as 0.0.
+_SHORTEST_WAIT: Final = 0.05
 
 WaitingFor: TypeAlias = Literal["rate limit", "retry", "server"]
 
@@ -88,10 +92,9 @@ class Call(Generic[T]):
     """One call: what it asks, what holds for all its attempts, and how far it is.
 
     Attributes:
-        endpoint: The endpoint.
+        trace: What the call shows of itself: its endpoint, its attempts, and how long they have waited.
         decide: Returns the request, once there is a token for it. What it raises ends the call.
         read: Makes the result of a response with a good status, or the error for a body that cannot be used.
-        authorization: The header with the token.
         seconds: The time limit of each attempt.
         policy: When to send the request again.
         limiter: The queue that each attempt waits in.
@@ -107,15 +110,13 @@ class Call(Generic[T]):
         retries: How many times the request has been sent again, refusals not counted.
         refusals: How many times the server has refused it.
         slow_in_a_row: How many of the last attempts were slow.
-        waited_s: How long the attempts have waited for the rate limit.
         may_have_acted: Whether the server may have acted on an earlier attempt.
         last_error: The error of the attempt before this one, or `None`.
     """
 
-    endpoint: Endpoint
+    trace: Trace
     decide: Callable[[], Request] = field(repr=False)
     read: Callable[[Request, RawResponse], Awaitable[T | ResponseError]] = field(repr=False)
-    authorization: Authorization
     seconds: float
     policy: RetryPolicy
     limiter: Limiter = field(repr=False)
@@ -131,11 +132,15 @@ class Call(Generic[T]):
     retries: int = field(default=0, init=False)
     refusals: int = field(default=0, init=False)
     slow_in_a_row: int = field(default=0, init=False)
-    waited_s: float = field(default=0.0, init=False)
     may_have_acted: bool = field(default=False, init=False)
     last_error: UnlimCallError | None = field(default=None, init=False, repr=False)
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False, repr=False)
     _waits_since: float | None = field(default=None, init=False)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint."""
+        return self.trace.endpoint
 
     @property
     def name(self) -> str:
@@ -164,8 +169,9 @@ class Call(Generic[T]):
             self.attempt = None
             token_at = await self._wait(transport.slots)
             request = self._decided(transport.slots, token_at)
-            self.attempt = transport.attempt(request, self.authorization, self.seconds)
+            self.attempt = transport.attempt(request, self.trace.authorization, self.seconds)
             result = await self._send(request, self.attempt, token_at, transport.slots, clock)
+            self.trace.attempt_ends(self._loop.time(), result if isinstance(result, UnlimCallError) else None)
             if not isinstance(result, UnlimCallError):
                 return result
             error = result
@@ -212,21 +218,19 @@ class Call(Generic[T]):
 
     async def _wait(self, slots: asyncio.Semaphore) -> float:
         """Wait for the rate limit and a slot, and return the loop's time at which the call has both."""
-        self._waits_since = now = self._loop.time()
+        self._waits_since = self._loop.time()
         self.waiting_for, self.waiting_until = "rate limit", None
-        if (wait := self.limiter.wait_in_queue(self.pull)) > 0:
+        if (wait := self.limiter.wait_in_queue(self.pull)) >= _SHORTEST_WAIT:
             # Logged before the wait: after a 429 it may be as long as the server likes.
-            level = logging.INFO if wait > self.policy.max_retry_after else logging.DEBUG
-            _logger.log(level, "%s waits %.1f s or more for its rate limit", self.name, wait)
+            _logger.info("%s waits %.1f s or more for its rate limit", self.name, wait)
         try:
-            token_at = await self.limiter.acquire(slots, self._wait_left(), self.pull, again=self.refusals > 0)
+            return await self.limiter.acquire(slots, self._wait_left(), self.pull, again=self.refusals > 0)
         except TooLateError as late:
             seconds = late.seconds
-        else:
-            self.waited_s += token_at - now
-            return token_at
         finally:
-            self.cost.add_wait(self.waits_for_limit_s)
+            waited = self.waits_for_limit_s
+            self.cost.add_wait(waited)
+            self.trace.waited_s += waited
             self._waits_since = None
         # An earlier attempt may have taken effect, so its error says more than that the next attempt was not sent.
         error = self.last_error or self._not_sent(seconds)
@@ -244,13 +248,14 @@ class Call(Generic[T]):
 
     def _wait_left(self) -> float:
         # Never below 0: also a token that is ready takes the loop some microseconds.
-        return math.inf if self.max_wait is None else max(0.0, self.max_wait - self.waited_s)
+        return math.inf if self.max_wait is None else max(0.0, self.max_wait - self.trace.waited_s)
 
     async def _send(
         self, request: Request, attempt: Attempt, token_at: float, slots: asyncio.Semaphore, clock: ServerClock
     ) -> T | UnlimCallError:
         """Send the request, and return the result of the call, or the error of the attempt."""
         self.waiting_for = "server"
+        self.trace.sends(self._loop.time())
         sent_at = _clock.utc_now()
         try:
             answer = await attempt.send()
@@ -259,16 +264,20 @@ class Call(Generic[T]):
             # A request that was never sent uses up no token, also if the call is cancelled.
             if attempt.sent is Sent.NOT_SENT:
                 self.limiter.give_back(token_at)
+        self.trace.receives(self._loop.time(), answer)
         if not isinstance(answer, RawResponse):
             return answer
         received_at = _clock.utc_now()
         _note_time(clock, answer, sent_at, received_at, self.cost)
-        failure = failure_of(request, answer, self.authorization, received_at)
+        failure = failure_of(request, answer, self.trace.authorization, received_at)
         if failure is None or (isinstance(failure, APIError) and failure.status < 500 and failure.status != 429):
             self.limiter.accepted(token_at)
             if self.pull is not None:
                 self.patience.renew()
-        return failure or await self.read(request, answer)
+        result = failure or await self.read(request, answer)
+        if isinstance(result, (APIError, ResponseError)):
+            result.request_id = self.trace.request_id
+        return result
 
     def _delay(self, verdict: Verdict, error: UnlimCallError) -> float | None:
         """Return the seconds to wait before the next attempt, or `None` if the call has failed."""
@@ -302,24 +311,43 @@ class Call(Generic[T]):
         return delay
 
 
-async def exchange(pool: Pool, owner: object, call: Call[T]) -> T:
-    """Make a call of `owner`, with all its retries: return its result, or raise the error of its last attempt."""
+class Owner(Protocol):
+    """A client or a view, whose closing ends its calls."""
+
+    def check_open(self) -> None:
+        """Raise an error if the owner is closed."""
+
+
+async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
+    """Make a call of `owner`, with all its retries: return its result, or raise the error of its last attempt.
+
+    The call is reported to the observer when it ends, whatever ends it.
+    """
+    clock = asyncio.get_running_loop().time
     call.cost.under_way.add(call)
+    call.trace.began = clock()
     try:
+        owner.check_open()
         async with pool.scope(owner) as transport:
-            return await call.run(transport, pool.clock)
+            result = await call.run(transport, pool.clock)
+            call.trace.call_ends(clock(), None)
+            return result
+        # The pool has ended the call, wherever it stood.
+        sent = Sent.NOT_SENT if call.attempt is None else call.attempt.sent
+        verdict = judge(call.endpoint, sent, Outcome.CLIENT_CLOSED)
+        raise ClientClosedError(  # noqa: TRY301 # reported below, like any other end of the call
+            "the client was closed meanwhile",
+            call.endpoint.method,
+            call.path,
+            outcome_unknown=verdict.outcome_unknown,
+        )
+    except BaseException as error:
+        # A stream asks for a place in the queue before it knows what to ask. Such a place that comes to nothing was no call.
+        if call.request is not None:
+            call.trace.call_ends(clock(), error)
+        raise
     finally:
         call.cost.under_way.remove(call)
-
-    # The pool has ended the call, wherever it stood.
-    sent = Sent.NOT_SENT if call.attempt is None else call.attempt.sent
-    verdict = judge(call.endpoint, sent, Outcome.CLIENT_CLOSED)
-    raise ClientClosedError(
-        "the client was closed meanwhile",
-        call.endpoint.method,
-        call.path,
-        outcome_unknown=verdict.outcome_unknown,
-    )
 
 
 def _note_time(

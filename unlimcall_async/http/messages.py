@@ -27,6 +27,8 @@ USER_AGENT: Final = f"unlimcall-async/{__version__}"
 _MIN_TOKEN: Final = 8
 # Characters. A part of the token that is as long is struck out, too. Shorter ones are mostly what all tokens have in common.
 _MIN_PART: Final = 12
+# What an id of a request looks like: printable ASCII, of at most 200 characters. A UUID has 36, a trace of AWS has 74.
+_REQUEST_ID: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 
 
 class Authorization:
@@ -182,6 +184,18 @@ def build(
     if body is not None:
         own["Content-Type"] = "application/json"
     return Request(endpoint, path, url, {**(headers or {}), **own}, body)
+
+
+def request_id_of(headers: Mapping[str, str], authorization: Authorization) -> str | None:
+    """Return what the API called a request, in `X-Request-Id`.
+
+    Return `None` if that header is missing or is not an id: it is too long, has other characters than printable ASCII, or echoes
+    the token. A part of such a text would name no request.
+    """
+    text = headers.get("X-Request-Id", "").strip()
+    if not _REQUEST_ID.fullmatch(text) or authorization.struck_out(text) != text:
+        return None
+    return text
 
 
 def timestamp(moment: datetime) -> str:

@@ -9,7 +9,6 @@ refusal uses up none of the delays. The client waits it out, for as long as a `P
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -86,11 +85,7 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         if self.jitter > 1:
             raise ValueError("jitter must be a share from 0 to 1")
-        alarm: object = self.on_give_up
-        # A coroutine function would return a coroutine that nobody awaits.
-        if alarm is not None and (
-            not callable(alarm) or any(map(inspect.iscoroutinefunction, (alarm, type(alarm).__call__)))
-        ):
+        if self.on_give_up is not None and not _arguments.is_plain_function(self.on_give_up):
             raise TypeError("on_give_up must be a plain function of one argument, or None")
 
 

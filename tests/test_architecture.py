@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
-    {"_version", "_arguments", "_clock", "_error_root", "_json", "models", "cdrs.times"},
+    {"_version", "_arguments", "_clock", "_error_root", "_json", "_log_setup", "models", "cdrs.times"},
     {"cdrs.checkpoint"},
     {"cdrs.follow_checkpoint"},
     {"cdrs.checkpoint_journal"},

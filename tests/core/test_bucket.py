@@ -283,3 +283,25 @@ def test_the_time_behind_others_is_when_the_token_will_come(
         assert expected == pytest.approx(comes, rel=0, abs=EPSILON)
     else:
         assert expected <= comes + EPSILON
+
+
+@given(
+    per_minute=st.integers(1, 120),
+    per_day=st.none() | st.integers(1, 50),
+    taken=st.integers(0, 60),
+    requests=st.integers(1, 120),
+)
+def test_the_time_for_further_requests_is_that_in_which_a_bucket_without_bursts_grants_them(
+    per_minute: int, per_day: int | None, taken: int, requests: int
+) -> None:
+    bucket, now = TokenBucket(RateLimit(per_minute, per_day=per_day, burst=1)), 0.0
+    for _ in range(taken):
+        now = max(now, bucket.ready_at())
+        bucket.take(now)
+    said, at = bucket.seconds_for(requests, now), now
+    for _ in range(requests):
+        at = max(at, bucket.ready_at())
+        bucket.take(at)
+    # A request that has to wait for a day delays those behind it by up to the time that they need among themselves.
+    assert said == pytest.approx(at - now, abs=1 + requests * 60 / per_minute)
+    assert bucket.seconds_for(0, at) == 0

@@ -54,9 +54,9 @@ class Progress:
             between two attempts of a request; `"server"`, a response; or `"reader"`, who has not asked for more. `None` before and
             after an iteration.
         waiting_until: When the wait for the rate limit, or for the next attempt, is over; `None` if that is not known.
-        eta: When the stream will be at its end. The rest of the range is taken to last as long as the same share of it has lasted
-            so far, and no less than the rate limit demands. `None` if nothing was handed out yet, and before and after an
-            iteration.
+        eta: When the stream will be at its end, if the rest of the range is like the part so far. The slowest of three decides: the
+            rate limit, at its present pace; the server; and the reader. `None` if nothing was handed
+            out yet, and before and after an iteration.
     """
 
     fraction: float

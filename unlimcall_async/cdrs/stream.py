@@ -92,6 +92,9 @@ class CdrStream(OneAtATime[StreamIteration]):
         self._wanted = False
         # The event loop, its time when the reader first asked, and the fraction of that time.
         self._began: tuple[asyncio.AbstractEventLoop, float, float] | None = None
+        # Since when the reader is busy with what it has, and how many seconds it was busy before.
+        self._busy_since: float | None = None
+        self._busy_s = 0.0
         # Rows that became records of a part that was entered.
         self._rows_used = 0
 
@@ -152,13 +155,15 @@ class CdrStream(OneAtATime[StreamIteration]):
     async def _load(self, iteration: StreamIteration) -> bool:
         """Wait until there are records to hand out. Return `False` if none are left, or if the stream was closed."""
         self._wanted = True
+        loop = asyncio.get_running_loop()
         if self._began is None:
-            loop = asyncio.get_running_loop()
             self._began = loop, loop.time(), self._position.fraction
+        if self._busy_since is not None:
+            self._busy_s += loop.time() - self._busy_since
         try:
             return await self._next_part(iteration)
         finally:
-            self._wanted = False
+            self._wanted, self._busy_since = False, loop.time()
 
     async def _next_part(self, iteration: StreamIteration) -> bool:
         # Many parts may be ready one after the other; others on the event loop run between them.
@@ -254,17 +259,25 @@ class CdrStream(OneAtATime[StreamIteration]):
         return self._asking.waiting() if self._wanted else ("reader", None)
 
     def _seconds_left(self, wait: float) -> float | None:
-        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if it stands, or nothing is known."""
+        """Return the seconds until the end, if the stream goes on as fast as so far; `None` if it stands, or nothing is known.
+
+        Three things take time, at once, and the slowest of them decides. The rate limit knows itself when it lets requests out. The
+        server and the network are measured while nothing waits for the limit. The third is the reader.
+        """
         if self._began is None or self._iteration is None:
             return None
         loop, began, first = self._began
         done, left = self._fraction - first, 1 - self._fraction
         if done <= 0 or left <= 0:
             return None
-        # A limit for a day may have slowed nothing down so far.
-        requests = self._asking.requests * left / done
-        at_least = self._asking.pull.limiter.seconds_for(requests)
-        return max(wait + (loop.time() - began) * left / done, at_least)
+        pull, now = self._asking.pull, loop.time()
+        # Pages that are here and wait for their turn need no more requests.
+        settled = min(left, self._planner.settled / (to_micros(self.end) - to_micros(self.start)))
+        times_as_much = (left - settled) / (done + settled)
+        by_limit = pull.limiter.seconds_for(self._asking.requests * times_as_much)
+        by_server = wait + max(0.0, now - began - pull.cost.held_s(now)) * times_as_much
+        by_reader = self._busy_s * left / done
+        return max(by_limit, by_server, by_reader)
 
     @property
     def stats(self) -> StreamStats:

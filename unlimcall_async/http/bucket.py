@@ -153,11 +153,18 @@ class TokenBucket:
         return None if tokens == math.inf else max(1, int(tokens))
 
     def seconds_for(self, requests: float, now: float) -> float:
-        """Return the seconds that so many further requests take in the long run, at the present pace."""
-        seconds = requests * self._least_interval(now)
-        if self._day.maxlen:
-            left = self._day.maxlen - self._used_today(now)
-            seconds = max(seconds, (requests - left) / self._day.maxlen * DAY)
+        """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
+        if requests <= 0:
+            return 0.0
+        seconds = max(0.0, self.ready_at() - now) + max(0.0, requests - 1) * self._least_interval(now)
+        per_day = self._day.maxlen
+        if per_day:
+            # A grant comes back a day after it was taken. What is left of today's may be taken now.
+            used = [at for at in self._day if at > now - DAY - MARGIN]
+            days, place = divmod(math.ceil(requests) - 1 - (per_day - len(used)), per_day)
+            if days >= 0:
+                returns_at = (used[place] if place < len(used) else now) + (days + 1) * (DAY + MARGIN)
+                seconds = max(seconds, returns_at - now)
         return seconds
 
     def dense(self, now: float) -> bool:

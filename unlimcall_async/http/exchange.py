@@ -61,10 +61,27 @@ class CallCost:
     skew_s: float | None = None
     under_way: set[Call[Any]] = field(factory=set, repr=False)
     _waited_s: float = field(default=0.0, init=False)
+    # How many calls wait for the rate limit, since when at least one does, and for how long at least one did before.
+    _waiting: int = field(default=0, init=False)
+    _held_since: float = field(default=0.0, init=False)
+    _held_s: float = field(default=0.0, init=False)
 
-    def add_wait(self, seconds: float) -> None:
-        """Add a wait for the rate limit that is over."""
+    def begin_wait(self, now: float) -> None:
+        """Take note that a call begins to wait for the rate limit."""
+        if not self._waiting:
+            self._held_since = now
+        self._waiting += 1
+
+    def end_wait(self, now: float, seconds: float) -> None:
+        """Add the wait of a call, which is over."""
         self._waited_s += seconds
+        self._waiting -= 1
+        if not self._waiting:
+            self._held_s += now - self._held_since
+
+    def held_s(self, now: float) -> float:
+        """Return the seconds in which at least one call waited for the rate limit, until now."""
+        return self._held_s + (now - self._held_since if self._waiting else 0.0)
 
     @property
     def waited_s(self) -> float:
@@ -218,7 +235,8 @@ class Call(Generic[T]):
 
     async def _wait(self, slots: asyncio.Semaphore) -> float:
         """Wait for the rate limit and a slot, and return the loop's time at which the call has both."""
-        self._waits_since = self._loop.time()
+        self._waits_since = now = self._loop.time()
+        self.cost.begin_wait(now)
         self.waiting_for, self.waiting_until = "rate limit", None
         if (wait := self.limiter.wait_in_queue(self.pull)) >= _SHORTEST_WAIT:
             # Logged before the wait: after a 429 it may be as long as the server likes.
@@ -228,8 +246,9 @@ class Call(Generic[T]):
         except TooLateError as late:
             seconds = late.seconds
         finally:
-            waited = self.waits_for_limit_s
-            self.cost.add_wait(waited)
+            now = self._loop.time()
+            waited = now - self._waits_since
+            self.cost.end_wait(now, waited)
             self.trace.waited_s += waited
             self._waits_since = None
         # An earlier attempt may have taken effect, so its error says more than that the next attempt was not sent.

@@ -119,7 +119,7 @@ class Limiter:
         return math.inf if free is None else max(0, free - len(self._queue))
 
     def seconds_for(self, requests: float) -> float:
-        """Return the seconds that so many further requests take in the long run, at the present pace."""
+        """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
         return self._bucket.seconds_for(requests, _now())
 
     def state(self) -> LimitState:
@@ -271,7 +271,7 @@ class ShareLimiter(Limiter):
         return min(super().free(), self._whole.free())
 
     def seconds_for(self, requests: float) -> float:
-        """Return the seconds that so many further requests take in the long run, at the present pace."""
+        """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
         return max(super().seconds_for(requests), self._whole.seconds_for(requests))
 
     async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:

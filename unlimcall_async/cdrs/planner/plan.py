@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider, Sizes
-from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Part, Read, Saturated, Waiting
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Read, Saturated, Waiting
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove
 from unlimcall_async.cdrs.times import Range
 
@@ -51,6 +51,11 @@ class Plan:
     def held(self) -> int:
         """How many records wait for their turn."""
         return sum(part.held for part in self._parts)
+
+    @property
+    def settled(self) -> int:
+        """The microseconds of the parts whose records are here, and wait for their turn."""
+        return sum(len(part.range) for part in self._parts if type(part.state) in {Done, Claimed})
 
     @property
     def room(self) -> int:

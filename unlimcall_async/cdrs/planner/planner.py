@@ -138,6 +138,11 @@ class Planner:
         return self._plan.held
 
     @property
+    def settled(self) -> int:
+        """The microseconds of the range whose records are here, and wait for their turn."""
+        return self._plan.settled
+
+    @property
     def seeks(self) -> bool:
         """Whether a server order is proven."""
         return self._order.proven is not None

@@ -29,7 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts a job in the background with SIGINT ignored, and child processes inherit that. Tests end commands by SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test may ask the real server. A test that sets one of these undoes that itself.
-    for name in ("UNLIMCALL_TOKEN", "UNLIMCALL_BASE_URL", "UNLIMCALL_LOG", "UNLIMCALL_PROFILE"):
+    proxies = [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")]
+    own = [f"UNLIMCALL_{what}" for what in ("TOKEN", "BASE_URL", "LOG", "PROFILE")]
+    for name in (*own, "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUEST_METHOD", *proxies, *map(str.lower, proxies)):
         os.environ.pop(name, None)
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
         # Some 250 tests start a Python process. Without byte code, each process would compile the package again, and take twice as

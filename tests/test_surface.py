@@ -74,6 +74,8 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "session": None,
         "allow_plain_http": False,
         "observer": None,
+        "proxy": None,
+        "ssl": None,
     }
     options = {"timeout": None, "headers": None}
     assert parameters(client.me) == parameters(client.balance) == parameters(client.agents) == options

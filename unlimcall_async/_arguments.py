@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Final, get_args
 from urllib.parse import unquote
 
@@ -241,18 +242,28 @@ def _but_is(count: int) -> str:
     return f", not {count}" if abs(count) < 10**6 else ""
 
 
+def tls(name: str, value: object) -> SSLContext:
+    """Require the settings of TLS of a client."""
+    if not isinstance(value, SSLContext):
+        advice = "ssl.create_default_context(cafile=...) makes one that trusts a file of certificates"
+        raise TypeError(f"{name} must be an ssl.SSLContext, not {type(value).__name__}: {advice}")
+    if value.protocol is PROTOCOL_TLS_SERVER:
+        raise ValueError(f"{name} must be made for a client, as by ssl.create_default_context(), not for a server")
+    return value
+
+
 def base_url(value: object, *, allow_plain_http: bool) -> URL:
     """Require an http or https URL that paths can be put under. Plain http to another machine must be allowed."""
     if not isinstance(value, (str, URL)):
         raise TypeError(f"base_url must be a str, not {type(value).__name__}")
     url = _parsed("base_url", value if isinstance(value, URL) else text("base_url", value))
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError("base_url must be an absolute http or https URL")
+        raise ValueError("base_url must be an absolute http or https URL, for example https://app.unlimcall.com/api/v1")
     if url.user is not None or url.password is not None:
         raise ValueError("base_url must not hold credentials")
     if url.raw_query_string or url.raw_fragment:
         raise ValueError("base_url must not have a query or a fragment")
-    if url.scheme == "http" and not allow_plain_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_plain_http and not is_loopback(url.host):
         raise ValueError(
             f"base_url: plain http would send the token to {url.host} for anyone to read; use https, or allow_plain_http=True"
         )
@@ -355,7 +366,8 @@ def _parsed(name: str, value: str | URL) -> URL:
     return url
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine by its name or its address alone."""
     if host == "localhost":
         return True
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
+from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -17,8 +18,10 @@ from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
 from unlimcall_async.http.limiter import Limiters, LimitState, RateLimits
 from unlimcall_async.http.messages import Authorization, RawResponse
+from unlimcall_async.http.network import network_to
 from unlimcall_async.http.observer import Observer, Reporter
 from unlimcall_async.http.pool import Pool
+from unlimcall_async.http.proxies import proxy_at
 from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.retry import RetryPolicy
 from unlimcall_async.models import Agent, Balance, Identity
@@ -53,8 +56,15 @@ class AsyncClient:
             middlewares and `raise_for_status` if they would break a promise of the client. Such a session does not report what it
             has sent. So a request that times out, or is cancelled, while it connects counts as sent. The session also keeps its own
             limits on the headers of a response: usually 128 headers of 8190 bytes. The client's own session takes 500 headers of
-            64 KB. A response beyond the limits leaves the outcome of a POST unknown.
+            64 KB. A response beyond the limits leaves the outcome of a POST unknown. The session's own proxy and certificates hold,
+            unless `proxy` or `ssl` is given. If the session has `trust_env`, the client reads the environment in place of aiohttp.
         allow_plain_http: Whether plain http to other hosts than this machine is allowed. It shows the token to the network.
+        proxy: The URL of a proxy for all requests, for example `http://USER:PASSWORD@proxy.example:3128`. A special character
+            of the user name or the password is escaped, as `%40` for `@`. `None` for the proxy that the environment names in
+            `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, except for this machine and the hosts that `NO_PROXY` lists. The client
+            looks at these variables when it is made. A netrc file is never read.
+        ssl: The certificates to trust, and other settings of TLS. `None` for those of the machine, or of `SSL_CERT_FILE` and
+            `SSL_CERT_DIR`.
         observer: An object that learns of each attempt and of each call: see `Observer`.
 
     Attributes:
@@ -82,13 +92,18 @@ class AsyncClient:
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         allow_plain_http: bool = False,
+        proxy: str | None = None,
+        ssl: SSLContext | None = None,
         observer: Observer | None = None,
     ) -> None:
-        # First of all: no frame that shows up in a traceback may hold the bare token.
+        # First of all: no frame that shows up in a traceback may hold the bare token, or the password for the proxy.
         authorization = _authorization(token)
-        del token
+        given = None if proxy is None else proxy_at(proxy)
+        del token, proxy
         if isinstance(authorization, Exception):
             raise authorization
+        if isinstance(given, Exception):
+            raise given
         _log_setup.heed_environment()
         url = base_url if base_url is not None else os.environ.get("UNLIMCALL_BASE_URL") or PRODUCTION_URL
         if session is not None:
@@ -96,12 +111,22 @@ class AsyncClient:
             from unlimcall_async.http.transport import check_session  # noqa: PLC0415
 
             check_session(session)
-        pool = Pool(session, _arguments.whole("max_connections", max_connections))
+        address = _arguments.base_url(url, allow_plain_http=allow_plain_http)
+        network = network_to(
+            address,
+            proxy=given,
+            tls=None if ssl is None else _arguments.tls("ssl", ssl),
+            # A session that was handed in decides for itself whether the environment counts.
+            environ=os.environ if session is None or session.trust_env else None,
+            allow_plain_http=allow_plain_http,
+        )
+        if isinstance(network, Exception):
+            raise network
         self._bind(
             Caller(
-                _arguments.base_url(url, allow_plain_http=allow_plain_http),
+                address,
                 authorization,
-                pool,
+                Pool(str(address), session, _arguments.whole("max_connections", max_connections), network),
                 _arguments.seconds("timeout", timeout),
                 None if max_wait is None else _arguments.seconds("max_wait", max_wait, or_zero=True),
                 _instance("retry", retry, RetryPolicy, RetryPolicy()),

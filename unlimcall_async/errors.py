@@ -42,6 +42,7 @@ __all__ = [
     "SignatureError",
     "SignatureReason",
     "SuspendedError",
+    "TransportCause",
     "TransportError",
     "UnlimCallError",
     "WindowOrderError",
@@ -68,6 +69,8 @@ class APIError(UnlimCallError):
         request_id: What the API called the request in `X-Request-Id`: the name of the request for its support. `None` if the
             response has no such header, or if the header is not an id: longer than 200 characters, not printable ASCII, or with the
             token in it.
+        hint: What the caller can do if the response does not look like the API's, for example because the base URL is wrong; or an
+            empty text.
     """
 
     status: int
@@ -81,6 +84,7 @@ class APIError(UnlimCallError):
     retry_after: float | None = None
     outcome_unknown: bool = False
     request_id: str | None = None
+    hint: str = ""
 
     @property
     def category(self) -> Category:
@@ -90,7 +94,7 @@ class APIError(UnlimCallError):
     def __str__(self) -> str:
         status = " ".join(str(part) for part in (self.status, self.code) if part is not None)
         detail = f": {self.detail}" if self.detail else ""
-        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}{_request(self)}"
+        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}{_request(self)}{_hint(self.hint)}"
 
 
 class InvalidRequestError(APIError):
@@ -174,17 +178,47 @@ class EngineNotConfiguredError(ServerError):
     """503 `engine_not_configured`: calls cannot be originated in this environment. No call was placed."""
 
 
+TransportCause: TypeAlias = Literal[
+    "no_such_host",
+    "name_lookup",
+    "refused",
+    "unreachable",
+    "timeout",
+    "reset",
+    "disconnected",
+    "certificate",
+    "tls",
+    "proxy_credentials",
+    "proxy",
+    "not_http",
+    "body",
+    "closed",
+    "other",
+]
+
+
 @define(eq=False, slots=False)
 class TransportError(UnlimCallError):
     """No response came: the connection, or TLS, failed.
 
     Attributes:
-        reason: What happened.
+        reason: What happened, with the host and the port. No credentials and no query are in the text.
         method: The request's method.
         path: The request's path below the base URL.
         outcome_unknown: True if the server may have acted on a request that must not be repeated.
         permanent: True if another attempt cannot help, for example after a certificate that is not trusted.
         unanswered: True if the request was sent, and then the time ran out, or the connection broke before an answer came.
+        cause: The kind of failure. `"no_such_host"` and `"name_lookup"`: the name does not exist, or the lookup failed.
+            `"refused"`, `"unreachable"`, `"timeout"`, `"reset"` and `"disconnected"` are about the connection, `"certificate"` and
+            `"tls"` about its encryption. `"proxy_credentials"`: the proxy wants a user name and a password, or other ones.
+            `"proxy"`: it refuses for another reason. `"not_http"` and `"body"`: the response cannot be read. `"closed"`: the client
+            is closed.
+        host: The host that failed: that of the API, or the proxy.
+        port: Its port, or `None` if no host is to blame.
+        proxy: The host and the port of the proxy that the request was to go through, or an empty text.
+        hint: What the caller can do, or an empty text.
+        attempt: Which attempt of the call this was, refusals not counted.
+        attempts: How many attempts the retry policy allows.
     """
 
     _category: ClassVar[Category] = "network"
@@ -195,9 +229,19 @@ class TransportError(UnlimCallError):
     outcome_unknown: bool = False
     permanent: bool = False
     unanswered: bool = False
+    cause: TransportCause = "other"
+    host: str = ""
+    port: int | None = None
+    proxy: str = ""
+    hint: str = ""
+    attempt: int = 1
+    attempts: int = 1
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}: {self.reason}{_outcome(self)}"
+        request = f"{self.method} {self.path}: " if self.method else ""
+        # After a permanent failure no attempt follows, however many the policy allows.
+        count = f", attempt {self.attempt} of {self.attempts}" if self.attempts > 1 and not self.permanent else ""
+        return f"{request}{self.reason}{count}{_outcome(self)}{_hint(self.hint)}"
 
 
 class RequestTimeoutError(TransportError):
@@ -208,7 +252,10 @@ class RequestTimeoutError(TransportError):
 
 
 class ClientClosedError(TransportError, RuntimeError):
-    """The client was closed while this call was in progress."""
+    """The client is closed: before this call began, or while it was in progress.
+
+    In the first case nothing was sent, and `permanent` is true.
+    """
 
 
 @define(eq=False, slots=False)
@@ -246,8 +293,8 @@ class ResponseError(UnlimCallError):
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}".strip() or "the API"
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"{request} answered {self.status}, at {self.where}: {self.reason}{_outcome(self)}{_request(self)}{hint}"
+        end = f"{_outcome(self)}{_request(self)}{_hint(self.hint)}"
+        return f"{request} answered {self.status}, at {self.where}: {self.reason}{end}"
 
 
 @define(eq=False, slots=False)
@@ -333,3 +380,8 @@ def _outcome(error: UnlimCallError) -> str:
 def _request(error: APIError | ResponseError) -> str:
     """Return the end of a message: what the API called the request, for its support."""
     return "" if error.request_id is None else f" (request {error.request_id})"
+
+
+def _hint(hint: str) -> str:
+    """Return the end of a message: what the caller can do."""
+    return f" ({hint})" if hint else ""

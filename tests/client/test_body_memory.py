@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from unlimcall_async.http.transport import Transport, keep_body_memory
+from unlimcall_async.http.body_memory import keep_body_memory
+from unlimcall_async.http.transport import Transport
 
 # The page faults of a round in which eight pages of call records are held at once, and let go of.
 COUNT_FAULTS = """
 from resource import RUSAGE_SELF, getrusage
-from unlimcall_async.http.transport import keep_body_memory
+from unlimcall_async.http.body_memory import keep_body_memory
 
 keep_body_memory()
 before = getrusage(RUSAGE_SELF).ru_minflt

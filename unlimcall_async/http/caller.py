@@ -11,7 +11,7 @@ from yarl import URL
 
 from unlimcall_async import _arguments
 from unlimcall_async._codec import DecodeError
-from unlimcall_async.errors import ResponseError
+from unlimcall_async.errors import ClientClosedError, ResponseError
 from unlimcall_async.http.answers import raw_problem, unusable
 from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.exchange import Call, CallCost, Pull, exchange
@@ -77,10 +77,18 @@ class Caller:
         """Whether this client, or the client that this view belongs to, is closed."""
         return self.closed or self.pool.closed
 
-    def check_open(self) -> None:
-        """Raise `RuntimeError` if `is_closed`."""
+    def check_open(self, request: Request | None = None) -> None:
+        """Raise `ClientClosedError` if `is_closed`, so that `request` was not sent."""
         if self.is_closed:
-            raise RuntimeError("this AsyncClient is closed")
+            what = "AsyncClient" if self.pool.closed else "view of an AsyncClient"
+            raise ClientClosedError(
+                f"this {what} is closed, the one of {self.base_url}",
+                "" if request is None else request.method,
+                "" if request is None else request.path,
+                permanent=True,
+                cause="closed",
+                hint="make a new one, or call it before aclose() and inside its `async with`",
+            )
 
     def traced(self, traces: list[Trace]) -> Caller:
         """Return a copy of this caller that adds the trace of each call to a list."""

@@ -18,6 +18,7 @@ from unlimcall_async.errors import (
     ClientClosedError,
     RateLimitedError,
     ResponseError,
+    TransportError,
     UnlimCallError,
 )
 from unlimcall_async.http.answers import failure_of
@@ -200,6 +201,8 @@ class Call(Generic[T]):
                 if not isinstance(done, ResponseError):
                     return done
             error.outcome_unknown = verdict.outcome_unknown
+            if isinstance(error, TransportError):
+                error.attempt, error.attempts = self.retries + 1, len(self.policy.delays) + 1
             if refused := is_refusal(error, dense=self.limiter.dense()):
                 delay = self._delay_after_refusal(verdict, error, token_at)
             else:
@@ -333,8 +336,8 @@ class Call(Generic[T]):
 class Owner(Protocol):
     """A client or a view, whose closing ends its calls."""
 
-    def check_open(self) -> None:
-        """Raise an error if the owner is closed."""
+    def check_open(self, request: Request | None = None) -> None:
+        """Raise an error if the owner is closed, so that `request` was not sent."""
 
 
 async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
@@ -346,7 +349,7 @@ async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
     call.cost.under_way.add(call)
     call.trace.began = clock()
     try:
-        owner.check_open()
+        owner.check_open(call.request)
         async with pool.scope(owner) as transport:
             result = await call.run(transport, pool.clock)
             call.trace.call_ends(clock(), None)
@@ -359,6 +362,7 @@ async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
             call.endpoint.method,
             call.path,
             outcome_unknown=verdict.outcome_unknown,
+            cause="closed",
         )
     except BaseException as error:
         # A stream asks for a place in the queue before it knows what to ask. Such a place that comes to nothing was no call.
@@ -383,6 +387,9 @@ def _note_time(
 
 def _in_short(error: UnlimCallError) -> object:
     """Return what a log may show of an error: its text may be the server's, and hold a phone number."""
+    if isinstance(error, TransportError):
+        # Without the path, which may hold a phone number.
+        return f"attempt {error.attempt} of {error.attempts}: {error.reason}"
     return error.status if isinstance(error, APIError) else type(error).__name__
 
 

@@ -46,7 +46,7 @@ class Authorization:
 
     def header(self) -> str:
         """Return the value of the header."""
-        return _HeaderValue(f"Bearer {self._token}")
+        return masked_header("Bearer", self._token)
 
     def struck_out(self, text: str) -> str:
         """Return a text of the server without the token, in whatever spelling the server may have echoed the token."""
@@ -69,16 +69,21 @@ class Authorization:
         return "<Bearer ***>"
 
 
+def masked_header(scheme: str, secret: str) -> str:
+    """Return the value of a header that holds a secret, in the form that aiohttp takes."""
+    return _HeaderValue(f"{scheme} {secret}")
+
+
 class _HeaderValue(str):
-    """The header in the form that aiohttp takes. Its repr, its parts and its formats are masked; `str()` is what aiohttp sends."""
+    """The value of a header with a secret. Its repr, its parts and its formats are masked; `str()` is what aiohttp sends."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "'Bearer ***'"
+        return f"'{self:s}'"
 
     def __format__(self, _spec: str) -> str:
-        return "Bearer ***"
+        return f"{self.partition(' ')[0]} ***"
 
     def __getitem__(self, _part: SupportsIndex | slice) -> str:
         return "***"

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from unlimcall_async.http.network import Network
 from unlimcall_async.http.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -22,14 +23,28 @@ class Pool:
     left its scope, and only then close the connections. A scope is an `asyncio.timeout` without a deadline. So the pool ends just
     the call, and a cancellation of the caller's own task stays a cancellation.
 
+    Args:
+        name: The client, as messages show it.
+        session: The session that was handed in, or `None`.
+        max_connections: How many requests may be under way at once.
+        network: The proxy and the certificates.
+
     Attributes:
         clock: What the responses have shown of the server's clock.
         closed: Whether `aclose` was called.
     """
 
-    def __init__(self, session: aiohttp.ClientSession | None, max_connections: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        session: aiohttp.ClientSession | None,
+        max_connections: int,
+        network: Network,
+    ) -> None:
+        self._name = name
         self._session = session
         self._max_connections = max_connections
+        self._network = network
         self._transport: Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         # The scope of each call under way, and the call's owner.
@@ -55,7 +70,7 @@ class Pool:
             self._loop = asyncio.get_running_loop()
         self._check_loop()
         if self._transport is None:
-            self._transport = Transport(self._session, self._max_connections)
+            self._transport = Transport(self._session, self._max_connections, self._network)
         self._transport.check_open()
         scope = asyncio.timeout(None)
         try:
@@ -72,7 +87,10 @@ class Pool:
 
     def _check_loop(self) -> None:
         if self._loop not in {None, asyncio.get_running_loop()}:
-            raise RuntimeError("this AsyncClient belongs to another event loop: make one in each loop")
+            raise RuntimeError(
+                f"the client of {self._name} belongs to another event loop, the one of its first call: make a client in each loop; "
+                "each asyncio.run() has a loop of its own"
+            )
 
     async def end(self, owner: object) -> None:
         """End the calls of `owner`, and wait until they have left."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
+import ssl
 from collections.abc import Mapping
 from functools import cache
 from types import SimpleNamespace
@@ -17,9 +19,15 @@ from typing import Any, Final
 
 import aiohttp
 from attrs import evolve
+from multidict import CIMultiDict
+from yarl import URL
 
 from unlimcall_async.errors import RequestTimeoutError, ResponseError, TransportError
-from unlimcall_async.http.messages import Authorization, RawResponse, Request
+from unlimcall_async.http import causes
+from unlimcall_async.http.body_memory import keep_body_memory
+from unlimcall_async.http.causes import Failure, Place
+from unlimcall_async.http.messages import USER_AGENT, Authorization, RawResponse, Request
+from unlimcall_async.http.network import DIRECT, Network
 from unlimcall_async.http.outcome import Sent
 
 # Bytes, decompressed. A page of 1000 call records has some 0.4 MB, and one with 16 KB in every row still fits. A body that does not
@@ -34,27 +42,30 @@ _MAX_HEADER: Final = 64 * 1024 + 1024
 _MAX_HEADERS: Final = 500
 # Bytes. aiohttp warns of a longer body that is given as bare bytes, and wants a file in its place.
 _LARGE: Final = 1024 * 1024
-# Bytes: room for some 20 pages of call records below the trim threshold, which becomes twice this. See `keep_body_memory`.
-_KEPT: Final = 4 * 1024 * 1024
 
-# The only errors that prove that the API has seen nothing. The last is a proxy's refusal to connect.
-_NOTHING_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-
-# Words of ours, because aiohttp's may quote the response, or the headers that were sent. The first class that fits counts.
-_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (aiohttp.ClientConnectorCertificateError, "the server's certificate is not trusted"),
-    (aiohttp.ClientSSLError, "TLS could not be set up"),
-    (aiohttp.ClientConnectorDNSError, "the host's name could not be resolved"),
-    (aiohttp.ClientConnectorError, "no connection"),
-    (aiohttp.ClientHttpProxyError, "the proxy refused to connect"),
-    (aiohttp.ClientPayloadError, "the answer broke off, or could not be decompressed"),
-    (aiohttp.ClientResponseError, "the answer is not HTTP"),
-    (Exception, "the connection broke"),
+# The only errors that prove that the API has seen nothing. The third is a proxy's refusal to connect.
+_NOTHING_SENT: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ServerFingerprintMismatch,
 )
+# Stands for no proxy, where aiohttp would choose one. No request goes there.
+_NO_PROXY: Final = URL("http://no-proxy.invalid")
+
+# A lookup that ended with one of these had an answer: there is no such name. All other errors of a lookup may pass.
+_NO_SUCH_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
 class _Broken(Exception):  # noqa: N818 # never leaves this module
-    """A broken connection. Not one of aiohttp's own exceptions, because aiohttp silently sends a request again on those."""
+    """A broken connection. Not one of aiohttp's own exceptions, because aiohttp silently sends a request again on those.
+
+    Attributes:
+        error: The error of the system, or `None` if the other end closed the connection.
+    """
+
+    def __init__(self, error: OSError | None) -> None:
+        self.error = error
 
 
 class Transport:
@@ -63,20 +74,75 @@ class Transport:
     Attributes:
         session: The aiohttp session.
         owned: Whether the session is the transport's own: then its hooks report what was sent, and `aclose` closes it.
+        network: The proxy and the certificates.
         slots: One slot for each request that may be under way. An attempt takes a slot before it is sent. To wait here, and not in
             aiohttp's pool, keeps the wait out of the time limit of the attempt.
     """
 
-    def __init__(self, session: aiohttp.ClientSession | None, max_connections: int) -> None:
+    def __init__(self, session: aiohttp.ClientSession | None, max_connections: int, network: Network = DIRECT) -> None:
         keep_body_memory()
         self.owned: bool = session is None
         self.session: aiohttp.ClientSession = session or _own_session(max_connections)
+        self.network: Network = network
         self.slots: asyncio.Semaphore = asyncio.Semaphore(max_connections)
+        self._tls: ssl.SSLContext | None = network.tls or (_environment_tls() if session is None else None)
 
     def check_open(self) -> None:
         """Raise `RuntimeError` if the session was closed by its owner."""
         if self.session.closed:
-            raise RuntimeError("the session that was handed in is closed")
+            raise RuntimeError("the session that was handed in is closed: close it after the client, or make both anew")
+
+    def options(self, url: URL) -> dict[str, Any]:
+        """Return the arguments that decide how aiohttp reaches a URL.
+
+        A session with `trust_env` would choose a proxy itself, also for this machine, and would read a netrc file twice. aiohttp
+        does neither if the request names a proxy and its URL holds a user. `middleware` takes both out again.
+        """
+        proxy = self.network.proxy
+        options: dict[str, Any] = {"url": url}
+        if self._tls is not None:
+            options["ssl"] = self._tls
+        if proxy is not None:
+            options["proxy"] = proxy.url
+            # For the request for a tunnel. aiohttp does not send these headers with a plain http request.
+            told = {} if proxy.credentials is None else {"Proxy-Authorization": proxy.credentials.header()}
+            options["proxy_headers"] = {"User-Agent": USER_AGENT, **told}
+        if self._reads_environment:
+            options["url"] = url.with_user("none")
+            if proxy is None:
+                options["proxy"] = _NO_PROXY
+        return options
+
+    @property
+    def _reads_environment(self) -> bool:
+        """Whether aiohttp would look for a proxy in the environment. A proxy of the session's own comes first there, and here."""
+        own_proxy = getattr(self.session, "_default_proxy", None)  # aiohttp has no public name for it
+        return self.session.trust_env and own_proxy is None
+
+    def middleware(self, authorization: Authorization) -> aiohttp.ClientMiddlewareType:
+        """Return the middleware that stands next to the wire, in place of any that a session was handed in with."""
+        network = self.network
+
+        async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            plain = not request.is_ssl()
+            # A proxy of the session's own would be shown the token, too.
+            if request.proxy == _NO_PROXY or (plain and not network.allow_plain_http):
+                request.update_proxy(None, None, None)
+            elif plain and network.proxy is not None and network.proxy.credentials is not None:
+                request.headers["Proxy-Authorization"] = network.proxy.credentials.header()
+            request.headers["Authorization"] = authorization.header()
+            try:
+                return await handler(request)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+                raise
+            # On these two aiohttp would silently send a GET, HEAD, PUT or DELETE again, beside the retry policy and the rate limit.
+            except aiohttp.ServerDisconnectedError:
+                error = None
+            except aiohttp.ClientOSError as reset:
+                error = OSError(reset.errno, reset.strerror)
+            raise _Broken(error)
+
+        return send
 
     def attempt(self, request: Request, authorization: Authorization, seconds: float) -> Attempt:
         """Return an attempt of at most `seconds`, of which nothing is sent yet."""
@@ -137,13 +203,13 @@ class Attempt:
                 asyncio.timeout(self._seconds),
                 session.request(
                     request.method,
-                    request.url,
+                    **self._transport.options(request.url),
                     data=io.BytesIO(request.body or b"") if large else request.body,
                     headers=self._with_token(headers),
                     allow_redirects=False,
                     raise_for_status=False,
                     timeout=aiohttp.ClientTimeout(total=None),
-                    middlewares=(_innermost(self._authorization),),
+                    middlewares=(self._transport.middleware(self._authorization),),
                     trace_request_ctx=note if self._transport.owned else None,
                 ) as response,
             ):
@@ -177,15 +243,74 @@ class Attempt:
         """Return the error of ours for an exception of aiohttp; `answered` says whether a response had begun."""
         if isinstance(error, _NOTHING_SENT):
             self.sent = Sent.NOT_SENT
-        sent, request = self.sent is Sent.MAYBE_SENT, self._request
-        if isinstance(error, TimeoutError):
-            reason = f"no answer within {self._seconds:g} s"
-            return RequestTimeoutError(reason, request.method, request.path, unanswered=sent)
+        sent, request, proxy = self.sent is Sent.MAYBE_SENT, self._request, self._transport.network.proxy
+        place, failure = self._failure(error, sent=sent)
+        late = isinstance(error, TimeoutError)
         # A response that is not HTTP is an answer, too.
-        silent = sent and not answered and not isinstance(error, aiohttp.ClientResponseError)
-        permanent = isinstance(error, aiohttp.ClientConnectorCertificateError)
-        reason = next(words for kind, words in _REASONS if isinstance(error, kind))
-        return TransportError(reason, request.method, request.path, permanent=permanent, unanswered=silent)
+        silent = not answered and not isinstance(error, aiohttp.ClientResponseError)
+        return (RequestTimeoutError if late else TransportError)(
+            failure.reason,
+            request.method,
+            request.path,
+            permanent=failure.permanent,
+            unanswered=sent and (late or silent),
+            cause=failure.cause,
+            host=place.host,
+            port=place.port,
+            proxy="" if proxy is None else proxy.place,
+            hint=failure.hint,
+        )
+
+    def _failure(self, error: Exception, *, sent: bool) -> tuple[Place, Failure]:  # noqa: PLR0911 # a list of cases
+        """Return the host that failed, and how. The first case that fits counts."""
+        api = self._api()
+        # Before a byte of the request is sent through a tunnel, the other end is the proxy.
+        other_end = api.via if api.via is not None and (not sent or api.scheme == "http") else api
+        if isinstance(error, aiohttp.ClientConnectorError):
+            place = self._connecting(error)
+            return place, _not_connected(place, error)
+        match error:
+            case aiohttp.ServerFingerprintMismatch():
+                return api, causes.not_trusted(api, error)
+            case aiohttp.ClientHttpProxyError():
+                gate = api.via or Place("", None, "http", is_proxy=True)
+                challenge = ", ".join((error.headers or CIMultiDict()).getall("Proxy-Authenticate", ()))
+                named = self._transport.network.proxy
+                told = named is not None and named.credentials is not None
+                return gate, causes.refused_by_proxy(gate, api, error.status, challenge, with_credentials=told)
+            case TimeoutError():
+                return api, causes.too_late(api, self._seconds, connected=sent)
+            case aiohttp.ClientPayloadError():
+                return other_end, causes.cut_off(other_end)
+            case aiohttp.ClientResponseError():
+                untunneled = other_end.is_proxy and api.scheme == "https"
+                return other_end, causes.not_http(other_end, error.message, in_place_of_a_tunnel=untunneled)
+            case _Broken():
+                return other_end, causes.broken(other_end, error.error, connected=sent)
+            case _:
+                return other_end, causes.broken(other_end, OSError(), connected=True)
+
+    def _api(self) -> Place:
+        return causes.api_place(self._request.url, self._transport.network.proxy)
+
+    def _connecting(self, error: aiohttp.ClientConnectorError) -> Place:
+        """Return the place to which a connection could not be made."""
+        api, url = self._api(), self._request.url
+        if (error.host, error.port) == (url.raw_host, url.port):
+            return api
+        # Only a proxy can be another host: the client's, or the session's own.
+        return api.via or Place(error.host, error.port, "http", is_proxy=True)
+
+
+def _not_connected(place: Place, error: aiohttp.ClientConnectorError) -> Failure:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return causes.not_trusted(place, error.certificate_error)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return causes.no_tls(place, error.os_error)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        # The resolver that aiohttp takes if aiodns is installed gives no number.
+        return causes.not_resolved(place, exists=False if error.os_error.errno in _NO_SUCH_NAME else None)
+    return causes.not_connected(place, error.os_error)
 
 
 def check_session(session: object) -> None:
@@ -194,34 +319,19 @@ def check_session(session: object) -> None:
         raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
 
 
+def _environment_tls() -> ssl.SSLContext | None:
+    """Return the settings of TLS that `SSL_CERT_FILE` and `SSL_CERT_DIR` stand for, or `None` for aiohttp's own."""
+    # aiohttp makes its own when it is imported, and so looks at these variables too early.
+    named = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
+    return _tls_of(*named) if any(named) else None
+
+
 @cache
-def keep_body_memory() -> bool:
-    """Make the C library keep the memory of response bodies for the next bodies. The first transport of a process calls this.
-
-    glibc's malloc maps a block of 128 KB or more from the kernel, and unmaps the block when it is freed. It also gives free memory
-    at the top of its heap back, beyond 128 KB. Both thresholds are dynamic. When a mapped block is freed, `M_MMAP_THRESHOLD` rises
-    to the size of that block, up to 32 MB, and `M_TRIM_THRESHOLD` rises to twice that size.
-
-    The first page of call records raises the thresholds to 0.4 MB and 0.8 MB. Several pages that are held at once exceed 0.8 MB. So
-    their memory is given back and taken anew all the time, with a page fault for each 4 KB. One block of 4 MB, allocated and freed,
-    raises both thresholds for the life of the process. In exchange the process may keep up to 8 MB of free memory. Other C
-    libraries do not have these thresholds; there the block has no effect.
-
-    `tests/client/test_body_memory.py` counts the page faults of eight bodies at once: some 560 without the block, below 10 with it.
-    In pulls of 100,000 and 200,000 records (`batches` of `benchmarks/records_ways.py`) the block saves 2 to 7 % of all page faults,
-    and no CPU time that stands out from the noise. In an earlier version such faults took a fifth of the CPU time of `cdrs.list`
-    (`benchmarks/records_profile.txt`).
-
-    The environment variable `UNLIMCALL_KEEP_BODY_MEMORY=0` turns this off. A threshold that is set by hand, for example by
-    `MALLOC_TRIM_THRESHOLD_`, is not dynamic, and stays as it is.
-
-    Returns:
-        Whether the block was used.
-    """
-    keep = os.environ.get("UNLIMCALL_KEEP_BODY_MEMORY") != "0"
-    if keep:
-        bytes(_KEPT)
-    return keep
+def _tls_of(_file: str, _folder: str) -> ssl.SSLContext:
+    # Made once for each pair: to read all certificates of a machine takes up to 0.06 s. OpenSSL itself looks at the variables.
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _own_session(max_connections: int) -> aiohttp.ClientSession:
@@ -244,23 +354,6 @@ def _own_session(max_connections: int) -> aiohttp.ClientSession:
         max_field_size=_MAX_HEADER,
         max_headers=_MAX_HEADERS,
     )
-
-
-def _innermost(authorization: Authorization) -> aiohttp.ClientMiddlewareType:
-    """Return the middleware that stands next to the wire, in place of any that a session was handed in with."""
-
-    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        request.headers["Authorization"] = authorization.header()
-        try:
-            return await handler(request)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise
-        # On these two aiohttp would silently send a GET, HEAD, PUT or DELETE again, beside the retry policy and the rate limit.
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            pass
-        raise _Broken
-
-    return send
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -42,6 +42,7 @@ LAYERS: list[set[str]] = [
     {"cdrs.planner.planner"},
     {"http.proxies"},
     {"http.causes", "http.network"},
+    {"http.advice"},
     {"http.answers", "http.outcome"},
     {"http.retry"},
     {"http.limiter", "http.observer", "http.transport"},
@@ -72,6 +73,7 @@ LAYERS: list[set[str]] = [
     {"operations"},
 ]
 PURE = {
+    "http.advice",
     "_arguments",
     "_codec",
     "_json",

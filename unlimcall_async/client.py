@@ -15,7 +15,7 @@ from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.resource import Cdrs, RawCdrs
 from unlimcall_async.http.caller import Caller
-from unlimcall_async.http.endpoints import AGENTS, BALANCE, ME, endpoint_at
+from unlimcall_async.http.endpoints import AGENTS, BALANCE, BASE_PATH, ME, endpoint_at
 from unlimcall_async.http.limiter import Limiters, LimitState, RateLimits
 from unlimcall_async.http.messages import Authorization, RawResponse
 from unlimcall_async.http.network import network_to
@@ -30,7 +30,7 @@ from unlimcall_async.resources import Calls, Hooks, RawCalls, RawHooks
 if TYPE_CHECKING:
     import aiohttp
 
-PRODUCTION_URL: Final = "https://app.unlimcall.com/api/v1"
+PRODUCTION_URL: Final = f"https://app.unlimcall.com{BASE_PATH}"
 
 
 class AsyncClient:

@@ -233,7 +233,9 @@ def test_a_raw_body_that_cannot_be_the_apis_is_faulty(
 @pytest.mark.parametrize("status", [0, 100, 101, 199, 300, 301, 302, 303, 304, 307, 308, 399, 600, 999, -1])
 def test_redirects_and_odd_statuses_are_response_errors(status: int) -> None:
     for endpoint in ENDPOINTS:
-        error = failure(status, written({"error": "not_found"}), endpoint, {"Location": "https://evil.example/"})
+        error = failure(
+            status, written({"error": "not_found"}), endpoint, {"Location": "https://me:evil@other.example/evil?evil"}
+        )
         assert isinstance(error, ResponseError)
         assert (error.status, error.where) == (status, "status")
         assert (error.method, error.path) == (endpoint.method, endpoint.path)

@@ -36,6 +36,7 @@ from unlimcall_async.errors import (
     WindowOrderError,
     WindowTooWideError,
 )
+from unlimcall_async.http.advice import page_hint, redirect_hint, refusal_hint
 from unlimcall_async.http.messages import Authorization, RawResponse, Request
 from unlimcall_async.http.server_clock import http_date, server_date
 
@@ -95,10 +96,12 @@ def failure_of(
         if success is None or status in success:
             return None
         return unusable(request, response, "status", f"expected {' or '.join(map(str, sorted(success)))}")
+    if 300 <= status < 400:
+        reason = "redirects are not followed, so that the token stays with this host"
+        hint = redirect_hint(request.url, authorization.struck_out(response.headers.get("Location", "")))
+        return ResponseError(status, "status", reason, request.method, request.path, hint=hint)
     if not 400 <= status < 600:
-        redirect = 300 <= status < 400
-        reason = "redirects are not followed, so that the token stays with this host" if redirect else "no such status"
-        return ResponseError(status, "status", reason, request.method, request.path)
+        return ResponseError(status, "status", "no such status", request.method, request.path)
     struck_out = authorization.struck_out
     body = struck_out(response.body.decode("latin-1")).encode("latin-1")
     code, detail = read_error_body(body)
@@ -117,13 +120,16 @@ def failure_of(
         same_type((struck_out(name), struck_out(value)) for name, value in response.headers.items()),
         body,
         retry_after(response.headers, now),
+        hint="" if code in BY_CODE else refusal_hint(request, status, is_page=_is_page(response)),
     )
 
 
 def unusable(request: Request, response: RawResponse, where: str, reason: str) -> ResponseError:
     """Return the error for a 2xx that is not as promised. `where` and `reason` are those of `ResponseError`."""
-    garbled = request.method == "GET" and not _is_json(response.body)
-    return ResponseError(response.status, where, reason, request.method, request.path, garbled=garbled)
+    is_json = _is_json(response.body)
+    garbled = request.method == "GET" and not is_json
+    hint = page_hint(request.url) if not is_json and _is_page(response) else ""
+    return ResponseError(response.status, where, reason, request.method, request.path, garbled=garbled, hint=hint)
 
 
 def raw_problem(request: Request, response: RawResponse) -> ResponseError | None:
@@ -144,6 +150,10 @@ def raw_problem(request: Request, response: RawResponse) -> ResponseError | None
         must_be_json = "json" in kind or (documented and request.method == "POST")
         faulty = "html" in kind or (must_be_json and not _is_json(response.body))
     return unusable(request, response, "body", "expected JSON") if faulty else None
+
+
+def _is_page(response: RawResponse) -> bool:
+    return "html" in response.headers.get("Content-Type", "").lower() or b"<html" in response.body[:_MAX_TEXT].lower()
 
 
 def _is_json(body: bytes) -> bool:

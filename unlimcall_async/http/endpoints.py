@@ -34,6 +34,9 @@ class Endpoint:
     success: frozenset[int] | None = None
 
 
+# With this path every base URL of the API ends (reference: Endpoints).
+BASE_PATH: Final = "/api/v1"
+
 _READ: Final = frozenset({200})
 _CREATED: Final = frozenset({200, 201})
 _REMOVED: Final = frozenset({204})

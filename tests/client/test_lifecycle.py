@@ -8,6 +8,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -40,7 +41,10 @@ def test_a_client_belongs_to_its_first_loop() -> None:
 
     with asyncio.Runner() as first, asyncio.Runner() as second:
         first.run(use())
-        with pytest.raises(RuntimeError, match="another event loop"):
+        with pytest.raises(
+            RuntimeError,
+            match=r"the client of http://127\.0\.0\.1:9 belongs to another event loop.*make a client in each loop",
+        ):
             second.run(client.me())
         with pytest.raises(RuntimeError, match="another event loop"):
             second.run(client.aclose())
@@ -53,9 +57,16 @@ async def test_a_closed_client_says_so(client: AsyncClient) -> None:
     await client.me()
     await client.aclose()
     await client.aclose()
-    for act in (client.me, client.with_options(timeout=1).me, client.__aenter__):
-        with pytest.raises(RuntimeError, match="this AsyncClient is closed"):
+    stream = client.cdrs.stream(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    for act in (client.me, client.with_options(timeout=1).me, client.__aenter__, lambda: anext(stream.batches())):
+        with pytest.raises(RuntimeError, match="this AsyncClient is closed") as caught:
             await act()
+        # Also one of the package's own, so that `except UnlimCallError` sees it, and no loop of a caller tries it for ever.
+        error = caught.value
+        assert isinstance(error, ClientClosedError)
+        assert str(client._caller.base_url) in str(error)
+        assert "make a new one" in str(error)
+        assert (error.permanent, error.outcome_unknown, error.cause) == (True, False, "closed")
     assert repr(client).endswith("closed>")
 
 
@@ -83,7 +94,7 @@ async def test_a_call_that_fails_leaves_no_cycle(sandbox: Sandbox, client: Async
 async def test_a_view_of_a_closed_view_is_closed(client: AsyncClient) -> None:
     view = client.with_options(timeout=1)
     await view.aclose()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(RuntimeError, match="GET /me: this view of an AsyncClient is closed"):
         await view.with_options(timeout=2).me()
 
 

@@ -75,14 +75,15 @@ class Failure:
     permanent: bool = False
 
 
+_RESET: Final = "a firewall may do so, or a server that wants a certificate of its clients: pass ssl= with one"
 _ONLINE: Final = "is this machine online, and does it need a proxy (HTTPS_PROXY)?"
 
 # (kind, words, what to try) of the errors of the system. ETIMEDOUT is the system's own time limit, of a minute or two.
 _SYSTEM: Final[Mapping[int, tuple[TransportCause, str, str]]] = {
     errno.ECONNREFUSED: ("refused", "it was refused", "is a server running there? check {setting}"),
-    errno.ECONNRESET: ("reset", "it was reset", "a firewall may do so, or a server without TLS on this port"),
-    errno.ECONNABORTED: ("reset", "it was aborted", "a firewall may do so, or a server without TLS on this port"),
-    errno.EPIPE: ("reset", "it was reset", "a firewall may do so, or a server without TLS on this port"),
+    errno.ECONNRESET: ("reset", "it was reset", _RESET),
+    errno.ECONNABORTED: ("reset", "it was aborted", _RESET),
+    errno.EPIPE: ("reset", "it was reset", _RESET),
     errno.ETIMEDOUT: ("timeout", "it timed out", f"a firewall may drop it; {_ONLINE}"),
     errno.EHOSTUNREACH: ("unreachable", "the host is unreachable", _ONLINE),
     errno.EHOSTDOWN: ("unreachable", "the host is unreachable", _ONLINE),
@@ -133,7 +134,6 @@ _TLS: Final[Mapping[str, str]] = {
     "UNSUPPORTED_PROTOCOL": _OLD_TLS,
     "TLSV1_ALERT_PROTOCOL_VERSION": _OLD_TLS,
     "UNEXPECTED_EOF_WHILE_READING": "a firewall may do so",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of this client: pass ssl= with one",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it may want a certificate of this client: pass ssl= with one",
 }
 
@@ -226,28 +226,22 @@ def not_http(place: Place, message: str, *, in_place_of_a_tunnel: bool) -> Failu
     return Failure("not_http", f"the answer of {place} is not HTTP", hint)
 
 
-def broken(place: Place, error: OSError | None, *, connected: bool) -> Failure:
+def broken(place: Place, *, closed: bool, connected: bool) -> Failure:
     """Return the failure of a connection that broke before an answer came.
 
     Args:
         place: The other end, as far as is known.
-        error: The error of the system, or `None` if the other end closed the connection.
+        closed: Whether the other end closed the connection in good order.
         connected: Whether the request was on its way. Otherwise a proxy has closed the connection before there was a tunnel.
     """
     if not connected:
         reason = f"{place} closed the connection before there was a tunnel"
         return Failure("disconnected", reason, f"is it an HTTP proxy? check {place.setting}")
-    if error is None:
-        cause: TransportCause = "disconnected"
-        words = "was closed"
-    else:
-        cause, words = "reset", "broke"
-    hint = ""
-    if place.scheme == "http" and not place.is_proxy:
-        hint = f"does this port speak https? {place.setting} says http"
-    elif error is not None and (complaint := re.search(r"\[SSL: (\w+)\]", error.strerror or "")):
-        hint = _TLS.get(complaint[1], "").format(setting=place.setting)
-    return Failure(cause, f"the connection to {place} {words} before an answer came", hint)
+    words = "was closed" if closed else "broke"
+    plain = place.scheme == "http" and not place.is_proxy
+    hint = f"does this port speak https? {place.setting} says http" if plain else ""
+    reason = f"the connection to {place} {words} before an answer came"
+    return Failure("disconnected" if closed else "reset", reason, hint)
 
 
 def cut_off(place: Place) -> Failure:

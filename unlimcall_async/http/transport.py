@@ -61,11 +61,11 @@ class _Broken(Exception):  # noqa: N818 # never leaves this module
     """A broken connection. Not one of aiohttp's own exceptions, because aiohttp silently sends a request again on those.
 
     Attributes:
-        error: The error of the system, or `None` if the other end closed the connection.
+        closed: Whether the other end closed the connection in good order.
     """
 
-    def __init__(self, error: OSError | None) -> None:
-        self.error = error
+    def __init__(self, *, closed: bool) -> None:
+        self.closed = closed
 
 
 class Transport:
@@ -137,10 +137,10 @@ class Transport:
                 raise
             # On these two aiohttp would silently send a GET, HEAD, PUT or DELETE again, beside the retry policy and the rate limit.
             except aiohttp.ServerDisconnectedError:
-                error = None
-            except aiohttp.ClientOSError as reset:
-                error = OSError(reset.errno, reset.strerror)
-            raise _Broken(error)
+                closed = True
+            except aiohttp.ClientOSError:
+                closed = False
+            raise _Broken(closed=closed)
 
         return send
 
@@ -286,9 +286,9 @@ class Attempt:
                 untunneled = other_end.is_proxy and api.scheme == "https"
                 return other_end, causes.not_http(other_end, error.message, in_place_of_a_tunnel=untunneled)
             case _Broken():
-                return other_end, causes.broken(other_end, error.error, connected=sent)
+                return other_end, causes.broken(other_end, closed=error.closed, connected=sent)
             case _:
-                return other_end, causes.broken(other_end, OSError(), connected=True)
+                return other_end, causes.broken(other_end, closed=False, connected=True)
 
     def _api(self) -> Place:
         return causes.api_place(self._request.url, self._transport.network.proxy)

@@ -130,8 +130,10 @@ def _end(line: str, status: int) -> NoReturn:
 
 
 def _error_line(error: UnlimCallError) -> str:
+    # The command has no such argument.
+    text = plain(str(error)).replace(", or pass ssl=", "")
     # A note names the option that helps.
-    return "\n".join([f"Error: {plain(str(error))}", *getattr(error, "__notes__", ())])
+    return "\n".join([f"Error: {text}", *getattr(error, "__notes__", ())])
 
 
 @contextmanager
@@ -207,8 +209,12 @@ def ask(client: Clients, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
 # --- the event loop and signals -------------------------------------------------------------------------------------------
 
 
-def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run(work: Callable[[], Coroutine[Any, Any, T]], *, tells_waits: bool = True) -> T:
     """Run a coroutine to its end. Ctrl-C and SIGTERM cancel the coroutine, which can still clean up.
+
+    Args:
+        work: Returns the coroutine.
+        tells_waits: Whether long waits of the client are lines on standard error.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -216,10 +222,10 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     # Not `asyncio.run`: a Ctrl-C while it makes its loop would leave a coroutine that nobody awaits.
     with asyncio.Runner() as runner:
-        return runner.run(_terminable(work))
+        return runner.run(_terminable(work, tells_waits=tells_waits))
 
 
-async def _terminable(work: Callable[[], Awaitable[T]]) -> T:
+async def _terminable(work: Callable[[], Awaitable[T]], *, tells_waits: bool) -> T:
     task = asyncio.current_task()
     terminated = False
 
@@ -233,7 +239,7 @@ async def _terminable(work: Callable[[], Awaitable[T]]) -> T:
     with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
-        async with told_waits():
+        async with told_waits() if tells_waits else nullcontext():
             return await work()
     except asyncio.CancelledError:
         if terminated:
@@ -249,7 +255,8 @@ def serve(work: Callable[[], Coroutine[Any, Any, None]], host: str, port: int) -
         UnusableError: The server cannot listen on this host and port.
     """
     try:
-        run(work)
+        # A server has no client that could wait.
+        run(work, tells_waits=False)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -1,10 +1,11 @@
-"""Long waits for a rate limit, as lines on standard error: a command that waits without a word looks like one that hangs."""
+"""Long waits, as lines on standard error: a command that waits without a word looks like one that hangs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from weakref import WeakSet
@@ -15,6 +16,8 @@ from unlimcall_async.cli.output import note
 # Seconds: a wait that is worth a line, and the time between two looks.
 LONG: Final = 20.0
 _LOOK: Final = 1.0
+# Seconds: a wait for the network that a person notices. The shortest that the client makes by itself is 0.9.
+_NOTICED: Final = 0.5
 
 
 # The clients of the command. There is one at a time.
@@ -23,13 +26,32 @@ clients: WeakSet[AsyncClient] = WeakSet()
 
 @asynccontextmanager
 async def told_waits() -> AsyncIterator[None]:
-    """Write a line for each long wait of the command's clients meanwhile."""
+    """Write a line for each long wait of the command's clients meanwhile, and for each wait after a failure of the network."""
     task = asyncio.create_task(_tell())
     try:
-        yield
+        with _told_retries():
+            yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+@contextmanager
+def _told_retries() -> Iterator[None]:
+    """Let through what the client logs, at INFO, of its waits for the network."""
+    logger = logging.getLogger("unlimcall_async")
+    own, wanted = logger.level, logger.getEffectiveLevel()
+
+    def is_told(record: logging.LogRecord) -> bool:
+        return record.levelno >= wanted or getattr(record, "network_wait_s", 0.0) >= _NOTICED
+
+    logger.setLevel(min(wanted, logging.INFO))
+    logger.addFilter(is_told)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_told)
+        logger.setLevel(own)
 
 
 async def _tell() -> None:

@@ -216,7 +216,9 @@ class Call(Generic[T]):
                     del error, result
             self.may_have_acted = self.may_have_acted or verdict.may_have_acted
             self.cost.retries += 1
-            _logger.info("%s will be tried again in %.1f s, after %s", self.name, delay, _in_short(error))
+            # The command shows long waits for the network alone.
+            waits = {"network_wait_s": delay if isinstance(error, TransportError) else 0.0}
+            _logger.info("%s will be tried again in %.1f s, after %s", self.name, delay, _in_short(error), extra=waits)
             # After a refusal the queue does the waiting, so that calls which wait there already go first.
             if not refused:
                 self.retries += 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.message import Message
+from ssl import create_default_context
 from typing import Any, assert_type
 
 import aiohttp
@@ -96,6 +97,8 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         session=session,
         allow_plain_http=True,
         observer=Failures(),
+        proxy="http://proxy.example:3128",
+        ssl=create_default_context(),
     ) as client:
         assert_type(client, AsyncClient)
         assert_type(client.with_options(timeout=1, max_wait=0.5, observer=Observer()), AsyncClient)

@@ -55,14 +55,14 @@ async def test_a_pull_goes_through_the_proxy_and_the_token_through_its_tunnel_al
     [
         ({"HTTPS_PROXY": "http://user:wr0ng@127.0.0.1:{port}"}, ["407", "the password in HTTPS_PROXY is wrong"]),
         ({"HTTPS_PROXY": "http://127.0.0.1:{port}"}, ["407", "put them into HTTPS_PROXY, as http://USER:PASSWORD@"]),
-        ({"SSL_CERT_FILE": ""}, ["the certificate is not trusted", "name its file in SSL_CERT_FILE)"]),
+        ({"SSL_CERT_FILE": None}, ["the certificate is not trusted", "name its file in SSL_CERT_FILE)"]),
     ],
 )
 async def test_what_cannot_work_is_told_at_once(
-    company: tuple[Sandbox, Proxy, dict[str, Any]], changes: dict[str, str], words: list[str]
+    company: tuple[Sandbox, Proxy, dict[str, Any]], changes: dict[str, Any], words: list[str]
 ) -> None:
     sandbox, proxy, environment = company
-    changes = {name: value.format(port=proxy.port) for name, value in changes.items()}
+    changes = {name: value and value.format(port=proxy.port) for name, value in changes.items()}
     code, out, err = await run(sandbox, "me", **environment | changes)
     assert (code, out, err.count("\n"), len(proxy.heads)) == (5, "", 1, 1)
     for word in (f"{HOST}:", *words):

@@ -176,6 +176,24 @@ async def test_an_authority_that_is_not_known(listen: Listen) -> None:
     assert error.permanent
 
 
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"SSL_CERT_FILE": "/no/such/file.pem"}, "(SSL_CERT_FILE names no file: /no/such/file.pem)"),
+        ({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}, "(this machine has no certificate authorities: install them"),
+    ],
+)
+async def test_certificates_that_are_missing_here(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    port = await listen(be_silent, ssl=server_context(trustme.CA(), "127.0.0.1"))
+    error = await failure_of(client_of(f"https://127.0.0.1:{port}"))
+    assert words in str(error)
+    assert error.permanent
+
+
 async def test_https_to_a_port_of_plain_http(sandbox: Sandbox) -> None:
     error = await failure_of(client_of(sandbox.url.replace("http://", "https://")))
     assert "TLS could not be set up with 127.0.0.1:" in str(error)

@@ -12,8 +12,10 @@ import io
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -268,7 +270,10 @@ class Attempt:
         other_end = api.via if api.via is not None and (not sent or api.scheme == "http") else api
         if isinstance(error, aiohttp.ClientConnectorError):
             place = self._connecting(error)
-            return place, _not_connected(place, error)
+            failure = _not_connected(place, error)
+            if failure.cause == "certificate" and self._transport.owned and self._transport.network.tls is None:
+                failure = evolve(failure, hint=_missing_certificates() or failure.hint)
+            return place, failure
         match error:
             case aiohttp.ServerFingerprintMismatch():
                 return api, causes.not_trusted(api, error)
@@ -317,6 +322,16 @@ def check_session(session: object) -> None:
     """Raise `TypeError` if `session` is not an aiohttp session."""
     if not isinstance(session, aiohttp.ClientSession):
         raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+
+
+def _missing_certificates() -> str:
+    """Return the hint for a machine on which no certificate could be trusted, or an empty text."""
+    found = ssl.get_default_verify_paths()
+    if (named := os.environ.get(found.openssl_cafile_env)) and found.cafile is None:
+        return f"{found.openssl_cafile_env} names no file: {named}"
+    if sys.platform != "win32" and found.cafile is None and not (found.capath and any(Path(found.capath).iterdir())):
+        return "this machine has no certificate authorities: install them, for example by the package ca-certificates"
+    return ""
 
 
 def _environment_tls() -> ssl.SSLContext | None:

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from tests.certificates import client_context, server_context
-from unlimcall_async import AsyncClient, RateLimits, RetryPolicy, TransportError
+from unlimcall_async import AsyncClient, ClientClosedError, RateLimits, RetryPolicy, TransportError
 from unlimcall_async.sandbox import Sandbox
 
 AT_ONCE = RetryPolicy(delays=(0, 0), jitter=0)
@@ -257,3 +257,31 @@ async def test_an_answer_that_does_not_come_in_time(listen: Listen) -> None:
         error
     )
     assert (error.cause, error.outcome_unknown) == ("timeout", True)
+
+
+@pytest.mark.looptime
+async def test_a_proxy_that_is_silent(listen: Listen) -> None:
+    port = await listen(be_silent)
+    proxy = f"http://127.0.0.1:{port}"
+    error = await failure_of(client_of("https://api.corp.test/api/v1", proxy=proxy, timeout=30))
+    words = f"no connection to api.corp.test:443 through the proxy 127.0.0.1:{port} within 30 s, attempt 3 of 3"
+    assert words in str(error)
+    assert "check the argument proxy" in str(error)
+    assert (error.cause, error.outcome_unknown) == ("timeout", False)
+
+
+async def test_a_call_that_is_cancelled_while_a_proxy_is_silent_was_not_sent(listen: Listen) -> None:
+    asked = asyncio.Event()
+
+    async def note(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+
+    client = client_of("https://api.corp.test", proxy=f"http://127.0.0.1:{await listen(note)}")
+    call = asyncio.create_task(client.calls.create(ai_agent_id="27", to_number="+14155551234"))
+    await asked.wait()
+    await client.aclose()
+    error = call.exception()
+    assert isinstance(error, ClientClosedError)
+    assert not error.outcome_unknown

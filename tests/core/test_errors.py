@@ -88,6 +88,10 @@ EXAMPLES: list[UnlimCallError] = [
     RateLimitedError(429, None, "its rate limit", "GET", "/me", retry_after=3.0, sent=False),
     UnlimCallError("words"),
     TransportError("no connection", "GET", "/me", outcome_unknown=False, permanent=True),
+    TransportError(
+        "refused", "GET", "/me", cause="refused", host="a", port=1, proxy="b:2", hint="try", attempt=2, attempts=4
+    ),
+    NotFoundError(404, "x", "words", "GET", "/me", hint="the base URL may be wrong"),
     RequestTimeoutError("no answer within 30 s", "POST", "/calls", outcome_unknown=True, unanswered=True),
     ClientClosedError("closed", "POST", "/calls", outcome_unknown=True),
     ResponseError(200, "calls[17].startTime", "expected a time", "GET", "/cdrs", outcome_unknown=True),

@@ -128,6 +128,14 @@ def test_blocks_are_those_of_the_standard_library(
     assert chosen(URL(f"https://{host}"), HTTPS_PROXY=ONE, NO_PROXY=str(block)) is None or address.is_loopback
 
 
+@given(st.text(), st.text(), names)
+def test_no_text_of_the_environment_is_more_than_a_problem(proxy: str, no_proxy: str, host: str) -> None:
+    # What is raised would show the environment by way of its frames.
+    for url in (URL(f"https://{host}"), URL("https://[fd00::1]:8443")):
+        chosen = environment_proxy(url, {"HTTPS_PROXY": proxy, "NO_PROXY": no_proxy})
+        assert chosen is None or isinstance(chosen, (Proxy, ValueError))
+
+
 def told(proxy: object) -> str:
     assert isinstance(proxy, Proxy)
     assert proxy.credentials is not None

@@ -24,7 +24,8 @@ facts: the endpoint, whether a byte of the request may have left this machine, a
 |                 | promised, a redirect, a status out |         |         | next response would be the same.                     |
 |                 | of range                           |         |         |                                                      |
 | `NO_RESPONSE`   | a time-out, a broken connection    | if sent | yes     | A request that never left this machine has no effect.|
-| `UNTRUSTED`     | a certificate that is not trusted  | if sent | no      | The certificate will be the same in four seconds.    |
+| `UNTRUSTED`     | a certificate that is not trusted, | if sent | no      | The certificate, or the rule of the proxy, will be   |
+|                 | a proxy that refuses with a 4xx    |         |         | the same in four seconds.                            |
 | `CLIENT_CLOSED` | the client was closed meanwhile    | if sent | no      | The user wants no more requests.                     |
 
 "If sent" stands for `Sent.MAYBE_SENT`: doubt counts as sent. A response proves by itself that the request was sent.

@@ -173,16 +173,16 @@ def _lists(entry: str, url: URL) -> bool:
             return False
         entry = entry[scheme.end() :].rstrip("/")
     host = _name(url.raw_host or "")
-    address = _address(host)
+    addresses = _addresses(host)
     if "/" in entry:
-        return address is not None and _in_block(address, entry)
+        return _is_in_block(addresses, entry)
     entry, port = _without_port(entry)
     if port is not None and port != url.port:
         return False
     if entry == "*":
         return True
-    if (listed := _address(entry)) is not None or address is not None:
-        return listed == address
+    if (listed := _addresses(entry)) or addresses:
+        return not listed.isdisjoint(addresses)
     below = entry.startswith("*.")
     name = _name(entry.removeprefix("*").lstrip("."))
     return bool(name) and (host.endswith(f".{name}") or (host == name and not below))
@@ -212,17 +212,19 @@ def _name(host: str) -> str:
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def _address(host: str) -> _Address | None:
+def _addresses(host: str) -> set[_Address]:
+    """Return the address that a host is: both, if it is an IPv4 address that is written as an IPv6 one, as ::ffff:10.1.2.3."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return None
-    # An IPv4 address may be written as an IPv6 one, as ::ffff:10.1.2.3.
-    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+        return set()
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return {address} if mapped is None else {address, mapped}
 
 
-def _in_block(address: _Address, entry: str) -> bool:
+def _is_in_block(addresses: set[_Address], entry: str) -> bool:
     try:
-        return address in ipaddress.ip_network(entry, strict=False)
+        block = ipaddress.ip_network(entry, strict=False)
     except ValueError:
         return False
+    return any(address in block for address in addresses)

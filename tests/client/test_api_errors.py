@@ -189,3 +189,12 @@ async def test_an_unreadable_row_is_named_by_its_place_and_not_shown(sandbox: Sa
         await client.cdrs.list()
     assert caught.value.where == "calls[1].src"
     assert "4155550100" not in f"{caught.value} {caught.value!r}"
+
+
+async def test_a_base_url_without_its_path_is_named(sandbox: Sandbox) -> None:
+    host = sandbox.url.removesuffix("/api/v1")
+    async with AsyncClient(sandbox.token, base_url=host) as client:
+        for act in (me, lambda client: client.cdrs.list(), call(), lambda client: client.hooks.delete(NO_HOOK)):
+            with pytest.raises(api.NotFoundError) as caught:
+                await act(client)
+            assert f"(the base URL has no /api/v1: {sandbox.url} may be meant)" in str(caught.value)

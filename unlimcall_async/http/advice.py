@@ -19,21 +19,23 @@ _NOT_OURS: Final = (
 )
 
 
-def refusal_hint(request: Request, status: int, *, is_page: bool) -> str:
-    """Return the hint for an error without a documented code, or an empty text if the API itself seems to have sent it.
+def refusal_hint(request: Request, status: int, code: str | None, *, is_page: bool) -> str:
+    """Return the hint for an error, or an empty text if nothing speaks against the API itself.
 
     Args:
         request: The request.
         status: The status of the response.
+        code: Its documented code, or `None`.
         is_page: Whether its body is a web page.
     """
-    if status == 429 or status >= 500:
-        return ""
     url = request.url
+    # The API itself says `not_found` of a path that it does not have.
+    if status == 404 and code in {None, "not_found"} and (path := _base_path_hint(url)):
+        return path
+    if code is not None or status == 429 or status >= 500:
+        return ""
     if status == 407:
         return "a proxy on the way wants a user name and a password"
-    if status == 404 and (path := _base_path_hint(url)):
-        return path
     if status == 404 and request.endpoint.success is None:
         return "the API may not have this path"
     if status == 400 and url.scheme == "http":

@@ -120,7 +120,7 @@ def failure_of(
         same_type((struck_out(name), struck_out(value)) for name, value in response.headers.items()),
         body,
         retry_after(response.headers, now),
-        hint="" if code in BY_CODE else refusal_hint(request, status, is_page=_is_page(response)),
+        hint=refusal_hint(request, status, code if code in BY_CODE else None, is_page=_is_page(response)),
     )
 
 

@@ -20,7 +20,7 @@ from rich.traceback import Traceback
 from tests.certificates import client_context, server_context
 from tests.proxy import HOST, OPEN, Proxy, behind_tls
 from unlimcall_async import AsyncClient, RateLimits, RequestTimeoutError, RetryPolicy, TransportError
-from unlimcall_async.sandbox import Sandbox, Stall
+from unlimcall_async.sandbox import ResetAfter, Sandbox, Stall
 
 ME = b'{"customerId": "1042", "companyName": "Acme", "primaryContactEmail": "ops@acme.example"}'
 PASSWORD, ESCAPED = "s3cr3t:p@ss", "s3cr3t%3Ap%40ss"
@@ -189,6 +189,18 @@ async def test_a_tunnel_whose_other_end_is_silent(company: Company) -> None:
             await place(client)
     # This one was sent.
     assert (caught.value.outcome_unknown, len(company.sandbox.requests)) == (True, 1)
+
+
+async def test_a_tunnel_that_breaks_after_the_request(company: Company) -> None:
+    company.sandbox.inject(ResetAfter(), times=None)
+    async with company.client(proxy=company.proxy.url(f"user:{ESCAPED}")) as client:
+        with pytest.raises(TransportError, match=f"the connection to {HOST}:.* through the proxy 127.0.0.1:") as caught:
+            await place(client)
+        assert (caught.value.outcome_unknown, len(company.sandbox.originated)) == (True, 1)
+        with pytest.raises(TransportError, match="attempt 3 of 3"):
+            await client.me()
+    # One request, and three.
+    assert len(company.sandbox.requests) == 4
 
 
 async def test_a_certificate_that_only_the_company_vouches_for(company: Company) -> None:

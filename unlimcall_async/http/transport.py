@@ -166,7 +166,8 @@ class Attempt:
     |------------------------------------------------------------------|--------------|
     | before `send`: the call waits for its rate limit and a slot      | `NOT_SENT`   |
     | `send` hands the request to aiohttp                              | `MAYBE_SENT` |
-    | a session of our own begins: resolves, connects, sets up TLS     | `NOT_SENT`   |
+    | a session of our own begins: resolves, connects, asks the proxy  | `NOT_SENT`   |
+    | for a tunnel, sets up TLS                                        |              |
     | a session of our own is about to write the first byte            | `MAYBE_SENT` |
     | aiohttp raises an error which proves that nothing was sent       | `NOT_SENT`   |
 

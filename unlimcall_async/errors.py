@@ -94,7 +94,7 @@ class APIError(UnlimCallError):
     def __str__(self) -> str:
         status = " ".join(str(part) for part in (self.status, self.code) if part is not None)
         detail = f": {self.detail}" if self.detail else ""
-        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}{_request(self)}{_hint(self.hint)}"
+        return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}{_hint(self.hint)}{_request(self)}"
 
 
 class InvalidRequestError(APIError):
@@ -293,7 +293,7 @@ class ResponseError(UnlimCallError):
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}".strip() or "the API"
-        end = f"{_outcome(self)}{_request(self)}{_hint(self.hint)}"
+        end = f"{_outcome(self)}{_hint(self.hint)}{_request(self)}"
         return f"{request} answered {self.status}, at {self.where}: {self.reason}{end}"
 
 

@@ -106,7 +106,7 @@ async def test_a_name_that_cannot_be_resolved(
 
     monkeypatch.setattr("socket.getaddrinfo", fail)
     error = await failure_of(client_of("https://api.corp.test:8443/api/v1"))
-    for part in ("no connection to api.corp.test:8443: the name of api.corp.test could not be resolved", *words):
+    for part in ("no connection to api.corp.test:8443: its name could not be resolved", *words):
         assert part in str(error)
     assert (error.cause, error.permanent, error.outcome_unknown, error.attempt) == (cause, False, False, 3)
 

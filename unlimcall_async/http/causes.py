@@ -10,7 +10,7 @@ import errno
 import re
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from attrs import frozen
 from yarl import URL
@@ -138,18 +138,15 @@ _TLS: Final[Mapping[str, str]] = {
 }
 
 
-def not_resolved(place: Place, *, exists: bool | None) -> Failure:
+def not_resolved(place: Place, *, exists: Literal[False] | None) -> Failure:
     """Return the failure of a lookup. `exists` is false if there is no such name, and `None` if the lookup had no answer."""
-    name = f"the name of {'the proxy ' if place.is_proxy else ''}{place.host}"
-    if exists is False:
-        company = (
-            ""
-            if place.is_proxy
-            else "; the network of a company may resolve it by its VPN or its proxy (HTTPS_PROXY) alone"
-        )
-        reason = f"no connection to {place}: {name} could not be resolved: there is no such name"
-        return Failure("no_such_host", reason, f"check {place.setting}{company}")
-    return Failure("name_lookup", f"no connection to {place}: {name} could not be resolved: the lookup failed", _ONLINE)
+    unresolved = f"no connection to {place}: its name could not be resolved"
+    if exists is None:
+        return Failure("name_lookup", f"{unresolved}: the lookup failed", _ONLINE)
+    hint = f"check {place.setting}"
+    if not place.is_proxy:
+        hint += "; the network of a company may resolve it by its VPN or its proxy (HTTPS_PROXY) alone"
+    return Failure("no_such_host", f"{unresolved}: there is no such name", hint)
 
 
 def not_connected(place: Place, error: OSError) -> Failure:

@@ -164,6 +164,16 @@ async def test_a_proxy_that_wants_other_credentials(
     assert "an0ther" not in str(error)
 
 
+async def test_a_proxy_of_the_environment_that_forbids_the_host(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.proxy.answer, company.proxy.credentials = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", None
+    monkeypatch.setenv("HTTPS_PROXY", company.proxy.url())
+    async with company.client() as client:
+        with pytest.raises(TransportError, match=f"or list {HOST} in NO_PROXY"):
+            await place(client)
+
+
 async def test_a_proxy_that_is_not_there(company: Company) -> None:
     for proxy, cause, words in (
         ("http://127.0.0.1:9", "refused", "no connection to the proxy 127.0.0.1:9: it was refused"),

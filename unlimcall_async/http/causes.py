@@ -197,7 +197,9 @@ def refused_by_proxy(proxy: Place, target: Place, status: int, challenge: str, *
             hint = f"it wants a user name and a password: put them into {proxy.setting}, as {proxy.scheme}://USER:PASSWORD@{proxy.address}"
         return Failure("proxy_credentials", refused, hint, permanent=True)
     if 400 <= status < 500 and status not in {408, 425, 429}:
-        hint = f"ask who runs it to allow {target.address}, or list {target.host} in NO_PROXY if it can be reached without a proxy"
+        hint = f"ask who runs it to allow {target.address}"
+        if proxy.source not in {"", "proxy"}:  # the environment
+            hint += f", or list {target.host} in NO_PROXY if it can be reached without a proxy"
         return Failure("proxy", refused, hint, permanent=True)
     reached = (
         f"it may not have reached {target.address}: can it resolve the name, and may it connect?"

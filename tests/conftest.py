@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     own = [f"UNLIMCALL_{what}" for what in ("TOKEN", "BASE_URL", "LOG", "PROFILE")]
     for name in (*own, "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUEST_METHOD", *proxies, *map(str.lower, proxies)):
         os.environ.pop(name, None)
+    # The command reads settings there; a folder that nobody has made holds none.
+    os.environ["XDG_CONFIG_HOME"] = f"{tempfile.gettempdir()}/unlimcall-without-settings"
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
         # Some 250 tests start a Python process. Without byte code, each process would compile the package again, and take twice as
         # long. The workers of pytest-xdist inherit the environment, and share the folder.

@@ -89,6 +89,7 @@ PURE = {
     "cli.pull_formats",
     "cli.rejects",
     "cli.sealed",
+    "cli.settings",
     "cli.times",
     "cli.wording",
     "errors",

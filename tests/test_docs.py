@@ -102,7 +102,7 @@ def masked(text: str) -> list[str]:
 
 @define
 class Desk:
-    """Where a reader sits: an empty folder, and a sandbox in the environment's variables."""
+    """Where a reader sits: a folder with a token alone, and a sandbox in the environment's variables."""
 
     sandbox: Sandbox
     folder: Path
@@ -171,6 +171,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         monkeypatch.setenv("UNLIMCALL_TOKEN", sandbox.token)
         monkeypatch.setenv("UNLIMCALL_BASE_URL", sandbox.url)
         monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", SECRET)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        (tmp_path / "acme.token").write_text(sandbox.token)
         yield Desk(sandbox, tmp_path, Output())
 
 

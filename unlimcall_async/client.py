@@ -254,6 +254,11 @@ class AsyncClient:
             headers=headers,
         )
 
+    @property
+    def base_url(self) -> str:
+        """The URL of the API that this client asks."""
+        return str(self._caller.base_url)
+
     def limits(self) -> Mapping[str, LimitState]:
         """Return the state of each rate limit at this moment, by its name in `RateLimits`."""
         return self._caller.limiters.states()

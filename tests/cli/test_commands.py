@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .support import SOURCE, run, run_process
+from .support import SOURCE, in_this_process, run, run_process
 
 
 async def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
@@ -51,3 +51,16 @@ async def test_completion_knows_commands_and_options() -> None:
     )
     out, _ = await process.communicate()
     assert out.decode().split() == ["plain,--from", "plain,--format", "plain,--for", "plain,--force"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "right"),
+    [
+        (["--json", "me"], "--json goes behind the command: unlimcall me ... --json"),
+        (["cdrs", "--out", "pull", "x.csv"], "--out goes behind the command: unlimcall cdrs pull ... --out"),
+        (["--jsn", "me"], "No such option"),
+    ],
+)
+def test_an_option_before_its_command_is_told_where_to_stand(typed: list[str], right: str) -> None:
+    status, _, err = in_this_process(*typed)
+    assert (status, right in err.replace("unlimcall-async", "unlimcall")) == (2, True), err

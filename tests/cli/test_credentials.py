@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,59 @@ async def test_a_token_comes_from_standard_input_too() -> None:
     assert (empty, "standard input does not hold a token" in err) == (2, True)
 
 
-async def test_a_token_comes_from_a_file_that_nobody_else_can_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o400, 0o444, 0o600, 0o644])
+async def test_a_token_comes_from_a_file_as_kubernetes_and_docker_mount_it(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "token"
     async with Sandbox() as sandbox:
         path.write_text(f"{sandbox.token}\n")
-        path.chmod(0o640)
-        refused, _, complaint = await run(sandbox, "me", "--token-file", str(path))
-        path.chmod(0o600)
-        status, out, _ = await run(sandbox, "me", "--token-file", str(path), UNLIMCALL_TOKEN="")
-    assert (refused, complaint) == (2, f"Error: {path} is open to other users than its owner; run: chmod 600 {path}\n")
-    assert (status, "1042" in out) == (0, True)
+        path.chmod(mode)
+        status, out, err = await run(sandbox, "me", "--token-file", str(path), UNLIMCALL_TOKEN="")
+    assert (status, "1042" in out, err) == (0, True, "")
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+async def test_a_file_that_another_user_could_have_written_is_read_with_a_warning(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "token"
+    async with Sandbox() as sandbox:
+        path.write_text(sandbox.token)
+        path.chmod(mode)
+        status, _, err = await run(sandbox, "me", "--token-file", str(path), UNLIMCALL_TOKEN="")
+    assert (status, err) == (0, f"Warning: other users can write {path}; run: chmod 600 {path}\n")
+
+
+async def test_a_file_of_another_user_is_read_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "token"
+    path.write_text("unl_test_x")
+    # Only the superuser could give the file away.
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    monkeypatch.setattr("unlimcall_async.cli.credentials.ROOT", path.stat().st_uid + 2)
+    _, _, err = await run(None, "me", "--token-file", str(path))
+    assert f"Warning: {path} belongs to another user, who could have changed it.\n" in err
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}\r\n",
+        "\ufeff{}\n",
+        ' "{}" \r\n',
+        "'{}'",
+        "\n\n{}\t\n",
+        "\u00a0{}",
+    ],
+    ids=["Windows", "mark", "quotes and blanks", "quotes", "lines", "a space that is none"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+async def test_what_editors_and_shells_leave_around_a_token_is_no_part_of_it(
+    tmp_path: Path, around: str, encoding: str
+) -> None:
+    path = tmp_path / "token"
+    async with Sandbox() as sandbox:
+        path.write_bytes(around.format(sandbox.token).encode(encoding))
+        by_file = await run(sandbox, "me", "--token-file", str(path), UNLIMCALL_TOKEN="")
+        text = around.format(sandbox.token).removeprefix("\ufeff")
+        by_variable = await run(sandbox, "me", UNLIMCALL_TOKEN=text)
+    assert (by_file[0], by_variable[0]) == (0, 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"x" * 10_001])

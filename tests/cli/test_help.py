@@ -17,9 +17,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 EXAMPLES = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 
-TOKEN = {"--token-file", "--token-stdin"}
+TOKEN = {"--profile", "--token-file", "--token-stdin", "--timeout", "--allow-plain-http"}
 # These ask no API that takes the account's token.
-WITHOUT_TOKEN = {"unlimcall webhooks listen", "unlimcall demo", "unlimcall completion"}
+WITHOUT_TOKEN = {"unlimcall webhooks listen", "unlimcall demo", "unlimcall completion", "unlimcall logout"}
 WITHOUT_TOKEN |= {"unlimcall sandbox", "unlimcall sandbox end-call"}
 
 
@@ -39,7 +39,7 @@ def options_of(command: click.Command) -> set[str]:
 
 
 def own_options(name: str) -> set[str]:
-    return options_of(COMMANDS[name]) - TOKEN - {"--json"}
+    return options_of(COMMANDS[name]) - (set() if name in WITHOUT_TOKEN else TOKEN) - {"--json"}
 
 
 def in_table(text: str) -> set[str]:

@@ -32,14 +32,14 @@ async def test_each_request_is_a_line_at_debug_and_each_wait_and_retry_one_at_in
         for record in caplog.records
         if record.name == "unlimcall_async"
     ]
+    closed = "the connection to 127.0.0.1:N was closed before an answer came"
     assert lines == [
         ("DEBUG", "GET /me: 500 ServerError in N ms (attempt 1, waited 0.0 s)"),
         ("INFO", "GET /me will be tried again in N.0 s, after 500"),
         ("DEBUG", "GET /me: TransportError in N ms (attempt 2, waited 0.0 s)"),
         (
             "INFO",
-            "GET /me will be tried again in N.0 s, after attempt 2 of 3: "
-            "the connection to 127.0.0.1:N was closed before an answer came",
+            f"GET /me will be tried again in N.0 s, after attempt 2 of 3: {closed}",
         ),
         ("DEBUG", "GET /me: 200 in N ms (attempt 3, waited 0.0 s)"),
         ("INFO", "GET /me waits 1.0 s or more for its rate limit"),

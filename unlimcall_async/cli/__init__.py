@@ -11,7 +11,10 @@ command stand the parts of its work that do no I/O or can be tested alone:
     doctor         diagnosis (what to ask the server, and what its responses show)
     demo           comparison (of the records with the sandbox's store), demo_report
 
-All commands share `options` and `times` (what a user writes), `credentials` (tokens and secrets), `running` (the client, signals,
+    login          stored_tokens (in a file, or in the system's keyring)
+
+All commands share `options` and `times` (what a user writes), `access` (which token, server and settings), `settings` (the file
+`config.toml`), `credentials` (how tokens and secrets are read), `running` (the client, signals,
 exit statuses), `output` (both standard streams), `formats` (records as text), `wording` (other values as text), `progress`, `files`
 (how every file is written) and `sealed` (what a command stores in order to continue).
 

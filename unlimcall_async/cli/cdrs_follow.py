@@ -28,7 +28,7 @@ from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.outage import Outage, Refusals, may_pass, wait_asked
 from unlimcall_async.cli.output import note, to_stderr
 from unlimcall_async.cli.pieces import with_ways_out
-from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, run, with_client
+from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, rate_option, run, with_client
 from unlimcall_async.cli.times import span
 from unlimcall_async.cli.wording import many, plain
 
@@ -82,6 +82,7 @@ _LOOK: Final = 1.0
     is_flag=True,
     help="Go on behind an instant that holds more records than the API shows.",
 )
+@rate_option
 @quiet
 @as_json
 @with_client

@@ -12,7 +12,7 @@ from unlimcall_async.cli.pieces import Accepted
 from unlimcall_async.cli.pull_formats import NAMES, READERS, XLSX, form_of
 from unlimcall_async.cli.pull_range import Wanted
 from unlimcall_async.cli.repeating import Repeatable, again
-from unlimcall_async.cli.running import FOUND, Clients, as_json, quiet, with_client
+from unlimcall_async.cli.running import FOUND, Clients, as_json, concurrency_option, quiet, rate_option, with_client
 from unlimcall_async.cli.times import span
 
 # What a command that continues a pull leaves out: the pull's journal has it, or the user would not mean it again.
@@ -55,6 +55,8 @@ _NOT_AGAIN = {"start", "end", "settle", "zone", "form", "reader", "rejects", "re
     is_flag=True,
     help="Go on behind an instant that holds more records than the API shows, with those that it shows.",
 )
+@rate_option
+@concurrency_option
 @quiet
 @as_json
 @with_client

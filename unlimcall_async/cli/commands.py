@@ -15,6 +15,7 @@ from unlimcall_async.cli.doctor import doctor
 from unlimcall_async.cli.health import health
 from unlimcall_async.cli.hooks import hooks
 from unlimcall_async.cli.listen import listen
+from unlimcall_async.cli.login import login, logout
 from unlimcall_async.cli.output import write
 from unlimcall_async.cli.running import Commands
 from unlimcall_async.cli.sandbox import sandbox
@@ -25,8 +26,8 @@ from unlimcall_async.cli.sandbox import sandbox
 def unlimcall() -> None:
     """Use the UnlimCall API.
 
-    The token comes from $UNLIMCALL_TOKEN, from a file or from standard input. $UNLIMCALL_BASE_URL names another server. Data goes
-    to standard output, everything else to standard error.
+    The token comes from `unlimcall login`, from $UNLIMCALL_TOKEN, from a file or from standard input. $UNLIMCALL_BASE_URL names
+    another server. Data goes to standard output, everything else to standard error.
 
     The exit status is 0 for success, 1 for a failed check or for call records that had to be left out, 2 for wrong usage or a file
     that cannot be used, 3 if the API refuses the request, 4 if the API fails, 5 if no response comes, and 6 if it is unknown
@@ -57,7 +58,7 @@ def completion(shell: str) -> None:
     write(kind(unlimcall, {}, "unlimcall", "_UNLIMCALL_COMPLETE").source())
 
 
-for _command in (me, balance, agents, calls, hooks, health, doctor, sandbox, demo):
+for _command in (login, logout, me, balance, agents, calls, hooks, health, doctor, sandbox, demo):
     unlimcall.add_command(_command)
 cdrs.add_command(pull)
 cdrs.add_command(follow)

@@ -1,42 +1,52 @@
-"""Tokens and secrets, from a file that only its owner can read or from standard input.
+"""Tokens and secrets, from a file or from standard input.
 
 They never come from the command line's arguments, which every user of the machine can see.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
-from unlimcall_async.cli.output import UnusableError
+from unlimcall_async.cli.output import UnusableError, to_stderr
 
-# More characters than any token or secret has. A longer file is the wrong file.
-_LONGEST = 10_000
+# More bytes than any token or secret has. A longer file is the wrong file.
+_LONGEST: Final = 10_000
+# The user who may change any file.
+ROOT: Final = 0
 
 
 def read_private(path: Path) -> str:
-    """Read a token or a secret from a file.
+    """Return the token or the secret in a file.
+
+    A file that other users can read is read, too: the secrets that Kubernetes and Docker mount are such files. If other users can
+    write the file, a line on standard error says so.
 
     Raises:
-        UnusableError: The file cannot be read, other users can read it, or it holds no text.
+        UnusableError: The file cannot be read, or it holds no text.
     """
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise UnusableError(f"{path} is open to other users than its owner; run: chmod 600 {path}")
+            found = os.fstat(file.fileno())
             content = file.read(_LONGEST + 1)
     except OSError as error:
         raise UnusableError(f"cannot read {path}: {error.strerror}") from None
+    if os.name == "posix":
+        if found.st_uid not in {ROOT, os.geteuid()}:
+            to_stderr(f"Warning: {path} belongs to another user, who could have changed it.")
+        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            to_stderr(f"Warning: other users can write {path}; run: chmod 600 {path}")
     return _text(content, str(path))
 
 
 def read_stdin() -> str:
-    """Read a token from standard input. At a terminal, ask for the token and do not show it.
+    """Return the token on standard input. At a terminal, ask for the token and do not show it.
 
     Raises:
         UnusableError: Standard input is closed, or holds no text.
@@ -44,15 +54,25 @@ def read_stdin() -> str:
     if sys.stdin is None:
         raise UnusableError("standard input is closed; give the token in UNLIMCALL_TOKEN or by --token-file")
     if sys.stdin.isatty():
-        return str(click.prompt("Token", hide_input=True, err=True))
+        return bare(click.prompt("Token", hide_input=True, err=True))
     return _text(sys.stdin.buffer.read(_LONGEST + 1), "standard input")
 
 
 def _text(content: bytes, place: str) -> str:
+    # Windows PowerShell writes the output of `echo` in UTF-16, and editors put a mark in front of UTF-8.
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text = content.decode().strip()
+        text = bare(content.decode(encoding))
     except UnicodeDecodeError:
         text = ""
     if not text or len(content) > _LONGEST:
         raise UnusableError(f"{place} does not hold a token or a secret") from None
+    return text
+
+
+def bare(text: str) -> str:
+    """Return a secret without what editors, shells and files of settings leave around it: spaces, ends of lines, quotes."""
+    text = text.strip().strip("\ufeff").strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
     return text

@@ -10,7 +10,7 @@ import click
 
 from unlimcall_async.cli import options
 from unlimcall_async.cli.output import to_stderr, write_json, write_styled
-from unlimcall_async.cli.running import FOUND, Clients, as_json, run, with_client
+from unlimcall_async.cli.running import FOUND, Clients, as_json, concurrency_option, rate_option, run, with_client
 from unlimcall_async.cli.wording import columns, plain, share
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _MINIMUM: Final = 200
 
 @click.command()
 @options.range_options(start="24h", end="now")
+@rate_option
+@concurrency_option
 @as_json
 @with_client
 def health(client: Clients, start: str, end: str, zone: tzinfo, as_json: bool) -> None:
@@ -41,7 +43,10 @@ def health(client: Clients, start: str, end: str, zone: tzinfo, as_json: bool) -
     monitor = CarrierMonitor(span=max((last - first) * 60 / 58, timedelta(minutes=1)))
 
     async def count() -> None:
-        async with client() as open_client, open_client.cdrs.stream(first, last) as stream:
+        async with (
+            client() as open_client,
+            open_client.cdrs.stream(first, last, concurrency=client.concurrency) as stream,
+        ):
             with shown_progress() as show:
                 async for batch in stream.batches():
                     for record in batch:

@@ -116,6 +116,11 @@ tz: Callable[[Any], Any] = click.option(
 )
 
 
+def is_given(name: str) -> bool:
+    """Return whether the user has given the option of this parameter, and it is not a default."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
 def now() -> datetime:
     """Return the current time, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import attrs
 
@@ -96,8 +96,9 @@ async def pieces(
     with_rejects: bool,
     skip_saturated: bool,
     cost: Cost,
+    concurrency: int = 4,
 ) -> AsyncGenerator[Piece, None]:
-    """Iterate over the range. The last piece has the checkpoint at its end.
+    """Iterate over the range, with so many requests under way at once. The last piece has the checkpoint at its end.
 
     Raises:
         UnlimCallError: As for a stream. What was handed out before is in the pieces.
@@ -106,7 +107,8 @@ async def pieces(
     while True:
         records: list[CallRecord] = []
         rejects: list[UnreadableRow] = []
-        stream = client.cdrs.stream(start, end, unreadable="keep" if with_rejects else "raise", resume=checkpoint)
+        unreadable: Literal["keep", "raise"] = "keep" if with_rejects else "raise"
+        stream = client.cdrs.stream(start, end, concurrency=concurrency, unreadable=unreadable, resume=checkpoint)
         try:
             async with stream, aclosing(stream.batches()) as batches:
                 async for batch in batches:

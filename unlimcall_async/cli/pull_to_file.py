@@ -326,6 +326,7 @@ def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Co
                         with_rejects=journal.rejects is not None,
                         skip_saturated=order.accepted.saturated,
                         cost=cost,
+                        concurrency=order.client.concurrency,
                     )
                 ) as came,
             ):

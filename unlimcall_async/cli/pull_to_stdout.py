@@ -44,6 +44,7 @@ def pull_to_stdout(
                     with_rejects=rejects is not None,
                     skip_saturated=accepted.saturated,
                     cost=cost,
+                    concurrency=client.concurrency,
                 )
             ) as came,
         ):

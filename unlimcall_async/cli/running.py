@@ -9,18 +9,18 @@ import asyncio
 import functools
 import io
 import logging
-import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import click
+from attrs import fields
 
 from unlimcall_async import AsyncClient, UnlimCallError
-from unlimcall_async.cli.credentials import read_private, read_stdin
-from unlimcall_async.cli.options import in_option_names
+from unlimcall_async.cli.access import Access, Given, access, config_file
+from unlimcall_async.cli.options import in_option_names, is_given, zone_named
 from unlimcall_async.cli.output import (
     UnusableError,
     UnwritableError,
@@ -29,7 +29,7 @@ from unlimcall_async.cli.output import (
     quieted,
     to_stderr,
 )
-from unlimcall_async.cli.waits import clients, told_waits
+from unlimcall_async.cli.waits import told_waits
 from unlimcall_async.cli.wording import plain
 
 T = TypeVar("T")
@@ -75,7 +75,21 @@ class Commands(click.Group):
     ) -> click.Context:
         """Read the arguments. `--help` already writes here."""
         with _errors_as_status():
-            return super().make_context(info_name, args, parent, **extra)
+            typed = [*args]
+            try:
+                return super().make_context(info_name, args, parent, **extra)
+            except click.NoSuchOption as error:
+                raise self._misplaced(error, typed) or error from None
+
+    def _misplaced(self, error: click.NoSuchOption, typed: Sequence[str]) -> click.UsageError | None:
+        """Return the error for an option that stands before its command, or `None` if it is not one of a command."""
+        path = error.ctx.command_path if error.ctx is not None else ""
+        for name in typed:
+            command = self.commands.get(name)
+            if command is not None and any(error.option_name in option.opts for option in command.params):
+                right = f"{path} {name} ... {error.option_name}"
+                return click.UsageError(f"{error.option_name} goes behind the command: {right}", error.ctx)
+        return None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
@@ -162,38 +176,47 @@ def with_line_if_unshown(line: str) -> Iterator[None]:
 
 # --- the client -----------------------------------------------------------------------------------------------------------
 
-Clients = Callable[[], AsyncClient]
+Clients: TypeAlias = Access
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options for the token to a command, which receives a function that makes a client as `client`."""
+    """Add the options that say what to ask with to a command, which receives its `Access` as `client`."""
+    for option in reversed(ACCESS_OPTIONS):
+        command = option(command)
 
-    @click.option(
-        "--token-file",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Read the token from a file that only its owner can read.",
-    )
-    @click.option("--token-stdin", is_flag=True, help="Read the token from standard input.")
     @functools.wraps(command)
-    def wrapped(*arguments: Any, token_file: Path | None, token_stdin: bool, **options: Any) -> None:
-        if token_file is not None and token_stdin:
-            raise click.UsageError("--token-file and --token-stdin exclude each other")
-        token = read_private(token_file) if token_file else read_stdin() if token_stdin else None
-        if token is None and not os.environ.get("UNLIMCALL_TOKEN", "").strip():
-            raise click.UsageError("the token is missing: set UNLIMCALL_TOKEN, or give --token-file or --token-stdin")
-        command(*arguments, client=functools.partial(_client, token), **options)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        given = Given(**{each.name: options.pop(each.name) for each in fields(Given) if each.name in options})
+        client = access(given)
+        if client.settings.tz is not None and "zone" in options and not is_given("zone"):
+            with in_option_names({client.settings.tz: f"tz in {config_file()}: {client.settings.tz}"}):
+                options["zone"] = zone_named(client.settings.tz)
+        command(*arguments, client=client, **options)
 
     return wrapped
 
 
-def _client(token: str | None) -> AsyncClient:
-    # The argument that the package's message offers has no option here.
-    names = {"base_url": "UNLIMCALL_BASE_URL", "use https, or allow_plain_http=True": "use https"}
-    with in_option_names(names):
-        client = AsyncClient(token)
-    clients.add(client)
-    return client
+# The options of every command that asks the API.
+ACCESS_OPTIONS: Final = (
+    click.option(
+        "--profile", metavar="NAME", help="Use the token and the settings of this profile; see `unlimcall login`."
+    ),
+    click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="Read the token from a file."),
+    click.option("--token-stdin", is_flag=True, help="Read the token from standard input."),
+    click.option("--timeout", type=float, metavar="SECONDS", help="Seconds for each attempt of a request; else 30."),
+    click.option(
+        "--allow-plain-http",
+        is_flag=True,
+        help="Send the token to another machine without encryption, if the base URL is http.",
+    ),
+)
+# Those of commands that pull call records.
+rate_option: Callable[[Any], Any] = click.option(
+    "--rate", type=click.IntRange(min=1), metavar="N", help="At most N requests a minute for call records; else 60."
+)
+concurrency_option: Callable[[Any], Any] = click.option(
+    "--concurrency", type=click.IntRange(min=1), metavar="N", help="At most N requests under way at once; else 4."
+)
 
 
 def ask(client: Clients, question: Callable[[AsyncClient], Awaitable[T]]) -> T:

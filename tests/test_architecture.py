@@ -46,7 +46,7 @@ LAYERS: list[set[str]] = [
     {"http.answers", "http.outcome"},
     {"http.retry"},
     {"http.limiter", "http.observer", "http.transport"},
-    {"http.pool"},
+    {"http.pool", "http.pull"},
     {"http.exchange"},
     {"http.caller"},
     {"http.raw"},

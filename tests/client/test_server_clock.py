@@ -12,7 +12,7 @@ from unlimcall_async import AsyncClient
 from unlimcall_async._codec import decode
 from unlimcall_async.http.caller import Wanted
 from unlimcall_async.http.endpoints import ME
-from unlimcall_async.http.exchange import CallCost, Pull
+from unlimcall_async.http.pull import CallCost, Pull
 from unlimcall_async.http.retry import Patience
 from unlimcall_async.models import Identity
 from unlimcall_async.sandbox import Sandbox, Status

@@ -10,8 +10,8 @@ from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
 from unlimcall_async._codec import decode
 from unlimcall_async.http.caller import Wanted
 from unlimcall_async.http.endpoints import ME
-from unlimcall_async.http.exchange import Pull
 from unlimcall_async.http.outcome import is_slow
+from unlimcall_async.http.pull import Pull
 from unlimcall_async.http.retry import Patience
 from unlimcall_async.models import Identity
 from unlimcall_async.sandbox import (

@@ -29,9 +29,9 @@ from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.errors import ResponseError, UnlimCallError
 from unlimcall_async.http.caller import Caller, Wanted
 from unlimcall_async.http.endpoints import CDRS
-from unlimcall_async.http.exchange import Pull, WaitingFor
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.http.outcome import is_slow
+from unlimcall_async.http.pull import Pull, WaitingFor
 from unlimcall_async.http.retry import STREAM_RATE_LIMITED_FOR, Patience
 
 _logger = logging.getLogger("unlimcall_async")

@@ -34,8 +34,8 @@ from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
-from unlimcall_async.http.exchange import Pull
 from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.pull import Pull
 from unlimcall_async.http.retry import Patience
 from unlimcall_async.models import CallRecord, UnreadableRow
 

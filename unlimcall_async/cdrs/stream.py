@@ -27,7 +27,7 @@ from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, to_datetime, to_mi
 from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
-from unlimcall_async.http.exchange import Pull
+from unlimcall_async.http.pull import Pull
 from unlimcall_async.models import CallRecord, UnreadableRow
 
 # Rows that a page holds at most (reference: `GET /cdrs`, limit).

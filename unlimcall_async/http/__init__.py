@@ -6,6 +6,8 @@ Who owns what:
 - `Pool` (pool.py) is shared by a client and its views. It opens the transport at the first call. It keeps a cancel scope for each
   call under way, and ends those calls when the client is closed. It owns the `ServerClock` (server_clock.py).
 - `exchange` (exchange.py) is one call with all its attempts. It owns the current `Attempt`.
+- `Trace` (observer.py) is what one call shows of itself. Its `Reporter` is shared by the calls of a client.
+- `Pull` (pull.py) is what the calls of one stream share.
 - `Transport` and `Attempt` (transport.py) own the aiohttp session and the connection slots, and one sending of a request. The
   `Network` (network.py) says through which proxy (proxies.py), and with which certificates.
 - `Limiter` (limiter.py) is one endpoint's limit. It owns the `Turns` (turns.py) of those that wait, and the `TokenBucket`
@@ -24,7 +26,8 @@ The way of one call:
 6. `delay_before_retry`, or `delay_after_refusal`, says when (retry.py). `exchange` waits and goes back to step 2, or raises the
    error.
 
-Read in this order: endpoints, outcome, exchange; then retry, answers, transport; then pace, bucket, turns, limiter, pool, caller.
+Read in this order: endpoints, outcome, exchange; then retry, answers, transport; then pace, bucket, turns, limiter, pool, pull,
+observer, caller, raw.
 
 `endpoints`, `messages`, `proxies`, `network`, `causes`, `advice`, `server_clock`, `answers`, `outcome`, `retry`, `pace` and
 `bucket` are pure: they do no I/O, and take time as an argument. The seam between them and the transport is

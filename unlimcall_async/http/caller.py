@@ -14,11 +14,12 @@ from unlimcall_async._codec import DecodeError
 from unlimcall_async.errors import ClientClosedError, ResponseError
 from unlimcall_async.http.answers import raw_problem, unusable
 from unlimcall_async.http.endpoints import Endpoint
-from unlimcall_async.http.exchange import Call, CallCost, Pull, exchange
+from unlimcall_async.http.exchange import Call, exchange
 from unlimcall_async.http.limiter import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
 from unlimcall_async.http.observer import Reporter, Trace
 from unlimcall_async.http.pool import Pool
+from unlimcall_async.http.pull import CallCost, Pull
 from unlimcall_async.http.retry import RATE_LIMITED_FOR, Patience, RetryPolicy
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -28,6 +28,7 @@ from unlimcall_async.http.messages import RawResponse, Request
 from unlimcall_async.http.observer import Trace
 from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_refusal, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
+from unlimcall_async.http.pull import CallCost, Pull, WaitingFor
 from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
 from unlimcall_async.http.server_clock import ServerClock, server_date
 
@@ -42,67 +43,6 @@ T = TypeVar("T")
 
 # Seconds. A shorter wait for the rate limit would be logged as 0.0.
 _SHORTEST_WAIT: Final = 0.05
-
-WaitingFor: TypeAlias = Literal["rate limit", "retry", "server"]
-
-
-@define(eq=False)
-class CallCost:
-    """What calls have cost, beyond one request for each, and what time their server had.
-
-    Attributes:
-        retries: Further attempts.
-        server_time: The `Date` of the last response that had a usable one: UTC, in whole seconds.
-        skew_s: The local time minus the server's, as known after the last response: see `ServerClock.skew_s`.
-        under_way: The calls that have not ended.
-    """
-
-    retries: int = 0
-    server_time: datetime | None = None
-    skew_s: float | None = None
-    under_way: set[Call[Any]] = field(factory=set, repr=False)
-    _waited_s: float = field(default=0.0, init=False)
-    # How many calls wait for the rate limit, since when at least one does, and for how long at least one did before.
-    _waiting: int = field(default=0, init=False)
-    _held_since: float = field(default=0.0, init=False)
-    _held_s: float = field(default=0.0, init=False)
-
-    def begin_wait(self, now: float) -> None:
-        """Take note that a call begins to wait for the rate limit."""
-        if not self._waiting:
-            self._held_since = now
-        self._waiting += 1
-
-    def end_wait(self, now: float, seconds: float) -> None:
-        """Add the wait of a call, which is over."""
-        self._waited_s += seconds
-        self._waiting -= 1
-        if not self._waiting:
-            self._held_s += now - self._held_since
-
-    def held_s(self, now: float) -> float:
-        """Return the seconds in which at least one call waited for the rate limit, until now."""
-        return self._held_s + (now - self._held_since if self._waiting else 0.0)
-
-    @property
-    def waited_s(self) -> float:
-        """Seconds of waiting for the rate limit and for a connection slot, the waits that go on included."""
-        return self._waited_s + sum(call.waits_for_limit_s for call in self.under_way)
-
-
-@define(eq=False, kw_only=True)
-class Pull:
-    """What the requests of one stream share, or of one poll of a follow. In a limiter's queue it is one party.
-
-    Attributes:
-        limiter: The queue that they wait in.
-        patience: How long refusals are waited out.
-        cost: What they have cost.
-    """
-
-    limiter: Limiter = field(repr=False)
-    patience: Patience
-    cost: CallCost = field(factory=CallCost)
 
 
 @define(eq=False, kw_only=True)

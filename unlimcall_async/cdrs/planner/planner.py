@@ -150,8 +150,7 @@ class Planner:
     @property
     def counts(self) -> PlannerCounts:
         """How often something notable happened."""
-        order = self._order
-        return PlannerCounts(order.proofs, order.disagreements, order.withdrawals, self._cap.found)
+        return PlannerCounts(self._order.proofs, self._order.disagreements, self._order.withdrawals, self._cap.found)
 
     def take_first(self) -> Part | None:
         """Return the first part if it is done, saturated or failed, else `None`. A part that is done is removed from the plan.

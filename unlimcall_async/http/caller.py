@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Generic, TypeVar
@@ -174,7 +175,7 @@ class Caller:
                 return _decoded(wanted.decode, request, response)
 
         call = Call(
-            trace=Trace(endpoint, self.authorization, self.reporter),
+            trace=self._trace(endpoint),
             decide=request,
             read=read,
             seconds=self.timeout,
@@ -186,6 +187,9 @@ class Caller:
         )
         return await exchange(self.pool, self, call)
 
+    def _trace(self, endpoint: Endpoint) -> Trace:
+        return Trace(endpoint, self.authorization, self.reporter, asyncio.get_running_loop().time)
+
     async def _exchange(
         self,
         request: Request,
@@ -193,7 +197,7 @@ class Caller:
         timeout: float | None,
     ) -> T:
         policy = self.policy
-        trace = Trace(request.endpoint, self.authorization, self.reporter)
+        trace = self._trace(request.endpoint)
         if self.traces is not None:
             self.traces.append(trace)
         call = Call(

@@ -129,10 +129,11 @@ class Call(Generic[T]):
             request = self._decided(transport.slots, token_at)
             self.attempt = transport.attempt(request, self.trace.authorization, self.seconds)
             result = await self._send(request, self.attempt, token_at, transport.slots, clock)
-            self.trace.attempt_ends(self._loop.time(), result if isinstance(result, UnlimCallError) else None)
             if not isinstance(result, UnlimCallError):
+                self.trace.attempt_ends(None)
                 return result
             error = result
+            self.trace.attempt_ends(error)
             verdict = judge(
                 self.endpoint, self.attempt.sent, outcome_of(error), earlier_may_have_acted=self.may_have_acted
             )
@@ -181,10 +182,12 @@ class Call(Generic[T]):
     async def _wait(self, slots: asyncio.Semaphore) -> float:
         """Wait for the rate limit and a slot, and return the loop's time at which the call has both."""
         self._waits_since = now = self._loop.time()
-        self.cost.begin_wait(now)
+        # Nobody asks what a single call has waited but its trace.
+        if self.pull is not None:
+            self.cost.begin_wait(now)
         self.waiting_for, self.waiting_until = "rate limit", None
-        if (wait := self.limiter.wait_in_queue(self.pull)) >= _SHORTEST_WAIT:
-            # Logged before the wait: after a 429 it may be as long as the server likes.
+        # Logged before the wait: after a 429 it may be as long as the server likes. To look ahead costs as much as to take a token.
+        if _logger.isEnabledFor(logging.INFO) and (wait := self.limiter.wait_in_queue(self.pull)) >= _SHORTEST_WAIT:
             _logger.info("%s waits %.1f s or more for its rate limit", self.name, wait)
         try:
             return await self.limiter.acquire(slots, self._wait_left(), self.pull, again=self.refusals > 0)
@@ -193,8 +196,9 @@ class Call(Generic[T]):
         finally:
             now = self._loop.time()
             waited = now - self._waits_since
-            self.cost.end_wait(now, waited)
-            self.trace.waited_s += waited
+            if self.pull is not None:
+                self.cost.end_wait(now, waited)
+            self.trace.waits(waited)
             self._waits_since = None
         # An earlier attempt may have taken effect, so its error says more than that the next attempt was not sent.
         error = self.last_error or self._not_sent(seconds)
@@ -219,7 +223,7 @@ class Call(Generic[T]):
     ) -> T | UnlimCallError:
         """Send the request, and return the result of the call, or the error of the attempt."""
         self.waiting_for = "server"
-        self.trace.sends(self._loop.time())
+        self.trace.sends()
         sent_at = _clock.utc_now()
         try:
             answer = await attempt.send()
@@ -228,7 +232,7 @@ class Call(Generic[T]):
             # A request that was never sent uses up no token, also if the call is cancelled.
             if attempt.sent is Sent.NOT_SENT:
                 self.limiter.give_back(token_at)
-        self.trace.receives(self._loop.time(), answer)
+        self.trace.receives(answer)
         if not isinstance(answer, RawResponse):
             return answer
         received_at = _clock.utc_now()
@@ -287,14 +291,13 @@ async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
 
     The call is reported to the observer when it ends, whatever ends it.
     """
-    clock = asyncio.get_running_loop().time
     call.cost.under_way.add(call)
-    call.trace.began = clock()
+    call.trace.began = call.trace.clock()
     try:
         owner.check_open(call.request)
         async with pool.scope(owner) as transport:
             result = await call.run(transport, pool.clock)
-            call.trace.call_ends(clock(), None)
+            call.trace.call_ends(None)
             return result
         # The pool has ended the call, wherever it stood.
         sent = Sent.NOT_SENT if call.attempt is None else call.attempt.sent
@@ -309,7 +312,7 @@ async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
     except BaseException as error:
         # A stream asks for a place in the queue before it knows what to ask. Such a place that comes to nothing was no call.
         if call.request is not None:
-            call.trace.call_ends(clock(), error)
+            call.trace.call_ends(error)
         raise
     finally:
         call.cost.under_way.remove(call)

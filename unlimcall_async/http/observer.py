@@ -1,13 +1,14 @@
 """What a user sees of calls while they run: reports to an observer, and a log line for each attempt.
 
-A `Trace` collects what one call shows of itself, and takes time as an argument. A `Reporter` passes the reports on.
+A `Trace` collects what one call shows of itself. A `Reporter` passes the reports on.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from attrs import define, field, frozen
@@ -21,6 +22,7 @@ _logger = logging.getLogger("unlimcall_async")
 
 # What stands in a report for the name of an endpoint that the reference does not describe, as `(other)` does for its path.
 _OTHER: Final = "(other)"
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @frozen(kw_only=True)
@@ -122,57 +124,65 @@ class Trace:
         endpoint: The endpoint.
         authorization: The header that is sent, whose token appears in no report.
         reporter: Who is told, or `None`.
+        clock: Returns the loop's time.
         number: How many attempts have begun.
         status: The status of the last attempt's response, or `None` without a response.
         headers: The headers of the same response.
         waited_s: Seconds that all attempts have waited for the rate limit and for a slot.
-        began: The loop's time at which the call began, or `None` before.
-        elapsed_s: Seconds from the start of the call to its end; `None` before the end.
+        began: The time at which the call began.
     """
 
     endpoint: Endpoint
     authorization: Authorization
     reporter: Reporter | None
+    clock: Callable[[], float] = field(repr=False)
     number: int = field(default=0, init=False)
     status: int | None = field(default=None, init=False)
-    headers: Mapping[str, str] = field(factory=dict, init=False, repr=False)
+    headers: Mapping[str, str] = field(default=_NO_HEADERS, init=False, repr=False)
     waited_s: float = field(default=0.0, init=False)
-    began: float | None = field(default=None, init=False)
-    elapsed_s: float | None = field(default=None, init=False)
-    # What the attempts that have ended have waited, and two times of the attempt under way.
-    _waited_before: float = field(default=0.0, init=False)
+    began: float = field(default=0.0, init=False)
+    # The last wait, two times of the attempt under way, and whether the call was reported.
+    _last_wait: float = field(default=0.0, init=False)
     _sent_at: float | None = field(default=None, init=False)
     _received_at: float | None = field(default=None, init=False)
+    _ended: bool = field(default=False, init=False)
 
-    def sends(self, now: float) -> None:
-        """Begin an attempt."""
-        self.number += 1
-        self._sent_at, self._received_at = now, None
-        self.status, self.headers = None, {}
-
-    def receives(self, now: float, answer: RawResponse | TransportError | ResponseError) -> None:
-        """End the time of the attempt, with its response or with the reason why none can be used."""
-        self._received_at = now
-        if isinstance(answer, RawResponse):
-            self.status, self.headers = answer.status, answer.headers
-        elif isinstance(answer, ResponseError):
-            self.status = answer.status
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the call began."""
+        return self.clock() - self.began
 
     @property
     def request_id(self) -> str | None:
         """What the API called the request of the last attempt."""
         return request_id_of(self.headers, self.authorization)
 
-    def attempt_ends(self, now: float, error: BaseException | None) -> None:
+    def waits(self, seconds: float) -> None:
+        """Add a wait that is over. One comes before each attempt."""
+        self._last_wait = seconds
+        self.waited_s += seconds
+
+    def sends(self) -> None:
+        """Begin an attempt."""
+        self.number += 1
+        self._sent_at, self._received_at = self.clock(), None
+        self.status, self.headers = None, _NO_HEADERS
+
+    def receives(self, answer: RawResponse | TransportError | ResponseError) -> None:
+        """End the time of the attempt, with its response or with the reason why none can be used."""
+        self._received_at = self.clock()
+        if isinstance(answer, RawResponse):
+            self.status, self.headers = answer.status, answer.headers
+        elif isinstance(answer, ResponseError):
+            self.status = answer.status
+
+    def attempt_ends(self, error: BaseException | None) -> None:
         """Report the attempt under way, if there is one."""
         sent_at, self._sent_at = self._sent_at, None
-        if sent_at is None:
+        if sent_at is None or (self.reporter is None and not _logger.isEnabledFor(logging.DEBUG)):
             return
-        waited, self._waited_before = self.waited_s - self._waited_before, self.waited_s
-        if self.reporter is None and not _logger.isEnabledFor(logging.DEBUG):
-            return
-        ended_at = now if self._received_at is None else self._received_at
-        info = self._observation(error, waited, ended_at - sent_at)
+        ended_at = self.clock() if self._received_at is None else self._received_at
+        info = self._observation(error, self._last_wait, ended_at - sent_at)
         outcome = " ".join(str(each) for each in (info.status, info.error) if each is not None)
         _logger.debug(
             "%s %s: %s in %.0f ms (attempt %d, waited %.1f s)",
@@ -181,16 +191,17 @@ class Trace:
         if self.reporter is not None:
             self.reporter.report("attempt", info)
 
-    def call_ends(self, now: float, error: BaseException | None) -> None:
+    def call_ends(self, error: BaseException | None) -> None:
         """Report the call, and before it the attempt that the end of the call has ended. A second end is not reported."""
-        if self.began is None or self.elapsed_s is not None:
+        if self._ended or (self.reporter is None and self._sent_at is None):
             return
-        self.elapsed_s = now - self.began
+        self._ended = True
+        elapsed_s = self.elapsed_s
         try:
-            self.attempt_ends(now, error)
+            self.attempt_ends(error)
         finally:
             if self.reporter is not None:
-                self.reporter.report("call", self._observation(error, self.waited_s, self.elapsed_s))
+                self.reporter.report("call", self._observation(error, self.waited_s, elapsed_s))
 
     def _observation(self, error: BaseException | None, waited_s: float, elapsed_s: float) -> Observation:
         endpoint = self.endpoint

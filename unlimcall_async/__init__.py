@@ -1,5 +1,6 @@
 """Asyncio client for the UnlimCall telephony API, version 1."""
 
+from unlimcall_async._plain import from_dict, to_dict, to_json
 from unlimcall_async._version import __version__
 from unlimcall_async.cdrs.checkpoint import Checkpoint
 from unlimcall_async.cdrs.checkpoint_file import CheckpointFile
@@ -48,6 +49,7 @@ from unlimcall_async.models import (
     Balance,
     CallRecord,
     CdrPage,
+    Disposition,
     EventType,
     Hook,
     Identity,
@@ -75,6 +77,7 @@ __all__ = [
     "ClientClosedError",
     "ConflictError",
     "DialerRequiredError",
+    "Disposition",
     "EngineNotConfiguredError",
     "EventError",
     "EventType",
@@ -111,4 +114,7 @@ __all__ = [
     "WindowSaturatedError",
     "WindowTooWideError",
     "__version__",
+    "from_dict",
+    "to_dict",
+    "to_json",
 ]

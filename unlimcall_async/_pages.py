@@ -6,17 +6,22 @@ the converter does, and never less. Tests compare the two.
 
 There are two kinds of rows:
 
-1. Rows with the fields of the API reference alone, the documented fields, are decoded into `CallRecord` itself.
+1. Rows with the fields of the API reference alone, the documented fields, are decoded into a private subclass of `CallRecord` that
+   has the API's names, and their class is changed then. So nothing is copied.
 2. Rows with undocumented fields are decoded into a private struct that has these fields, too, and then copied into records. The
    names of these fields are learned from the pages that have them. This changes how fast a page is decoded, not what is decoded.
 """
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import repeat
 from operator import attrgetter
+from secrets import token_hex
 from typing import Annotated, Any, Final, TypeAlias, cast
 
 import msgspec
@@ -43,24 +48,33 @@ _BOUNDED: Final[dict[str, Any]] = {
     "sell_price_cents": cast("Any", _Int64) | None,
 }
 
-# msgspec reads the types of a struct once, when the first decoder for the struct is made, and keeps them. At that moment the whole
-# numbers of a record are bounded. So decoders refuse others at no cost; a check in Python takes a tenth of what a record costs.
-# Before and after, all tools see the types of the source.
-_types = CallRecord.__annotations__
-try:
-    CallRecord.__annotations__ = {**_types, **_BOUNDED}
-    msgspec.json.Decoder(CallRecord)
-finally:
-    CallRecord.__annotations__ = _types
+# The names of a row's documented fields in JSON, by attribute: the same in camel case.
+_NAMES: Final = {
+    each.name: re.sub("_(.)", lambda found: found[1].upper(), each.name)
+    for each in fields(CallRecord)
+    if each.name != "extra"
+}
+ROW_NAMES: Final = tuple(_NAMES.values())
 
 # The documented fields of a row, in the form that `msgspec.defstruct` takes.
 _ROW_FIELDS: Final = [
-    (each.name, _BOUNDED.get(each.name, each.type), msgspec.field(default=each.default, name=each.encode_name))
+    (each.name, _BOUNDED.get(each.name, each.type), msgspec.field(default=each.default, name=_NAMES[each.name]))
     for each in fields(CallRecord)
     if each.name != "extra"
 ]
-# Their names in JSON.
-ROW_NAMES: Final = tuple(each.encode_name for each in fields(CallRecord) if each.name != "extra")
+
+# A record in the making. It has the layout of a `CallRecord`, and the API's names: msgspec knows only one set of names for a class,
+# and those of `CallRecord` are what users see. A struct cannot leave a field out of decoding, so no server can guess the name of
+# `extra`.
+_Row: Final = msgspec.defstruct(
+    "_Row",
+    [*_ROW_FIELDS, ("extra", dict[str, Any], msgspec.field(default=EMPTY_EXTRA, name=token_hex()))],
+    bases=(CallRecord,),
+    module=__name__,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+)
 _PAGE_NAMES: Final = frozenset({"count", "calls"})
 
 
@@ -137,7 +151,7 @@ class _FieldsDecoder:
     def __init__(self, page_names: tuple[str, ...] = (), row_names: tuple[str, ...] = ()) -> None:
         self.page_names = page_names
         self.row_names = row_names
-        row: Any = _struct_with(_ROW_FIELDS, row_names) if row_names else CallRecord
+        row: Any = _struct_with(_ROW_FIELDS, row_names) if row_names else _Row
         # A tuple, because the garbage collector stops tracking a tuple of records once it has looked; a list it visits each time.
         calls: Any = tuple[row, ...]
         page = _struct_with([("count", _Int64), ("calls", calls)], page_names)
@@ -148,17 +162,13 @@ class _FieldsDecoder:
         try:
             page = self._decode(body)
             rows = page.calls
-            if self.row_names:
-                starts = [row.start_time for row in rows]
-            else:
-                # One loop over the records checks `extra`, too: a field with an empty name is decoded into `extra`.
-                starts = [record.start_time for record in rows if record.extra is EMPTY_EXTRA]
-                if len(starts) != len(rows):
-                    return None
-            starts, finer_than_millis = _convert_to_utc(rows, starts)
+            starts, finer_than_millis = _convert_to_utc(rows, [row.start_time for row in rows])
         except (*REFUSALS, OverflowError):  # `astimezone` raises OverflowError at the edge of the calendar
             return None
-        if self.row_names:
+        if not self.row_names:
+            # Rows become records where they are, without a loop in Python: a new object for each would be a third of its cost.
+            deque(map(force_setattr, rows, repeat("__class__"), repeat(CallRecord)), maxlen=0)
+        else:
             rows = [
                 CallRecord(
                     row.id, row.start_time, row.duration, row.billsec, row.src, row.dst, row.disposition,

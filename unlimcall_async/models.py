@@ -6,11 +6,14 @@ API adds later, under the API's own names.
 
 `CallRecord` is also a msgspec struct, because call records are the bulk of all bytes. msgspec decodes a page straight into records,
 for less than plain dicts cost, and the garbage collector does not track them. To users a record is an attrs class like the others.
+
+All models have `Model` as their base. `_plain` turns them into plain values and JSON, and back. `_schema` describes them to
+pydantic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias, final
@@ -18,9 +21,15 @@ from typing import Any, Final, Literal, TypeAlias, final
 import msgspec
 from attrs import field, frozen, resolve_types
 
+from unlimcall_async._model import Model
+
 # The events of `POST /hooks`. `EventType` is open, because the API may add events; an editor suggests those that are known.
 _KnownEvent: TypeAlias = Literal["call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed"]
 EventType: TypeAlias = _KnownEvent | str
+
+# The reference names `ANSWERED` alone, one of the five words of Asterisk. `Disposition` is open: the API may send others.
+_KnownDisposition: TypeAlias = Literal["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"]
+Disposition: TypeAlias = _KnownDisposition | str
 
 
 def _extra() -> Any:
@@ -28,8 +37,21 @@ def _extra() -> Any:
     return field(factory=dict, hash=False, kw_only=True)
 
 
+def _money(value: Decimal) -> Decimal:
+    """Return the value as it is. A default `cattrs.Converter` refuses the types below in a field that has no converter."""
+    return value
+
+
+def _time(value: datetime) -> datetime:
+    return value
+
+
+def _window(value: tuple[datetime, datetime]) -> tuple[datetime, datetime]:
+    return value
+
+
 @frozen
-class Identity:
+class Identity(Model):
     """The customer that owns the token (reference: `GET /me`)."""
 
     customer_id: str
@@ -39,7 +61,7 @@ class Identity:
 
 
 @frozen
-class Balance:
+class Balance(Model):
     """A snapshot of the account's balance (reference: `GET /balance`).
 
     Attributes:
@@ -51,7 +73,7 @@ class Balance:
         stale: Whether the snapshot is out of date.
     """
 
-    balance: Decimal
+    balance: Decimal = field(converter=_money)
     currency: str
     account_type: str
     credit_limit: Decimal | None
@@ -61,13 +83,13 @@ class Balance:
 
 
 @frozen
-class Agent:
+class Agent(Model):
     """A SIP line (reference: `GET /agents`). `created_at` is in UTC."""
 
     id: str
     sip_username: str
     label: str
-    created_at: datetime
+    created_at: datetime = field(converter=_time)
     extra: Mapping[str, Any] = _extra()
 
 
@@ -98,7 +120,7 @@ _OPTIONAL: Final = (
 @final
 @frozen(
     these={
-        **{name: field() for name in _REQUIRED},
+        **{name: field(converter=_time if name == "start_time" else None) for name in _REQUIRED},
         **{name: field(default=None) for name in _OPTIONAL},
         "extra": field(default=EMPTY_EXTRA, hash=False),
     },
@@ -107,7 +129,7 @@ _OPTIONAL: Final = (
     init=False,
     match_args=False,
 )
-class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_unknown_fields=True):
+class CallRecord(Model, msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One call detail record (reference: `GET /cdrs`).
 
     Attributes:
@@ -138,12 +160,12 @@ class CallRecord(msgspec.Struct, frozen=True, rename="camel", gc=False, forbid_u
     currency: str | None = None
     country: str | None = None
     did: str | None = None
-    # A struct cannot leave a field out of decoding. The empty name is the one that no field of the API is likely to have.
-    extra: Mapping[str, Any] = msgspec.field(default=EMPTY_EXTRA, name="")
+    extra: Mapping[str, Any] = EMPTY_EXTRA
 
     def __init_subclass__(cls) -> None:
-        # A subclass would be a struct but not an attrs class: attrs would not copy or compare the fields that the subclass adds.
-        raise TypeError("CallRecord cannot be subclassed; keep a record as an attribute of your own class")
+        if cls.__module__ != "unlimcall_async._pages":
+            # A subclass would be a struct but not an attrs class: attrs would not copy or compare the fields that it adds.
+            raise TypeError("CallRecord cannot be subclassed; keep a record as an attribute of your own class")
 
 
 # attrs evaluates annotations only on request. `attrs.fields(CallRecord)` shall show types, not their text.
@@ -151,7 +173,7 @@ resolve_types(CallRecord)
 
 
 @frozen
-class CdrPage:
+class CdrPage(Model):
     """The response to one `GET /cdrs` request.
 
     Attributes:
@@ -165,9 +187,15 @@ class CdrPage:
     complete: bool
     extra: Mapping[str, Any] = _extra()
 
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def __iter__(self) -> Iterator[CallRecord]:
+        return iter(self.calls)
+
 
 @frozen
-class QueuedCall:
+class QueuedCall(Model):
     """A call that was accepted (reference: `POST /calls`). `status` is `queued`."""
 
     call_id: str
@@ -176,7 +204,7 @@ class QueuedCall:
 
 
 @frozen
-class Hook:
+class Hook(Model):
     """A webhook subscription (reference: `POST /hooks`). The API shows `secret` only in this response."""
 
     id: str
@@ -187,7 +215,7 @@ class Hook:
 
 
 @frozen
-class UnreadableRow:
+class UnreadableRow(Model):
     """A row of a CDR response that is not a valid call record.
 
     Attributes:
@@ -197,7 +225,7 @@ class UnreadableRow:
         body: The text of the row, as the server sent it. The text may hold phone numbers.
     """
 
-    window: tuple[datetime, datetime]
+    window: tuple[datetime, datetime] = field(converter=_window)
     where: str
     reason: str
     body: bytes = field(repr=False)

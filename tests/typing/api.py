@@ -41,6 +41,9 @@ from unlimcall_async import (
     UnlimCallError,
     UnreadableRow,
     WindowSaturatedError,
+    from_dict,
+    to_dict,
+    to_json,
 )
 from unlimcall_async.webhooks import (
     CallEnded,
@@ -112,6 +115,11 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         assert_type(page, CdrPage)
         assert_type(page.calls, tuple[CallRecord, ...])
         assert_type(page.calls[0].src, str | None)
+        assert_type(list(page), list[CallRecord])
+        assert_type(to_dict(page), dict[str, Any])
+        assert_type(to_json(page), bytes)
+        assert_type(from_dict(CdrPage, to_dict(page)), CdrPage)
+        assert_type(dict(balance), dict[str, Any])
         assert_type(page.calls[0].start_time, datetime)
         assert_type(await client.calls.create(ai_agent_id="1", to_number="+12", metadata={"a": [1]}), QueuedCall)
         hook = await client.hooks.create(event="call.ended", target_url="https://example.com")

@@ -23,6 +23,7 @@ import msgspec
 from attrs import field, frozen
 
 from unlimcall_async import _json
+from unlimcall_async._model import Model
 from unlimcall_async.errors import EventError
 from unlimcall_async.webhooks.signature import Bytes, raw
 
@@ -31,8 +32,13 @@ JsonObject: TypeAlias = dict[str, Any]
 Reader: TypeAlias = Callable[[Any], Any]
 
 
+def _event_id(value: str | int | None) -> str | int | None:
+    """Return the value as it is. A default `cattrs.Converter` refuses this type in a field that has no converter."""
+    return value
+
+
 @frozen(kw_only=True)
-class Event:
+class Event(Model):
     """The fields that all events share (reference: "Webhooks").
 
     Attributes:
@@ -43,7 +49,7 @@ class Event:
         extra: Everything that came and is in no other field, under the API's own names. Numbers with a fraction are `Decimal`.
     """
 
-    id: str | int | None = None
+    id: str | int | None = field(default=None, converter=_event_id)
     type: str
     occurred_at: datetime | None = None
     # Not part of the hash: a dict has none, and events belong in sets.

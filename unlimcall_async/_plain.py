@@ -1,0 +1,298 @@
+"""Models as plain values and as JSON, and back.
+
+Pure: no I/O. The plain form of a model has the names of its fields, in their order. What JSON cannot hold is text there: times as
+the API writes them, money digit for digit, bytes in base64. Fields that the API has added stand together in `extra`, which is
+left out if it is empty. So no name of the API can ever take the place of a field.
+
+The way back converts a mapping to a private struct of msgspec first, which has the fields and types of the model. msgspec checks
+the types and names the place of an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from math import isfinite
+from operator import attrgetter
+from types import UnionType
+from typing import Annotated, Any, Final, TypeAlias, TypeVar, Union, get_args, get_origin
+
+import attrs
+import msgspec
+
+T = TypeVar("T")
+
+_AS_THEY_ARE: Final = frozenset({str, int, float, bool, type(None)})
+# Writes a `Decimal`, which only `extra` still holds when the encoder sees it, as a number with all its digits.
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_dict(model: object) -> dict[str, Any]:
+    """Return a model as plain values, which `json` can write: the names of its fields, in their order.
+
+    Times and money are text. Fields that the API has added are in `extra`, which is left out if it is empty. A fraction in `extra`
+    is a float if the float holds all its digits, else text. The dict of a `Hook` holds its secret.
+
+    Raises:
+        TypeError: `model` is not a model.
+    """
+    return _plain_model(_checked(model), _as_float)
+
+
+def to_json(model: object) -> bytes:
+    """Return a model as JSON in UTF-8: one line, without an end of line. It holds what `to_dict` returns.
+
+    A fraction in `extra` is a number with all its digits. No character in the text ends a line, for any reader of lines.
+
+    Raises:
+        TypeError: `model` is not a model.
+    """
+    return _escaped(_encoded(_plain_model(_checked(model), _as_it_is)))
+
+
+def from_dict(model: type[T], mapping: Mapping[str, Any]) -> T:
+    """Return the model whose plain form is `mapping`: the way back from `to_dict`, and from JSON.
+
+    No value is coerced. Times need an offset from UTC, and money is text. Fractions in `extra` become `Decimal`, as in what the API
+    sends.
+
+    Raises:
+        TypeError: `model` is not the class of a model, or `mapping` is not a mapping.
+        ValueError: A field is missing, unknown, or of a wrong type. The message names the place, and not the value.
+    """
+    if not attrs.has(model):
+        raise TypeError("model must be the class of a model, for example CallRecord")
+    # A model reads as a mapping, too.
+    if not (isinstance(mapping, Mapping) or hasattr(mapping, "keys")):
+        raise TypeError(f"mapping must be a mapping, not {type(mapping).__name__}")
+    given = dict(mapping)
+    for name, kind in types_of(model).items():
+        _refuse_float(given.get(name), kind, name)
+    built: T = _read(given, _struct_of(model), model.__name__)
+    return built
+
+
+def read_field(model: type, name: str, value: Any) -> Any:
+    """Return what a field of a model holds for a plain value, or raise the `ValueError` of `from_dict`."""
+    kind = types_of(model)[name]
+    _refuse_float(value, kind, name)
+    return _exact(_read(value, dict[str, Any], name)) if name == "extra" else _read(value, _strict(kind), name)
+
+
+def plain_field(value: Any) -> Any:
+    """Return the value of a field in the form that it has in `to_dict`."""
+    return str(value) if isinstance(value, Decimal) else _plain(value, _as_float)
+
+
+def types_of(model: type) -> dict[str, Any]:
+    """Return the types of a model's fields, by name."""
+    attrs.resolve_types(model)
+    return {each.name: each.type for each in attrs.fields(model)}
+
+
+def text_of(value: datetime) -> str:
+    """Return a time as the API writes it."""
+    precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
+    return value.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+# --- to plain values --------------------------------------------------------------------------------------------------
+
+# Returns what stands for a `Decimal` in `extra`.
+_Fraction: TypeAlias = Callable[[Decimal], object]
+
+
+def _checked(model: object) -> object:
+    if isinstance(model, type) or not attrs.has(type(model)):
+        raise TypeError(f"expected a model, for example a CallRecord, not {type(model).__name__}")
+    return model
+
+
+@cache
+def _names(model: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in attrs.fields(model) if each.name != "extra")
+
+
+def _plain_model(model: Any, fraction: _Fraction) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name in _names(type(model)):  # type: ignore[arg-type] # a class has a hash
+        value = getattr(model, name)
+        if type(value) not in _AS_THEY_ARE:
+            # Money is text, whatever stands for the fractions in `extra`.
+            value = str(value) if isinstance(value, Decimal) else _plain(value, fraction)
+        plain[name] = value
+    extra = getattr(model, "extra", None)
+    if extra:
+        plain["extra"] = _plain(extra, fraction)
+    return plain
+
+
+def _plain(value: Any, fraction: _Fraction) -> Any:
+    """Return a value of a model as JSON can hold it."""
+    if type(value) in _AS_THEY_ARE:
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, fraction) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, fraction) for item in value]
+    return _plain_model(value, fraction) if attrs.has(type(value)) else _plain_leaf(value, fraction)
+
+
+def _plain_leaf(value: Any, fraction: _Fraction) -> Any:
+    match value:
+        case Decimal():
+            return fraction(value)
+        case datetime():
+            return text_of(value)
+        case bytes():
+            return b64encode(value).decode()
+        case str() | int() | float():  # a member of an enumeration, for example
+            return value
+    return str(value)
+
+
+def _as_float(value: Decimal) -> float | str:
+    """Return a float if the float holds all digits, else text."""
+    number = float(value)
+    return number if isfinite(number) and Decimal(repr(number)) == value else str(value)
+
+
+def _as_it_is(value: Decimal) -> Decimal | str:
+    """Return the value, which the encoder writes as a number, or the text of what is not a number in JSON."""
+    return value if value.is_finite() else str(value)
+
+
+# --- to JSON ----------------------------------------------------------------------------------------------------------
+
+# What msgspec does not write: half of a surrogate pair, and an integer beyond 64 bits.
+_REFUSALS: Final = (UnicodeEncodeError, OverflowError)
+_BREAKS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
+# How msgspec ends the line of a record without additional fields, and what stands behind the time of any record. A text in a
+# record cannot hold either, because its quotes are escaped.
+_EMPTY_EXTRA_END: Final = b',"extra":{}}\n'
+_TIME_END: Final = b'Z","duration":'
+_microsecond: Final = attrgetter("start_time.microsecond")
+_extra: Final = attrgetter("extra")
+
+
+def to_json_lines(records: Sequence[Any]) -> bytes:
+    """Return `to_json` of call records, each with an end of line. For many records, this is much faster."""
+    try:
+        text = _encoder.encode_lines(records)
+    except _REFUSALS:
+        text = b""
+    # Only starts in UTC end with `Z`. msgspec writes no fraction of a second, or six digits.
+    if not text or text.count(_TIME_END) < len(records) or any(map(_extra, records)):
+        return b"".join([to_json(record) + b"\n" for record in records])
+    text = text.replace(_EMPTY_EXTRA_END, b"}\n").replace(_TIME_END, b".000" + _TIME_END)
+    if any(map(_microsecond, records)):
+        text = re.sub(rb'(\.\d{3})(?:000\.000|(\d{3})\.000)(Z","duration":)', rb"\1\2\3", text)
+    return _escaped(text)
+
+
+def _encoded(plain: dict[str, Any]) -> bytes:
+    try:
+        return _encoder.encode(plain)
+    except _REFUSALS:
+        # UTF-8 cannot hold half of a surrogate pair: it is written as JSON's escape.
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_as_float)
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _escaped(text: bytes) -> bytes:
+    """Return JSON with escapes for the characters beyond ASCII that end a line to some readers, for example `str.splitlines`."""
+    if not text.isascii():
+        for character, escape in _BREAKS:
+            text = text.replace(character, escape)
+    return text
+
+
+# --- and back ---------------------------------------------------------------------------------------------------------
+
+_MODEL: Final = "__model__"
+
+
+@cache
+def _struct_of(model: type) -> type[msgspec.Struct]:
+    """Return a struct with the fields of a model, which refuses other fields."""
+    kinds = types_of(model)
+    fields: list[Any] = []
+    for each in attrs.fields(model):
+        kind = dict[str, Any] if each.name == "extra" else _strict(kinds[each.name])
+        if each.default is attrs.NOTHING:
+            fields.append((each.name, kind))
+        elif isinstance(each.default, attrs.Factory):  # type: ignore[arg-type] # a class, whatever the stubs say
+            fields.append((each.name, kind, msgspec.field(default_factory=each.default.factory)))
+        else:
+            fields.append((each.name, kind, each.default))
+    struct = msgspec.defstruct(model.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+    _models[struct] = model
+    return struct
+
+
+_models: Final[dict[type, type]] = {}
+
+
+def _read(value: Any, kind: Any, name: str) -> Any:
+    """Return what stands in a model for a plain value, or raise a `ValueError` that begins with a name."""
+    try:
+        return _built(msgspec.convert(value, kind))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{name}: {error}") from None
+    except OverflowError:  # `astimezone` raises OverflowError at the edge of the calendar
+        raise ValueError(f"{name}: a time is beyond the calendar in UTC") from None
+
+
+def _refuse_float(value: Any, kind: Any, name: str) -> None:
+    """Refuse a float as money: it may have lost digits before."""
+    if type(value) is float and Decimal in _members(kind):
+        raise ValueError(f"{name}: expected money as text, and not as a float")
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the type itself."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _strict(kind: Any) -> Any:
+    """Return a type as msgspec shall check it."""
+    if kind is datetime:
+        return Annotated[datetime, msgspec.Meta(tz=True)]
+    if kind is float:
+        # As a float, an integer would not be the same text again.
+        return int | float
+    if isinstance(kind, type) and attrs.has(kind):
+        return _struct_of(kind)
+    if get_origin(kind) is tuple:
+        return tuple.__class_getitem__(tuple(each if each is ... else _strict(each) for each in get_args(kind)))
+    members = _members(kind)
+    return Union[tuple(map(_strict, members))] if len(members) > 1 else kind  # noqa: UP007 # of members that are not known here
+
+
+def _built(value: Any) -> Any:
+    """Return what stands in a model for a value that msgspec has checked."""
+    if isinstance(value, msgspec.Struct) and type(value) in _models:
+        found = {name: _exact(item) if name == "extra" else _built(item) for name, item in _items(value)}
+        return _models[type(value)](**found)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return tuple(map(_built, value)) if isinstance(value, tuple) else value
+
+
+def _items(struct: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    return ((name, getattr(struct, name)) for name in struct.__struct_fields__)
+
+
+def _exact(value: Any) -> Any:
+    """Return a value of `extra` with its fractions as `Decimal`."""
+    if type(value) is float:
+        return Decimal(repr(value)) if isfinite(value) else value
+    if isinstance(value, dict):
+        return {name: _exact(item) for name, item in value.items()}
+    return [_exact(item) for item in value] if isinstance(value, list) else value

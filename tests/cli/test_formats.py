@@ -38,10 +38,11 @@ def test_json_has_the_names_of_the_model_in_its_order() -> None:
 
 def test_json_keeps_what_a_float_would_not() -> None:
     record = evolve(RECORD, extra={"rate": Decimal("0.10"), "seen": START + timedelta(microseconds=5), "id": 7})
-    row = json.loads(ndjson([record]))
+    row = json.loads(ndjson([record]), parse_float=Decimal)
     assert (row["id"], row["start_time"], row["src"], row["dst"]) == ("1", "2025-01-01T00:00:00.000Z", 'a,"b"', None)
     assert row["country"] == "Österreich"
-    assert row["extra"] == {"rate": "0.10", "seen": "2025-01-01T00:00:00.000005Z", "id": 7}
+    assert row["extra"] == {"rate": Decimal("0.10"), "seen": "2025-01-01T00:00:00.000005Z", "id": 7}
+    assert '"rate":0.10,' in ndjson([record])
 
 
 def test_half_a_surrogate_pair_comes_through() -> None:

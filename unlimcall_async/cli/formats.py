@@ -1,9 +1,8 @@
 """Call records as text: newline-delimited JSON, or CSV for programs or for a spreadsheet. No I/O.
 
-JSON has the fields of `CallRecord` in their order, with money and times as text. Fields that the API adds later stand together in
-`extra`, in the lines that have any. So no name of the API can ever take the place of a field.
+A line of JSON is what `to_json` returns.
 
-CSV has the same as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet may take a text for a formula,
+CSV has the fields of `CallRecord` as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet may take a text for a formula,
 and a caller chooses the name that he shows. So such a text gets an apostrophe in front (`formulas`). Numbers, and so phone numbers,
 stay as they are.
 """
@@ -20,6 +19,7 @@ from typing import Any, Final
 import attrs
 
 from unlimcall_async import CallRecord
+from unlimcall_async._plain import to_json_lines
 from unlimcall_async.cli.formulas import guarded
 
 FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
@@ -42,14 +42,7 @@ class Format:
 
 def ndjson(records: Iterable[CallRecord]) -> str:
     """Return one JSON object a line."""
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=text_of).encode
-    lines = []
-    for record in records:
-        members: dict[str, Any] = {name: getattr(record, name) for name in FIELDS}
-        if record.extra:
-            members["extra"] = dict(record.extra)
-        lines.append(encode(members) + "\n")
-    return "".join(lines)
+    return to_json_lines([*records]).decode()
 
 
 def csv_lines(records: Iterable[CallRecord]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from unlimcall_async import _arguments, _log_setup
 from unlimcall_async._codec import decode, decode_agents
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.resource import Cdrs, RawCdrs
@@ -29,6 +30,8 @@ from unlimcall_async.resources import Calls, Hooks, RawCalls, RawHooks
 
 if TYPE_CHECKING:
     import aiohttp
+else:
+    aiohttp = LazyModule("aiohttp")
 
 PRODUCTION_URL: Final = f"https://app.unlimcall.com{BASE_PATH}"
 

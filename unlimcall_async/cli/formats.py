@@ -2,9 +2,9 @@
 
 A line of JSON is what `to_json` returns.
 
-CSV has the fields of `CallRecord` as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet may take a text for a formula,
-and a caller chooses the name that he shows. So such a text gets an apostrophe in front (`formulas`). Numbers, and so phone numbers,
-stay as they are.
+CSV has the fields of `CallRecord` as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet may take a
+text for a formula, and a caller chooses the name that he shows. So such a text gets an apostrophe in front (`formulas`). Numbers,
+and so phone numbers, stay as they are.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from unlimcall_async import _arguments, _log_setup
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async.errors import EventError, SignatureError
 from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_route
 from unlimcall_async.webhooks.events import Event, parse_event
@@ -31,6 +32,8 @@ from unlimcall_async.webhooks.wire import AlteredError, Fields, Headers, TooLarg
 
 if TYPE_CHECKING:
     from aiohttp import web
+else:
+    web = LazyModule("aiohttp.web")
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")

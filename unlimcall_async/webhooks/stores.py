@@ -29,35 +29,6 @@ KEEP_SECONDS: Final = 26 * 3600.0
 LEASE_SECONDS: Final = 15.0
 
 
-@define(eq=False)
-class Claim:
-    """The claim of one delivery to its event.
-
-    Attributes:
-        key: The event's key: 64 ASCII characters, the same for every delivery of the event.
-        token: Identifies this delivery, and so tells its claim from a later claim to the same event.
-        store: The store that holds the claim.
-        effects: The functions that handlers gave to `SQLiteStore.at_commit`, for the store to call as it confirms the claim.
-        closed: Whether the handlers have ended. No effect is accepted from then on.
-        steady: Unix time that is never ahead of the time that has really passed, as the clock of a machine may be. A store forgets
-            events by the earlier of `steady` and `now`. A claim runs out by `now`.
-    """
-
-    key: str
-    store: SeenStore = field(repr=False)
-    token: str = field(factory=lambda: uuid.uuid4().hex)
-    effects: list[Callable[[Any], object]] = field(factory=list, repr=False)
-    closed: bool = False
-    steady: float = field(default=inf, repr=False)
-
-
-class ClaimLostError(Exception):
-    """The claim ran out before it was confirmed, and another delivery holds the event.
-
-    A store raises this error in `confirm`. The receiver catches it and responds 500.
-    """
-
-
 class SeenStore(Protocol):
     """A store that remembers which events were handled. Write your own to keep the ids in another database.
 
@@ -89,6 +60,35 @@ class SeenStore(Protocol):
     async def release(self, claim: Claim) -> None:
         """Release the claim. Do nothing if the event is confirmed, or if another token has claimed it."""
         ...
+
+
+@define(eq=False)
+class Claim:
+    """The claim of one delivery to its event.
+
+    Attributes:
+        key: The event's key: 64 ASCII characters, the same for every delivery of the event.
+        token: Identifies this delivery, and so tells its claim from a later claim to the same event.
+        store: The store that holds the claim.
+        effects: The functions that handlers gave to `SQLiteStore.at_commit`, for the store to call as it confirms the claim.
+        closed: Whether the handlers have ended. No effect is accepted from then on.
+        steady: Unix time that is never ahead of the time that has really passed, as the clock of a machine may be. A store forgets
+            events by the earlier of `steady` and `now`. A claim runs out by `now`.
+    """
+
+    key: str
+    store: SeenStore = field(repr=False)
+    token: str = field(factory=lambda: uuid.uuid4().hex)
+    effects: list[Callable[[Any], object]] = field(factory=list, repr=False)
+    closed: bool = False
+    steady: float = field(default=inf, repr=False)
+
+
+class ClaimLostError(Exception):
+    """The claim ran out before it was confirmed, and another delivery holds the event.
+
+    A store raises this error in `confirm`. The receiver catches it and responds 500.
+    """
 
 
 # The claim of the event whose handlers are running, as the functions that they call see it.

@@ -74,6 +74,9 @@ class Checks:
                 case Asked(task=Probe()):
                     # One check at a time: it may clear other pages.
                     return None
+                case Waiting(task=Recheck()):
+                    # The output may wait for it, with no room left for the page of any part behind the first.
+                    return part
                 case Waiting(task=Probe(rows=rows, number=number, doubt=doubt, begun=begun)):
                     waiting.append((begun, rows, part))
                     urgent = urgent or begun or doubt is Doubt.UNUSUAL or pages - number >= _PATIENCE

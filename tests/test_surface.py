@@ -115,6 +115,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "observer": None,
     }
     assert parameters(client.limits) == {}
+    assert client.base_url == "https://app.unlimcall.com/api/v1"
     assert parameters(api.RetryPolicy).keys() == {
         *("delays", "jitter", "max_retry_after", "on_give_up", "rate_limited_for")
     }

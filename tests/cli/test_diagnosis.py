@@ -14,18 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlimcall_async import CallRecord, CdrPage
-from unlimcall_async.cli.diagnosis import (
-    MOST,
-    Findings,
-    Question,
-    Server,
-    examine,
-    lines,
-    lonely_row,
-    order_of,
-    server_lines,
-    skew,
-)
+from unlimcall_async.cli.diagnosis import MOST, Question, Server, examine, lonely_row, order_of, skew
 from unlimcall_async.sandbox import SandboxCall
 from unlimcall_async.sandbox.calls import CallStore, Window, epoch_ms
 
@@ -221,28 +210,3 @@ def test_a_server_need_not_tell_its_time(date: str | None) -> None:
 def test_a_server_may_be_at_the_end_of_time() -> None:
     last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     assert skew("Fri, 31 Dec 9999 23:59:59 GMT", NOON, NOON) == (last - NOON).total_seconds()
-
-
-@pytest.mark.parametrize(
-    ("off", "line"),
-    [
-        (None, "unknown: the server does not send its time"),
-        (0.0, "agrees with the server's, to the second"),
-        (3.0, "3.0 s or more behind the server's"),
-        (-400.0, "400.0 s or more ahead of the server's; set it, or calls at the end of a range may be missed"),
-    ],
-)
-def test_a_clock_that_is_off_is_told(off: float | None, line: str) -> None:
-    assert dict(lines(Findings(skew=off, latencies=[0.1])))["clock"] == line
-
-
-def test_all_that_can_be_found_has_words() -> None:
-    server = Server(5, "not sorted", from_included=False, till_included=True, resolution="ms", count="matches", cap=7)
-    assert list(server_lines(server)) == [
-        ("order", "not sorted"),
-        ("from", "not included in a window"),
-        ("till", "included in a window"),
-        ("resolution", "times are compared in milliseconds"),
-        ("count", "counts all rows that match"),
-        ("cap", "pages hold at most 7 rows"),
-    ]

@@ -1,4 +1,4 @@
-"""What `doctor` asks the server, what the responses show, and how it is put into words. No I/O.
+"""What `doctor` asks the server about call records, and what the responses show. No I/O.
 
 `examine` is a generator. It yields windows to ask, is sent the pages, and returns how the server does what the reference leaves
 open. A point that the account's calls cannot show stays `None`.
@@ -14,17 +14,16 @@ is, and the row starts on a whole second, both kinds of server give the same pag
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from unlimcall_async import CallRecord, CdrPage, Identity, UnlimCallError
+from unlimcall_async import CallRecord, CdrPage
 
 # The most questions that one examination asks.
 MOST: Final = 7
@@ -38,12 +37,6 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 # A page of 6 instants in random order looks sorted once in 360 times (2 / 6!), a page of 5 already once in 60.
 _ENOUGH: Final = 6
-
-# Seconds by which a clock may be off before it matters: to the end of a pull that ends now, and to the age of a signature.
-_SKEW: Final = 5.0
-
-SCOPES: Final = ("read:balance", "read:agents", "read:cdrs")
-UNTESTED: Final = ("read:numbers", "read:invoices", "write:calls", "write:hooks")
 
 Order: TypeAlias = Literal["newest first", "oldest first", "not sorted"]
 
@@ -79,29 +72,6 @@ class Server:
     count: Literal["rows", "matches"] | None = None
     cap: int | None = None
 
-
-@attrs.define
-class Findings:
-    """All that `doctor` has found.
-
-    Attributes:
-        identity: The account that the token belongs to.
-        skew: Seconds by which the server's clock is ahead of this one, at least; `None` if the server does not send its time.
-        latencies: Seconds that each request took, with its waits.
-        scopes: Whether the token has a scope; `None` if that is not known.
-        problems: The errors, by the scope that was tried.
-        server: How the server behaves.
-    """
-
-    identity: Identity | None = None
-    skew: float | None = None
-    latencies: list[float] = attrs.field(factory=list)
-    scopes: dict[str, bool | None] = attrs.field(factory=lambda: dict.fromkeys((*SCOPES, *UNTESTED)))
-    problems: dict[str, UnlimCallError] = attrs.field(factory=dict)
-    server: Server = attrs.field(factory=Server)
-
-
-# --- the examination ------------------------------------------------------------------------------------------------------
 
 Examination: TypeAlias = Generator[Question, CdrPage, Server]
 
@@ -215,63 +185,3 @@ def skew(date: str | None, before: datetime, after: datetime) -> float | None:
     if least <= timedelta(0) <= most:
         return 0.0
     return (least if least > timedelta(0) else most).total_seconds()
-
-
-# --- the words ------------------------------------------------------------------------------------------------------------
-
-
-def facts(findings: Findings) -> dict[str, Any]:
-    """Return the findings for a program."""
-    identity = findings.identity
-    return {
-        "customer_id": identity and identity.customer_id,
-        "company_name": identity and identity.company_name,
-        "clock_skew_s": findings.skew,
-        "latency_ms": _latency_ms(findings),
-        "requests": len(findings.latencies),
-        "scopes": findings.scopes,
-        "problems": {scope: str(error) for scope, error in findings.problems.items()},
-        "server": attrs.asdict(findings.server),
-    }
-
-
-def _latency_ms(findings: Findings) -> float:
-    return round(statistics.median(findings.latencies) * 1000, 1)
-
-
-def lines(findings: Findings) -> Iterator[tuple[str, str]]:
-    """Return the findings for people: names, and a text for each."""
-    if findings.identity is not None:
-        yield "token", f"good: {findings.identity.company_name}, customer {findings.identity.customer_id}"
-    skew = findings.skew
-    if skew is None:
-        yield "clock", "unknown: the server does not send its time"
-    elif not skew:
-        yield "clock", "agrees with the server's, to the second"
-    else:
-        advice = "; set it, or calls at the end of a range may be missed" if abs(skew) > _SKEW else ""
-        yield "clock", f"{abs(skew):,.1f} s or more {'behind' if skew > 0 else 'ahead of'} the server's{advice}"
-    yield "latency", f"{_latency_ms(findings):,.1f} ms, the median of {len(findings.latencies)} requests"
-    for scope, held in findings.scopes.items():
-        if scope in findings.problems:
-            yield scope, f"problem: {findings.problems[scope]}"
-        elif held is None:
-            yield scope, "not tested: no harmless request can show it"
-        else:
-            yield scope, "yes" if held else "no"
-    yield from server_lines(findings.server)
-
-
-def server_lines(server: Server) -> Iterator[tuple[str, str]]:
-    """Return how the server behaves: names, and a text for each."""
-    unknown = f"unknown: {server.rows:,} calls in 31 days do not show it"
-    yield "order", server.order or unknown
-    bounds = (("from", server.from_included), ("till", server.till_included))
-    for name, included in bounds:
-        yield name, unknown if included is None else f"{'included' if included else 'not included'} in a window"
-    resolution = {"ms": "milliseconds", "s": "seconds", None: ""}[server.resolution]
-    yield "resolution", f"times are compared in {resolution}" if resolution else unknown
-    count = {"rows": "the rows of the page", "matches": "all rows that match", None: ""}[server.count]
-    yield "count", f"counts {count}" if count else unknown
-    cap = f"pages hold at most {server.cap:,} rows" if server.cap else f"not met in {server.rows:,} rows"
-    yield "cap", cap

@@ -13,15 +13,19 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from unlimcall_async.cli.formats import encoded
 from unlimcall_async.cli.wording import cell, fields_of, json_line, visible, visible_in_colour
+
+if TYPE_CHECKING:
+    from unlimcall_async.cli.tables import Cell
 
 _STDOUT: Final = "standard output"
 
@@ -118,7 +122,34 @@ async def _wait_for_room() -> None:
 
 def write_styled(text: str) -> None:
     """Write text with colours, which only a terminal gets. Data in it must be `plain`: data may look like a colour."""
-    _write_bytes(encoded(visible_in_colour(text) if _at_terminal() else click.unstyle(text)))
+    if not _at_terminal():
+        _write_bytes(encoded(click.unstyle(text)))
+    else:
+        _write_bytes(encoded(visible_in_colour(text) if _shows_colours() else visible(click.unstyle(text))))
+
+
+def _shows_colours() -> bool:
+    """Return whether a terminal shows colours, and its user wants them (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Return whether terminals of this user move no cursor and show no colours."""
+    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
+
+
+def output_width() -> int | None:
+    """Return the columns of the terminal that standard output is; `None` for a pipe or a file."""
+    return shutil.get_terminal_size().columns if _at_terminal() else None
+
+
+def write_table(
+    head: Sequence[str], rows: Sequence[Sequence[Cell]], *, sides: str = "", hints: Sequence[str] = ()
+) -> None:
+    """Write a table, as wide as the terminal at most; see `tables.table`."""
+    from unlimcall_async.cli.tables import table  # noqa: PLC0415 # loads rich
+
+    write_styled(table(head, rows, width=output_width(), sides=sides, hints=hints))
 
 
 def write_json(value: Any) -> None:

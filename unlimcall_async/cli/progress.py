@@ -13,7 +13,7 @@ from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unlimcall_async import CdrStream
-from unlimcall_async.cli.output import lines_above, to_stderr
+from unlimcall_async.cli.output import is_dumb, lines_above, to_stderr
 from unlimcall_async.cli.wording import many, wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
@@ -52,6 +52,23 @@ def shown_progress() -> Iterator[Show]:
     with _Bar(console) as bar, lines_above(console.print):
         task = bar.add_task("", total=1.0, counts="")
         yield lambda stream: bar.update(task, completed=stream.progress.fraction, counts=_counts(stream))
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that the command is at work, meanwhile."""
+    if not _moves_cursor():
+        yield
+        return
+    console = Console(stderr=True, highlight=False, markup=False)
+    with console.status(text), lines_above(console.print):
+        yield
+
+
+def _moves_cursor() -> bool:
+    """Return whether standard error is a terminal on which a line can be written again."""
+    # `None` if standard error was closed.
+    return sys.stderr is not None and sys.stderr.isatty() and not is_dumb()
 
 
 def plain_lines(clock: Callable[[], float]) -> Show:

@@ -40,6 +40,20 @@ async def test_agents_come_one_a_line_in_json() -> None:
     assert [json.loads(line)["id"] for line in out.splitlines()] == ["27", "28"]
 
 
+async def test_agents_are_a_table_and_none_are_nothing() -> None:
+    agents = [
+        SandboxAgent(id="7", sip_username="u1", label="東京"),
+        SandboxAgent(id="12", sip_username="u2", label="x"),
+    ]
+    async with Sandbox(agents=agents) as sandbox:
+        _, out, _ = await run(sandbox, "agents")
+    head, *rows = out.splitlines()
+    assert head.split() == ["id", "sip_username", "label", "created_at"]
+    assert [row.split()[:3] for row in rows] == [["7", "u1", "東京"], ["12", "u2", "x"]]
+    async with Sandbox(agents=[]) as sandbox:
+        assert await run(sandbox, "agents") == (0, "", "")
+
+
 async def test_a_name_cannot_move_the_cursor() -> None:
     agent = SandboxAgent(id="7", sip_username="u", label="\x1b[2J\r\nZürich")
     async with Sandbox(agents=[agent]) as sandbox:

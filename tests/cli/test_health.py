@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from unlimcall_async.cli.health import facts, is_high, table
+from unlimcall_async.cli.health import facts, is_high, rows
 from unlimcall_async.operations import Share
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 
@@ -86,4 +86,4 @@ def test_what_is_high(failures: Share, expected: bool) -> None:
 
 def test_nothing_has_no_share() -> None:
     assert facts(Share(0, 0), {}) == [{"country": None, "attempts": 0, "failed": 0, "share": None, "high": False}]
-    assert table(Share(0, 0), {})[-1].split() == ["all", "0", "0", "-"]
+    assert rows(Share(0, 0), {}) == [[(text, "") for text in ("all", "0", "0", "-", "")]]

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from unlimcall_async.cli import options
-from unlimcall_async.cli.output import to_stderr, write_json, write_styled
+from unlimcall_async.cli.output import to_stderr, write_json, write_table
 from unlimcall_async.cli.running import FOUND, Clients, as_json, concurrency_option, rate_option, run, with_client
-from unlimcall_async.cli.wording import columns, plain, share
+from unlimcall_async.cli.wording import plain, share
 
 if TYPE_CHECKING:
+    from unlimcall_async.cli.tables import Cell
     from unlimcall_async.operations import Share
 
 # The operations guide: "sustained elevation above 1 % indicates a carrier routing problem".
 _ABOVE: Final = 0.01
 # As in `CarrierMonitor`: among fewer attempts, a single failure decides whether the share is above 1 %.
 _MINIMUM: Final = 200
+
+_HEAD: Final = ("country", "attempts", "failed", "share", "")
 
 
 @click.command()
@@ -58,9 +61,7 @@ def health(client: Clients, start: str, end: str, zone: tzinfo, as_json: bool) -
         for row in facts(monitor.overall, monitor.countries):
             write_json(row)
     elif monitor.overall.of:
-        lines = table(monitor.overall, monitor.countries)
-        marked = [click.style(line, fg="red") if line.endswith(f"above {_ABOVE:.0%}") else line for line in lines]
-        write_styled("\n".join(marked) + "\n")
+        write_table(_HEAD, rows(monitor.overall, monitor.countries), sides="<>>><")
     else:
         to_stderr(f"No calls from {first.isoformat()} till {last.isoformat()}.")
     if any(is_high(failures) for failures in (monitor.overall, *monitor.countries.values())):
@@ -87,9 +88,9 @@ def facts(overall: Share, countries: Mapping[str, Share]) -> list[dict[str, Any]
     ]
 
 
-def table(overall: Share, countries: Mapping[str, Share]) -> list[str]:
-    """Return the table as lines."""
-    rows = [("country", "attempts", "failed", "share", "")]
+def rows(overall: Share, countries: Mapping[str, Share]) -> list[list[Cell]]:
+    """Return the rows of the table as cells. A row whose share is high is red."""
+    found: list[list[Cell]] = []
     for row in facts(overall, countries):
         mark = ""
         if row["high"]:
@@ -97,7 +98,9 @@ def table(overall: Share, countries: Mapping[str, Share]) -> list[str]:
         elif (row["share"] or 0.0) > _ABOVE:  # explains why such a share is not marked
             mark = "few attempts"
         country = "all" if row["country"] is None else plain(row["country"])
-        rows.append(
-            (country, f"{row['attempts']:,}", f"{row['failed']:,}", share(row["failed"], row["attempts"]), mark)
+        cells = (
+            *(country, f"{row['attempts']:,}", f"{row['failed']:,}", share(row["failed"], row["attempts"])),
+            mark,
         )
-    return columns(rows, "<>>><")
+        found.append([(cell, "red" if row["high"] else "") for cell in cells])
+    return found

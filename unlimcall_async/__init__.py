@@ -56,6 +56,7 @@ from unlimcall_async.models import (
     QueuedCall,
     UnreadableRow,
 )
+from unlimcall_async.tracking import track
 
 __all__ = [
     "APIError",
@@ -117,4 +118,5 @@ __all__ = [
     "from_dict",
     "to_dict",
     "to_json",
+    "track",
 ]

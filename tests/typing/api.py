@@ -44,6 +44,7 @@ from unlimcall_async import (
     from_dict,
     to_dict,
     to_json,
+    track,
 )
 from unlimcall_async.webhooks import (
     CallEnded,
@@ -131,6 +132,10 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
                 assert_type(record, CallRecord)
             async for batch in stream.batches():
                 assert_type(batch, list[CallRecord])
+        async for record in track(stream):
+            assert_type(record, CallRecord)
+        async for batch in track(client.cdrs.follow(start)).batches():
+            assert_type(batch, list[CallRecord])
         assert_type(stream.progress, Progress)
         assert_type(stream.progress.eta, datetime | None)
         assert_type(client.limits(), Mapping[str, LimitState])

@@ -8,15 +8,15 @@ command stand the parts of its work that do no I/O or can be tested alone:
                    its checkpoint file holds), excel_csv and formulas (CSV for Excel), workbook, repeating (what to type next)
     cdrs_follow    follow_output (what is written, and how far), outage (how long to wait after an error)
     both           pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
-    doctor         diagnosis (what to ask the server, and what its responses show)
+    doctor         diagnosis (what to ask the server, and what its responses show), checks (all findings, as rows)
     demo           comparison (of the records with the sandbox's store), demo_report
 
     login          stored_tokens (in a file, or in the system's keyring)
 
 All commands share `options` and `times` (what a user writes), `access` (which token, server and settings), `settings` (the file
-`config.toml`), `credentials` (how tokens and secrets are read), `running` (the client, signals,
-exit statuses), `output` (both standard streams), `formats` (records as text), `wording` (other values as text), `progress`, `files`
-(how every file is written) and `sealed` (what a command stores in order to continue).
+`config.toml`), `credentials` (how tokens and secrets are read), `running` (the client, signals, exit statuses), `output` (both
+standard streams), `formats` (records as text), `wording` (other values as text), `tables`, `progress`, `files` (how every file is
+written) and `sealed` (what a command stores in order to continue).
 
 `--help` and completion must be quick. So what loads aiohttp, rich, the sandbox, the webhooks or the operations is imported
 inside the function that needs it. So is the work that only one command does.

@@ -130,12 +130,7 @@ def write_styled(text: str) -> None:
 
 def _shows_colours() -> bool:
     """Return whether a terminal shows colours, and its user wants them (https://no-color.org)."""
-    return not os.environ.get("NO_COLOR") and not is_dumb()
-
-
-def is_dumb() -> bool:
-    """Return whether terminals of this user move no cursor and show no colours."""
-    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
 
 
 def output_width() -> int | None:

@@ -2,73 +2,48 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from rich.console import Console, RenderableType
-from rich.constrain import Constrain
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.console import Console
 
 from unlimcall_async import CdrStream
-from unlimcall_async.cli.output import is_dumb, lines_above, to_stderr
+from unlimcall_async._bar import PAUSE, Bar, Ticker, moves_cursor
+from unlimcall_async.cli.output import lines_above, to_stderr
 from unlimcall_async.cli.wording import many, wait_of_each
 
 Show: TypeAlias = Callable[[CdrStream], None]
 
-# Seconds between two lines, so that a pull of an hour adds at most 720 lines to the log of a job.
-PAUSE: Final = 5.0
-
-
-class _Bar(Progress):
-    """A bar that leaves room at its right for the `^C` that a terminal writes. Without room the bar would show twice."""
-
-    def __init__(self, console: Console) -> None:
-        self._terminal = console
-        super().__init__(
-            BarColumn(bar_width=None),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            console=console,
-            expand=True,
-        )
-
-    def get_renderable(self) -> RenderableType:
-        return Constrain(super().get_renderable(), self._terminal.width - len("^C") - 1)
-
 
 @contextmanager
 def shown_progress() -> Iterator[Show]:
-    """Return a function that shows how far a stream is. Call it with the stream after each batch."""
-    if sys.stderr is None or not sys.stderr.isatty():  # `None` if standard error was closed
+    """Return a function that shows how far a stream is. Call it with the stream after each batch, in the event loop.
+
+    A bar is drawn between two batches, too. Without a terminal for it, the function writes plain lines.
+    """
+    if not moves_cursor():
         yield plain_lines(time.monotonic)
         return
-    # All numbers have room in 80 columns: the bar takes what is left.
     console = Console(stderr=True, highlight=False, markup=False)
-    with _Bar(console) as bar, lines_above(console.print):
-        task = bar.add_task("", total=1.0, counts="")
-        yield lambda stream: bar.update(task, completed=stream.progress.fraction, counts=_counts(stream))
+    ticker = Ticker(lambda: Bar(console))
+    try:
+        with lines_above(console.print):
+            yield ticker.run
+    finally:
+        ticker.stop()
 
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
     """Show on a terminal that the command is at work, meanwhile."""
-    if not _moves_cursor():
+    if not moves_cursor():
         yield
         return
     console = Console(stderr=True, highlight=False, markup=False)
     with console.status(text), lines_above(console.print):
         yield
-
-
-def _moves_cursor() -> bool:
-    """Return whether standard error is a terminal on which a line can be written again."""
-    # `None` if standard error was closed.
-    return sys.stderr is not None and sys.stderr.isatty() and not is_dumb()
 
 
 def plain_lines(clock: Callable[[], float]) -> Show:

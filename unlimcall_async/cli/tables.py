@@ -26,7 +26,9 @@ _UNBOUNDED: Final = 1_000_000
 _SHORT: Final = 24
 # Cells that are left to the columns that wrap: room for a word.
 _WORD: Final = 12
+# Spaces between two columns, one less in a narrow terminal.
 _GAP: Final = 3
+_ROOMY: Final = 80
 
 # Spaces that end a line, and the codes of colours among them, which must stay.
 _TRAILING: Final = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
@@ -53,18 +55,20 @@ def table(
     """
     longest = [max(map(_length, column)) for column in zip(*([head] if head else []), *rows, strict=True)]
     room = _UNBOUNDED if width is None else width - indent
-    gap = _GAP if sum(longest) + _GAP * len(longest) <= room else 1
+    boxed = width is not None and bool(head)
+    gap = _GAP if room >= _ROOMY else _GAP - 1
     short = [length <= _SHORT for length in longest]
     # In a very narrow terminal all columns wrap, so that no text is cut off.
     fits = sum(length + gap for length, is_short in zip(longest, short, strict=True) if is_short) + _WORD <= room
     # The line below the names is for terminals: a program that reads the rows has no use for it.
     made = Table(
-        box=None if width is None or not head else box.SIMPLE_HEAD,
+        box=box.SIMPLE_HEAD if boxed else None,
         show_header=bool(head),
         show_edge=False,
         pad_edge=False,
         collapse_padding=True,
-        padding=(0, gap, 0, 0),
+        # A box has a space of its own between columns.
+        padding=(0, gap - boxed, 0, 0),
         header_style="bold",
     )
     for number, is_short in enumerate(short):

@@ -11,6 +11,7 @@ from typing import Final
 from weakref import WeakSet
 
 from unlimcall_async import AsyncClient, LimitState
+from unlimcall_async._progress_words import span, time_of
 from unlimcall_async.cli.output import note
 
 # Seconds: a wait that is worth a line, and the time between two looks.
@@ -86,16 +87,4 @@ class Waits:
         if written is not None and until < written + timedelta(seconds=LONG):
             return None
         self._until[name] = until
-        return f"Waiting for the rate limit of {name} until {_time(until, state.next_in_s)} ({_span(state.next_in_s)})."
-
-
-def _time(until: datetime, seconds: float) -> str:
-    # A day later, the time alone would be that of now.
-    form = "%H:%M:%S" if seconds < 600 else "%H:%M" if seconds < 12 * 3600 else "%Y-%m-%d %H:%M"
-    return f"{until:{form}} UTC"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+        return f"Waiting for the rate limit of {name} until {time_of(until, now)} ({span(state.next_in_s)})."

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
-    {"_version", "_clock", "_error_root", "_json", "_lazy", "_log_setup", "_plain"},
+    {"_version", "_clock", "_error_root", "_html", "_json", "_lazy", "_log_setup", "_plain"},
     {"_schema"},
     {"_model"},
     {"_arguments", "models", "cdrs.times"},
@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"_codec"},
     {"http.body_memory", "http.pace", "http.turns"},
     {"http.endpoints", "http.messages", "http.bucket", "http.server_clock", "cdrs.stats"},
-    {"_progress_words", "cdrs.lateness", "cdrs.poll_clock"},
+    {"_progress_words", "cdrs.lateness", "cdrs.notebook", "cdrs.poll_clock"},
     {"cdrs.rows", "cdrs.iteration"},
     {"cdrs.legs"},
     {"cdrs.output_order", "cdrs.unreadable"},
@@ -80,6 +80,7 @@ PURE = {
     "http.advice",
     "_arguments",
     "_codec",
+    "_html",
     "_json",
     "_model",
     "_pages",
@@ -121,6 +122,7 @@ PURE = {
     "cdrs.follow_checkpoint",
     "cdrs.lateness",
     "cdrs.marks",
+    "cdrs.notebook",
     "cdrs.output_order",
     "cdrs.page_reading",
     "cdrs.planner.arrival",

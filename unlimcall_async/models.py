@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, TypeAlias, final
 import msgspec
 from attrs import field, frozen, resolve_types
 
+from unlimcall_async import _html
 from unlimcall_async._model import Model
 
 # The events of `POST /hooks`. `EventType` is open, because the API may add events; an editor suggests those that are known.
@@ -192,6 +193,15 @@ class CdrPage(Model):
 
     def __iter__(self) -> Iterator[CallRecord]:
         return iter(self.calls)
+
+    def _repr_html_(self) -> str:
+        """Return the first records as a table, for notebooks."""
+        shown = self.calls[: _html.MOST_ROWS]
+        names = [*_REQUIRED, *_OPTIONAL, *(["extra"] if any(record.extra for record in shown) else [])]
+        rows = ([getattr(record, name) for name in names] for record in shown)
+        state = "complete" if self.complete else "records may be missing"
+        title = f"CdrPage: {len(self.calls):,} of {self.count:,}, {state}"
+        return _html.table(title, names, rows, len(self.calls) - len(shown))
 
 
 @frozen

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,18 +18,19 @@ from attrs import define, evolve
 
 from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
+from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import StreamOptions
-from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint, UnplacedMark
+from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.poll_clock import PollClock
-from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
+from unlimcall_async.cdrs.rows import BadRow
 from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream
-from unlimcall_async.cdrs.tail import Tail
+from unlimcall_async.cdrs.tail import RowsOfTail, Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
-from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
+from unlimcall_async.cdrs.unreadable import Unreadable
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
@@ -93,25 +94,6 @@ class _Poll:
     stream: CdrStream | None = None
 
 
-class _RowsOfTail(UnreadableRows):
-    """The rows of a follow that cannot be read: the tail knows those that have a start."""
-
-    def __init__(self, tail: Tail, *, keep: bool, marks: Iterable[UnplacedMark]) -> None:
-        super().__init__(keep=keep, marks=marks)
-        self._tail = tail
-
-    def new(self, rows: Sequence[BadRow]) -> Sequence[BadRow]:
-        """Return the rows, of all bad rows of some instants, that were not handed out."""
-        return self._tail.fresh(rows)
-
-    def keep(self, row: UnplacedRow) -> bool:
-        """Keep a row whose turn has come. Return whether the follow may go on behind it."""
-        kept = super().keep(row)
-        if kept and isinstance(row, BadRow):
-            self._tail.record(row)
-        return kept
-
-
 class CdrFollow(OneAtATime[_FollowIteration]):
     """The call records from a start on, without an end: each once, as an async iterator that waits for more.
 
@@ -143,7 +125,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self._lookback = ceil(lookback // timedelta(microseconds=1), MILLISECOND)
         first = floor(to_micros(start), MILLISECOND)
         self._tail = Tail.from_start(first, self._lookback) if place is None else Tail(place, self._lookback)
-        self._unreadable = _RowsOfTail(
+        self._unreadable = RowsOfTail(
             self._tail, keep=unreadable == "keep", marks=() if place is None else place.unplaced
         )
         self._whole_limit = caller.limiters.of(CDRS.bucket)
@@ -384,6 +366,10 @@ class CdrFollow(OneAtATime[_FollowIteration]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} from {self.start.isoformat()}, {self._records} records so far>"
+
+    def _repr_html_(self) -> str:
+        """Return how far the follow is as a table, for notebooks."""
+        return notebook.of_follow(self.start, self.stats)
 
 
 def _seconds_per_request(limiter: Limiter) -> float:

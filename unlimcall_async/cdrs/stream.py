@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
+from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import Asking, StreamIteration, StreamOptions
 from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
 from unlimcall_async.cdrs.iteration import OneAtATime
@@ -300,6 +301,10 @@ class CdrStream(OneAtATime[StreamIteration]):
     def __repr__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"
         return f"<{type(self).__name__} {span}, {self._position.handed_out} records so far>"
+
+    def _repr_html_(self) -> str:
+        """Return how far the stream is as a table, for notebooks."""
+        return notebook.of_stream(self.start, self.end, self.progress, self.stats)
 
 
 def _time_in(seconds: float) -> datetime:

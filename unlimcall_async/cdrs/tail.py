@@ -19,7 +19,7 @@ more finely than its cell. So cells that a follow with another lookback has left
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from math import ceil as round_up
 from operator import attrgetter
@@ -27,11 +27,13 @@ from typing import Final, Self, TypeVar
 
 from attrs import define, evolve, field
 
+from unlimcall_async.cdrs.checkpoint import UnplacedMark
 from unlimcall_async.cdrs.follow_checkpoint import Cell, TailPlace
 from unlimcall_async.cdrs.lateness import Lateness
 from unlimcall_async.cdrs.marks import Marks
-from unlimcall_async.cdrs.rows import BadRow, Row
+from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, floor, to_micros
+from unlimcall_async.cdrs.unreadable import UnreadableRows
 
 # Cells to a lookback: the more, the less is asked again of a cell that a poll has covered in part, and the longer the checkpoint.
 _CELLS: Final = 24
@@ -315,3 +317,22 @@ class Tail:
 
 def _asked_at_or_never(cell: _OpenCell) -> float:
     return float("-inf") if cell.asked_at is None else cell.asked_at
+
+
+class RowsOfTail(UnreadableRows):
+    """The rows of a follow that cannot be read: the tail knows those that have a start."""
+
+    def __init__(self, tail: Tail, *, keep: bool, marks: Iterable[UnplacedMark]) -> None:
+        super().__init__(keep=keep, marks=marks)
+        self._tail = tail
+
+    def new(self, rows: Sequence[BadRow]) -> Sequence[BadRow]:
+        """Return the rows, of all bad rows of some instants, that were not handed out."""
+        return self._tail.fresh(rows)
+
+    def keep(self, row: UnplacedRow) -> bool:
+        """Keep a row whose turn has come. Return whether the follow may go on behind it."""
+        kept = super().keep(row)
+        if kept and isinstance(row, BadRow):
+            self._tail.record(row)
+        return kept

@@ -127,7 +127,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "observer": None,
     }
     assert parameters(client.limits) == {}
-    assert client.base_url == "https://app.unlimcall.com/api/v1"
+    assert (client.base_url, client.proxy) == ("https://app.unlimcall.com/api/v1", None)
     assert parameters(api.RetryPolicy).keys() == {
         *("delays", "jitter", "max_retry_after", "on_give_up", "rate_limited_for")
     }

@@ -262,6 +262,11 @@ class AsyncClient:
         """The URL of the API that this client asks."""
         return str(self._caller.base_url)
 
+    @property
+    def proxy(self) -> str | None:
+        """The host and the port of the proxy that requests go through; `None` without one, and for that of a session."""
+        return self._caller.pool.proxy
+
     def limits(self) -> Mapping[str, LimitState]:
         """Return the state of each rate limit at this moment, by its name in `RateLimits`."""
         return self._caller.limiters.states()

@@ -54,8 +54,7 @@ NAMES = [
     ("error", "row", "blame"),
     [
         (TransportError("no connection"), "connection", "network"),
-        (TransportError("the server's certificate is not trusted"), "connection", "network"),
-        (TransportError("TLS could not be set up"), "connection", "network"),
+        (TransportError("not trusted", hint="name its file, or pass ssl="), "connection", "network"),
         (ResponseError(200, "body", "expected JSON"), "URL", "provider"),
         (ResponseError(302, "status", "redirects are not followed"), "URL", "provider"),
         (NotFoundError(404, "not_found"), "URL", "application"),
@@ -97,7 +96,10 @@ def test_a_proxy_may_know_a_name_that_this_machine_does_not() -> None:
     rows = rows_of(lookup=nobody, proxy=proxy)
     assert failed(rows) == []
     assert rows["name"].text == "this machine cannot resolve api.example; the proxy does"
-    assert rows["connection"].text == "https to api.example by the proxy proxy.example:3128; the certificate is trusted"
+    assert (
+        rows["connection"].text
+        == "https to api.example through the proxy proxy.example:3128; the certificate is trusted"
+    )
     rows = refused(TransportError("the proxy refused to connect"), lookup=nobody, proxy=proxy)
     assert failed(rows) == ["connection"]
     assert (rows["name"].result, rows["name"].text) == (
@@ -117,6 +119,8 @@ def test_a_url_and_a_token_that_cannot_be_used() -> None:
 
 
 def test_an_error_says_its_hint_once() -> None:
+    rows = refused(TransportError("not trusted", hint="name its file in SSL_CERT_FILE, or pass ssl="))
+    assert (rows["connection"].text, rows["connection"].hint) == ("not trusted", "name its file in SSL_CERT_FILE")
     rows = refused(ResponseError(200, "body", "expected JSON", hint="is the base URL right?"))
     assert (rows["URL"].text.count("right?"), rows["URL"].hint) == (0, "is the base URL right?")
 

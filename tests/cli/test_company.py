@@ -87,3 +87,28 @@ async def test_a_command_that_waits_for_the_network_says_so() -> None:
     ]
     advice = "(is a server running there? check the base URL)"
     assert lines[3:] == [f"Error: GET /me: no connection to 127.0.0.1:9: it was refused, attempt 4 of 4 {advice}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "words"),
+    [
+        ({}, None, ["through the proxy 127.0.0.1", "the certificate is trusted"]),
+        ({"HTTPS_PROXY": "http://user:wr0ng@127.0.0.1:{port}"}, "connection", ["HTTPS_PROXY is wrong"]),
+        ({"SSL_CERT_FILE": None}, "connection", ["the certificate is not trusted", "SSL_CERT_FILE"]),
+        ({"HTTPS_PROXY": "socks5://127.0.0.1:1"}, "connection", ["socks5 proxies are not supported"]),
+    ],
+)
+async def test_the_doctor_shows_the_proxy_and_the_certificate(
+    company: tuple[Sandbox, Proxy, dict[str, Any]], changes: dict[str, Any], row: str | None, words: list[str]
+) -> None:
+    sandbox, proxy, environment = company
+    changes = {name: value and value.format(port=proxy.port) for name, value in changes.items()}
+    _, out, err = await run(sandbox, "doctor", "--json", **environment | changes)
+    rows = {each["check"]: each for each in json.loads(out)["checks"]}
+    assert (err, [name for name, each in rows.items() if each["result"] == "failed"]) == ("", [row] if row else [])
+    for word in words:
+        assert word in f"{rows['connection']['text']} {rows['connection']['hint']}"
+    for secret in ("wr0ng", "s3cr3t", sandbox.token, "ssl="):
+        assert secret not in out
+    # Only the proxy knows the name.
+    assert rows["name"]["result"] == ("ok" if row is None else "not checked")

@@ -139,7 +139,7 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         assert_type(stream.progress, Progress)
         assert_type(stream.progress.eta, datetime | None)
         assert_type(client.limits(), Mapping[str, LimitState])
-        assert_type(client.base_url, str)
+        assert_type((client.base_url, client.proxy), tuple[str, str | None])
         assert_type(stream.unreadable, list[UnreadableRow])
         for row in stream.unreadable:
             assert_type(

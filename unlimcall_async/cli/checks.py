@@ -27,7 +27,7 @@ from unlimcall_async import (
     UnlimCallError,
 )
 from unlimcall_async.cli.diagnosis import Server
-from unlimcall_async.cli.wording import many
+from unlimcall_async.cli.wording import many, without_python
 
 # Seconds by which a clock may be off before it matters: to the end of a pull that ends now, and to the age of a signature.
 _SKEW: Final = 5.0
@@ -41,12 +41,6 @@ Blame: TypeAlias = Literal["application", "provider", "network", "usage", "machi
 
 _EXAMPLE: Final = "https://app.unlimcall.com/api/v1"
 _ONLINE: Final = "is this machine online? the network of a company may need a proxy (HTTPS_PROXY)"
-# What to try if there is no connection, by a word of the error's reason. The first that fits counts.
-_CONNECTION: Final = (
-    ("certificate", "if the network has a certificate authority of its own, name its file in SSL_CERT_FILE"),
-    ("TLS", "does this port speak https? check the base URL"),
-    ("", f"check the host and the port in the base URL; {_ONLINE}"),
-)
 _WRONG_URL: Final = (
     f"check the base URL, which is like {_EXAMPLE}; or the portal or the proxy of a network has answered"
 )
@@ -93,9 +87,10 @@ class Findings:
         token_source: Where the token comes from, for people.
         base_url: The URL of the API; empty if the URL is not valid.
         url_problem: Why the URL is not valid, or an empty text.
+        proxy_problem: Why the proxy that the environment names cannot be used, or an empty text.
         token_problem: Why there is no token to send, or an empty text.
         lookup: The lookup of the host's name; `None` if there was none.
-        proxy: The host and port of the proxy that the environment names for the URL, or an empty text.
+        proxy: The host and the port of the proxy that requests go through, or an empty text.
         identity: The account that the token belongs to.
         refusal: Why `GET /me` failed, or `None`.
         skew: Seconds by which the server's clock is ahead of this one, at least; `None` if no response has told the time.
@@ -110,6 +105,7 @@ class Findings:
     token_source: str = ""
     base_url: str = ""
     url_problem: str = ""
+    proxy_problem: str = ""
     token_problem: str = ""
     lookup: Lookup | None = None
     proxy: str = ""
@@ -174,10 +170,14 @@ _BLOCKED: Final = {
 }
 
 
+# Why nothing was asked, by what is wrong.
+_UNUSABLE: Final = {"URL": "the URL is not valid", "proxy": "the proxy cannot be used"}
+
+
 def _name(findings: Findings) -> Check:
     lookup, host = findings.lookup, urlsplit(findings.base_url).hostname or ""
     if lookup is None:
-        return Check("name", "not checked", "the URL is not valid")
+        return Check("name", "not checked", _UNUSABLE["proxy" if findings.proxy_problem else "URL"])
     if lookup.addresses:
         more = f", and {len(lookup.addresses) - 2} more" if len(lookup.addresses) > 2 else ""
         found = "" if lookup.addresses == (host,) else f" is {', '.join(lookup.addresses[:2])}{more}"
@@ -198,31 +198,31 @@ def _reached(findings: Findings) -> bool:
 def _connection(findings: Findings) -> Check:
     url, refusal = urlsplit(findings.base_url), findings.refusal
     if _reached(findings):
-        way = f" by the proxy {findings.proxy}" if findings.proxy else ""
+        way = f" through the proxy {findings.proxy}" if findings.proxy else ""
         trusted = "; the certificate is trusted" if url.scheme == "https" else ", without TLS"
         return Check("connection", "ok", f"{url.scheme} to {url.netloc}{way}{trusted}")
+    if findings.proxy_problem:
+        hint = "correct the variable, or unset it"
+        return Check("connection", "failed", findings.proxy_problem, hint, "usage")
     if findings.url_problem:
-        return Check("connection", "not checked", "the URL is not valid")
+        return Check("connection", "not checked", _UNUSABLE["URL"])
     if isinstance(refusal, TransportError) and _name(findings).result != "failed":
-        hint = next(hint for word, hint in _CONNECTION if word in refusal.reason)
-        return Check("connection", "failed", refusal.reason, _hint(refusal) or hint, "network")
+        hint = _hint(refusal) or f"check the host and the port in the base URL; {_ONLINE}"
+        return Check("connection", "failed", refusal.reason, hint, "network")
     return Check("connection", "not checked", _BLOCKED["name"])
 
 
 def _hint(error: UnlimCallError) -> str:
     """Return the hint that an error brings, or an empty text."""
-    hint: str = getattr(error, "hint", "")
-    return hint
+    return without_python(error.hint) if isinstance(error, APIError | ResponseError | TransportError) else ""
 
 
 def _url(findings: Findings) -> Check:
     refusal, url = findings.refusal, findings.base_url
     if findings.url_problem:
-        # The environment may also name a proxy that cannot be used.
-        hint = "" if "PROXY" in findings.url_problem.upper() else f"write it like {_EXAMPLE}"
-        return Check("URL", "failed", findings.url_problem, hint, "usage")
+        return Check("URL", "failed", findings.url_problem, f"write it like {_EXAMPLE}", "usage")
     if not _reached(findings):
-        return Check("URL", "not checked", f"{url}: no response came")
+        return Check("URL", "not checked", f"{url}: no response came" if url else _UNUSABLE["proxy"])
     if isinstance(refusal, AuthenticationError | RateLimitedError) and refusal.code is None:
         return Check("URL", "unknown", f"{url}: the response has no error code of the API", _WRONG_URL)
     # The API has `/me`. All its errors have a code; a proxy, a firewall or another server answers without one.
@@ -235,8 +235,9 @@ def _url(findings: Findings) -> Check:
 
 def _bare(error: UnlimCallError) -> str:
     """Return an error's text without its hint, which has a place of its own."""
-    hint = _hint(error)
-    return str(error).removesuffix(f" ({hint})") if hint else str(error)
+    if isinstance(error, APIError | ResponseError | TransportError):
+        return str(attrs.evolve(error, hint=""))
+    return str(error)
 
 
 def _token(findings: Findings) -> Check:

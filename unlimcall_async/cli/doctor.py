@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import os
 import socket
 import time
@@ -139,7 +138,12 @@ def _opened(client: Clients | click.ClickException, findings: Findings) -> Async
         with options.in_option_names({"base_url": "UNLIMCALL_BASE_URL", _PLAIN_HTTP: "use https"}):
             opened = AsyncClient(_NO_TOKEN)
     except click.ClickException as error:
-        findings.url_problem = url_problem or error.format_message()
+        message = url_problem or error.format_message()
+        # The message begins with the name of the variable, as the user wrote it.
+        if message.partition(" ")[0].rstrip(":").upper().endswith("_PROXY"):
+            findings.proxy_problem = message
+        else:
+            findings.url_problem = message
         # Of a token that may be good nothing is known.
         findings.token_problem = "" if url_problem else problem
         return None
@@ -150,7 +154,7 @@ def _opened(client: Clients | click.ClickException, findings: Findings) -> Async
 async def look(client: AsyncClient, findings: Findings) -> None:
     """Make the requests, and note in `findings` what they showed."""
     findings.base_url, findings.limits = client.base_url, client.limits()
-    findings.proxy = _proxy_of(client.base_url)
+    findings.proxy = client.proxy or ""
     async with asyncio.TaskGroup() as both:
         lookup = both.create_task(_looked_up(client.base_url))
         both.create_task(_ask_me(client, findings))
@@ -215,22 +219,6 @@ async def _looked_up(url: str) -> Lookup:
     except (OSError, UnicodeError):  # the encoding of host names has rules of its own
         return Lookup(problem="this is not a valid host name")
     return Lookup(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
-
-
-def _proxy_of(url: str) -> str:
-    """Return the host and port of the proxy that the environment names for a URL, or an empty text."""
-    from urllib.request import getproxies_environment, proxy_bypass  # noqa: PLC0415 # as above
-
-    parts, proxies = urlsplit(url), getproxies_environment()
-    host = parts.hostname or ""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    named = proxies.get(parts.scheme) or proxies.get("all") or ""
-    if local or not named or proxy_bypass(host):
-        return ""
-    return urlsplit(named if "://" in named else f"http://{named}").netloc.rpartition("@")[2]
 
 
 async def _examine(findings: Findings, client: AsyncClient) -> None:

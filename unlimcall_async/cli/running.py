@@ -30,7 +30,7 @@ from unlimcall_async.cli.output import (
     to_stderr,
 )
 from unlimcall_async.cli.waits import told_waits
-from unlimcall_async.cli.wording import plain
+from unlimcall_async.cli.wording import plain, without_python
 
 T = TypeVar("T")
 
@@ -144,8 +144,7 @@ def _end(line: str, status: int) -> NoReturn:
 
 
 def _error_line(error: UnlimCallError) -> str:
-    # The command has no such argument.
-    text = plain(str(error)).replace(", or pass ssl=", "")
+    text = without_python(plain(str(error)))
     # A note names the option that helps.
     return "\n".join([f"Error: {text}", *getattr(error, "__notes__", ())])
 

@@ -42,6 +42,15 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
+# What messages of the package offer by `ssl`, an argument for which the command has no option.
+_PYTHON: Final = re.compile(r"(, or|:) pass ssl=( with one)?")
+
+
+def without_python(text: str) -> str:
+    """Return a message of the package without the argument that it offers and the command does not have."""
+    return _PYTHON.sub("", text)
+
+
 # All that is not ASCII, and the control characters but for tabs and the ends of lines.
 _SUSPECT: Final = re.compile(r"\r(?!\n)|[^\t\n\r -~]")
 # What `click.style` writes.

@@ -53,6 +53,12 @@ class Pool:
         self.clock: ServerClock = ServerClock()
         self.closed: bool = False
 
+    @property
+    def proxy(self) -> str | None:
+        """The host and the port of the proxy that the client has named, or the environment."""
+        proxy = self._network.proxy
+        return None if proxy is None else proxy.place
+
     @asynccontextmanager
     async def scope(self, owner: object) -> AsyncGenerator[Transport, None]:
         """Enter the scope of one call of `owner`; inside it is the transport.

@@ -1,8 +1,8 @@
 """Where and when progress is shown: on a terminal, in a notebook, as lines, or nowhere. Needs rich, of the extra `cli`.
 
 A bar writes its line again and again, and leaves the cursor behind the line. Whatever else writes to the terminal would go on
-there. So there is a bar only if nothing else does: not if standard output is a pipe, whose reader may write to the same terminal,
-as `head` does. What this process itself prints is shown above the bar.
+there. So there is no bar while records go into a pipe, whose reader may write to the same terminal, as `head` does. What this
+process itself prints is shown above the bar.
 """
 
 from __future__ import annotations
@@ -56,21 +56,28 @@ def display() -> Display:
     """Return the display for this process, as its streams are now."""
     if (notebook := _notebook()) is not None:
         return notebook
-    # `None` if standard error was closed.
     if sys.stderr is None or not sys.stderr.isatty():
         return Nowhere()
-    return Bar(Console(stderr=True, highlight=False, markup=False)) if moves_cursor() else Lines(_write_line)
+    # What the program prints into a pipe is not known here.
+    if not moves_cursor() or prints_into_pipe():
+        return Lines(_write_line)
+    return Bar(Console(stderr=True, highlight=False, markup=False))
 
 
 def moves_cursor() -> bool:
     """Return whether standard error is a terminal on which a line may be written again and again."""
-    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "").lower() in {"dumb", "unknown"}:
-        return False
+    # `None` if standard error was closed.
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return is_terminal and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+
+
+def prints_into_pipe() -> bool:
+    """Return whether standard output is a pipe, whose reader may write to the terminal of standard error."""
     try:
         mode = os.fstat(sys.stdout.fileno()).st_mode
     except (OSError, ValueError, AttributeError):  # closed, or replaced by an object of Python
-        return True
-    return not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _write_line(text: str) -> None:
@@ -214,8 +221,9 @@ class Ticker:
             self._display.show(of_follow(stream.stats, now, over=over))
             return
         progress, seconds = stream.progress, self._drawn - self._began
+        records = progress.records - self._records
         # The first moments say nothing about the rate.
-        rate = (progress.records - self._records) / seconds if seconds >= 1.0 else None
+        rate = records / seconds if records and seconds >= 1.0 else None
         self._display.show(of_stream(progress, rate, now, over=over))
 
     def stop(self) -> None:

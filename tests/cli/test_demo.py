@@ -190,9 +190,9 @@ async def test_ctrl_c_leaves_one_bar(tmp_path: Path) -> None:
     os.close(theirs)
     shown, _ = await asyncio.gather(asyncio.to_thread(read_all, ours), process.communicate())
     os.close(ours)
-    bars = [click.unstyle(line) for line in re.split(r"[\r\n]+", shown) if "left" in line]
-    assert bars
-    assert {len(bar) for bar in bars} == {80 - len("^C") - 1}
+    bars = [click.unstyle(line) for line in re.split(r"[\r\n]+", shown) if "%" in line]
+    assert len(bars) >= 2
+    assert max(map(len, bars)) <= 80 - len("^C") - 1
 
 
 @pytest.mark.parametrize(("complete", "status"), [(True, 0), (False, 1)])

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import click
+import pytest
 from attrs import evolve
+from rich.cells import cell_len
 
 from unlimcall_async import CallRecord, StreamStats
 from unlimcall_async.cli import demo_report as report
@@ -93,12 +95,12 @@ def test_the_summary_tells_everything() -> None:
     pull = report.Pull(totals([sold("A", 100)] * 3), STATS, 1.5, attempts=18, refused=0, faults=faults)
     text = click.unstyle(report.summary(pull, SAME, scale=SCALE, file="x.csv, 1.0 MB"))
     for line in (
-        "Pulled    3 records in 1.5 s, 2 a second",
-        "Requests  15, which is 1.25 times the fewest possible, 12\n          strategy divide: 2 full pages, 1 row received again",
-        "Waits     68.59 s each, on average, for the rate limit; no request went beyond it",
-        "Faults    3 faults survived with 3 further attempts\n          reset x2, 503 x1",
-        "Checked   every record in the store is there once, in order, unaltered (3)",
-        "File      x.csv, 1.0 MB",
+        "Pulled     3 records in 1.5 s, 2 a second",
+        "Requests   15, which is 1.25 times the fewest possible, 12\n           strategy divide: 2 full pages, 1 row received",
+        "Waits      68.59 s each, on average, for the rate limit; no request went beyond it",
+        "Faults     3 faults survived with 3 further attempts\n           reset x2, 503 x1",
+        "Checked    every record in the store is there once, in order, unaltered (3)",
+        "File       x.csv, 1.0 MB",
         "The rate limit's minute lasts 2 s here; with a real minute, this takes about 2 s.",
     ):
         assert line in text
@@ -111,8 +113,16 @@ def test_what_the_limit_refused_is_told() -> None:
 
 
 def test_a_failed_check_says_how_many_and_the_first() -> None:
-    text = click.unstyle(report.verdict(Comparison(1000, 1, 0, 0, 0, 1200, "then, id 17: missing")))
-    assert text.splitlines() == [
-        "NOT the 1,000 records of the sandbox's store: 1 missing, 1,200 out of order",
-        "          the first: then, id 17: missing",
-    ]
+    assert report.verdict(Comparison(1000, 1, 0, 0, 0, 1200, "then, id 17: missing")) == (
+        "NOT the 1,000 records of the sandbox's store: 1 missing, 1,200 out of order\nthe first: then, id 17: missing",
+        "red",
+    )
+
+
+@pytest.mark.parametrize("width", [120, 60, 40])
+def test_the_summary_fits_the_terminal(width: int) -> None:
+    records = [sold(country, 123_456) for country in ("日本", "A country with a name of many words", "C")] * 3
+    pull = report.Pull(totals(records), STATS, 1.5, attempts=18, refused=0, faults={"503": 1, "reset": 2})
+    text = click.unstyle(report.summary(pull, SAME, scale=SCALE, file="x" * 100, width=width))
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert text.count("x") >= 100

@@ -25,8 +25,3 @@ def test_sizes_read_as_people_say_them() -> None:
 def test_the_wait_is_that_of_a_request_and_not_their_sum() -> None:
     assert wording.wait_of_each(STATS) == pytest.approx(1234.56 / 18)
     assert wording.wait_of_each(evolve(STATS, requests=0, retries=0, waited_s=0.0)) == 0
-
-
-def test_columns_are_aligned() -> None:
-    assert wording.columns([("a", "1", "x"), ("bcd", "20", "")], "<><") == ["  a      1   x", "  bcd   20"]
-    assert wording.columns([], "<>") == []

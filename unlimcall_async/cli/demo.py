@@ -22,7 +22,7 @@ import click
 from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits, RetryPolicy
 from unlimcall_async.cli.formats import FORMATS, encoded
 from unlimcall_async.cli.options import FILE_NAME
-from unlimcall_async.cli.output import to_stderr, unwritable, write_json, write_styled
+from unlimcall_async.cli.output import output_width, to_stderr, unwritable, write_json, write_styled
 from unlimcall_async.cli.running import FOUND, as_json, run
 from unlimcall_async.cli.wording import many, plain, size
 
@@ -112,7 +112,8 @@ def demo(*, calls: int, seed: int, out: Path | None, force: bool, newest_first: 
     else:
         scale = demo_report.RateScale(per_minute=_PER_MINUTE, minute=_MINUTE)
         shown = None if out is None else f"{plain(str(out))}, {size(out.stat().st_size)}"
-        write_styled(demo_report.summary(pull, comparison, scale=scale, file=shown) + "\n")
+        width = output_width()
+        write_styled(demo_report.summary(pull, comparison, scale=scale, file=shown, width=width))
     if not comparison.same:
         raise SystemExit(FOUND)
 

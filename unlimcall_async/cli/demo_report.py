@@ -12,14 +12,14 @@ import click
 
 from unlimcall_async import CallRecord, StreamStats
 from unlimcall_async.cli.comparison import Comparison
-from unlimcall_async.cli.wording import columns, many, share, wait_of_each
+from unlimcall_async.cli.tables import Cell, table
+from unlimcall_async.cli.wording import many, share, wait_of_each
 
 # Countries that the table names; the others are one line, so that the summary fits on a screen.
 _TOP: Final = 10
 
-# The width of the names in front of the facts.
-_NAMES: Final = 10
-_INDENT: Final = " " * _NAMES
+# Spaces before the rows of a table below its title.
+_INDENT: Final = 2
 
 
 @attrs.define
@@ -86,8 +86,8 @@ class RateScale:
         return (requests - 1) // self.per_minute * 60
 
 
-def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str | None) -> str:
-    """Return the whole summary for people, as lines."""
+def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str | None, width: int | None = None) -> str:
+    """Return the whole summary for people, as lines of at most `width` columns; `None` for any number."""
     stats, records = pull.stats, pull.totals.records
     rate = records / pull.seconds if pull.seconds else 0.0
     ratio = stats.requests / max(stats.min_requests, 1)
@@ -98,10 +98,10 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str |
     if pull.faults:
         kinds = ", ".join(f"{kind} x{count}" for kind, count in Counter(pull.faults).most_common())
         survived = f"{many(sum(pull.faults.values()), 'fault', 'faults')} survived"
-        faults = f"{survived} with {many(stats.retries, 'further attempt', 'further attempts')}\n{_INDENT}{kinds}"
-    named = [
+        faults = f"{survived} with {many(stats.retries, 'further attempt', 'further attempts')}\n{kinds}"
+    named: list[tuple[str, Cell]] = [
         ("Pulled", f"{many(records, 'record', 'records')} in {pull.seconds:,.1f} s, {rate:,.0f} a second"),
-        ("Requests", f"{requests}\n{_INDENT}strategy {stats.strategy}: {full}, {again} received again"),
+        ("Requests", f"{requests}\nstrategy {stats.strategy}: {full}, {again} received again"),
         ("Waits", f"{wait_of_each(stats):.2f} s each, on average, for the rate limit; {beyond} went beyond it"),
         ("Faults", faults),
         ("Checked", verdict(comparison)),
@@ -109,13 +109,18 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str |
     ]
     # A small pull waits less than its requests take, and never less than the line can show.
     real = duration(max(scale.real_seconds(pull.attempts), pull.seconds, 1.0))
-    blocks = [
-        [f"{click.style(f'{name:<{_NAMES}}', bold=True)}{fact}" for name, fact in named],
-        [click.style("Spend by country", bold=True), *columns(spend(pull.totals), "<>>>")],
-        [click.style("Dispositions", bold=True), *columns(dispositions(pull.totals), "<>>")],
-        [f"The rate limit's minute lasts {scale.minute:g} s here; with a real minute, this takes about {real}."],
-    ]
-    return "\n\n".join("\n".join(block) for block in blocks)
+    end = f"The rate limit's minute lasts {scale.minute:g} s here; with a real minute, this takes about {real}."
+
+    def titled(title: str, rows: list[tuple[str, ...]], sides: str) -> str:
+        return f"{click.style(title, bold=True)}\n{table([], rows, width=width, sides=sides, indent=_INDENT)}"
+
+    blocks = (
+        table([], [((name, "bold"), fact) for name, fact in named], width=width),
+        titled("Spend by country", spend(pull.totals), "<>>>"),
+        titled("Dispositions", dispositions(pull.totals), "<>>"),
+        table([], [(end,)], width=width),
+    )
+    return "\n".join(blocks)
 
 
 def facts(pull: Pull, comparison: Comparison, *, file: str | None) -> dict[str, Any]:
@@ -131,11 +136,10 @@ def facts(pull: Pull, comparison: Comparison, *, file: str | None) -> dict[str, 
     }
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(comparison: Comparison) -> Cell:
     """Return whether the pull equals the sandbox's store; if not, how many records differ in which way, and the first."""
     if comparison.same:
-        text = f"every record in the store is there once, in order, unaltered ({comparison.compared:,})"
-        return click.style(text, fg="green")
+        return f"every record in the store is there once, in order, unaltered ({comparison.compared:,})", "green"
     counts = {
         "missing": comparison.missing,
         "doubled": comparison.doubled,
@@ -145,7 +149,7 @@ def verdict(comparison: Comparison) -> str:
     }
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
     text = f"NOT the {comparison.compared:,} records of the sandbox's store: {kinds}"
-    return f"{click.style(text, fg='red')}\n{_INDENT}the first: {comparison.first}"
+    return f"{text}\nthe first: {comparison.first}", "red"
 
 
 def spend(totals: Totals) -> list[tuple[str, ...]]:

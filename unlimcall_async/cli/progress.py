@@ -10,7 +10,7 @@ from typing import TypeAlias
 from rich.console import Console
 
 from unlimcall_async import CdrStream
-from unlimcall_async._bar import PAUSE, Bar, Ticker, moves_cursor
+from unlimcall_async._bar import PAUSE, Bar, Ticker, moves_cursor, prints_into_pipe
 from unlimcall_async.cli.output import lines_above, to_stderr
 from unlimcall_async.cli.wording import many, wait_of_each
 
@@ -18,12 +18,15 @@ Show: TypeAlias = Callable[[CdrStream], None]
 
 
 @contextmanager
-def shown_progress() -> Iterator[Show]:
+def shown_progress(*, beside_output: bool = False) -> Iterator[Show]:
     """Return a function that shows how far a stream is. Call it with the stream after each batch, in the event loop.
 
     A bar is drawn between two batches, too. Without a terminal for it, the function writes plain lines.
+
+    Args:
+        beside_output: Whether the command writes to standard output meanwhile.
     """
-    if not moves_cursor():
+    if not moves_cursor() or (beside_output and prints_into_pipe()):
         yield plain_lines(time.monotonic)
         return
     console = Console(stderr=True, highlight=False, markup=False)

@@ -49,7 +49,7 @@ def pull_to_stdout(
             ) as came,
         ):
             await write_when_ready(form.head)
-            with nullcontext(None) if crowded else shown_progress() as show:
+            with nullcontext(None) if crowded else shown_progress(beside_output=True) as show:
                 async for piece in came:
                     await write_when_ready(form.encode(piece.records))
                     if rejects is not None:

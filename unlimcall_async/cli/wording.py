@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -98,13 +98,3 @@ def size(length: int) -> str:
 def wait_of_each(stats: StreamStats) -> float:
     """Return the seconds that a request waited for the rate limit, on average. Several wait at once, so a sum would mislead."""
     return stats.waited_s / max(stats.requests + stats.retries, 1)
-
-
-def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    """Return rows as aligned lines. `sides` has `<` or `>` for each column."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "   ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -33,8 +33,12 @@ def test_a_terminal_has_a_line_below_the_names() -> None:
     assert len(shown) == 5
 
 
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
 @pytest.mark.parametrize("width", [200, 80, 60, 40, 20])
-def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
+def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(
+    width: int, term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
     rows = [["connection", "failed", "no connection " * 5], ["読み取り", "ok", "東京" * 30]]
     shown = lines_of(["check", "result", "what was found"], rows, width=width, hints=["is it online?", ""])
     assert max(map(cell_len, shown)) <= width

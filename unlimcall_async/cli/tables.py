@@ -99,6 +99,8 @@ def _rendered(what: Table, width: int, indent: int) -> str:
     console = Console(
         file=written,
         width=max(width, 1),
+        # Without a height, rich would take 80 columns for any terminal with TERM=dumb. A table has no height.
+        height=25,
         force_terminal=True,
         color_system="standard",
         no_color=False,

@@ -132,10 +132,6 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
                 assert_type(record, CallRecord)
             async for batch in stream.batches():
                 assert_type(batch, list[CallRecord])
-        async for record in track(stream):
-            assert_type(record, CallRecord)
-        async for batch in track(client.cdrs.follow(start)).batches():
-            assert_type(batch, list[CallRecord])
         assert_type(stream.progress, Progress)
         assert_type(stream.progress.eta, datetime | None)
         assert_type(client.limits(), Mapping[str, LimitState])
@@ -169,6 +165,13 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         raw = await client.request("GET", "/numbers", params={"n": 1}, headers={"X": "y"})
         assert_type(raw, RawResponse)
         assert_type(raw.json(), Any)
+
+
+async def tracked(client: AsyncClient, start: datetime) -> None:
+    async for record in track(client.cdrs.stream(start)):
+        assert_type(record, CallRecord)
+    async for batch in track(client.cdrs.follow(start)).batches():
+        assert_type(batch, list[CallRecord])
 
 
 def journals(checkpoint: Checkpoint) -> None:

@@ -244,7 +244,7 @@ def _token(findings: Findings) -> Check:
     refusal = findings.refusal
     source = f"from {findings.token_source}"
     if findings.token_problem:
-        hint = "set UNLIMCALL_TOKEN, or give --token-file or --token-stdin"
+        hint = "log in with `unlimcall login`, set UNLIMCALL_TOKEN, or give --token-file or --token-stdin"
         # The message may name these already.
         known = all(name in findings.token_problem for name in ("UNLIMCALL_TOKEN", "--token-file"))
         return Check("token", "failed", findings.token_problem, "" if known else hint, "usage")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -17,11 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from attrs import evolve, fields
 
 from unlimcall_async import APIError, AsyncClient, AuthenticationError, CdrPage, RetryPolicy, UnlimCallError
 from unlimcall_async.cli import options
+from unlimcall_async.cli.access import Access, Given, base_url_of, profile_of, settings_of
 from unlimcall_async.cli.output import write_json, write_table
 from unlimcall_async.cli.running import EXIT_STATUS, FOUND, Clients, as_json, run, with_client
+from unlimcall_async.cli.settings import DEFAULT_PROFILE
 from unlimcall_async.cli.wording import plain
 
 if TYPE_CHECKING:
@@ -37,9 +39,6 @@ _LOOKUP: Final = 10.0
 
 # Sent if there is no token. The API refuses it, which shows that the server is the API.
 _NO_TOKEN: Final = "no-token"  # noqa: S105 # no token
-
-# The argument that the package's message offers has no option here.
-_PLAIN_HTTP: Final = "use https, or allow_plain_http=True"
 
 # A failed row of this machine's own is a failed check; one of an option or a setting is wrong usage.
 _STATUS: Final = {**EXIT_STATUS, "machine": FOUND, "usage": click.UsageError.exit_code}
@@ -85,7 +84,7 @@ def doctor(client: Clients | click.ClickException, *, as_json: bool) -> None:
     from unlimcall_async.cli.checks import Findings, checks, facts  # noqa: PLC0415 # `--help` must be quick
     from unlimcall_async.cli.progress import working  # noqa: PLC0415 # loads rich
 
-    findings = Findings(token_source=_token_source())
+    findings = Findings()
 
     async def looked() -> None:
         opened = _opened(client, findings)
@@ -114,29 +113,19 @@ def status(rows: list[Check]) -> int:
     return next((_STATUS[row.blame] for row in rows if row.blame is not None), 0)
 
 
-def _token_source() -> str:
-    """Return where the token comes from, or an empty text if there is none."""
-    given = click.get_current_context().params
-    if given.get("token_file") is not None:
-        return f"--token-file {given['token_file']}"
-    if given.get("token_stdin"):
-        return "--token-stdin"
-    return "UNLIMCALL_TOKEN" if os.environ.get("UNLIMCALL_TOKEN", "").strip() else ""
-
-
 def _opened(client: Clients | click.ClickException, findings: Findings) -> AsyncClient | None:
-    """Return a client, which has no valid token if there is none; `None` if the URL is not valid."""
-    if not isinstance(client, click.ClickException):
+    """Return a client, which has no valid token if there is none; `None` if the URL or the proxy is not valid."""
+    problem = ""
+    if isinstance(client, click.ClickException):
+        problem, url_problem = client.format_message(), ""
+    else:
+        findings.token_source = client.token_source
         try:
             return client()
         except click.ClickException as error:  # the token has a form that no request can hold, or the URL is wrong
-            problem = f"{findings.token_source}: {error.format_message()}"
-            url_problem = error.format_message()
-    else:
-        problem, url_problem = client.format_message(), ""
+            problem, url_problem = f"{client.token_source}: {error.format_message()}", error.format_message()
     try:
-        with options.in_option_names({"base_url": "UNLIMCALL_BASE_URL", _PLAIN_HTTP: "use https"}):
-            opened = AsyncClient(_NO_TOKEN)
+        opened = (_without_token() if isinstance(client, click.ClickException) else evolve(client, token=_NO_TOKEN))()
     except click.ClickException as error:
         message = url_problem or error.format_message()
         # The message begins with the name of the variable, as the user wrote it.
@@ -149,6 +138,20 @@ def _opened(client: Clients | click.ClickException, findings: Findings) -> Async
         return None
     findings.token_problem = problem
     return opened
+
+
+def _without_token() -> Access:
+    """Return what the command would ask with, if there were a token.
+
+    Raises:
+        click.ClickException: The settings cannot be read.
+    """
+    params = click.get_current_context().params
+    given = Given(**{each.name: params[each.name] for each in fields(Given) if each.name in params})
+    profile = profile_of(given)
+    settings, names, _ = settings_of(profile or DEFAULT_PROFILE, given)
+    base_url = base_url_of(settings, names, named=profile is not None)
+    return Access(_NO_TOKEN, "", base_url, settings, names)
 
 
 async def look(client: AsyncClient, findings: Findings) -> None:

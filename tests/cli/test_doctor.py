@@ -109,6 +109,8 @@ async def test_without_a_token_the_way_to_the_api_is_checked(
     rows = {row["check"]: row for row in json.loads(out)["checks"]}
     assert (code, err, [name for name, row in rows.items() if row["result"] == "failed"]) == (2, "", ["token"])
     assert text in rows["token"]["text"]
+    assert "unlimcall login" in rows["token"]["hint"]
+    assert "unlimcall login" not in rows["token"]["text"]
     assert {rows[name]["result"] for name in ("name", "connection", "URL", "clock")} == {"ok"}
 
 
@@ -149,6 +151,13 @@ async def test_without_an_api_the_first_failure_is_shown(url: str, status: int, 
 def test_neither_a_token_nor_a_url_are_two_failures() -> None:
     code, out, _ = in_this_process("doctor", "--json", UNLIMCALL_TOKEN="", UNLIMCALL_BASE_URL="api.example")
     assert (code, list(json.loads(out)["problems"])) == (2, ["URL", "token"])
+
+
+async def test_settings_that_cannot_be_read_are_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unlimcall_async.cli.access.config_file", lambda: tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text("[")
+    code, rows = await doctor(None)
+    assert (code, failed(rows), rows["URL"]["hint"]) == (2, ["URL"], "correct the file")
 
 
 async def test_a_failure_is_not_waited_out() -> None:

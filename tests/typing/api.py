@@ -135,7 +135,6 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         assert_type(stream.progress, Progress)
         assert_type(stream.progress.eta, datetime | None)
         assert_type(client.limits(), Mapping[str, LimitState])
-        assert_type((client.base_url, client.proxy), tuple[str, str | None])
         assert_type(stream.unreadable, list[UnreadableRow])
         for row in stream.unreadable:
             assert_type(
@@ -168,6 +167,7 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
 
 
 async def tracked(client: AsyncClient, start: datetime) -> None:
+    assert_type((client.base_url, client.proxy), tuple[str, str | None])
     async for record in track(client.cdrs.stream(start)):
         assert_type(record, CallRecord)
     async for batch in track(client.cdrs.follow(start)).batches():

@@ -220,7 +220,9 @@ def _hint(error: UnlimCallError) -> str:
 def _url(findings: Findings) -> Check:
     refusal, url = findings.refusal, findings.base_url
     if findings.url_problem:
-        return Check("URL", "failed", findings.url_problem, f"write it like {_EXAMPLE}", "usage")
+        # The URL may be missing because the file of settings cannot be read.
+        hint = "correct the file" if ".toml:" in findings.url_problem else f"write it like {_EXAMPLE}"
+        return Check("URL", "failed", findings.url_problem, hint, "usage")
     if not _reached(findings):
         return Check("URL", "not checked", f"{url}: no response came" if url else _UNUSABLE["proxy"])
     if isinstance(refusal, AuthenticationError | RateLimitedError) and refusal.code is None:
@@ -245,9 +247,8 @@ def _token(findings: Findings) -> Check:
     source = f"from {findings.token_source}"
     if findings.token_problem:
         hint = "log in with `unlimcall login`, set UNLIMCALL_TOKEN, or give --token-file or --token-stdin"
-        # The message may name these already.
-        known = all(name in findings.token_problem for name in ("UNLIMCALL_TOKEN", "--token-file"))
-        return Check("token", "failed", findings.token_problem, "" if known else hint, "usage")
+        # The message may end with the same advice.
+        return Check("token", "failed", findings.token_problem.removesuffix(f": {hint}"), hint, "usage")
     if (identity := findings.identity) is not None:
         return Check("token", "ok", f"{source}: {identity.company_name}, customer {identity.customer_id}")
     if (

@@ -133,8 +133,8 @@ def _opened(client: Clients | click.ClickException, findings: Findings) -> Async
             findings.proxy_problem = message
         else:
             findings.url_problem = message
-        # Of a token that may be good nothing is known.
-        findings.token_problem = "" if url_problem else problem
+        # Of a token that may be good nothing is known. Nor is anything if one fault of the settings hides both.
+        findings.token_problem = "" if url_problem or message == problem else problem
         return None
     findings.token_problem = problem
     return opened

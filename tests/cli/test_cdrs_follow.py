@@ -8,12 +8,12 @@ import os
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from unlimcall_async import AsyncClient, RetryPolicy
-from unlimcall_async.cli import outage
-from unlimcall_async.cli import running as commands
+from unlimcall_async.cli import access, outage
 from unlimcall_async.sandbox import Fault, Html, Redirect, Sandbox, SandboxCall, Status
 
 from .support import in_this_process, line_of, run, run_process, running
@@ -131,13 +131,13 @@ async def test_a_second_command_with_the_same_checkpoint_is_refused(tmp_path: Pa
 class NoRetries(AsyncClient):
     """A client without attempts of its own, which take seven seconds."""
 
-    def __init__(self, token: str | None) -> None:
-        super().__init__(token, retry=RetryPolicy(delays=()))
+    def __init__(self, token: str | None, **options: Any) -> None:
+        super().__init__(token, retry=RetryPolicy(delays=()), **options)
 
 
 @pytest.fixture
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "AsyncClient", NoRetries)
+    monkeypatch.setattr(access, "AsyncClient", NoRetries)
     monkeypatch.setattr(outage, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(outage, "LONGEST_PAUSE", 0.02)
 

@@ -150,9 +150,8 @@ def test_a_secret_that_is_none_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_secret_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    path.write_text(SECRET)
-    path.chmod(0o644)
+    path.write_text(" \n")
     none, _, missing = await run(None, "webhooks", "listen", UNLIMCALL_WEBHOOK_SECRET="")
-    public, _, shared = await run(None, "webhooks", "listen", "--secret-file", str(path))
+    empty, _, unusable = await run(None, "webhooks", "listen", "--secret-file", str(path))
     assert (none, "the secret is missing" in missing) == (2, True)
-    assert (public, "is open to other users" in shared) == (2, True)
+    assert (empty, "does not hold a token or a secret" in unusable) == (2, True)

@@ -33,4 +33,4 @@ def test_an_error_of_the_package_stays() -> None:
 def test_a_url_of_the_environment_is_told_by_its_variable() -> None:
     status, _, err = in_this_process("me", UNLIMCALL_BASE_URL="http://10.0.0.1")
     assert (status, "UNLIMCALL_BASE_URL: plain http would send the token to 10.0.0.1" in err) == (2, True)
-    assert err.endswith("use https\n")
+    assert err.endswith("use https, or give --allow-plain-http\n")

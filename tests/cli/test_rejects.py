@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 
 from unlimcall_async import AsyncClient, CheckpointJournal, RateLimits, UnreadableRow
-from unlimcall_async.cli import running as commands
+from unlimcall_async.cli import access
 from unlimcall_async.cli.rejects import lines
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
 
@@ -236,15 +236,15 @@ def crowded() -> Iterable[SandboxCall]:
 class Unlimited(AsyncClient):
     """A client that does not wait: to take an instant apart takes dozens of requests."""
 
-    def __init__(self, token: str | None) -> None:
-        super().__init__(token, rate_limits=RateLimits.unlimited())
+    def __init__(self, token: str | None, **options: Any) -> None:
+        super().__init__(token, **{**options, "rate_limits": RateLimits.unlimited()})
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "c.ndjson"]])
 async def test_an_instant_with_too_many_records_ends_the_pull_unless_it_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: list[str]
 ) -> None:
-    monkeypatch.setattr(commands, "AsyncClient", Unlimited)
+    monkeypatch.setattr(access, "AsyncClient", Unlimited)
     pull = [*PULL[:-2], *out]
     async with Sandbox(cap=8, count="matches") as sandbox:
         sandbox.add_calls(crowded())
@@ -377,7 +377,7 @@ def held(path: Path) -> int:
 async def test_a_follow_goes_on_behind_an_instant_with_too_many_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "AsyncClient", Unlimited)
+    monkeypatch.setattr(access, "AsyncClient", Unlimited)
     instant = NOW - timedelta(minutes=20)
     async with Sandbox(cap=8, count="matches") as sandbox:
         sandbox.add_calls([ago(30, "a"), *made(20, apart=timedelta(0), start=instant), ago(10, "b")])

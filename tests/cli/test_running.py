@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import signal
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from unlimcall_async import AsyncClient, RetryPolicy
-from unlimcall_async.cli import running
+from unlimcall_async.cli import access
 from unlimcall_async.cli.commands import unlimcall
 from unlimcall_async.sandbox import Sandbox, Stall, Status
 
@@ -19,8 +20,8 @@ from .support import running as started
 
 
 class NoRetries(AsyncClient):
-    def __init__(self, token: str | None) -> None:
-        super().__init__(token, base_url="http://127.0.0.1:9", retry=RetryPolicy(delays=()))
+    def __init__(self, token: str | None, **options: Any) -> None:
+        super().__init__(token, retry=RetryPolicy(delays=()), **{**options, "base_url": "http://127.0.0.1:9"})
 
 
 async def test_a_refusal_is_told_in_a_line() -> None:
@@ -32,7 +33,7 @@ async def test_a_refusal_is_told_in_a_line() -> None:
 
 
 async def test_an_answer_that_is_none_is_the_providers_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "AsyncClient", functools.partial(AsyncClient, retry=RetryPolicy(delays=())))
+    monkeypatch.setattr(access, "AsyncClient", functools.partial(AsyncClient, retry=RetryPolicy(delays=())))
     async with Sandbox() as sandbox:
         sandbox.inject(Status(200, body='{"balance": "much"}'))
         code, _, err = await run(sandbox, "balance")
@@ -41,14 +42,14 @@ async def test_an_answer_that_is_none_is_the_providers_fault(monkeypatch: pytest
 
 def test_no_server_is_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     # In this process, where the client can be told not to try again: that takes seven seconds.
-    monkeypatch.setattr(running, "AsyncClient", NoRetries)
+    monkeypatch.setattr(access, "AsyncClient", NoRetries)
     result = CliRunner().invoke(unlimcall, ["me"], env={"UNLIMCALL_TOKEN": "unl_test_token"})
     assert (result.exit_code, "no connection" in result.output) == (5, True)
 
 
 def test_it_works_where_the_event_loop_takes_no_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", refuse)
-    monkeypatch.setattr(running, "AsyncClient", NoRetries)
+    monkeypatch.setattr(access, "AsyncClient", NoRetries)
     result = CliRunner().invoke(unlimcall, ["me"], env={"UNLIMCALL_TOKEN": "unl_test_token"})
     assert (result.exit_code, "no connection" in result.output) == (5, True)
 

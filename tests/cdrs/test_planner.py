@@ -14,6 +14,7 @@ from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expe
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.parts import Asked, Failed, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
@@ -116,17 +117,26 @@ def test_what_is_done_and_waits_for_the_first_part_is_held_and_bounded() -> None
     assert isinstance(first.part.state, Asked)
 
 
-def test_a_check_that_fails_hands_nothing_out() -> None:
-    planner = Planner(Range(0, 1000 * SECOND), newest_first=False, page_size=1000, concurrency=1)
+@pytest.mark.parametrize("came_before", [False, True], ids=["a size that came once", "a size that came again"])
+def test_a_check_that_fails_hands_out_only_a_page_whose_size_came_once(came_before: bool) -> None:
+    """A page is complete by assumption. A size that comes again speaks against that."""
+    page, known = page_of([record(at * SECOND, at) for at in range(100)], complete=True), KnownServer()
+    if came_before:
+        known.cap.holds_window(page)
+        known.cap.doubt(page, 0, lacks=False)
+    planner = Planner(Range(0, 1000 * SECOND), newest_first=False, page_size=1000, concurrency=1, known=known)
     question = planner.next_question()
     assert question is not None
-    planner.receive(question, page_of([record(at * SECOND, at) for at in range(100)], complete=True))
+    planner.receive(question, page)
     check = planner.next_question()
     assert check is not None
     error = LookupError()
     planner.fail(check, error)
     part = planner.take_first()
     assert part is not None
+    if not came_before:
+        assert (len(part.records), planner.finished) == (100, True)
+        return
     assert isinstance(part.state, Failed)
     assert part.state.error is error
     planner.reset()

@@ -63,6 +63,7 @@ async def test_a_follow_is_watched_and_left_cleanly(sandbox: Sandbox, client: As
     asyncio.get_running_loop().call_later(600, sandbox.add_calls, calls(HOUR + 500, HOUR + 520, "FAILED"))
     async with aclosing(monitor.watch(follow)) as alerts:
         assert await alerts_of(alerts, 2) == ["started None", "started United Kingdom"]
+    await asyncio.sleep(1)  # what was on its way to the server when the watcher left
     asked = len(sandbox.requests)
     await asyncio.sleep(HOUR)
     assert len(sandbox.requests) == asked

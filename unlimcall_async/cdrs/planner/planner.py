@@ -49,7 +49,7 @@ from unlimcall_async.cdrs.planner.page import Page, check_inside
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import ServerOrder
-from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -263,6 +263,11 @@ class Planner:
         if part.question is not question:
             return
         match part.task:
+            case Probe(doubt=Doubt.LARGEST, begun=False, records=records, rows=rows):
+                # The page is complete by assumption, and nothing but its size speaks against that: its records do not fail with a
+                # question beyond it. If the size comes again, it is checked again.
+                self._finish(part, records, rows)
+                return
             case Read(seam=Seam(claimed=claimed)):
                 # The claim waits for this page to agree. It may stand before this part, and does not have to fail with it.
                 claimed.doubt()

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.core.models import AT, FULL_MODELS, MODELS, PLAIN_MODELS
 from tests.core.payloads import RECORD
 from tests.webhooks.servers import uvicorn_server
-from unlimcall_async import Balance, CallRecord, CdrPage, Hook, QueuedCall, to_dict, to_json
+from unlimcall_async import Balance, CallRecord, CdrPage, Hook, QueuedCall, UnreadableRow, to_dict, to_json
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -86,7 +86,8 @@ def test_a_page_is_a_collection_of_its_calls() -> None:
 # --- cattrs and msgspec -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", PLAIN_MODELS)
+# Before release 26, cattrs cannot make a tuple of times.
+@pytest.mark.parametrize("model", [model for model in PLAIN_MODELS if not isinstance(model, UnreadableRow)])
 def test_a_default_converter_of_cattrs_takes_a_model_apart_and_puts_it_together(model: Any) -> None:
     converter = cattrs.Converter()
     assert converter.structure(converter.unstructure(model), type(model)) == model

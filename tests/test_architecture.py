@@ -68,6 +68,7 @@ LAYERS: list[set[str]] = [
     {"webhooks.receiver"},
     {"webhooks.tracker"},
     {"webhooks"},
+    {"_api"},
     {""},
     {"operations._checks", "operations.iteration", "operations.numbering", "operations.shares"},
     {"operations.caller_ids", "operations.failure_counts", "operations.spending"},

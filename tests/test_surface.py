@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
+from unlimcall_async import _api
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -30,6 +33,17 @@ def test_all_is_sorted_and_real() -> None:
     assert all(hasattr(api, name) for name in api.__all__)
 
 
+def test_the_package_shows_what_its_api_imports_and_at_first_use() -> None:
+    assert [name for name in api.__all__ if name != "__version__"] == sorted(_api.__all__)
+    program = (
+        "import sys, unlimcall_async as u; assert 'unlimcall_async.client' not in sys.modules; u.errors; u.AsyncClient"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 # ours
+    assert set(api.__all__) <= set(dir(api))
+    with pytest.raises(AttributeError, match="no attribute 'AsyncClint'"):
+        _ = api.AsyncClint  # type: ignore[attr-defined] # as a checker sees, too
+
+
 def test_nothing_public_is_left_out_of_all() -> None:
     submodules = {
         "cli",
@@ -43,6 +57,9 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "sandbox",
         "webhooks",
         "tracking",
+        # Of the module that waits for the first use.
+        "Any",
+        "TYPE_CHECKING",
     }
     # pytest adds names that begin with @ to what it rewrites: a package that brings a plugin.
     assert {name for name in vars(api) if name[0] not in "_@"} - submodules == set(api.__all__) - {"__version__"}

@@ -1,63 +1,35 @@
 """Asyncio client for the UnlimCall telephony API, version 1."""
 
-from unlimcall_async._plain import from_dict, to_dict, to_json
-from unlimcall_async._version import __version__
-from unlimcall_async.cdrs.checkpoint import Checkpoint
-from unlimcall_async.cdrs.checkpoint_file import CheckpointFile
-from unlimcall_async.cdrs.checkpoint_journal import CheckpointJournal, JournalEntry
-from unlimcall_async.cdrs.follow import CdrFollow
-from unlimcall_async.cdrs.stats import FollowStats, Progress, StreamStats
-from unlimcall_async.cdrs.stream import CdrStream
-from unlimcall_async.client import AsyncClient
-from unlimcall_async.errors import (
-    AccountNotProvisionedError,
-    AgentNotFoundError,
-    AgentNotProvisionedError,
-    APIError,
-    AuthenticationError,
-    CheckpointError,
-    ClientClosedError,
-    ConflictError,
-    DialerRequiredError,
-    EngineNotConfiguredError,
-    EventError,
-    InvalidInputError,
-    InvalidRequestError,
-    InvalidTimestampError,
-    NotFoundError,
-    OriginateFailedError,
-    RateLimitedError,
-    RequestTimeoutError,
-    ResponseError,
-    ServerError,
-    SignatureError,
-    SuspendedError,
-    TransportError,
-    UnlimCallError,
-    WindowOrderError,
-    WindowSaturatedError,
-    WindowTooWideError,
-)
-from unlimcall_async.http.bucket import RateLimit
-from unlimcall_async.http.limiter import LimitState, RateLimits
-from unlimcall_async.http.messages import RawResponse
-from unlimcall_async.http.observer import Observation, Observer
-from unlimcall_async.http.raw import Raw
-from unlimcall_async.http.retry import RetryPolicy
-from unlimcall_async.models import (
-    Agent,
-    Balance,
-    CallRecord,
-    CdrPage,
-    Disposition,
-    EventType,
-    Hook,
-    Identity,
-    QueuedCall,
-    UnreadableRow,
-)
-from unlimcall_async.tracking import track
+from typing import TYPE_CHECKING, Any
 
+from unlimcall_async._version import __version__
+
+if TYPE_CHECKING:
+    from unlimcall_async._api import *  # noqa: F403 # all of them
+else:
+
+    def __getattr__(name: str) -> Any:
+        # The public names take a third of a second to import. A program that imports only a part of the package, as the command
+        # does for `--version`, does not wait for them.
+        if not name.startswith("_"):
+            _import_names()
+        try:
+            return globals()[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def __dir__() -> list[str]:
+        _import_names()
+        return sorted(globals())
+
+    def _import_names() -> None:
+        from unlimcall_async import _api  # noqa: PLC0415 # see above
+
+        # There are none yet while the module itself is being imported.
+        globals().update({name: getattr(_api, name) for name in getattr(_api, "__all__", ())})
+
+
+# As in `_api`, for type checkers.
 __all__ = [
     "APIError",
     "AccountNotProvisionedError",

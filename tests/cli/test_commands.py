@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,3 +65,25 @@ async def test_completion_knows_commands_and_options() -> None:
 def test_an_option_before_its_command_is_told_where_to_stand(typed: list[str], right: str) -> None:
     status, _, err = in_this_process(*typed)
     assert (status, right in err.replace("unlimcall-async", "unlimcall")) == (2, True), err
+
+
+def test_the_version_is_there_without_what_commands_import() -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['--version']; from unlimcall_async.cli import main; main()\n"
+        "assert 'click' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # ours
+    assert done.stdout == in_this_process("--version")[1].replace("unlimcall-async", "unlimcall")
+
+
+def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
+    program = (
+        "import sys; from importlib.abc import MetaPathFinder\n"
+        "class Pressed(MetaPathFinder):\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed()); sys.argv[1:] = ['me']\n"
+        "from unlimcall_async.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 # ours
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

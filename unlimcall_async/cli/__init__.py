@@ -27,10 +27,18 @@ import sys
 
 def main() -> None:
     """Run the command. If click or rich is missing, end with a line that says how to install the extra."""
+    if sys.argv[1:] == ["--version"]:
+        from unlimcall_async import __version__  # noqa: PLC0415 # the only part of the package that this needs
+
+        print(f"unlimcall, version {__version__}")  # noqa: T201 # as click would
+        return
     try:
         from unlimcall_async.cli.commands import unlimcall  # noqa: PLC0415 # the extra may be missing
 
         unlimcall()
+    except KeyboardInterrupt:
+        # Ctrl-C during the imports. The command itself handles any later one.
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if error.name not in {"click", "rich"}:
             raise

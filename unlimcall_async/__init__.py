@@ -25,11 +25,10 @@ else:
     def _import_names() -> None:
         from unlimcall_async import _api  # noqa: PLC0415 # see above
 
-        # There are none yet while the module itself is being imported.
-        globals().update({name: getattr(_api, name) for name in getattr(_api, "__all__", ())})
+        # Some are missing while the module itself is being imported.
+        globals().update({name: value for name, value in vars(_api).items() if name in __all__})
 
 
-# As in `_api`, for type checkers.
 __all__ = [
     "APIError",
     "AccountNotProvisionedError",

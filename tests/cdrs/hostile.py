@@ -39,7 +39,7 @@ BY_ID: Final[tuple[Order, ...]] = ("by_id", "by_id_backwards")
 
 # Fewer records than this, where the density of a page would have them: a gap that nobody has to doubt (contract, section 2).
 HANDFUL: Final = 5
-# Nor one that is no more than so many times as long as a pause in which there are no calls, if an exchange stood in for another.
+# If an exchange stood in for another, a gap of up to so many times the longest pause between calls need not be doubted either.
 FAR_LONGER: Final = 4
 # The kind of a case in which answers may be cut short without saying so, and nothing may be lost all the same.
 SILENT_CAPS: Final = "silent caps"

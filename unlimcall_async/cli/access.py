@@ -100,7 +100,7 @@ def access(given: Given) -> Access:
     profile.
 
     Raises:
-        click.UsageError: There is no token, or an option or a setting is wrong.
+        click.UsageError: The token is missing, or an option or a setting is wrong.
         UnusableError: A file cannot be used.
     """
     if given.token_file is not None and given.token_stdin:

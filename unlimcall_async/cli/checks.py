@@ -73,7 +73,7 @@ class Check:
 
 @attrs.frozen
 class Lookup:
-    """What the lookup of a host's name gave: addresses, or the reason why there are none."""
+    """The result of the lookup of a host's name: addresses, or the reason why the lookup failed."""
 
     addresses: tuple[str, ...] = ()
     problem: str = ""
@@ -89,7 +89,7 @@ class Findings:
         url_problem: Why the URL is not valid, or an empty text.
         proxy_problem: Why the proxy that the environment names cannot be used, or an empty text.
         token_problem: Why there is no token to send, or an empty text.
-        lookup: The lookup of the host's name; `None` if there was none.
+        lookup: The lookup of the host's name; `None` if nothing was looked up.
         proxy: The host and the port of the proxy that requests go through, or an empty text.
         identity: The account that the token belongs to.
         refusal: Why `GET /me` failed, or `None`.

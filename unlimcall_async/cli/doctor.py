@@ -37,7 +37,7 @@ _PROBES: Final = 3
 # Seconds: a resolver that has no answer by then has none for a pull either.
 _LOOKUP: Final = 10.0
 
-# Sent if there is no token. The API refuses it, which shows that the server is the API.
+# Sent in place of a missing token. The API refuses it, which shows that the server is the API.
 _NO_TOKEN: Final = "no-token"  # noqa: S105 # no token
 
 # A failed row of this machine's own is a failed check; one of an option or a setting is wrong usage.
@@ -47,7 +47,7 @@ _STYLES: Final = {"ok": "green", "failed": "bold red", "missing": "yellow", "unk
 
 
 def _with_client_or_problem(command: Callable[..., None]) -> Callable[..., None]:
-    """Do as `with_client`, but pass the problem as `client` if there is no token."""
+    """Do as `with_client`, but pass the problem as `client` if the token is missing."""
 
     def found(*, client: Clients, into: list[Clients]) -> None:
         into.append(client)
@@ -114,7 +114,7 @@ def status(rows: list[Check]) -> int:
 
 
 def _opened(client: Clients | click.ClickException, findings: Findings) -> AsyncClient | None:
-    """Return a client, which has no valid token if there is none; `None` if the URL or the proxy is not valid."""
+    """Return a client, also without a valid token; `None` if the URL or the proxy is not valid."""
     problem = ""
     if isinstance(client, click.ClickException):
         problem, url_problem = client.format_message(), ""
@@ -207,7 +207,7 @@ def _note_clock(findings: Findings, date: str | None, before: datetime) -> None:
 
 
 async def _looked_up(url: str) -> Lookup:
-    """Return the addresses of the host, or the reason why there are none."""
+    """Return the addresses of the host, or the reason why the lookup failed."""
     from unlimcall_async.cli.checks import Lookup  # noqa: PLC0415 # `--help` must be quick
 
     parts = urlsplit(url)

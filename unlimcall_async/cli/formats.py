@@ -57,7 +57,7 @@ def csv_lines(records: Iterable[CallRecord]) -> str:
 
 
 def extra_text(extra: Mapping[str, Any]) -> str:
-    """Return the fields that the API added, as JSON; an empty text if there are none."""
+    """Return the fields that the API added, as JSON; an empty text without such fields."""
     return json.dumps(dict(extra), ensure_ascii=False, default=text_of) if extra else ""
 
 

@@ -91,7 +91,7 @@ class Traffic:
         starts = page.sorted_starts
         beside = starts[:_BESIDE] if hole.end <= to_micros(starts[0]) else starts[-_BESIDE:]
         span = max(1, to_micros(beside[-1]) - to_micros(beside[0]))
-        # Where calls are frequent, an hour more or less is no chance.
+        # If calls are frequent, a difference of an hour is not chance.
         earlier = min(_EARLIER, _CHANCE * span // len(beside))
         if any(_is_like(hole, each, earlier) for each in self._checked):
             return False

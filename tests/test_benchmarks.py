@@ -43,3 +43,17 @@ def test_a_follows_costs_are_told_and_its_checkpoint_comes_back() -> None:
     done = run("benchmarks/follow.py", "--records", "2400")
     assert done.returncode == 0, done.stderr
     assert "behind a batch of 1000" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_claim_that_waited_for_a_proof_is_handed_out_at_once() -> None:
+    """With this much look-ahead, the output stood still: the claim was accepted by the search for the next question alone."""
+    arguments = (
+        "--traffic campaigns --sizes 100000 --orders oldest_first --directions oldest --concurrency 4 --tables year"
+    )
+    program = (
+        "import sys; from unlimcall_async.cdrs.planner import arrival; arrival._CHAIN, arrival._PARTS_AHEAD = 8, 2\n"
+        f"from benchmarks.requests import main; sys.exit(main({arguments.split()!r}))"
+    )
+    done = run("-c", program)
+    assert (done.returncode, "WRONG" in done.stdout) == (0, False), done.stdout

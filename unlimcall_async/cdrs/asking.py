@@ -80,6 +80,13 @@ class StreamIteration(Iteration):
             raise self.failure
         return not self.stopped
 
+    async def until_changed(self) -> None:
+        """Wait until there may be a page. An `AssertionError`, in place of a stream that stands still, if none is under way."""
+        if not self.tasks:
+            raise AssertionError("the planner neither asks nor goes on")
+        self.changed.clear()
+        await self.changed.wait()
+
     async def stop(self) -> None:
         """End the requests, and wait until they have ended."""
         tasks = list(self.tasks)

@@ -181,8 +181,7 @@ class CdrStream(OneAtATime[StreamIteration]):
             if part is None:
                 if self._planner.finished:
                     return False
-                iteration.changed.clear()
-                await iteration.changed.wait()
+                await iteration.until_changed()
                 if not iteration.goes_on():
                     return False
                 continue

@@ -157,6 +157,7 @@ class Planner:
 
         A part that is done waits for the checks of pages like its own.
         """
+        self._claims.accept_postponed()
         self._heed_clearances()
         part = self._plan.first
         match part.state if part is not None else None:

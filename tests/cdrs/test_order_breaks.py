@@ -66,19 +66,20 @@ async def test_the_calls_of_a_temporary_exchange_are_not_lost(
     await check(sandbox, client, pieces, newest_first=newest_first, concurrency=1, page_size=500)
 
 
-def in_campaigns(count: int) -> list[SandboxCall]:
+def in_campaigns(count: int, first_day: int) -> list[SandboxCall]:
     """Calls of two campaigns of five days, a month apart."""
-    chance, campaigns = random.Random(3), [START + timedelta(days=days) for days in (19, 49)]
+    chance, campaigns = random.Random(3), [START + timedelta(days=days) for days in (first_day, first_day + 30)]
     starts = sorted(chance.choice(campaigns) + timedelta(seconds=chance.randrange(5 * 86_400)) for _ in range(count))
     return [SandboxCall(id=f"{number}", start_time=start) for number, start in enumerate(starts)]
 
 
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("first_day", [19, 24], ids=["in the middle", "at the end"])
 @pytest.mark.parametrize("share", [0.8, 0.95, 0.99])
 async def test_a_quiet_month_excuses_no_shorter_hole(
-    sandbox: Sandbox, client: AsyncClient, share: float, newest_first: bool
+    sandbox: Sandbox, client: AsyncClient, share: float, first_day: int, newest_first: bool
 ) -> None:
     """The prefix changes within a campaign, and the rest of it is missing at the edge of the range."""
-    calls = in_campaigns(6000)
+    calls = in_campaigns(6000, first_day)
     cut = int(share * len(calls))
     await check(sandbox, client, [calls[:cut][::-1], calls[cut:][::-1]], newest_first=newest_first, concurrency=4)

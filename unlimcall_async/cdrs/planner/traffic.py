@@ -62,9 +62,16 @@ class Traffic:
         edges = [to_datetime(covered.start), *page.starts_of(covered), to_datetime(covered.end)]
         lengths = _lengths(edges)
         for place in nlargest(_OF_A_PAGE, range(len(lengths)), key=lengths.__getitem__):
-            hole = Range(to_micros(edges[place]), to_micros(edges[place + 1]))
-            self._checked.append(hole)
-            self._longest = max(self._longest, len(hole))
+            self._add(Range(to_micros(edges[place]), to_micros(edges[place + 1])))
+
+    def _add(self, hole: Range) -> None:
+        """Record a hole, together with those that touch it: a part without a row may be a piece of a longer hole."""
+        for each in [*self._checked]:
+            if each.start <= hole.end and hole.start <= each.end:
+                self._checked.remove(each)
+                hole = Range(min(each.start, hole.start), max(each.end, hole.end))
+        self._checked.append(hole)
+        self._longest = max(self._longest, len(hole))
 
     def note_claim(self) -> None:
         """Count a page that was claimed."""

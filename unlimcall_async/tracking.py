@@ -1,6 +1,6 @@
 """`track`: shows how far a stream or a follow is while a program iterates over it.
 
-A thin shell over `_bar`, which draws by a timer of the event loop. There is no task: whatever ends the iteration, also a bare
+A thin shell over `_bar`, which draws by a timer of the event loop. No task is needed. So whatever ends the iteration, also a bare
 `break`, ends the timer and the bar at once.
 """
 

@@ -39,7 +39,7 @@ async def told_waits() -> AsyncIterator[None]:
 
 @contextmanager
 def _told_retries() -> Iterator[None]:
-    """Let through what the client logs, at INFO, of its waits for the network."""
+    """Have the client log its waits for the network meanwhile, which are at INFO."""
     logger = logging.getLogger("unlimcall_async")
     own, wanted = logger.level, logger.getEffectiveLevel()
 

@@ -18,7 +18,7 @@ The way of one call:
 1. A resource calls `Caller.fetch`, which builds a `Request` (messages.py) for an `Endpoint` (endpoints.py).
 2. `exchange` enters a scope of the `Pool`, and waits until the `Limiter` grants a token and a slot is free. Then it makes an
    `Attempt`. A call of a stream (`Caller.pull`) decides only now what it asks.
-3. `Attempt.send` sends the request, and returns a `RawResponse`, or an error if there is none, in the words of causes.py.
+3. `Attempt.send` sends the request, and returns a `RawResponse`, or else an error in the words of causes.py.
    `Attempt.sent` says what may have left this machine.
 4. `failure_of` (answers.py) turns a response with an error status into an error, with advice (advice.py). `Caller.fetch` decodes
    the body of any other.

@@ -310,7 +310,7 @@ async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
             cause="closed",
         )
     except BaseException as error:
-        # A stream asks for a place in the queue before it knows what to ask. Such a place that comes to nothing was no call.
+        # A stream takes a place in the queue before it knows what to ask. If it then asks nothing, no call was made.
         if call.request is not None:
             call.trace.call_ends(error)
         raise

@@ -165,6 +165,15 @@ def test_the_jitter_is_that_of_the_delays(chance: float) -> None:
     assert wait == pytest.approx(4 * (0.9 + 0.2 * chance))
 
 
+@pytest.mark.parametrize("retry_after", [0.0, 0.5, 1.0])
+def test_a_429_with_a_time_is_waited_out_for_a_second_at_least(retry_after: float) -> None:
+    error = RateLimitedError(429, retry_after=retry_after)
+    verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
+    # The jitter alone would make the first wait 0.9 s.
+    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, patience=Patience(120), chance=0.0)
+    assert wait == 1.0
+
+
 def test_a_post_is_sent_again_after_a_429_and_not_after_a_503() -> None:
     assert waits(SINGLE, 2, 1, endpoint=CREATE_CALL) == [2]
     error = ServerError(503)

@@ -21,10 +21,12 @@ class UnderWay(Protocol):
     @property
     def waits_for_limit_s(self) -> float:
         """How long the wait for the rate limit has lasted that goes on; 0 if none does."""
+        ...
 
     @property
     def waits_to_retry_s(self) -> float:
         """How many seconds are left until the next attempt; 0 if the call does not wait between two attempts."""
+        ...
 
 
 @define(eq=False)

@@ -1,23 +1,12 @@
-"""What is known of a server's bounds, and a second that is taken apart by it: for every server that the reference allows."""
+"""What is known of a server's bounds, for every server that the reference allows."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-
-import pytest
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cdrs.simulated import expected, page_of, readable, record
-from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds, Resolver, is_within_a_step
-from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Part
-from unlimcall_async.cdrs.planner.tasks import Resolve
-from unlimcall_async.cdrs.planner.windows import with_margins
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
+from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
 
 LIMIT = 12
 MOST_ASKED = 21
@@ -88,136 +77,3 @@ def test_a_window_that_covers_surely_covers(truth: Bounds, start: int, millis: i
     assert known.surely_covers(window, wanted)
     assert truth.covers(window, wanted.start)
     assert truth.covers(window, wanted.end - MILLISECOND)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "within"),
-    [(Range(0, SECOND), True), (Range(0, SECOND + 1), False), (Range(-1, 1), False), (Range(SECOND, SECOND + 1), True)],
-)
-def test_a_range_is_within_a_step_if_no_whole_second_cuts_it(wanted: Range, within: bool) -> None:
-    assert is_within_a_step(wanted) is within
-
-
-# --- taking a second apart ------------------------------------------------------------------------------------------------
-
-
-@frozen
-class Outcome:
-    """What came of a second: records, ranges that were given up as saturated, and the windows asked until the first of these."""
-
-    records: list[CallRecord]
-    saturated: list[Range]
-    asked: int
-
-
-def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Page]:
-    """Return what answers a window with the first rows of it."""
-    timed = [(to_micros(row.start_time), row) for row in rows]
-
-    def answer(window: Window) -> Page:
-        within = [row for at, row in timed if truth.covers(window, at)]
-        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
-
-    return answer
-
-
-def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
-    resolver, done, saturated = Resolver(), list[CallRecord](), list[Range]()
-    first = Resolve(with_margins(WHOLE))
-    asked = until_first = 1
-    to_do: list[tuple[Range, Resolve | list[Part]]] = [(WHOLE, resolver.after(WHOLE, first, answered(first.window)))]
-    while to_do:
-        wanted, following = to_do.pop(0)
-        if isinstance(following, list):
-            if not following:
-                saturated.append(wanted)
-            for piece in reversed(following):
-                assert isinstance(piece.task, Resolve)
-                to_do.insert(0, (piece.range, piece.task))
-            continue
-        page = answered(following.window)
-        asked += 1
-        until_first = until_first if saturated else asked
-        if resolver.is_complete_for(Part(wanted), following, page, complete=page.complete):
-            done += readable(page.rows_of(wanted))
-        else:
-            to_do.insert(0, (wanted, resolver.after(wanted, following, page)))
-    return Outcome(expected(done, WHOLE, newest_first=False), saturated, until_first)
-
-
-def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
-    """Return rows of three seconds, the second to take apart in the middle. One millisecond of it is crowded, or too full."""
-    chance = random.Random(seed)
-    crowded = chance.choice([LIMIT // 2, LIMIT + 1])
-    starts = [chance.randrange(-1000, 2000) for _ in range(count - crowded)] + [chance.randrange(1000)] * crowded
-    rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
-    chance.shuffle(rows)
-    return rows
-
-
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_each_row_of_a_full_second_comes_once_or_lies_in_a_range_that_is_saturated(truth: Bounds) -> None:
-    rows = rows_of_a_second(120, str(truth))
-    answer = answers(truth, rows)
-    outcome = take_apart_by(answer)
-    lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
-    assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)
-    # A range is saturated only if the finest window for it is full.
-    for wanted in outcome.saturated:
-        assert not answer(truth.narrowest(wanted.start, wanted.end - MILLISECOND)).complete
-
-
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
-    """Rows beside a crowded instant, within a few milliseconds of it: what is saturated holds none that has a page of its own."""
-    chance = random.Random(f"beside {truth}")
-    crowded = chance.randrange(10, 990)
-    starts = [crowded] * (LIMIT + 1) + [crowded + chance.choice((-4, -3, -2, -1, 1, 2, 3)) for _ in range(9)]
-    rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
-    chance.shuffle(rows)
-    answer = answers(truth, rows)
-    for wanted in take_apart_by(answer).saturated:
-        for at in {to_micros(row.start_time) for row in rows if wanted.holds(to_micros(row.start_time))}:
-            assert not answer(truth.narrowest(at, at)).complete
-
-
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_few_windows_show_that_one_instant_is_saturated(truth: Bounds) -> None:
-    """A pull that is cut off after 30 requests has come to the second by some of them."""
-    rows = [record(175 * MILLISECOND, number) for number in range(LIMIT + 1)]
-    outcome = take_apart_by(answers(truth, rows))
-    assert outcome.saturated
-    assert outcome.asked <= MOST_ASKED
-
-
-def test_a_second_whose_times_are_cut_to_be_written_is_read() -> None:
-    """A window that is not a second wide tells that times are cut. Then one window has all that is shown in the second."""
-    chance = random.Random(0)
-    starts = [chance.randrange(-3000, 4000) * MILLISECOND for _ in range(40)]
-    rows = [record(floor(at, SECOND), number) for number, at in enumerate(starts)]
-    truth = Bounds(MILLISECOND, from_included=True, till_included=False)
-
-    def answered(window: Window) -> Page:
-        within = [row for row, at in zip(rows, starts, strict=True) if truth.covers(window, at)]
-        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
-
-    outcome = take_apart_by(answered)
-    assert not outcome.saturated
-    assert outcome.records == expected(rows, WHOLE, newest_first=False)
-
-
-@pytest.mark.parametrize("finer", [MILLISECOND, 100 * MILLISECOND])
-def test_a_second_that_is_written_as_one_instant_is_not_cut(finer: int) -> None:
-    """Times are compared as they are, and shown in whole seconds: pieces of the second would lose what the others show."""
-    chance = random.Random(finer)
-    starts = [chance.randrange(-1000, 2000) * MILLISECOND for _ in range(25)]
-    rows = [record(floor(at, SECOND), number) for number, at in enumerate(starts)]
-    truth = Bounds(finer, from_included=True, till_included=False)
-
-    def answered(window: Window) -> Page:
-        within = [row for row, at in zip(rows, starts, strict=True) if truth.covers(window, at)]
-        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
-
-    outcome = take_apart_by(answered)
-    lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
-    assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)

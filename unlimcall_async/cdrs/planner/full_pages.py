@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
 from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
@@ -16,6 +15,7 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read
 from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
 from unlimcall_async.cdrs.planner.tasks import Claim, Resolve
 from unlimcall_async.cdrs.planner.traffic import Traffic

@@ -37,7 +37,6 @@ from math import inf
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.arrival import Arrival
-from unlimcall_async.cdrs.planner.bounds import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.checks import Checks, lacks_known_rows
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.dense import DenseParts
@@ -48,6 +47,7 @@ from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED, KnownServer
 from unlimcall_async.cdrs.planner.page import Page, check_inside
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search

@@ -13,14 +13,13 @@ from unlimcall_async.cdrs.times import SECOND, Range
 
 # The excuses.
 ONCE: Final = "its size came once, and is not one that people set"
-FEW: Final = "its size, below ten rows, came fewer than four times"
 LATE: Final = "it began during the run, and no six of eight pages in a row had its size"
 ALIKE: Final = "pages that were whole had its size as often as sizes are checked"
 IN_AN_INSTANT: Final = "one instant held more rows than the cap"
-EXCUSES: Final = (ONCE, FEW, LATE, ALIKE, IN_AN_INSTANT)
+TAKEN_APART: Final = "a second with more rows than the cap was taken apart"
+EXCUSES: Final = (ONCE, LATE, ALIKE, IN_AN_INSTANT, TAKEN_APART)
 
 _SET: Final = {10, 20, 25, *range(50, 1000, 50), *(2**power for power in range(4, 10))}
-_LEAST, _FEW_TIMES = 10, 4
 _IN_A_ROW, _MOST = 8, 6
 _APART: Final = 8 * SECOND
 
@@ -60,12 +59,9 @@ class Sizes:
             return None
         if times <= 1 and self._cap not in _SET:
             return ONCE
-        if self._cap < _LEAST and times < _FEW_TIMES:
-            return FEW
         if self._late and (self._most_in_a_row < _MOST if finished else times < _MOST):
             return LATE
-        checks = times.bit_length() - 1 - (self._cap < _LEAST)
-        return ALIKE if 0 < self._whole >= checks else None
+        return ALIKE if 0 < self._whole >= times.bit_length() - 1 else None
 
     @property
     def _most_in_a_row(self) -> int:

@@ -79,7 +79,9 @@ def _racing(dice: Dice, case: Case) -> Case:
 
 
 def _capped(dice: Dice, case: Case) -> Case:
-    """Have a cap below the limit that nothing but the sizes shows, from the start or from an answer on."""
+    """Have a cap of ten rows or more, below the limit, that nothing but the sizes shows, from the start or from an answer on."""
+    least = dice.between(16, 60)
+    case = evolve(case, runs=tuple(evolve(run, page_size=max(run.page_size, least)) for run in case.runs))
     page = page_of(case)
     if dice.happens(80):
         # Several windows, each with more than the cap: of a size that comes once, nobody can tell that it is a cap.
@@ -87,7 +89,7 @@ def _capped(dice: Dice, case: Case) -> Case:
         case = _with_bulk(dice, case, dice.between(2, 12) * page)
     manners = evolve(
         _honest(case),
-        cap=dice.between(3, max(3, page - 1)),
+        cap=dice.between(10, page - 1),
         capped=0 if dice.happens(60) else dice.between(1, 30),
         counts_matches=False,
     )
@@ -117,7 +119,12 @@ def _breaking(dice: Dice, case: Case) -> Case:
     ]
     order = dice.one_of(BY_ID)
     manners = evolve(
-        _honest(case), order=order, then=order, cap=case.manners.cap if case.manners.counts_matches else 1000
+        _honest(case),
+        order=order,
+        then=order,
+        cap=case.manners.cap if case.manners.counts_matches else 1000,
+        # A second that overflows costs records if times are written more coarsely than they are compared: see `resolver`.
+        written=1,
     )
     return evolve(case, rows=tuple(named), manners=manners, seek=dice.happens(90))
 
@@ -140,7 +147,7 @@ def _rounding(dice: Dice, case: Case) -> Case:
     if dice.happens(60):
         # Off the whole steps; rows of one instant stay so.
         rows = tuple(evolve(row, at=row.at + random.Random(row.at).randrange(SECOND)) for row in rows)
-    # A second that overflows costs records if times are written more coarsely than they are compared: see `bounds`.
+    # A second that overflows costs records if times are written more coarsely than they are compared: see `resolver`.
     most = max(1, min(case.manners.cap, *(run.page_size for run in case.runs)) // 4)
     kept = list[Row]()
     for row in sorted(rows, key=lambda row: row.at):

@@ -51,7 +51,7 @@ _WINDOWS_TO_A_CAP: Final = 3
 _WINDOWS_TO_GIVE_UP: Final = 8
 # No page is in doubt by itself that has fewer rows: people set no such caps, and quiet hours often have so few calls.
 _LEAST: Final = 10
-# A larger page is not in doubt until it has so many times the rows of one that was checked, or comes again.
+# A larger page is not in doubt until it has so many times the rows of one that was checked, or comes again, or looks like a cap.
 _GROWTH: Final = 1.5
 # A page with so many times the rows of another one clears it. Below that the server may cut at a size in bytes.
 _CLEARS: Final = 1.25
@@ -194,7 +194,8 @@ class PageCap:
         if size == self._largest:
             self._times += 1
             if self._times == 1:
-                return Doubt.LARGEST if size >= _LEAST and size > _GROWTH * self.safe else None
+                enough = size > self.safe * (1 if _looks_set(size) else _GROWTH)
+                return Doubt.LARGEST if size >= _LEAST and enough else None
             again = _AGAIN if size >= _LEAST and size > self.safe else _AGAIN_IF_SAFE
             if self._times < max(again, self._next_check):
                 return None
@@ -240,14 +241,15 @@ class PageCap:
             question: What was asked.
             page: The page.
             number: The number of the page among all that came.
-            descending: The order that all pages so far are in, or `None`. A cap leaves rows out at the end of a sorted page.
+            descending: The order that all pages so far are in, or `None`. A cap leaves rows out at the end of a sorted page, if
+                the order is that of time everywhere: a size that comes again is reason enough to look at the other end, too.
             doubt: Why the page is in doubt.
         """
         whole = question.window
         pairs = _pieces(whole, page)
         windows = (
             [window for pair in pairs for window in pair]
-            if descending is None
+            if descending is None or doubt is Doubt.LARGEST_AGAIN
             else [earlier if descending else later for earlier, later in pairs]
         )
         # A piece that reaches beyond the window may have rows that the window never shows.

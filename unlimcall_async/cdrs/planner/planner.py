@@ -49,7 +49,7 @@ from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Rea
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder
-from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -264,7 +264,7 @@ class Planner:
         if part.question is not question:
             return
         match part.task:
-            case Probe(doubt=Doubt.LARGEST, begun=False, records=records, rows=rows):
+            case Probe(records=records, rows=rows) as probe if self._cap.may_go_unchecked(probe):
                 # The page is complete by assumption, and nothing but its size speaks against that: its records do not fail with a
                 # question beyond it. If the size comes again, it is checked again.
                 self._finish(part, records, rows)
@@ -272,8 +272,6 @@ class Planner:
             case Read(seam=Seam(claimed=claimed)):
                 # The claim waits for this page to agree. It may stand before this part, and does not have to fail with it.
                 claimed.doubt()
-            case _:
-                pass
         if not isinstance(part.task, Probe):
             # Of a part that is longer than its window, the rest does not fail with the window.
             self._plan.keep_to(part, question.range)
@@ -375,7 +373,6 @@ class Planner:
             self._full_pages.use(question, page, self._pages)
             return
         self._plan.keep_to(part, question.range)
-        self._traffic.check(part.range, page)
         # A row without a start may belong to any instant of the window: only shorter windows tell to which.
         if page.new_unplaced and not is_within_a_step(part.range):
             part.turn_to(Read())
@@ -387,6 +384,8 @@ class Planner:
             expected = part.hints.expected if order is None else self._divider.expect(part)
             if self._checks.begin(question, page, self._pages, expected=expected, lacks=lacks, descending=order):
                 return
+        # What a page in doubt may lack is not a hole.
+        self._traffic.check(part.range, page)
         self._finish(part, page.rows_of(part.range), 0 if checked else page.size, page.own_unplaced)
 
     def _finish(self, part: Part, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:

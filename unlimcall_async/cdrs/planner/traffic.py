@@ -22,8 +22,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import compress, count, islice
+from math import inf
 from operator import sub
 from typing import Final
+
+from attrs import frozen
 
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.times import SECOND, Range, to_datetime, to_micros
@@ -43,17 +46,27 @@ _LONGER: Final = 2
 _EARLIER: Final = _HOUR
 # An odd hole that is so many times as long as all that were checked is checked at once.
 _FAR_LONGER: Final = 4
+# How many times as many rows may be expected in a hole as in a checked one that it is like: quiet traffic has long holes by chance.
+_BUSIER: Final = 16
 # The checked holes that are remembered, and how many of them a page may bring in.
 _REMEMBERED, _OF_A_PAGE = 64, 4
 # A hole that is like no other, and not far longer than all, is checked once in so many full pages: a cost of 1.5 %.
 _PAGES_TO_A_CHECK: Final = 64
 
 
+@frozen
+class _Hole:
+    """A hole that was checked, and how many rows would lie in it if calls were as frequent there as beside it."""
+
+    range: Range
+    expected: float
+
+
 class Traffic:
     """The holes in the traffic of a range that were checked."""
 
     def __init__(self) -> None:
-        self._checked: deque[Range] = deque(maxlen=_REMEMBERED)
+        self._checked: deque[_Hole] = deque(maxlen=_REMEMBERED)
         self._longest = 0
         self._pages = self._checks = 0
 
@@ -62,16 +75,23 @@ class Traffic:
         edges = [to_datetime(covered.start), *page.starts_of(covered), to_datetime(covered.end)]
         lengths = _lengths(edges)
         for place in nlargest(_OF_A_PAGE, range(len(lengths)), key=lengths.__getitem__):
-            self._add(Range(to_micros(edges[place]), to_micros(edges[place + 1])))
+            # Two holes with a row between them do not touch.
+            end = to_micros(edges[place + 1])
+            hole = Range(min(end, to_micros(edges[place]) + (place > 0)), end)
+            first, last = max(1, place - _BESIDE // 2), min(len(edges) - 2, place + 1 + _BESIDE // 2)
+            # Beside a hole that takes in nearly all rows, nobody can tell what is frequent.
+            busy = to_micros(edges[last]) - to_micros(edges[first]) - (len(hole) if first <= place < last else 0)
+            self._add(_Hole(hole, (last - first) * len(hole) / busy if busy > 0 else inf))
 
-    def _add(self, hole: Range) -> None:
+    def _add(self, hole: _Hole) -> None:
         """Record a hole, together with those that touch it: a part without a row may be a piece of a longer hole."""
         for each in [*self._checked]:
-            if each.start <= hole.end and hole.start <= each.end:
+            if each.range.start <= hole.range.end and hole.range.start <= each.range.end:
                 self._checked.remove(each)
-                hole = Range(min(each.start, hole.start), max(each.end, hole.end))
+                whole = Range(min(each.range.start, hole.range.start), max(each.range.end, hole.range.end))
+                hole = _Hole(whole, each.expected + hole.expected)
         self._checked.append(hole)
-        self._longest = max(self._longest, len(hole))
+        self._longest = max(self._longest, len(hole.range))
 
     def note_claim(self) -> None:
         """Count a page that was claimed."""
@@ -91,7 +111,7 @@ class Traffic:
 
     def _odd_holes(self, page: Page) -> Iterator[Range]:
         holes = _holes(page.sorted_starts)
-        return (hole for hole in holes if not any(_is_like(hole, each) for each in self._checked))
+        return (hole for hole in holes if not any(_is_like(hole, each.range, len(hole) // 4) for each in self._checked))
 
     def suspicious_at_edge(self, page: Page, hole: Range) -> bool:
         """Return whether rows may be missing between the near edge of a range and the first row of a full page."""
@@ -100,9 +120,12 @@ class Traffic:
         span = max(1, to_micros(beside[-1]) - to_micros(beside[0]))
         # If calls are frequent, a difference of an hour is not chance.
         earlier = min(_EARLIER, _CHANCE * span // len(beside))
-        if any(_is_like(hole, each, earlier) for each in self._checked):
+        expected = len(hole) * len(beside) / span
+        # A hole that is chance itself says nothing about others.
+        least = max(_CHANCE, expected / _BUSIER)
+        if any(each.expected >= least and _is_like(hole, each.range, earlier) for each in self._checked):
             return False
-        return len(hole) * len(beside) >= _CHANCE_AT_EDGE * span
+        return expected >= _CHANCE_AT_EDGE
 
 
 def _holes(starts: Sequence[datetime]) -> Iterator[Range]:

@@ -17,6 +17,8 @@ from unlimcall_async.cdrs.times import SECOND
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 
+BREAKS: Final = "breaks"
+RACING_COUNTS: Final = "racing counts"
 ROUNDED_TIMES: Final = "rounded times"
 # A kind of follows, too.
 RATED_AGAIN: Final = "rated again"
@@ -185,15 +187,17 @@ def _cutting_off(dice: Dice, case: Case) -> Case:
 
 
 KINDS: Final[Mapping[str, Callable[[Dice, Case], Case]]] = {
-    "breaks": _breaking,
-    "racing counts": _racing,
+    BREAKS: _breaking,
+    RACING_COUNTS: _racing,
     SILENT_CAPS: _capped,
     ROUNDED_TIMES: _rounding,
     RATED_AGAIN: _rating,
     "cut off": _cutting_off,
 }
 # What the planner is known to stand.
-ON: Final[tuple[str, ...]] = (ROUNDED_TIMES, RATED_AGAIN)
+ON: Final[tuple[str, ...]] = (BREAKS, RACING_COUNTS, SILENT_CAPS, ROUNDED_TIMES, RATED_AGAIN)
+# A silent cap shows in sizes, if the order is what it seems: of a server with both, `docs/promises.md` promises nothing.
+_NOT_TOGETHER: Final = frozenset({BREAKS, SILENT_CAPS})
 
 
 def with_kinds(case: Case, seed: int, kinds: tuple[str, ...] = ON, *, surely: bool = False) -> Case:
@@ -202,6 +206,9 @@ def with_kinds(case: Case, seed: int, kinds: tuple[str, ...] = ON, *, surely: bo
     one = kinds[share.randrange(len(kinds))] if surely else None
     for name in KINDS:
         dice = Dice(random.Random(f"{name} {seed}"))
+        other = _NOT_TOGETHER - {name} if name in _NOT_TOGETHER else frozenset[str]()
+        if other & {one, *case.kinds}:
+            continue
         if (dice.happens(_SHARE) and name in kinds) or name == one:
             case = evolve(KINDS[name](dice, case), kinds=(*case.kinds, name))
     return case

@@ -10,37 +10,63 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from unlimcall_async.cdrs.planner.claims import Claims
-from unlimcall_async.cdrs.planner.gauge import KnownMargins, has_gap
+from unlimcall_async.cdrs.planner.gauge import KnownMargins, without_gaps
 from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam
+from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Resolve
-from unlimcall_async.cdrs.times import to_micros
+from unlimcall_async.cdrs.times import Range, to_micros
 
 
 class DenseParts:
     """Judges the pages for dense parts."""
 
-    def __init__(self, known: KnownMargins, claims: Claims) -> None:
+    def __init__(self, plan: Plan, known: KnownMargins, claims: Claims) -> None:
+        self._plan = plan
         self._known = known
         self._claims = claims
 
-    def shows_its_range(self, question: Question, page: Page, *, complete: bool) -> bool:
-        """Return whether the window of a dense part surely shows its range, by all that is known once its page came."""
-        part, window = question.part, question.window
+    def believe(self, question: Question, page: Page, *, complete: bool) -> Question | None:
+        """Return the question whose range a page surely shows, by all that is known once the page came.
+
+        The rest of the range is left to be asked with whole seconds. If that is all of it, `None` is returned.
+        """
+        part, wanted = question.part, question.range
+        self._settle_doubt(part, page, complete=complete)
+        if not part.hints.dense:
+            return question
+        shown = self._shown_by(question, page, complete=complete)
+        if shown is None:
+            part.ask_again()
+            part.put_back()
+            return None
+        if shown != wanted:
+            self._plan.keep_to(part, wanted)
+            for rest in self._plan.keep_to(part, shown):
+                rest.hints = evolve(rest.hints, doubted=page.number_of(rest.range))
+        return evolve(question, range=shown)
+
+    def _shown_by(self, question: Question, page: Page, *, complete: bool) -> Range | None:
+        part, window, wanted = question.part, question.window, question.range
         if isinstance(part.task, (Resolve, Gauge, Probe)):
-            return True  # its window has no margins
-        if self._known.learn(window, page, _known_rows(part), complete=complete):
+            return wanted  # its window has no margins
+        known = _known_rows(part)
+        if self._known.learn(window, page, known, complete=complete):
             self._claims.forget_margins()
         margins = self._known.grain_of(dense=True).margins
-        if margins is not WHOLE_SECONDS and complete and has_gap(page, question.range):
+        if margins is not WHOLE_SECONDS and complete:
             # Calls may have paused. Or the server compares more coarsely here than where it was gauged.
-            part.hints = evolve(part.hints, dense=False, doubted=page.number_of(part.range))
-            margins = WHOLE_SECONDS
+            believed = without_gaps(page, wanted, window, known)
+            if believed == wanted or (believed is not None and isinstance(part.task, Read)):
+                wanted = believed
+            else:
+                margins = WHOLE_SECONDS
+                part.hints = evolve(part.hints, dense=False, doubted=page.number_of(part.range))
         shown = margins.shown_by(window)
-        return shown.start <= question.range.start and question.range.end <= shown.end
+        return wanted if shown.start <= wanted.start and wanted.end <= shown.end else None
 
-    def settle_doubt(self, part: Part, page: Page, *, complete: bool) -> None:
+    def _settle_doubt(self, part: Part, page: Page, *, complete: bool) -> None:
         """Compare a page that was asked with whole seconds with one that was not believed: more rows refute the finer margins."""
         doubted = part.hints.doubted
         if doubted is None:

@@ -49,7 +49,7 @@ _SHORTEST: Final = 600 * MILLISECOND
 # Windows that are asked to gauge: a server that tells nothing by so many is left alone.
 _MOST_GAUGES: Final = 3
 # A gap at an end of a part is implausible if it is so many times as long as these rows beside it take.
-_ROWS_AT_AN_END, _GAP = 20, 0.75
+_ROWS_AT_AN_END, _FEWEST_AT_AN_END, _GAP = 20, 5, 0.75
 # Rows of one second that come in order, from which on the server is taken to sort by the times that it shows.
 _ROWS_IN_ORDER: Final = 40
 
@@ -180,15 +180,36 @@ class KnownMargins:
             self._margins = self._known_margins()
 
 
-def has_gap(page: Page, wanted: Range) -> bool:
-    """Return whether rows seem to be missing at an end of a range: a server that compares coarsely would leave them out."""
+def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]) -> Range | None:
+    """Return a range without an end at which rows seem to be missing: a server that compares coarsely would leave them out.
+
+    If rows seem to be missing at both ends, or if nothing would be left, `None` is returned: asking for all of it is cheaper then.
+
+    Args:
+        page: The page: complete, of a window with finer margins.
+        wanted: The range that it was asked for.
+        window: Its window.
+        known: The starts of rows that earlier pages have shown of the window and around it, in microseconds.
+    """
     starts = [*map(to_micros, page.starts_of(wanted))]
-    if len(starts) < _ROWS_AT_AN_END:
-        return True
-    head, tail = starts[_ROWS_AT_AN_END - 1] - starts[0], starts[-1] - starts[-_ROWS_AT_AN_END]
-    return starts[0] - wanted.start > _GAP * max(head, MILLISECOND) or wanted.end - starts[-1] > _GAP * max(
-        tail, MILLISECOND
-    )
+    beside = min(_ROWS_AT_AN_END, len(starts))
+    before = behind = True
+    if beside >= _FEWEST_AT_AN_END:
+        head, tail = starts[beside - 1] - starts[0], starts[-1] - starts[-beside]
+        before = starts[0] - wanted.start > _GAP * max(head, MILLISECOND)
+        behind = wanted.end - starts[-1] > _GAP * max(tail, MILLISECOND)
+    came = [*map(to_micros, page.starts)]
+    before = before and not _cuts_its_second(window.start, came, known)
+    behind = behind and not _cuts_its_second(window.till, came, known)
+    surely = WHOLE_SECONDS.shown_by(Window(floor(window.start, SECOND), floor(window.till, SECOND)))
+    start, end = surely.start if before else wanted.start, surely.end if behind else wanted.end
+    return None if (before and behind) or start >= end else Range(start, end)
+
+
+def _cuts_its_second(bound: int, came: Sequence[int], known: Sequence[int]) -> bool:
+    """Return whether some rows of the second of a bound came, and others did not: the server does not compare whole seconds."""
+    second = Range(floor(bound, SECOND), floor(bound, SECOND) + SECOND)
+    return any(map(second.holds, came)) and any(second.holds(at) for at in {*known}.difference(came))
 
 
 def is_dense(page: Page) -> bool:

@@ -47,7 +47,7 @@ from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.page import Key
 from unlimcall_async.cdrs.planner.tasks import Claim, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
-from unlimcall_async.cdrs.times import Range, Window
+from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 # --- seams and tasks ------------------------------------------------------------------------------------------------------
 
@@ -185,6 +185,10 @@ _TRANSITIONS: Final[dict[tuple[str, type], type]] = {
     ("reset", Failed): Waiting,
     ("reset", Saturated): Waiting,
 }
+
+
+# A piece that is this long is asked with margins of whole seconds at first: they are little of it.
+_LONG: Final = 60 * SECOND
 
 
 class IllegalTransitionError(Exception):
@@ -346,14 +350,24 @@ class Part:
 
     def cut(self, at: int) -> list[Part]:
         """Return two parts for this one: the earlier, and the later. The seam goes with the piece that has it at its edge."""
-        seam, hints = self.seam, Hints(self.hints.sample, self.hints.density, dense=self.hints.dense)
-        earlier, later = Part(Range(self.range.start, at), hints=hints), Part(Range(at, self.range.end), hints=hints)
+        seam = self.seam
+
+        def hints_of(piece: Range, *, behind: bool) -> Hints:
+            # What lies beyond the rows that are known need not be dense: finer margins would only raise doubts there.
+            sample, dense = self.hints.sample, self.hints.dense
+            known = behind if seam is not None else sample is None or sample.count(piece) > 0
+            return Hints(sample, self.hints.density, dense=dense and (known or len(piece) < _LONG))
+
+        first, last = Range(self.range.start, at), Range(at, self.range.end)
+        descending = seam is not None and seam.descending
+        earlier = Part(first, hints=hints_of(first, behind=not descending))
+        later = Part(last, hints=hints_of(last, behind=descending))
         if seam is not None:
             # A server in descending order claims the later end of its window, so its seam lies at the later edge.
             if seam.descending:
-                later = Part(later.range, Waiting(Read(seam)), hints)
+                later = Part(last, Waiting(Read(seam)), later.hints)
             else:
-                earlier = Part(earlier.range, Waiting(Read(seam)), hints)
+                earlier = Part(first, Waiting(Read(seam)), earlier.hints)
         return [earlier, later]
 
     def take_in(self, other: Range) -> None:

@@ -172,13 +172,15 @@ class Plan:
         for offset, piece in enumerate(ordered):
             self._parts.insert(place + offset, piece)
 
-    def keep_to(self, part: Part, asked: Range) -> None:
-        """Reduce a long part to the range that its window reached, and leave the rest of it for later."""
-        if asked != part.range:
-            beside = Range(part.range.start, asked.start), Range(asked.end, part.range.end)
-            hints = Hints(density=part.hints.density)
-            part.range = asked
-            self.replace(part, [part, *(Part(rest, hints=hints) for rest in beside if len(rest))])
+    def keep_to(self, part: Part, asked: Range) -> list[Part]:
+        """Reduce a long part to the range that its window reached, and leave the rest of it for later; return the rest."""
+        if asked == part.range:
+            return []
+        beside = Range(part.range.start, asked.start), Range(asked.end, part.range.end)
+        rests = [Part(rest, hints=Hints(density=part.hints.density)) for rest in beside if len(rest)]
+        part.range = asked
+        self.replace(part, [part, *rests])
+        return rests
 
     def extend(self, part: Part, most: int | None = None) -> bool:
         """Extend a part over the untouched part behind it, by `most` microseconds; return whether there was such a part."""

@@ -101,7 +101,7 @@ class Planner:
         self._checks = Checks(self._plan, self._cap)
         self._resolver = Resolver()
         self._known = KnownMargins()
-        self._dense = DenseParts(self._known, self._claims)
+        self._dense = DenseParts(self._plan, self._known, self._claims)
         self._arrival = Arrival(self._order, newest_first=newest_first)
         self._divider = Divider(self._sizes, self._order, self._known, self._arrival, newest_first=newest_first)
         self._full_pages = FullPages(
@@ -300,11 +300,10 @@ class Planner:
         if self._cap.is_to_be_repeated(question, page, self._sizes.page):
             part.ask_once_more()
             return
-        self._dense.settle_doubt(part, page, complete=complete)
-        if part.hints.dense and not self._dense.shows_its_range(question, page, complete=complete):
-            part.ask_again()
-            part.put_back()
+        believed = self._dense.believe(question, page, complete=complete)
+        if believed is None:
             return
+        question = believed
         if page.new_unplaced and not isinstance(part.task, Gauge):
             searched, again = self._searches.begin(question.range, page.new_unplaced, complete=complete)
             page = evolve(page, new_unplaced=searched, again=again)

@@ -130,6 +130,12 @@ def test_a_size_that_was_checked_is_in_doubt_less_often() -> None:
     assert doubts(cap, [100, 100, 100, 140, 151]) == [None, None, Doubt.LARGEST_AGAIN, None, Doubt.LARGEST]
 
 
+def test_a_larger_size_that_people_set_is_in_doubt_however_near_to_one_that_was_checked() -> None:
+    cap = PageCap()
+    cap.safe = 90
+    assert doubts(cap, [90, 99, 100]) == [None, None, Doubt.LARGEST]
+
+
 @pytest.mark.parametrize(
     ("doubt", "rows", "largest", "safe", "cleared"),
     [
@@ -158,8 +164,17 @@ def test_far_more_rows_clear_the_pages_of_the_largest_size(
 # --- checks ---------------------------------------------------------------------------------------------------------------
 
 
-def probe_of(came: Page, descending: bool | None = None) -> Probe | None:
-    return PageCap().probe_of(question(), came, 1, descending=descending, doubt=Doubt.LARGEST)
+def probe_of(came: Page, descending: bool | None = None, doubt: Doubt = Doubt.LARGEST) -> Probe | None:
+    return PageCap().probe_of(question(), came, 1, descending=descending, doubt=doubt)
+
+
+@pytest.mark.parametrize(("doubt", "pieces"), [(Doubt.LARGEST, 1), (Doubt.LARGEST_AGAIN, 2)])
+def test_a_size_that_comes_again_is_checked_at_both_ends(doubt: Doubt, pieces: int) -> None:
+    """The order may break, and the rows that a cap leaves out may lie at the other end."""
+    came = page_of([record(second * SECOND, second) for second in range(40)], complete=True)
+    probe = probe_of(came, descending=False, doubt=doubt)
+    assert probe is not None
+    assert len(probe.windows) == pieces
 
 
 @given(

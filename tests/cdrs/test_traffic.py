@@ -8,7 +8,7 @@ import pytest
 
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.traffic import Traffic
-from unlimcall_async.cdrs.times import Range, to_micros
+from unlimcall_async.cdrs.times import SECOND, Range, to_micros
 
 # A Monday.
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -54,6 +54,13 @@ def test_a_night_does_not_explain_a_hole_by_day() -> None:
     assert traffic.has_odd_holes(page((33 * HOUR, 36 * HOUR), (39 * HOUR, 44 * HOUR)))
 
 
+def test_a_short_pause_explains_no_long_one() -> None:
+    traffic = Traffic()
+    pause = page((0 * HOUR, 6 * HOUR), (6 * HOUR + 20 * MINUTE, 12 * HOUR))
+    traffic.check(covered(pause), pause)
+    assert traffic.has_odd_holes(page((24 * HOUR, 30 * HOUR), (31 * HOUR + 40 * MINUTE, 36 * HOUR)))
+
+
 def test_a_small_page_may_have_an_odd_hole() -> None:
     assert Traffic().has_odd_holes(page((0 * HOUR, 5 * MINUTE), (40 * MINUTE, 45 * MINUTE)))
 
@@ -88,3 +95,22 @@ def test_a_hole_at_the_edge_is_judged_by_the_rows_beside_it(hole: timedelta, sus
     micros = hole // timedelta(microseconds=1)
     beside = Range(whole.end, whole.end + micros) if later else Range(whole.start - micros, whole.start)
     assert Traffic().suspicious_at_edge(answer, beside) is suspicious
+
+
+def every_four_hours() -> Page:
+    starts = [START + hour * HOUR for hour in range(0, 9 * 24, 4)]
+    return Page([], starts, len(starts), complete=True)
+
+
+@pytest.mark.parametrize(
+    ("checked", "explained"),
+    [(every_four_hours(), False), (page((0 * HOUR, 9 * HOUR), (12 * HOUR, 20 * HOUR)), True)],
+    ids=["quiet", "busy"],
+)
+def test_a_hole_of_quiet_traffic_explains_none_of_busy_traffic(checked: Page, explained: bool) -> None:
+    """Where a call comes every four hours, hours without a call say nothing of an hour with sixty calls."""
+    traffic = Traffic()
+    traffic.check(covered(checked), checked)
+    busy = page((12 * DAY + 12 * HOUR, 12 * DAY + 20 * HOUR))
+    start = to_micros(busy.starts[0])
+    assert traffic.suspicious_at_edge(busy, Range(start - 3 * 3600 * SECOND, start)) is not explained

@@ -27,10 +27,16 @@ def expected(sandbox: Sandbox, start: datetime, end: datetime, *, newest_first: 
 
 
 async def pull(
-    sandbox: Sandbox, client: AsyncClient, start: datetime, end: datetime, *, newest_first: bool = False
+    sandbox: Sandbox,
+    client: AsyncClient,
+    start: datetime,
+    end: datetime,
+    *,
+    newest_first: bool = False,
+    page_size: int = PAGE,
 ) -> int:
     """Pull a range, compare, and return the number of requests."""
-    stream = client.cdrs.stream(start, end, newest_first=newest_first, page_size=PAGE)
+    stream = client.cdrs.stream(start, end, newest_first=newest_first, page_size=page_size)
     got = [record async for record in stream]
     assert got == expected(sandbox, start, end, newest_first=newest_first)
     return stream.stats.requests
@@ -50,6 +56,20 @@ async def test_the_second_pull_of_a_day_takes_no_proof(
     ]
     assert requests[0] == 5
     assert sum(requests[1:]) <= 4.4 * 5
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+async def test_a_later_pull_of_a_day_takes_one_proof_at_most(
+    sandbox: Sandbox, client: AsyncClient, order: Order
+) -> None:
+    """Five pages a day, and so too many claims to wait for the end of the chain. Before: up to ten requests."""
+    sandbox.settings.order = order
+    sandbox.add_calls(CALLS)
+    requests = [
+        await pull(sandbox, client, START + hour * HOUR, START + DAY + hour * HOUR, page_size=150) for hour in range(8)
+    ]
+    assert requests[0] == 6
+    assert sum(requests[1:]) <= 6.3 * 7
 
 
 async def test_a_view_shares_it_and_another_client_does_not(sandbox: Sandbox, client: AsyncClient) -> None:

@@ -39,7 +39,7 @@ class Claims:
                 claimed.agree()
                 if complete and order.presumed == seam.descending:
                     order.confirm(descending=seam.descending)
-                    self._rely_on_order()
+                    self._rely_on_order(from_page=order.proven_by)
                 if order.proven == seam.descending:
                     self._accept(claimed)
             case SeamCheck.UNSURE:
@@ -63,16 +63,16 @@ class Claims:
             if order.disagree(many=(Counter(came) - Counter(claimed)).total() >= OVERLAP):
                 self.withdraw_order()
             return
-        was_proven = order.proven is not None
+        was_proven, was_presumed = order.proven is not None, order.presumed is not None
         order.prove(len(claim.records), claim.number, descending=order.candidate)
         if order.proven is not None and not was_proven:
-            self._rely_on_order()
+            self._rely_on_order(from_page=0 if was_presumed else order.proven_by)
 
-    def _rely_on_order(self) -> None:
+    def _rely_on_order(self, *, from_page: int) -> None:
         """Accept the claims that agree. The order holds from the page on that proved it; what was claimed earlier is asked."""
         for part in self._plan:
             match part.state:
-                case Claimed(claim=claim) if claim.number < self._order.proven_by:
+                case Claimed(claim=claim) if claim.number < from_page:
                     part.doubt()
                 case Claimed(agreed=True):
                     self._accept(part)

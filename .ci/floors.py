@@ -2,11 +2,13 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 extras = project["optional-dependencies"]
-for requirement in project["dependencies"] + extras["cli"] + extras["numbers"] + extras["xlsx"] + extras["dev"]:
+tested = [extras[name] for name in ("arrow", "cli", "numbers", "xlsx", "dev")]
+for requirement in chain(project["dependencies"], *tested):
     if requirement.startswith(project["name"]):
         continue
     name, floor = re.fullmatch(r"([\w.-]+)>=([\w.]+)", requirement).groups()

@@ -49,6 +49,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "cli",
         "cdrs",
         "client",
+        "columns",
         "errors",
         "http",
         "models",

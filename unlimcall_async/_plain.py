@@ -55,6 +55,11 @@ def to_json(model: object) -> bytes:
     return _escaped(_encoded(_plain_model(_checked(model), _as_it_is)))
 
 
+def extra_to_json(extra: Mapping[str, Any]) -> str:
+    """Return the fields that the API has added as one line of JSON, as `to_json` writes them."""
+    return _escaped(_encoded(_plain(extra, _as_it_is))).decode()
+
+
 def from_dict(model: type[T], mapping: Mapping[str, Any]) -> T:
     """Return the model whose plain form is `mapping`: the way back from `to_dict`, and from JSON.
 

@@ -1,0 +1,76 @@
+"""Records become columns and records again, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pyarrow as pa  # type: ignore[import-untyped] # it has no types
+import pytest
+from attrs import evolve, fields
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.payloads import RECORD
+from tests.core.test_plain import RECORDS
+from unlimcall_async import CallRecord, to_dict
+from unlimcall_async._columns import to_records
+from unlimcall_async.columns import SCHEMA, to_batch
+
+
+def test_the_columns_are_the_fields_of_a_record_in_their_order() -> None:
+    assert SCHEMA.names == [each.name for each in fields(CallRecord)]
+    required = ["id", "start_time", "duration", "billsec"]
+    assert [field.name for field in SCHEMA if not field.nullable] == required
+    whole = {*required[2:], "sell_price_cents"}
+    assert {field.name: field.type for field in SCHEMA} == {
+        name: pa.int64() if name in whole else pa.timestamp("us", tz="UTC") if name == "start_time" else pa.string()
+        for name in SCHEMA.names
+    }
+
+
+@given(st.lists(RECORDS, max_size=4))
+def test_records_come_back_exactly(records: list[CallRecord]) -> None:
+    batch = to_batch(records)
+    batch.validate(full=True)
+    assert batch.schema.equals(SCHEMA, check_metadata=True)
+    back = to_records(batch)
+    assert back == records
+    assert [to_dict(record) for record in back] == [to_dict(record) for record in records]
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_time_has_the_microseconds_that_arrow_gives_it(moment: datetime) -> None:
+    column = to_batch([evolve(RECORD, start_time=moment)]).column("start_time")
+    assert column.equals(pa.array([moment], pa.timestamp("us", tz="UTC")))
+
+
+def test_extra_is_json_with_all_digits_and_null_where_it_is_empty() -> None:
+    extra = {
+        "queue": "sales",
+        "big": 2**70,
+        "rate": Decimal("0.10000000000000000001"),
+        "deep": {"é\u2028": [None, True]},
+    }
+    texts = to_batch([RECORD, evolve(RECORD, extra=extra)]).column("extra").to_pylist()
+    assert texts[0] is None
+    assert json.loads(texts[1], parse_float=Decimal) == extra
+    assert texts[1].splitlines() == [texts[1]]
+
+
+def test_a_number_beyond_64_bits_is_an_error() -> None:
+    with pytest.raises((OverflowError, pa.ArrowInvalid)):
+        to_batch([evolve(RECORD, duration=2**63)])
+
+
+def test_without_the_extra_the_error_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "try: import unlimcall_async.columns\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # ours
+    assert "python -m pip install 'unlimcall-async[arrow]'" in done.stdout

@@ -82,6 +82,15 @@ def _times(starts: Iterable[datetime]) -> pa.Array:
     return pa.array([start - EPOCH for start in starts], pa.duration("us")).cast(_WHOLE).cast(_TIME)
 
 
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return batches, at least one, as a single batch."""
+    if len(batches) == 1:
+        return batches[0]
+    # `pyarrow.concat_batches` came after the oldest release that is supported.
+    (batch,) = pa.Table.from_batches(batches, SCHEMA).combine_chunks().to_batches()
+    return batch
+
+
 def to_records(batch: pa.RecordBatch) -> list[CallRecord]:
     """Return the records that `to_batch` has turned into columns."""
     names = SCHEMA.names

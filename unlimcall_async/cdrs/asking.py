@@ -136,6 +136,10 @@ class Asking:
         self.strategy: str = "divide"
         self.first_page_at: tuple[datetime, float] | None = None
 
+    def go_on_with(self, planner: Planner) -> None:
+        """Ask for what another planner asks, now that no request is under way."""
+        self._planner = planner
+
     def send(self, iteration: StreamIteration) -> None:
         """Send what the planner asks, as long as another request makes sense.
 

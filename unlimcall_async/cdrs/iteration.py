@@ -102,10 +102,14 @@ class OneAtATime(ABC, Generic[T]):
 
         return Resuming(begin)
 
-    async def _begin(self, iteration: T) -> None:
-        old = self._iteration
-        if old is not None and old.generator() is not None:
+    def _check_idle(self) -> None:
+        """Raise a `RuntimeError` if there is an iteration whose generator is still held."""
+        if self._iteration is not None and self._iteration.generator() is not None:
             raise RuntimeError("this stream is being iterated already: one iteration at a time")
+
+    async def _begin(self, iteration: T) -> None:
+        self._check_idle()
+        old = self._iteration
         # Claimed before anything is awaited: another iteration may begin meanwhile.
         self._iteration = iteration
         if old is not None:

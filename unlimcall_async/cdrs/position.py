@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from operator import length_hint
 from typing import TypeVar
 
@@ -30,9 +31,12 @@ class Position:
         end: The end of the range, which is not part of it.
         newest_first: The direction of the output.
         place: The place that a checkpoint holds, or `None` for the beginning.
+        handed_out: How many records were handed out before.
     """
 
-    def __init__(self, start: datetime, end: datetime, *, newest_first: bool, place: Place | None) -> None:
+    def __init__(
+        self, start: datetime, end: datetime, *, newest_first: bool, place: Place | None, handed_out: int = 0
+    ) -> None:
         self._start, self._end = to_micros(start), to_micros(end)
         self._newest_first = newest_first
         # The places before and behind the run, and behind the part.
@@ -43,7 +47,7 @@ class Position:
         self._run: list[CallRecord] = []
         self._skipped = 0
         self._rest: Iterator[CallRecord] = iter(self._run)
-        self._handed_out_before = 0
+        self._handed_out_before = handed_out
         # What is left of the part behind the run.
         self._ahead: deque[Row | UnplacedRow] = deque()
 
@@ -152,6 +156,10 @@ class Position:
         self._run, self._skipped = [], 0
         self._rest = iter(self._run)
         return rest
+
+    def take(self, most: int) -> list[CallRecord]:
+        """Return the first records of the rest of the run, at most so many, all of which are handed out."""
+        return self.batch() if most >= self.left else list(islice(self._rest, most))
 
     def detach_iterator(self) -> None:
         """Replace the iterator over the rest, so that the one that an ended iteration still holds yields nothing."""

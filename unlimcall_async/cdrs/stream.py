@@ -7,7 +7,7 @@ far the output was handed out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from math import ceil
 from typing import Final, cast
@@ -16,8 +16,8 @@ from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import Asking, StreamIteration, StreamOptions
-from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, StreamCheckpoint
-from unlimcall_async.cdrs.iteration import OneAtATime
+from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
+from unlimcall_async.cdrs.output import Output
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
@@ -26,6 +26,7 @@ from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.stats import Progress, StreamStats, Waiting
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
+from unlimcall_async.cdrs.views import StreamViews
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.pull import Pull
@@ -37,7 +38,7 @@ _MOST_ROWS: Final = 1000
 _HINT: Final = 'unreadable="keep" keeps such rows and goes on; resume_after skips this one'
 
 
-class CdrStream(OneAtATime[StreamIteration]):
+class CdrStream(StreamViews):
     """The call records of a range: each once, in order, as an async iterator.
 
     `async for record in stream` gives records, `async for batch in stream.batches()` lists of them; both go on from one position.
@@ -62,21 +63,14 @@ class CdrStream(OneAtATime[StreamIteration]):
         place: Place | None = None,
         pull: Pull | None = None,
     ) -> None:
-        super().__init__(StreamIteration)
+        super().__init__(
+            Output(options.start, options.end, unreadable, known, newest_first=options.newest_first, place=place)
+        )
         self.start: datetime = options.start
         self.end: datetime = options.end
         self._options = options
         self._known = known
-        self._position = Position(options.start, options.end, newest_first=options.newest_first, place=place)
-        self._planner = Planner(
-            self._position.range_left,
-            newest_first=options.newest_first,
-            page_size=options.page_size,
-            concurrency=options.concurrency,
-            seek=options.seek,
-            # Of what others have proven, a stream that divides uses the page cap alone.
-            known=known if options.seek else KnownServer(known.cap),
-        )
+        self._planner = self._new_planner()
         self._unreadable = unreadable
         self._asking = Asking(
             caller,
@@ -85,7 +79,7 @@ class CdrStream(OneAtATime[StreamIteration]):
             self._planner,
             unreadable,
             pull=pull,
-            checkpoint_behind=lambda part: self._checkpoint_at(self._position.behind(part)),
+            checkpoint_behind=lambda part: self._output.checkpoint_at(self._position.behind(part)),
         )
         self._first_edge = self._planner.edge
         self._fraction = 0.0
@@ -96,8 +90,22 @@ class CdrStream(OneAtATime[StreamIteration]):
         # Since when the reader is busy with what it has, and how many seconds it was busy before.
         self._busy_since: float | None = None
         self._busy_s = 0.0
-        # Rows that became records of a part that was entered.
-        self._rows_used = 0
+
+    def _new_planner(self) -> Planner:
+        options, known = self._options, self._known
+        return Planner(
+            self._position.range_left,
+            newest_first=options.newest_first,
+            page_size=options.page_size,
+            concurrency=options.concurrency,
+            seek=options.seek,
+            # Of what others have proven, a stream that divides uses the page cap alone.
+            known=known if options.seek else KnownServer(known.cap),
+        )
+
+    @property
+    def _position(self) -> Position:
+        return self._output.position
 
     @property
     def first_page_at(self) -> tuple[datetime, float] | None:
@@ -116,42 +124,17 @@ class CdrStream(OneAtATime[StreamIteration]):
 
     # --- iteration ----------------------------------------------------------------------------------------------------
 
-    def __aiter__(self) -> AsyncGenerator[CallRecord, None]:  # noqa: PYI058 # a user who iterates by hand can close it
-        return self._iterator(self._iterate_records)
-
-    def batches(self) -> AsyncGenerator[list[CallRecord], None]:
-        """Iterate over lists of records, at most a page each, as ranges become final; none is empty.
-
-        Raises:
-            RuntimeError: Two iterations at once.
-            WindowSaturatedError: An instant holds more records than a page can.
-            ResponseError: A page, or a row of it, cannot be read; see its `window` and `resume_after`.
-            UnlimCallError: Any other failure. A new iteration goes on from the position.
-        """
-        return self._iterator(self._iterate_batches)
-
-    async def _iterate_records(self, iteration: StreamIteration) -> AsyncGenerator[CallRecord, None]:
-        try:
-            await self._begin(iteration)
-            while await self._load(iteration):
-                for record in self._position.records():
-                    yield record
-            iteration.exhausted = True
-        finally:
-            await self._finish(iteration)
-
-    async def _iterate_batches(self, iteration: StreamIteration) -> AsyncGenerator[list[CallRecord], None]:
-        try:
-            await self._begin(iteration)
-            while await self._load(iteration):
-                yield self._position.batch()
-            iteration.exhausted = True
-        finally:
-            await self._finish(iteration)
-
     def _reset(self) -> None:
         self._planner.reset()
         self._position.detach_iterator()
+
+    def _ask_again(self) -> None:
+        self._planner = self._new_planner()
+        self._asking.go_on_with(self._planner)
+
+    @property
+    def _at_end(self) -> bool:
+        return self._planner.finished and not self._position.left and self._position.unreadable is None
 
     async def _load(self, iteration: StreamIteration) -> bool:
         """Wait until there are records to hand out. Return `False` if none are left, or if the stream was closed."""
@@ -191,7 +174,9 @@ class CdrStream(OneAtATime[StreamIteration]):
                 case Saturated(records=records):
                     start, end = to_datetime(part.range.start), to_datetime(part.range.end)
                     seen = [row for row in self._position.within(part.range, records) if isinstance(row, CallRecord)]
-                    raise WindowSaturatedError(start, end, seen, self._checkpoint_at(self._position.behind(part.range)))
+                    raise WindowSaturatedError(
+                        start, end, seen, self._output.checkpoint_at(self._position.behind(part.range))
+                    )
                 case Done(records=rows, unplaced=unplaced):
                     self._enter(part.range, rows, unplaced)
                 case _:
@@ -202,7 +187,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         """Go on to the rows of the next part."""
         bad = [row for row in rows if isinstance(row, BadRow)] if self._asking.any_bad else []
         vanished = self._planner.vanished(part)
-        self._rows_used += len(rows) + len(unplaced) + len(vanished)
+        self._output.rows_used += len(rows) + len(unplaced) + len(vanished)
         if unplaced or vanished:
             unplaced = self._unreadable.new_unplaced(unplaced, vanished)
         unplaced = self._planner.hand_out(part, unplaced)
@@ -217,7 +202,7 @@ class CdrStream(OneAtATime[StreamIteration]):
         if self._unreadable.keep(row):
             self._position.pass_unreadable()
             return
-        checkpoint = self._checkpoint_at(self._position.place_behind_unreadable, skipped=row)
+        checkpoint = self._output.checkpoint_at(self._position.place_behind_unreadable, skipped=row)
         window = row.shown().window
         raise ResponseError(
             200, row.where, row.reason, "GET", "/cdrs", window=window, resume_after=checkpoint, hint=_HINT
@@ -228,12 +213,7 @@ class CdrStream(OneAtATime[StreamIteration]):
     @property
     def checkpoint(self) -> Checkpoint:
         """All that was handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
-        return self._checkpoint_at(self._position.place)
-
-    def _checkpoint_at(self, place: Place, *, skipped: UnplacedRow | None = None) -> StreamCheckpoint:
-        newest_first = self._options.newest_first
-        marks = self._unreadable.marks_behind(place.at, newest_first=newest_first, skipped=skipped)
-        return StreamCheckpoint(self.start, self.end, newest_first, place, marks, self._known.proven)
+        return self._output.checkpoint
 
     @property
     def progress(self) -> Progress:
@@ -287,10 +267,10 @@ class CdrStream(OneAtATime[StreamIteration]):
         return StreamStats(
             requests=asking.requests,
             records=self._position.handed_out,
-            duplicates=asking.rows - self._rows_used - self._planner.held,
+            duplicates=asking.rows - self._output.rows_used - self._planner.held,
             full_pages=asking.full_pages,
             retries=asking.pull.cost.retries,
-            min_requests=max(ceil(self._rows_used / _MOST_ROWS), months),
+            min_requests=max(ceil(self._output.rows_used / _MOST_ROWS), months),
             waited_s=asking.pull.cost.waited_s,
             strategy=asking.strategy,
             unreadable=self._unreadable.count,

@@ -49,6 +49,8 @@ class UnreadableRows:
     Attributes:
         kept: The rows that were kept.
         count: How many rows were kept so far.
+
+    While the output is held (`output`), rows are kept apart, and join the others when it is handed out.
     """
 
     def __init__(self, *, keep: bool, marks: Iterable[UnplacedMark] = ()) -> None:
@@ -56,13 +58,36 @@ class UnreadableRows:
         self.count: int = 0
         self._keep = keep
         self._marks = list(marks)
+        # The rows that were kept while the output is held, and the marks from before; `None` if it is not held.
+        self._held: tuple[list[UnreadableRow], list[UnplacedMark]] | None = None
+
+    def hold(self) -> None:
+        """Keep rows apart from now on."""
+        self._held = [], list(self._marks)
+
+    def hand_out(self) -> None:
+        """Add the rows that were kept apart to the others."""
+        if self._held is not None:
+            self.kept += self._held[0]
+            self.count += len(self._held[0])
+            self._held = None
+
+    def take_back(self) -> None:
+        """Forget the rows that were kept apart."""
+        if self._held is not None:
+            self._marks = self._held[1]
+            self._held = None
 
     def keep(self, row: UnplacedRow) -> bool:
         """Keep a row whose turn has come. Return whether the stream may go on behind it."""
-        if not self._keep or len(self.kept) >= MOST_KEPT:
+        held = self._held[0] if self._held is not None else []
+        if not self._keep or len(self.kept) + len(held) >= MOST_KEPT:
             return False
-        self.kept.append(row.shown())
-        self.count += 1
+        if self._held is not None:
+            held.append(row.shown())
+        else:
+            self.kept.append(row.shown())
+            self.count += 1
         if not isinstance(row, BadRow):
             self._marks = self._marks_with(row)
         return True

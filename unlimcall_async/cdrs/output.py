@@ -1,0 +1,98 @@
+"""What a stream has handed out: how far the position is, and which rows that cannot be read were kept.
+
+Pure: no I/O. A view may take records off the position before it hands them out: a batch of Arrow is handed out when it is full, and
+a file when it is whole. Meanwhile the output is held: the checkpoint stays where it was, and rows that cannot be read do not show.
+Then the records are handed out in one step, or taken back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import frozen
+
+from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
+from unlimcall_async.cdrs.planner.known_server import KnownServer
+from unlimcall_async.cdrs.position import Position
+from unlimcall_async.cdrs.rows import UnplacedRow
+from unlimcall_async.cdrs.unreadable import UnreadableRows
+
+
+@frozen
+class _Held:
+    """Where the output was when it was held: its checkpoint, and what it had counted."""
+
+    checkpoint: StreamCheckpoint
+    handed_out: int
+    rows_used: int
+
+
+class Output:
+    """What a stream has handed out.
+
+    Args:
+        start: The start of the range.
+        end: The end of the range, which is not part of it.
+        unreadable: The rows that cannot be read.
+        known: What is known of the server, for checkpoints.
+        newest_first: The direction of the output.
+        place: The place that a checkpoint holds, or `None` for the beginning.
+
+    Attributes:
+        position: How far the records were taken.
+        unreadable: The rows that cannot be read.
+        rows_used: Rows that became records of a part that the position has entered.
+    """
+
+    def __init__(
+        self,
+        start: datetime,
+        end: datetime,
+        unreadable: UnreadableRows,
+        known: KnownServer,
+        *,
+        newest_first: bool,
+        place: Place | None,
+    ) -> None:
+        self.position: Position = Position(start, end, newest_first=newest_first, place=place)
+        self.unreadable: UnreadableRows = unreadable
+        self.rows_used: int = 0
+        self._start, self._end, self._newest_first = start, end, newest_first
+        self._known = known
+        self._held: _Held | None = None
+
+    @property
+    def checkpoint(self) -> StreamCheckpoint:
+        """The checkpoint behind the last record that was handed out."""
+        return self.checkpoint_at(self.position.place) if self._held is None else self._held.checkpoint
+
+    def checkpoint_at(self, place: Place, *, skipped: UnplacedRow | None = None) -> StreamCheckpoint:
+        """Return a checkpoint at a place, at which a row that cannot be read may count as handed out."""
+        marks = self.unreadable.marks_behind(place.at, newest_first=self._newest_first, skipped=skipped)
+        return StreamCheckpoint(self._start, self._end, self._newest_first, place, marks, self._known.proven)
+
+    def hold(self) -> None:
+        """Hold the output, if it is not held already."""
+        if self._held is None:
+            self._held = _Held(self.checkpoint, self.position.handed_out, self.rows_used)
+            self.unreadable.hold()
+
+    def hand_out(self) -> None:
+        """Hand out all records that were taken since the output was held."""
+        self._held = None
+        self.unreadable.hand_out()
+
+    def take_back(self) -> None:
+        """Return to where the output was when it was held. What comes behind has to be asked again."""
+        if self._held is None:
+            raise AssertionError("only what is held is taken back")
+        self.unreadable.take_back()
+        self.rows_used = self._held.rows_used
+        self.position = Position(
+            self._start,
+            self._end,
+            newest_first=self._newest_first,
+            place=self._held.checkpoint.place,
+            handed_out=self._held.handed_out,
+        )
+        self._held = None

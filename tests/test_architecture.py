@@ -60,6 +60,7 @@ LAYERS: list[set[str]] = [
     {"cdrs.follow"},
     {"_bar", "cdrs.resource", "resources"},
     {"tracking"},
+    {"columns"},
     {"client"},
     {
         *("webhooks.database", "webhooks.database_path", "webhooks.responses", "webhooks.signature"),
@@ -72,7 +73,6 @@ LAYERS: list[set[str]] = [
     {"webhooks"},
     {"_api"},
     {""},
-    {"columns"},
     {"operations._checks", "operations.iteration", "operations.numbering", "operations.shares"},
     {"operations.caller_ids", "operations.failure_counts", "operations.spending"},
     {"operations.carrier", "operations.health", "operations.pool_state"},

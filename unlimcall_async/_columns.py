@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from unlimcall_async import _json
 from unlimcall_async._plain import extra_to_json
@@ -89,6 +89,27 @@ def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     # `pyarrow.concat_batches` came after the oldest release that is supported.
     (batch,) = pa.Table.from_batches(batches, SCHEMA).combine_chunks().to_batches()
     return batch
+
+
+class ParquetWriter:
+    """Writes columns to an open file, as Parquet.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        from pyarrow import parquet  # noqa: PLC0415 # slow to import
+
+        self._writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd")
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch as a row group."""
+        self._writer.write_batch(batch, row_group_size=len(batch))
+
+    def close(self) -> None:
+        """Write the end. The file stays open."""
+        self._writer.close()
 
 
 def to_records(batch: pa.RecordBatch) -> list[CallRecord]:

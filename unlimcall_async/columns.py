@@ -1,11 +1,112 @@
-"""Call records as Arrow columns. This module needs pyarrow, which is in the extra `arrow`.
+"""Call records as Arrow columns, and in a Parquet file. This module needs pyarrow, which is in the extra `arrow`.
 
-`stream.arrow()` and `stream.to_arrow()` return the records of a stream as columns. polars, pandas and duckdb read them without a
-copy.
+`stream.arrow()` and `stream.to_arrow()` return the records of a stream as columns, which polars, pandas and duckdb read without a
+copy. `write_parquet` writes them to a file.
 """
 
 from __future__ import annotations
 
-from unlimcall_async._columns import SCHEMA, to_batch
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeVar
 
-__all__ = ["SCHEMA", "to_batch"]
+from unlimcall_async._columns import SCHEMA, ParquetWriter, to_batch
+from unlimcall_async.cdrs.stream import CdrStream
+from unlimcall_async.tracking import Tracked, TrackedIterator
+
+__all__ = ["SCHEMA", "to_batch", "write_parquet"]
+
+R = TypeVar("R")
+
+# A reader skips whole row groups, and takes some time for each. Both are small with groups of this size.
+_GROUP_ROWS: Final = 100_000
+# Rows with a large `extra`: a group that takes this much is written, so that memory does not grow with the size of a row.
+_GROUP_BYTES: Final = 32 << 20
+
+
+async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str]) -> int:
+    """Write all records that are left to a Parquet file, and return their number. The stream may be one that `track` shows.
+
+    The file appears when it is whole, and replaces an existing file only then. Until then it has another name in the same folder.
+    If anything fails, nothing of the file is left, no record was handed out, and `stream.checkpoint` is as before: another call
+    begins where this one began. The file has the columns of `SCHEMA`, compressed with zstd, in row groups of 100,000 rows.
+
+    Raises:
+        TypeError: `stream` is not a stream.
+        OSError: The file cannot be written.
+        RuntimeError: The stream is being iterated over, or was closed meanwhile.
+        UnlimCallError: As for `stream.arrow`.
+    """
+    inner: Any = stream._stream if isinstance(stream, Tracked) else stream  # noqa: SLF001 # of this package
+    if not isinstance(inner, CdrStream):
+        raise TypeError(f"stream must be a CdrStream, not {type(inner).__name__}")
+    rows = 0
+    async with inner._handing_out_at_once():  # noqa: SLF001 # of this package
+        file = await _in_thread(_NewFile, os.fspath(path))
+        try:
+            items = inner._arrow(_GROUP_ROWS, _GROUP_BYTES)  # noqa: SLF001 # of this package
+            async with aclosing(items if inner is stream else TrackedIterator(inner, items)) as batches:
+                async for batch in batches:
+                    await _in_thread(file.write, batch)
+                    rows += len(batch)
+            inner._check_at_end()  # noqa: SLF001 # of this package
+            await _in_thread(file.put_in_place)
+        except BaseException:
+            await _in_thread(file.remove)
+            raise
+    return rows
+
+
+class _NewFile:
+    """A Parquet file that has another name until it is whole. Its methods block.
+
+    Args:
+        path: The file's name.
+    """
+
+    def __init__(self, path: str) -> None:
+        # A link stays a link, as for `open`.
+        self._path = Path(os.path.realpath(path))
+        if self._path.is_dir():
+            raise IsADirectoryError(f"path must be the name of a file, and {path} is a folder")
+        # No reader takes a file of this name for a Parquet file.
+        self._part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
+        self._file: BinaryIO = self._part.open("xb")
+        self._writer = ParquetWriter(self._file)
+
+    def write(self, batch: Any) -> None:
+        """Write a row group."""
+        self._writer.write(batch)
+
+    def put_in_place(self) -> None:
+        """Bring the file to the disk, and then to its name."""
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self._path)
+
+    def remove(self) -> None:
+        """Remove what was written."""
+        # A full disk fails again here; the first error is the one that counts.
+        with suppress(OSError):
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+async def _in_thread(work: Callable[..., R], *arguments: Any) -> R:
+    """Return what a function returns in a thread. A cancellation waits for its end: a thread cannot be stopped in its work."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):  # the first one is raised below
+                await asyncio.wait([running])
+        raise

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.models import CallRecord
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped] # it has no types
+else:
+    pa = LazyModule("pyarrow")
 
 __all__ = ["Tracked", "TrackedIterator", "track"]
 
@@ -57,6 +63,16 @@ class Tracked:
     def batches(self) -> TrackedIterator[list[CallRecord]]:
         """Iterate over lists of records, as the stream's own `batches` does."""
         return TrackedIterator(self._stream, self._stream.batches())
+
+    def arrow(self, rows: int = 65_536) -> TrackedIterator[pa.RecordBatch]:
+        """Iterate over batches of Arrow columns, as the stream's own `arrow` does.
+
+        Raises:
+            TypeError: This is a follow, which has none.
+        """
+        if not isinstance(self._stream, CdrStream):
+            raise TypeError("a follow does not end, so it has no batches of so many rows; use its batches()")
+        return TrackedIterator(self._stream, self._stream.arrow(rows))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._stream!r}>"

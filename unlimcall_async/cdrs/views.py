@@ -120,7 +120,10 @@ class StreamViews(OneAtATime[StreamIteration]):
         """
         from unlimcall_async import _columns  # noqa: F401, PLC0415 # pyarrow is of an extra
 
-        return self._iterator(partial(self._iterate_arrow, rows=_arguments.whole("rows", rows)))
+        return self._arrow(_arguments.whole("rows", rows), _MOST_BYTES)
+
+    def _arrow(self, rows: int, most_bytes: int) -> AsyncGenerator[pa.RecordBatch, None]:
+        return self._iterator(partial(self._iterate_arrow, rows=rows, most_bytes=most_bytes))
 
     async def to_arrow(self) -> pa.Table:
         """Return all records that are left as a table. If that fails, none of them was handed out, and `checkpoint` is as before.
@@ -136,18 +139,20 @@ class StreamViews(OneAtATime[StreamIteration]):
             came = [batch async for batch in batches]
         return pa.Table.from_batches(came, SCHEMA)
 
-    async def _iterate_arrow(self, iteration: StreamIteration, rows: int) -> AsyncGenerator[pa.RecordBatch, None]:
+    async def _iterate_arrow(
+        self, iteration: StreamIteration, rows: int, most_bytes: int
+    ) -> AsyncGenerator[pa.RecordBatch, None]:
         try:
             await self._begin(iteration)
             if sum(map(len, self._pieces)) > rows:
                 self._take_back_pieces()
-            while (batch := await self._next_batch(iteration, rows)) is not None:
+            while (batch := await self._next_batch(iteration, rows, most_bytes)) is not None:
                 yield batch
             iteration.exhausted = True
         finally:
             await self._finish(iteration)
 
-    async def _next_batch(self, iteration: StreamIteration, rows: int) -> pa.RecordBatch | None:
+    async def _next_batch(self, iteration: StreamIteration, rows: int, most_bytes: int) -> pa.RecordBatch | None:
         """Return the next batch, or `None` if no records are left, or if the stream was closed."""
         from unlimcall_async._columns import joined, to_batch  # noqa: PLC0415 # pyarrow is of an extra
 
@@ -155,7 +160,7 @@ class StreamViews(OneAtATime[StreamIteration]):
         try:
             missing = rows - sum(map(len, self._pieces))
             size = sum(piece.nbytes for piece in self._pieces)
-            while missing and size < _MOST_BYTES and await self._loaded(iteration):
+            while missing and size < most_bytes and await self._loaded(iteration):
                 piece = to_batch(self._output.position.take(missing))
                 self._pieces.append(piece)
                 missing -= len(piece)

@@ -23,6 +23,11 @@ except ModuleNotFoundError as error:
         "columns need pyarrow, which is in the extra `arrow`: python -m pip install 'unlimcall-async[arrow]'"
     ) from None
 
+# A reader skips whole row groups, and takes some time for each. Both are small with groups of this size.
+GROUP_ROWS: Final = 100_000
+# Rows with a large `extra`: a group that takes this much is written, so that memory does not grow with the size of a row.
+GROUP_BYTES: Final = 32 << 20
+
 _TEXT: Final[Any] = pa.string()
 _WHOLE: Final[Any] = pa.int64()
 _TIME: Final[Any] = pa.timestamp("us", tz="UTC")
@@ -92,7 +97,7 @@ def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 class ParquetWriter:
-    """Writes columns to an open file, as Parquet.
+    """Writes columns to an open file, as Parquet with zstd.
 
     Args:
         file: The file.
@@ -102,13 +107,28 @@ class ParquetWriter:
         from pyarrow import parquet  # noqa: PLC0415 # slow to import
 
         self._writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd")
+        # The batches of the next row group, and the number of their rows.
+        self._pieces: list[pa.RecordBatch] = []
+        self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Write a batch as a row group."""
-        self._writer.write_batch(batch, row_group_size=len(batch))
+        """Add a batch to the row groups."""
+        while len(batch):
+            piece = batch.slice(0, GROUP_ROWS - self._rows)
+            batch = batch.slice(len(piece))
+            self._pieces.append(piece)
+            self._rows += len(piece)
+            if self._rows == GROUP_ROWS or sum(each.nbytes for each in self._pieces) >= GROUP_BYTES:
+                self._write_group()
+
+    def _write_group(self) -> None:
+        if self._pieces:
+            group, self._pieces, self._rows = joined(self._pieces), [], 0
+            self._writer.write_batch(group, row_group_size=len(group))
 
     def close(self) -> None:
-        """Write the end. The file stays open."""
+        """Write the rest. The file stays open."""
+        self._write_group()
         self._writer.close()
 
 

@@ -12,8 +12,9 @@ import secrets
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
+from unlimcall_async import _columns
 from unlimcall_async._columns import SCHEMA, ParquetWriter, to_batch
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.tracking import Tracked, TrackedIterator
@@ -21,11 +22,6 @@ from unlimcall_async.tracking import Tracked, TrackedIterator
 __all__ = ["SCHEMA", "to_batch", "write_parquet"]
 
 R = TypeVar("R")
-
-# A reader skips whole row groups, and takes some time for each. Both are small with groups of this size.
-_GROUP_ROWS: Final = 100_000
-# Rows with a large `extra`: a group that takes this much is written, so that memory does not grow with the size of a row.
-_GROUP_BYTES: Final = 32 << 20
 
 
 async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str]) -> int:
@@ -48,7 +44,7 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
     async with inner._handing_out_at_once():  # noqa: SLF001 # of this package
         file = await _in_thread(_NewFile, os.fspath(path))
         try:
-            items = inner._arrow(_GROUP_ROWS, _GROUP_BYTES)  # noqa: SLF001 # of this package
+            items = inner._arrow(_columns.GROUP_ROWS, _columns.GROUP_BYTES)  # noqa: SLF001 # of this package
             async with aclosing(items if inner is stream else TrackedIterator(inner, items)) as batches:
                 async for batch in batches:
                     await _in_thread(file.write, batch)

@@ -26,7 +26,7 @@ from tests.cdrs.raw_server import RawRow, RawServer, evenly, ids, row_text, serv
 from tests.cdrs.test_views import Gate
 from tests.cli.support import names_in
 from unlimcall_async import AsyncClient, CallRecord, track
-from unlimcall_async import columns as module
+from unlimcall_async import _columns as module
 from unlimcall_async._columns import ParquetWriter, to_records
 from unlimcall_async.columns import SCHEMA, to_batch, write_parquet
 from unlimcall_async.sandbox import Sandbox
@@ -56,7 +56,7 @@ async def test_a_file_has_all_that_is_left(sandbox: Sandbox, client: AsyncClient
 async def test_row_groups_are_large_and_compressed(
     sandbox: Sandbox, client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_GROUP_ROWS", 300)
+    monkeypatch.setattr(module, "GROUP_ROWS", 300)
     sandbox.add_calls(every_second(700))
     await write_parquet(client.cdrs.stream(START, END), tmp_path / "calls.parquet")
     file = parquet.ParquetFile(tmp_path / "calls.parquet").metadata
@@ -83,7 +83,7 @@ async def test_what_fails_leaves_nothing_and_hands_nothing_out(
 ) -> None:
     path, gate = tmp_path / "calls.parquet", Gate(8)
     path.write_text("old")
-    monkeypatch.setattr(module, "_GROUP_ROWS", 150)
+    monkeypatch.setattr(module, "GROUP_ROWS", 150)
     async with served(RawServer(ROWS, "oldest_first", answer=gate.answer)) as client:
         stream = client.cdrs.stream(START, END, page_size=100)
         begin = stream.checkpoint

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import openpyxl  # type: ignore[import-untyped] # it has no types
+from pyarrow import parquet  # type: ignore[import-untyped] # it has no types
 
 from tests.cli.support import names_in, running
 from unlimcall_async.sandbox import Sandbox, generate_traffic
@@ -82,13 +83,15 @@ async def run(kills: int, seed: int, suffix: str) -> bool:
         with tempfile.TemporaryDirectory() as peace, tempfile.TemporaryDirectory() as war:
             whole = await killed_pull(sandbox, Path(peace) / f"calls.{ending}", 0, chance, *options)
             survived = await killed_pull(sandbox, Path(war) / f"calls.{ending}", kills, chance, *options)
-            complete = lines_of(Path(peace) / f"calls.{ending}") == RECORDS + (ending != "ndjson")
+            complete = lines_of(Path(peace) / f"calls.{ending}") == RECORDS + (ending in {"csv", "xlsx"})
             left = [name for name in names_in(Path(war)) if not name.endswith(".new")]
     return whole == survived and complete and left == [f"calls.{ending}", f"calls.{ending}.checkpoint"]
 
 
 def lines_of(path: Path) -> int:
-    """The lines of a text, or the rows of a workbook."""
+    """The lines of a text, or the rows of a workbook or a Parquet file."""
+    if path.suffix == ".parquet":
+        return int(parquet.read_metadata(path).num_rows)
     if path.suffix != ".xlsx":
         return path.read_bytes().count(b"\n")
     return int(openpyxl.load_workbook(path, read_only=True).worksheets[0].max_row)
@@ -99,7 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--suffix", choices=["ndjson", "csv", "xlsx", "csv --for excel"], default="ndjson")
+    parser.add_argument("--suffix", choices=["ndjson", "csv", "parquet", "xlsx", "csv --for excel"], default="ndjson")
     options = parser.parse_args()
     same = asyncio.run(run(options.kills, options.seed, options.suffix))
     print(f"{options.kills} kills: the files are {'identical' if same else 'DIFFERENT'}")

@@ -266,8 +266,10 @@ def test_no_command_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--from", "1d", "--till", "2d"], "--from is after --till"),
         (["--from", "1d", "--tz", "Mars/Base"], "'Mars/Base' is not a time zone"),
         (["--from", "1d", "--tz", "../../etc/passwd"], "is not a time zone"),
-        (["--from", "1d", "--out", "calls.txt"], "must end in .csv, .ndjson or .xlsx; else give --format"),
+        (["--from", "1d", "--out", "calls.txt"], "must end in .csv, .ndjson, .parquet or .xlsx; else give --format"),
         (["--from", "1d", "--format", "xlsx"], "--format xlsx needs --out"),
+        (["--from", "1d", "--format", "parquet"], "--format parquet needs --out"),
+        (["--from", "1d", "--out", "c.parquet", "--for", "excel"], "--for excel is for CSV"),
         (["--from", "1d", "--for", "excel", "--format", "ndjson"], "--for excel is for CSV; give --format csv"),
         (["--from", "1d", "--for", "excel", "--out", "calls"], "--for excel is for CSV; give --format csv"),
         (["--from", "1d", "--for", "excel", "--json"], "--json and --format csv --for excel exclude each other"),
@@ -283,6 +285,10 @@ def test_no_command_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "no pull into c.csv has ended yet: give the start of the first one with --from",
         ),
         (["--since-last", "--from", "1d", "--out", "c.xlsx"], "--since-last cannot add to a workbook; name a folder"),
+        (
+            ["--since-last", "--from", "1d", "--out", "c.parquet"],
+            "--since-last cannot add to a Parquet file; name a folder",
+        ),
         (["--from", "1d", "--tz", ""], "is not a time zone"),
         (["--from", "1d", "--resume"], "--resume needs --out"),
         (["--from", "1d", "--force"], "--force needs --out"),
@@ -355,6 +361,6 @@ async def test_a_full_disk_is_told_in_a_line() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["ndjson", "csv", "xlsx", "csv --for excel"])
+@pytest.mark.parametrize("suffix", ["ndjson", "csv", "parquet", "xlsx", "csv --for excel"])
 async def test_a_killed_pull_leaves_the_same_file(suffix: str) -> None:
     assert await run_killed(kills=3, seed=7, suffix=suffix)

@@ -5,7 +5,8 @@ command stand the parts of its work that do no I/O or can be tested alone:
 
     cdrs_pull      pull_range (which range is meant), pull_formats, pull_to_stdout, pull_to_file (what is begun, continued or
                    refused), pull_place (a file or a folder), pull_file and part_file (the file that survives a kill), journal (what
-                   its checkpoint file holds), excel_csv and formulas (CSV for Excel), workbook, repeating (what to type next)
+                   its checkpoint file holds), excel_csv and formulas (CSV for Excel), made_file (of a complete part: workbook,
+                   parquet), repeating (what to type next)
     cdrs_follow    follow_output (what is written, and how far), outage (how long to wait after an error)
     both           pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
     doctor         diagnosis (what to ask the server, and what its responses show), checks (all findings, as rows)

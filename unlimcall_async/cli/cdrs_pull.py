@@ -9,7 +9,7 @@ import click
 
 from unlimcall_async.cli import options
 from unlimcall_async.cli.pieces import Accepted
-from unlimcall_async.cli.pull_formats import NAMES, READERS, XLSX, form_of
+from unlimcall_async.cli.pull_formats import MADE, NAMES, READERS, form_of
 from unlimcall_async.cli.pull_range import Wanted
 from unlimcall_async.cli.repeating import Repeatable, again
 from unlimcall_async.cli.running import FOUND, Clients, as_json, concurrency_option, quiet, rate_option, with_client
@@ -101,8 +101,8 @@ def pull(
     wanted = Wanted(start, end, settle, zone, zone_given)
     accepted = Accepted(rejects, skip_saturated)
     if out is None:
-        if asked == XLSX:
-            raise click.UsageError("--format xlsx needs --out")
+        if asked in MADE:
+            raise click.UsageError(f"--format {asked} needs --out")
         from unlimcall_async.cli.pull_to_stdout import pull_to_stdout  # noqa: PLC0415 # `--help` must be quick
 
         flawed = pull_to_stdout(client, wanted, asked or "ndjson", accepted, force=force, as_json=as_json)

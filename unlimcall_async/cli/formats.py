@@ -39,6 +39,10 @@ class Format:
     head: str
     encode: Callable[[Iterable[CallRecord]], str]
 
+    def part(self, records: Iterable[CallRecord], *, first: bool) -> bytes:
+        """Return what a file holds of some records, and before the first ones its head."""
+        return encoded(f"{self.head if first else ''}{self.encode(records)}")
+
 
 def ndjson(records: Iterable[CallRecord]) -> str:
     """Return one JSON object a line."""

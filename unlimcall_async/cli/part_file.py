@@ -210,6 +210,12 @@ class PartFile(KeptFile):
             self._file.seek(0)
             yield from self._file
 
+    def opened(self) -> BinaryIO:
+        """Return the open part, at its start. It is not to be closed."""
+        with unwritable(self.path):
+            self._file.seek(0)
+            return self._file
+
     def put_in_place(self, *, replace: bool) -> None:
         """Move the part to the file's name, if `is_complete` has not found the file in place."""
         if self._in_place:

@@ -12,9 +12,9 @@ counts, and where the stream continues. Everything depends on the order of the s
 A pull that continues the file of one that has ended (`kept` in the journal) begins with a copy of that file in the part. The file
 itself stays as it is until the part is complete, and takes its place in one step.
 
-A workbook cannot grow. Its part is NDJSON, and the workbook is made of the complete part. The journal says "complete", with the
-length of the workbook (`made`), before the workbook gets its name, and the part stays until then. So a pull that was killed between
-the two makes the workbook anew.
+A workbook cannot grow, and neither can a Parquet file. The part of the one is NDJSON, that of the other a stream of Arrow batches,
+and the file is made of the complete part. The journal says "complete", with the length of the file (`made`), before the file gets
+its name, and the part stays until then. So a pull that was killed between the two makes the file anew.
 
 The rows that cannot be read go to a file of rejects, if the user wants one. That file grows and is counted in the same way.
 
@@ -48,7 +48,7 @@ class PullFile:
         journal: The name of the file with the journal; without it, `FILE.checkpoint`.
 
     Attributes:
-        unmade: Whether a complete part waits for the workbook to be made of it.
+        unmade: Whether a complete part waits for the file to be made of it.
 
     Raises:
         UnwritableError: A file cannot be written. All methods raise this error too.
@@ -105,6 +105,10 @@ class PullFile:
     def lines(self) -> Iterator[bytes]:
         """Iterate over the lines of the part."""
         return self._file.lines()
+
+    def part(self) -> BinaryIO:
+        """Return the open part, at its start. It is not to be closed."""
+        return self._file.opened()
 
     def stored(self) -> Journal | None:
         """Return the journal in `FILE.checkpoint`; `None` if there is no such file.

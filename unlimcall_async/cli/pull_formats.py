@@ -12,10 +12,13 @@ from unlimcall_async.cli.formats import CSV, FORMATS, NDJSON, Format
 
 EXCEL_CSV: Final = "csv for excel"
 XLSX: Final = "xlsx"
+PARQUET: Final = "parquet"
+# The formats whose files cannot grow, and what such a file is called: each is made of its complete part.
+MADE: Final = {XLSX: "a workbook", PARQUET: "a Parquet file"}
 # Every name that a journal may hold.
-FORMS: Final = (*FORMATS, EXCEL_CSV, XLSX)
+FORMS: Final = (*FORMATS, EXCEL_CSV, *MADE)
 # What `--format` takes; the same are the endings of file names.
-NAMES: Final = ("csv", "ndjson", "xlsx")
+NAMES: Final = ("csv", "ndjson", "parquet", "xlsx")
 READERS: Final = ("excel",)
 
 
@@ -35,7 +38,7 @@ def form_of(form: str | None, reader: str | None, out: Path | None) -> str | Non
         name = out.suffix[1:]
     if reader is None:
         return name
-    if name == "ndjson" or (name is None and out is not None):
+    if name in {"ndjson", PARQUET} or (name is None and out is not None):
         raise ValueError(f"--for {reader} is for CSV; give --format csv, or a name that ends in .csv")
     return XLSX if name == XLSX else EXCEL_CSV
 
@@ -56,7 +59,7 @@ def is_local(name: str) -> bool:
 
 
 def part_format(name: str, zone: tzinfo) -> Format:
-    """Return the format of the part. A workbook cannot grow: its part is NDJSON, of which the workbook is made."""
+    """Return the format of a part that is text. A workbook cannot grow: its part is NDJSON, of which the workbook is made."""
     if name == EXCEL_CSV:
         return Format(name, excel_csv.HEAD, partial(excel_csv.lines, zone=zone))
     return NDJSON if name == XLSX else FORMATS[name]

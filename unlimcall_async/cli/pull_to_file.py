@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from contextlib import aclosing, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import click
 
 from unlimcall_async import CheckpointError, UnlimCallError
 from unlimcall_async.cli.files import without_detours
-from unlimcall_async.cli.formats import encoded
 from unlimcall_async.cli.journal import Journal, Kept
+from unlimcall_async.cli.made_file import check_installed, make
 from unlimcall_async.cli.output import UnusableError, UnwritableError, is_quiet, note, to_stderr, write_json
+from unlimcall_async.cli.parquet import message
 from unlimcall_async.cli.pieces import Accepted, Cost, Piece, losses, pieces, with_ways_out
 from unlimcall_async.cli.progress import shown_progress
 from unlimcall_async.cli.pull_file import PullFile, stored_journal
-from unlimcall_async.cli.pull_formats import NAMES, XLSX, options_of, part_format
+from unlimcall_async.cli.pull_formats import MADE, NAMES, PARQUET, options_of, part_format
 from unlimcall_async.cli.pull_place import Place
 from unlimcall_async.cli.pull_range import Wanted
 from unlimcall_async.cli.rejects import Rejects, lines
 from unlimcall_async.cli.running import Clients, TerminatedError, run
 from unlimcall_async.cli.wording import many, size
-from unlimcall_async.cli.workbook import check_installed, write_workbook
-
-# Records whose workbook takes more than some three seconds to write.
-_LONG_WORK: Final = 20_000
 
 
 @attrs.frozen
@@ -65,8 +62,7 @@ def pull_to_file(order: Order) -> bool:
         raise click.BadParameter(
             f"without --since-last, it must be the name of a file, and {order.out} is a folder", param_hint="'--out'"
         )
-    if order.form == XLSX:
-        check_installed()
+    check_installed(order.form)
     if not order.since_last:
         return _pull_alone(order, place)
     with place.locked():
@@ -105,7 +101,7 @@ def _in_the_way(order: Order, file: PullFile, journal: Journal | None) -> str:
             f"{out}.part is a pull from {journal.start.isoformat()} till {journal.end.isoformat()} "
             f"that was not finished. --force starts anew. To continue: {order.again}"
         )
-    if journal is not None and journal.complete and journal.form != XLSX:
+    if journal is not None and journal.complete and journal.form not in MADE:
         return f"{out} exists: --since-last continues it from its end, --force replaces it"
     if order.resume:
         return f"{out} exists, but {out}.checkpoint, which says how to continue it, does not; --force replaces the file"
@@ -145,10 +141,11 @@ def _pull_next(order: Order, place: Place, *, flawed: bool) -> bool:
             note(f"Nothing to pull: the last pull into {order.out} ended at {last.end.isoformat()}.")
         return flawed
     form = _form_of_new(order) if last is None or (place.is_folder and order.form) else last.form
-    if form == XLSX and not place.is_folder:
-        raise click.UsageError("--since-last cannot add to a workbook; name a folder with --out, for a workbook each")
-    if form == XLSX:
-        check_installed()
+    if form in MADE and not place.is_folder:
+        raise click.UsageError(
+            f"--since-last cannot add to {MADE[form]}; name a folder with --out, for {MADE[form]} each"
+        )
+    check_installed(form)
     zone = order.wanted.zone if last is None else order.wanted.zone_of(last)
     new = Journal(settled.start, settled.end, form, zone=str(zone), till=settled.till)
     path = place.file_of(new)
@@ -274,8 +271,7 @@ def _pull_new(order: Order, file: PullFile, path: Path, journal: Journal) -> boo
 
 
 def _go_on(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
-    if journal.form == XLSX:
-        check_installed()
+    check_installed(journal.form)
     journal = _held_rejects(order, file, path, journal)
     file.go_on(journal)
     return _pull_rest(order, file, path, journal)
@@ -300,10 +296,10 @@ def _pull_rest(order: Order, file: PullFile, path: Path, journal: Journal) -> bo
 def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Cost) -> Journal:
     """Pull the rest of the range, put the file in place, and return its last journal."""
     zone = order.wanted.zone_of(journal)
-    form = part_format(journal.form, zone)
+    part = message if journal.form == PARQUET else part_format(journal.form, zone).part
 
     def appended(reached: Journal, piece: Piece) -> Journal:
-        text = encoded(f"{'' if reached.length else form.head}{form.encode(piece.records)}")
+        text = part(piece.records, first=not reached.length)
         rejects, rejected = reached.rejects, b""
         if rejects is not None:
             rejected = lines(piece.rejects)
@@ -334,15 +330,12 @@ def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Co
                     async for piece in came:
                         reached = appended(reached, piece)
                         show(piece.stream)
-        if journal.form != XLSX:
+        if journal.form not in MADE:
             return file.finish(reached)
-        if reached.records >= _LONG_WORK:
-            note(f"All records are there. Writing {path}.")
         with file.workshop() as folder:
-            book = folder / "book.xlsx"
-            if await write_workbook(file.lines(), book, zone, shown=path):
-                note(f"A text is longer than a cell of {path.name} can hold, and was cut.")
-            return file.finish(reached, book)
+            made = folder / f"calls.{journal.form}"
+            await make(journal.form, file, made, zone, shown=path, records=reached.records)
+            return file.finish(reached, made)
 
     try:
         return run(pull)

@@ -56,6 +56,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "operations",
         "resources",
         "sandbox",
+        "sync",
         "webhooks",
         "tracking",
         # Of the module that waits for the first use.

@@ -30,6 +30,7 @@ T = TypeVar("T")
 _AS_THEY_ARE: Final = frozenset({str, int, float, bool, type(None)})
 # Writes a `Decimal`, which only `extra` still holds when the encoder sees it, as a number with all its digits.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
+_sorting_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 def to_dict(model: object) -> dict[str, Any]:
@@ -201,12 +202,17 @@ def to_json_lines(records: Sequence[Any]) -> bytes:
     return _escaped(text)
 
 
-def _encoded(plain: dict[str, Any]) -> bytes:
+def json_of(extra: Mapping[str, Any]) -> str:
+    """Return the fields that the API has added as JSON in one line, with the names of each object in order."""
+    return _encoded(_plain(extra, _as_it_is), in_order=True).decode()
+
+
+def _encoded(plain: dict[str, Any], *, in_order: bool = False) -> bytes:
     try:
-        return _encoder.encode(plain)
+        return (_sorting_encoder if in_order else _encoder).encode(plain)
     except _REFUSALS:
         # UTF-8 cannot hold half of a surrogate pair: it is written as JSON's escape.
-        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_as_float)
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_as_float, sort_keys=in_order)
         return text.encode("utf-8", "backslashreplace")
 
 

@@ -95,6 +95,15 @@ def _read_row(text: bytes, index: int, before: int, window: Window, decoder: Pag
     return BadRow(where=where, reason=reason, body=text, window=window, before=before, start_time=start)
 
 
+def has_start(text: bytes) -> bool:
+    """Return whether the start of a row can be read, given the text of the row."""
+    try:
+        decode(_members(text).get("startTime", b""), datetime)
+    except DecodeError:
+        return False
+    return True
+
+
 def _time_without_offset(text: bytes) -> int | None:
     """Return a time that has no offset from UTC as if the offset were 0, in microseconds since 1970; `None` for other texts."""
     try:

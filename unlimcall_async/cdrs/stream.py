@@ -16,7 +16,7 @@ from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import Asking, StreamIteration, StreamOptions
-from unlimcall_async.cdrs.checkpoint import Checkpoint, Place
+from unlimcall_async.cdrs.checkpoint import Checkpoint, Place, ProvenOrder
 from unlimcall_async.cdrs.output import Output
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Saturated
@@ -116,6 +116,16 @@ class CdrStream(StreamViews):
     def row_ahead(self) -> UnplacedRow | None:
         """The row that cannot be read and comes next, if one does."""
         return self._position.unreadable
+
+    @property
+    def place(self) -> Place:
+        """The place behind all that was handed out."""
+        return self._position.place
+
+    @property
+    def proven_order(self) -> ProvenOrder | None:
+        """The order in which the server is proven to sort."""
+        return self._known.proven
 
     @property
     def unreadable(self) -> list[UnreadableRow]:

@@ -1,0 +1,117 @@
+"""A server whose rows come late, change and go, and what must be in a table then."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve
+
+from tests.cdrs.raw_server import RawRow, RawServer, row_text
+from unlimcall_async.sync import Address, Change, Destination, Row
+
+DAY = timedelta(days=1)
+BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
+ACCOUNT = "cus_1"
+
+
+class Killed(BaseException):
+    """The process was killed here, as far as the sync can tell."""
+
+
+@define
+class Mortal:
+    """A destination whose process dies at a step: before it, or behind it.
+
+    Attributes:
+        inner: The destination.
+        steps: How many steps are left; `None` for a long life.
+        behind: Whether the last step still takes effect.
+    """
+
+    inner: Destination
+    steps: int | None = None
+    behind: bool = False
+    writes: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def unfit(self, rows: Sequence[Row]) -> Sequence[tuple[int, str, str]]:
+        return self.inner.unfit(rows)
+
+    async def open(self, account: str) -> str | None:
+        return await self.inner.open(account)
+
+    async def rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
+        self._live(behind=False)
+        found = await self.inner.rows(start, end, most)
+        self._live(behind=True)
+        return found
+
+    async def write(self, change: Change[Address], state: str | None) -> None:
+        self._live(behind=False)
+        await self.inner.write(change, state)
+        self.writes += 1
+        self._live(behind=True)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def _live(self, *, behind: bool) -> None:
+        if self.steps is None or behind != self.behind:
+            return
+        if self.steps == 0:
+            raise Killed
+        self.steps -= 1
+
+
+def call(start: datetime, call_id: str, cents: int | None = None, **texts: str) -> RawRow:
+    """A row with a price."""
+    return RawRow(start, row_text(start, call_id, **({} if cents is None else {"sellPriceCents": f"{cents}"}), **texts))
+
+
+def held_by(server: RawServer, start: datetime, end: datetime) -> Counter[Row]:
+    """The rows that a table must hold of a range: those that can be read."""
+    return Counter(row for raw in server.rows if start <= raw.start < end if (row := as_row(raw)) is not None)
+
+
+def as_row(raw: RawRow) -> Row | None:
+    fields = json.loads(raw.text)
+    if type(fields["duration"]) is not int:
+        return None
+    known = ("src", "dst", "disposition", "sipUsername", "sellPriceCents", "currency", "country", "did")
+    extra = {
+        name: value for name, value in fields.items() if name not in {*known, "id", "startTime", "duration", "billsec"}
+    }
+    return (
+        *(fields["id"], raw.start, fields["duration"], fields["billsec"]),
+        *(fields.get(name) for name in known),
+        json.dumps(extra, separators=(",", ":"), sort_keys=True) if extra else None,
+    )
+
+
+def repriced(raw: RawRow, cents: int) -> RawRow:
+    """The row once it was rated again."""
+    fields = {**json.loads(raw.text), "sellPriceCents": cents}
+    return evolve(raw, text=json.dumps(fields).encode())
+
+
+def in_sqlite(path: Path, account: str = ACCOUNT, table: str = "cdrs") -> Counter[Row]:
+    """The rows of an account, read by the driver alone."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(f'SELECT * FROM "{table}" WHERE account = ?', (account,)).fetchall()  # noqa: S608 # ours
+    return Counter(_row(list(values[1:14])) for values in found)
+
+
+def _row(values: list[Any]) -> Row:
+    assert len(values[1]) == len("2026-05-01T00:00:00.000000Z")
+    values[1] = datetime.fromisoformat(values[1])
+    return tuple(values)

@@ -1,0 +1,32 @@
+"""A table of call records that is kept up to date with the API, exactly.
+
+engine         `sync_cdrs`: one run
+state          how far a table is, and what a run asks (pure)
+pieces         the pieces of time of a stream
+rows, diff     records as rows; what a piece changes in a table (pure)
+destination    the protocol of what a run writes to, and `url`, which finds the destination of a URL
+sqlite         one module for each destination, with what they share: `table` (SQL, pure), `threaded` and `file_lock`
+"""
+
+from __future__ import annotations
+
+from unlimcall_async.sync.destination import Address, Destination
+from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.engine import SyncProgress, SyncResult, sync_cdrs
+from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.rows import COLUMNS, Column, Row
+
+__all__ = [
+    "COLUMNS",
+    "Address",
+    "Change",
+    "Column",
+    "Destination",
+    "Row",
+    "SyncBusyError",
+    "SyncDestinationError",
+    "SyncProgress",
+    "SyncResult",
+    "SyncSchemaError",
+    "sync_cdrs",
+]

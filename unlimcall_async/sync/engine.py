@@ -1,0 +1,273 @@
+"""`sync_cdrs`: brings a table up to date with the API.
+
+A thin shell. `state` decides what to ask, `pieces` cuts what a stream hands out, `diff` finds what changes, and a destination
+writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from attrs import define, field, frozen
+
+from unlimcall_async import _arguments
+from unlimcall_async.cdrs.stats import Waiting
+from unlimcall_async.cdrs.stream import CdrStream
+from unlimcall_async.client import AsyncClient
+from unlimcall_async.models import UnreadableRow
+from unlimcall_async.sync.destination import Address, Destination
+from unlimcall_async.sync.diff import compare
+from unlimcall_async.sync.pieces import Piece, pieces_of
+from unlimcall_async.sync.rows import Row, between, start_of
+from unlimcall_async.sync.state import Stretch, SyncState, resumable, stretches_of
+from unlimcall_async.sync.url import destination_at
+
+# Stored rows that are compared at once. A piece of time with more, whose rows the API no longer has, is cut.
+_MOST_STORED: Final = 50_000
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@frozen
+class SyncProgress:
+    """How far a sync is.
+
+    Attributes:
+        fraction: The share of the time to ask that is done, from 0 to 1. It never falls.
+        records: Records that came.
+        requests: Answers to CDR requests.
+        position: The place that was reached.
+        waiting_for: What the sync waits for, as in `Progress`; `"reader"` while the destination writes.
+        waiting_until: When that wait is over; `None` if that is not known.
+        eta: When the range that is asked will be done, if the rest of it is like the part so far; `None` if that is not known.
+        inserted: Rows that were inserted so far.
+        revised: Rows that got other contents.
+        removed: Rows that were removed.
+        unchanged: Rows that were as they should be.
+    """
+
+    fraction: float
+    records: int
+    requests: int
+    position: datetime
+    waiting_for: Waiting | None
+    waiting_until: datetime | None
+    eta: datetime | None
+    inserted: int
+    revised: int
+    removed: int
+    unchanged: int
+
+
+@frozen
+class SyncResult:
+    """What a sync has done.
+
+    Attributes:
+        start: The start of the time that the table holds.
+        end: The end of the range that was asked.
+        inserted: Rows that were inserted.
+        revised: Rows that got other contents: their start and id were there.
+        removed: Rows that were removed, because the API no longer has them.
+        unchanged: Rows that were asked again, and were as they should be. They were not written.
+        unreadable: The rows that cannot be read, and those that the destination cannot hold. They are not in the table.
+        requests: Answers to CDR requests.
+        watermark: The end of the time that the table holds. The next run goes on there.
+    """
+
+    start: datetime
+    end: datetime
+    inserted: int
+    revised: int
+    removed: int
+    unchanged: int
+    unreadable: list[UnreadableRow] = field(repr=False)
+    requests: int
+    watermark: datetime
+
+
+OnProgress: TypeAlias = Callable[[SyncProgress], object]
+
+
+async def sync_cdrs(
+    client: AsyncClient,
+    destination: str | Destination,
+    start: datetime,
+    *,
+    end: datetime | None = None,
+    settle: timedelta = timedelta(0),
+    lookback: timedelta = timedelta(days=2),
+    account: str | None = None,
+    table: str = "cdrs",
+    on_progress: OnProgress | None = None,
+) -> SyncResult:
+    """Bring a table up to date with the API: each record once, whatever has ended the runs before.
+
+    A run goes on where the last one ended, the watermark, and asks the `lookback` before it again. Rows that came late are
+    inserted, rows that changed are revised, and rows that are gone are removed. Rows that are as they should be are not written.
+    Each piece of time is written in one transaction with the place that was reached. So a run may be cancelled or killed at any
+    moment.
+
+    The table holds one interval of time. A `start` before it is asked too, the newest first, down from where the table begins. A
+    `start` behind the watermark leaves no gap: the run goes on at the watermark.
+
+    Args:
+        client: The client of the account.
+        destination: A URL, for example `sqlite:///calls.db`; or an object that has the methods of `Destination`.
+        start: The start of the time that the table shall hold, timezone-aware.
+        end: Its end, timezone-aware; `None` for now less `settle`. An `end` before the watermark does not move it back.
+        settle: How far to stay behind now, if `end` is `None`.
+        lookback: How far before the watermark to ask again: as long as records appear late, or change.
+        account: The name of the account in the table; `None` for the `customer_id` of `me()`.
+        table: The name of the table, for a URL of a database.
+        on_progress: Called with a `SyncProgress` in the event loop, after each transaction, and some times a second during a wait.
+
+    Raises:
+        ValueError, TypeError: An argument is not valid. Nothing was asked.
+        ImportError: The extra of the destination is not installed.
+        SyncBusyError: Another run syncs this table and account.
+        SyncSchemaError: The table differs from the documented one.
+        SyncDestinationError: The destination failed. The next run goes on.
+        CheckpointError: The stored state is damaged, or of a later release.
+        UnlimCallError: As for a stream. What came before the error is in the table.
+    """
+    lookback = _arguments.span("lookback", lookback)
+    if lookback < timedelta(0):
+        raise ValueError("lookback must not be negative")
+    # The stream checks the range, and reads the clock by its own rule.
+    start = client.cdrs.stream(start, end, settle=settle).start
+    if account is not None and not _arguments.text("account", account):
+        raise ValueError("account must not be empty")
+    opened = destination_at(destination, table) if isinstance(destination, str) else destination
+    if account is None:
+        account = (await client.me()).customer_id
+    try:
+        state = await opened.open(account)
+        # The first answer may have shown that this machine's clock is ahead.
+        last = client.cdrs.stream(start, end, settle=settle).end
+        run = _Run(client, opened, None if state is None else SyncState.from_json(state), on_progress)
+        await run.ask(stretches_of(run.state, start, last, lookback))
+        return run.result(start, last)
+    finally:
+        await opened.close()
+
+
+@define
+class _Run:
+    """One run, and what it has done."""
+
+    client: AsyncClient
+    destination: Destination
+    state: SyncState | None
+    on_progress: OnProgress | None
+    inserted: int = 0
+    revised: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    # Of the streams before the present one.
+    requests: int = 0
+    records: int = 0
+    unreadable: list[UnreadableRow] = field(factory=list)
+
+    async def ask(self, stretches: Sequence[Stretch]) -> None:
+        """Ask all stretches, one after the other."""
+        whole = sum((stretch.end - stretch.start for stretch in stretches), timedelta(0)) or _MICROSECOND
+        done = timedelta(0)
+        for stretch in stretches:
+            length = stretch.end - stretch.start
+            await self._ask(stretch, done / whole, length / whole)
+            done += length
+
+    async def _ask(self, stretch: Stretch, done: float, share: float) -> None:
+        """Ask a stretch, given the share of all time that is done, and that of this stretch."""
+        stream = self.client.cdrs.stream(
+            stretch.start,
+            stretch.end,
+            newest_first=stretch.newest_first,
+            unreadable="keep",
+            resume=resumable(stretch, None if self.state is None else self.state.order),
+        )
+
+        def look() -> None:
+            if self.on_progress is not None:
+                self.on_progress(self._progress(stream, done, share))
+
+        pieces = pieces_of(stream, newest_first=stretch.newest_first, unfit=self.destination.unfit, look=look)
+        try:
+            async with stream, aclosing(pieces):
+                async for piece in pieces:
+                    await self._write(piece, stream)
+                    look()
+        finally:
+            self.requests += stream.stats.requests
+            self.records += stream.stats.records
+
+    async def _write(self, piece: Piece, stream: CdrStream) -> None:
+        """Make the table hold a piece of time."""
+        start = piece.start
+        while True:
+            stored, end = await self._stored(start, piece.end)
+            new = piece.rows if (start, end) == (piece.start, piece.end) else between(piece.rows, start, end)
+            change = compare(stored, new, doubtful=piece.doubtful)
+            # Of a piece that is cut, the state is written with the last part: until then, a next run asks the whole piece again.
+            state = self._state_behind(piece, stream) if end == piece.end else self.state
+            is_new = state is not None and state != self.state
+            await self.destination.write(change, state.to_json() if is_new and state is not None else None)
+            self.state = state
+            self.inserted += len(change.inserted)
+            self.revised += len(change.revised)
+            self.removed += len(change.removed)
+            self.unchanged += change.unchanged
+            start = end
+            if end == piece.end:
+                self.unreadable += piece.unreadable
+                return
+
+    async def _stored(self, start: datetime, end: datetime) -> tuple[Sequence[tuple[Address, Row]], datetime]:
+        """Return the stored rows from a time on, and up to where these are all: the end, or an earlier time if there are many."""
+        stored = await self.destination.rows(start, end, _MOST_STORED)
+        if len(stored) < _MOST_STORED:
+            return stored, end
+        cut = start_of(stored[-1][1])
+        if cut > start:
+            return [(address, row) for address, row in stored if start_of(row) < cut], cut
+        # One instant holds so many, and cannot be cut.
+        cut = min(start + _MICROSECOND, end)
+        return await self.destination.rows(start, cut, None), cut
+
+    def _state_behind(self, piece: Piece, stream: CdrStream) -> SyncState:
+        state = self.state or SyncState(piece.start, piece.start)
+        return SyncState(min(state.first, piece.start), max(state.watermark, piece.end), stream.proven_order)
+
+    def _progress(self, stream: CdrStream, done: float, share: float) -> SyncProgress:
+        progress = stream.progress
+        return SyncProgress(
+            done + share * progress.fraction,
+            self.records + progress.records,
+            self.requests + progress.requests,
+            progress.position,
+            progress.waiting_for,
+            progress.waiting_until,
+            progress.eta,
+            self.inserted,
+            self.revised,
+            self.removed,
+            self.unchanged,
+        )
+
+    def result(self, start: datetime, end: datetime) -> SyncResult:
+        """Return what the run has done."""
+        held = self.state or SyncState(start, start)
+        return SyncResult(
+            held.first,
+            end,
+            self.inserted,
+            self.revised,
+            self.removed,
+            self.unchanged,
+            self.unreadable,
+            self.requests,
+            held.watermark,
+        )

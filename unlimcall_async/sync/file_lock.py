@@ -1,0 +1,69 @@
+"""A lock that the system holds for a process: it is gone when the process is, however that has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_FLAGS: Final = (
+    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
+class FileLock:
+    """The lock of a file that is there for nothing else.
+
+    Args:
+        path: The name of the file. It is made, and removed again by the run that has the lock. One that a killed process has left
+            locks nothing.
+
+    Raises:
+        BlockingIOError: Another run has the lock, in this process or in another one.
+        OSError: The file cannot be made, or its file system has no locks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        while True:
+            self._descriptor = os.open(path, _FLAGS, 0o600)
+            try:
+                _lock(self._descriptor)
+                # The run that had the lock may have removed the file between the opening and the lock.
+                if os.path.samestat(os.fstat(self._descriptor), path.lstat()):
+                    return
+            except FileNotFoundError:
+                pass
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+            os.close(self._descriptor)
+
+    def release(self) -> None:
+        """Remove the file, and let go of the lock."""
+        if sys.platform == "win32":  # which removes no open file
+            os.close(self._descriptor)
+            with suppress(OSError):
+                self._path.unlink()
+            return
+        with suppress(OSError):
+            # Somebody may have removed the file by hand, and another run made its own.
+            if os.path.samestat(os.fstat(self._descriptor), self._path.lstat()):
+                self._path.unlink()
+        os.close(self._descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 # Windows alone has it
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            raise BlockingIOError("locked") from None
+        return
+    import fcntl  # noqa: PLC0415 # Windows has none
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

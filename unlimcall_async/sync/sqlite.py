@@ -1,0 +1,232 @@
+"""A table in a SQLite file. The journal mode of the file, its indexes and all other tables stay as they are."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.file_lock import FileLock
+from unlimcall_async.sync.rows import START, Row
+from unlimcall_async.sync.table import (
+    ALL_COLUMNS,
+    STATE_TABLE,
+    Dialect,
+    Found,
+    create_state_table,
+    create_table,
+    differences,
+    names,
+    quoted,
+)
+from unlimcall_async.sync.threaded import ThreadedDestination
+
+# SQLite converts a value by the words in the declared type. These types convert nothing that a row holds.
+_DIALECT: Final = Dialect(
+    {"text": "TEXT", "integer": "INTEGER", "time": "TEXT"}, {"integer": frozenset({"int", "bigint"})}
+)
+# Seconds to wait for another program that writes to the file.
+_PATIENCE: Final = 20.0
+# Seconds of one wait: a cancelled sync ends after such a time.
+_LOOK: Final = 0.1
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# The names of a row's address. A column of the user may have one of them.
+_ADDRESSES: Final = ("rowid", "_rowid_", "oid")
+
+
+class SqliteDestination(ThreadedDestination):
+    """A table in a SQLite file.
+
+    Args:
+        name: The name in messages.
+        path: The file, which is made if it is not there.
+        table: The table.
+    """
+
+    def __init__(self, name: str, path: Path, table: str) -> None:
+        super().__init__(name)
+        self._path = path
+        self._table = table
+        self._quoted = quoted("main", table)
+        self._state_table = quoted("main", STATE_TABLE)
+        self._address = _ADDRESSES[0]
+        self._account = ""
+        self._lock: FileLock | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._interrupted = False
+
+    # --- begin and end ------------------------------------------------------------------------------------------------
+
+    def _open(self, account: str) -> str | None:
+        self._account, self._interrupted = account, False
+        with self._failures():
+            self._lock = locked(self.name, self._path, _DIALECT.folded(self._table), account)
+            self._connection = connection = sqlite3.connect(
+                self._path, timeout=_LOOK, isolation_level=None, check_same_thread=False
+            )
+            self._wait_for_others(connection, "BEGIN IMMEDIATE")
+            self._check_table(connection)
+            connection.execute(create_state_table(self._state_table, _DIALECT))
+            found = connection.execute(
+                f"SELECT state FROM {self._state_table} WHERE table_name = ? AND account = ?",  # noqa: S608 # a quoted name
+                (_DIALECT.folded(self._table), account),
+            ).fetchone()
+            self._wait_for_others(connection, "COMMIT")
+            return None if found is None else str(found[0])
+
+    def _check_table(self, connection: sqlite3.Connection) -> None:
+        """Make the table if it is not there.
+
+        Raises:
+            SyncSchemaError: It is there, and cannot be written to.
+        """
+        kinds = connection.execute(
+            "SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND lower(name) = lower(?)", (self._table,)
+        ).fetchall()
+        if not kinds:
+            connection.execute(create_table(self._quoted, _DIALECT))
+            index = quoted("main", f"{self._table}_account_start_time")
+            connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(self._table)} (account, start_time)")
+            return
+        ((kind, without_rowid),) = kinds
+        if kind != "table" or without_rowid:
+            what = "was made WITHOUT ROWID" if kind == "table" else f"is a {kind}"
+            raise SyncSchemaError(self.name, self._table, [f"it {what}, and must be an ordinary table"])
+        columns = connection.execute(f"PRAGMA main.table_xinfo({quoted(self._table)})").fetchall()
+        found = [
+            Found(name, kind, bool(not_null), default is not None, generated=hidden > 1)
+            for _, name, kind, not_null, default, _, hidden in columns
+        ]
+        if lines := differences(found, _DIALECT):
+            raise SyncSchemaError(self.name, self._table, lines)
+        taken = {column.name.lower() for column in found}
+        free = [name for name in _ADDRESSES if name not in taken]
+        if not free:
+            raise SyncSchemaError(self.name, self._table, [f"its columns hide all of {', '.join(_ADDRESSES)}"])
+        self._address = free[0]
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                connection.close()  # which undoes a transaction that is open
+        finally:
+            lock, self._lock = self._lock, None
+            if lock is not None:
+                lock.release()
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        if self._connection is not None:
+            self._connection.interrupt()
+
+    # --- a piece of time ----------------------------------------------------------------------------------------------
+
+    def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
+        with self._transaction() as connection:
+            if not connection.in_transaction:
+                self._wait_for_others(connection, "BEGIN IMMEDIATE")
+            found = connection.execute(
+                f"SELECT {self._address}, {names()} FROM {self._quoted} "  # noqa: S608 # quoted names
+                "WHERE account = ? AND start_time >= ? AND start_time < ? ORDER BY start_time LIMIT ?",
+                (self._account, _text_of(start), _text_of(end), -1 if most is None else most),
+            )
+            return [(address, self._read(values)) for address, _, *values in found]
+
+    def _read(self, values: list[Any]) -> Row:
+        try:
+            values[START] = datetime.fromisoformat(values[START])
+        except ValueError:
+            raise SyncDestinationError(self.name, f"{self._table} has a start_time that is not a time") from None
+        return tuple(values)
+
+    def _write(self, change: Change[Address], state: str | None) -> None:
+        with self._transaction() as connection:
+            where = f"{self._quoted} WHERE {self._address} = ?"
+            connection.executemany(f"DELETE FROM {where}", [(address,) for address in change.removed])  # noqa: S608 # as above
+            connection.executemany(
+                f"UPDATE {self._quoted} SET {names(after=' = ?')} WHERE {self._address} = ?",  # noqa: S608 # as above
+                [(*self._values(row), address) for address, row in change.revised],
+            )
+            connection.executemany(
+                f"INSERT INTO {self._quoted} ({names()}) VALUES ({', '.join('?' * len(ALL_COLUMNS))})",  # noqa: S608 # as above
+                map(self._values, change.inserted),
+            )
+            if state is not None:
+                connection.execute(
+                    f"INSERT INTO {self._state_table} VALUES (?, ?, ?) "  # noqa: S608 # as above
+                    "ON CONFLICT (table_name, account) DO UPDATE SET state = excluded.state",
+                    (_DIALECT.folded(self._table), self._account, state),
+                )
+            self._wait_for_others(connection, "COMMIT")
+
+    def _values(self, row: Row) -> tuple[Any, ...]:
+        return (self._account, *row[:START], _text_of(row[START]), *row[START + 1 :])
+
+    # --- failures -----------------------------------------------------------------------------------------------------
+
+    def _wait_for_others(self, connection: sqlite3.Connection, statement: str) -> None:
+        """Execute a statement once no other program stands in its way."""
+        ends = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or self._interrupted or time.monotonic() >= ends:
+                    raise
+            else:
+                return
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Undo the transaction if the block fails."""
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("the destination is not open")
+        try:
+            with self._failures():
+                yield connection
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            raise
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            busy = isinstance(error, sqlite3.Error) and _is_busy(error)
+            reason = f"another program has been writing to it for {_PATIENCE:.0f} s" if busy else str(error)
+            raise SyncDestinationError(self.name, reason) from error
+
+
+def locked(name: str, path: Path, table: str, account: str) -> FileLock:
+    """Return the lock of a run on a table and an account in a file.
+
+    Raises:
+        SyncBusyError: Another run has it.
+        OSError: There can be no lock.
+    """
+    path = path.resolve()
+    digest = blake2b(repr((table, account)).encode(), digest_size=6).hexdigest()
+    try:
+        return FileLock(path.with_name(f"{path.name}.{digest}.lock"))
+    except BlockingIOError:
+        raise SyncBusyError(name, "another run syncs this table and account") from None
+
+
+def _text_of(moment: datetime) -> str:
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY

@@ -1,0 +1,58 @@
+"""The destination that a URL names.
+
+The URLs are those of SQLAlchemy: three slashes before a path that begins in the working directory, four before one that begins at
+the root.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from unlimcall_async import _arguments
+from unlimcall_async.sync.destination import Destination
+from unlimcall_async.sync.table import STATE_TABLE
+
+_FORMS: Final = "sqlite:///FILE"
+
+
+def destination_at(url: str, table: str) -> Destination:
+    """Return the destination of a URL. Nothing is opened yet.
+
+    Raises:
+        ValueError: The URL is not one of a destination, or the name of the table is not valid. No message quotes a password.
+        ImportError: The extra that the destination needs is not installed.
+    """
+    url, table = _arguments.text("destination", url), _table(table)
+    scheme, colon, rest = url.partition("://")
+    if not colon:
+        raise ValueError(f"destination must be a URL like {_FORMS}")
+    match scheme.lower():
+        case "sqlite":
+            from unlimcall_async.sync.sqlite import SqliteDestination  # noqa: PLC0415 # a sync loads one driver
+
+            return SqliteDestination(url, _file(rest), table)
+    raise ValueError(f"destination must be a URL like {_FORMS}")
+
+
+def _table(table: object) -> str:
+    name = _arguments.text("table", table)
+    if not name or "\0" in name:
+        raise ValueError("table must be the name of a table")
+    if name.casefold() == STATE_TABLE:
+        raise ValueError(f"table must not be {STATE_TABLE}, which holds the state of each sync")
+    return name
+
+
+def _file(rest: str) -> Path:
+    """Return the file of a URL, given what stands behind its two slashes."""
+    if not rest.startswith("/"):
+        raise ValueError(
+            "destination names a host, and a file has none: write three slashes before a relative path, four before an absolute one"
+        )
+    path = rest[1:]
+    if "?" in path or "#" in path:
+        raise ValueError("destination takes no parameters behind the name of a file")
+    if path in {"", ":memory:"} or "\0" in path:
+        raise ValueError("destination must name a file")
+    return Path(path)

@@ -76,7 +76,7 @@ LAYERS: list[set[str]] = [
     {"sync.diff", "sync.pieces", "sync.table"},
     {"sync.destination"},
     {"sync.threaded"},
-    {"sync.sqlite"},
+    {"sync.postgres", "sync.sqlite"},
     {"sync.url"},
     {"sync.engine"},
     {"sync"},

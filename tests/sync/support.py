@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 from attrs import define, evolve
 
@@ -102,16 +98,3 @@ def repriced(raw: RawRow, cents: int) -> RawRow:
     """The row once it was rated again."""
     fields = {**json.loads(raw.text), "sellPriceCents": cents}
     return evolve(raw, text=json.dumps(fields).encode())
-
-
-def in_sqlite(path: Path, account: str = ACCOUNT, table: str = "cdrs") -> Counter[Row]:
-    """The rows of an account, read by the driver alone."""
-    with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute(f'SELECT * FROM "{table}" WHERE account = ?', (account,)).fetchall()  # noqa: S608 # ours
-    return Counter(_row(list(values[1:14])) for values in found)
-
-
-def _row(values: list[Any]) -> Row:
-    assert len(values[1]) == len("2026-05-01T00:00:00.000000Z")
-    values[1] = datetime.fromisoformat(values[1])
-    return tuple(values)

@@ -1,23 +1,35 @@
-"""A table is exact after any runs: over real HTTP, into SQLite."""
+"""A table is exact after any runs: over real HTTP, in each destination."""
 
 from __future__ import annotations
 
-import tempfile
+import asyncio
+import threading
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.raw_server import RawServer, served
-from tests.sync.support import ACCOUNT, BEGIN, DAY, Killed, Mortal, call, held_by, in_sqlite, repriced
-from unlimcall_async import AsyncClient
-from unlimcall_async.sync import SyncResult, pieces, sync_cdrs
+from tests.sync.places import Place
+from tests.sync.support import ACCOUNT, BEGIN, DAY, Killed, Mortal, call, held_by, repriced
+from unlimcall_async import AsyncClient, CheckpointError, ConflictError
+from unlimcall_async.sandbox import Sandbox, SandboxCall
+from unlimcall_async.sync import (
+    SyncBusyError,
+    SyncProgress,
+    SyncResult,
+    SyncSchemaError,
+    engine,
+    pieces,
+    sync_cdrs,
+)
 from unlimcall_async.sync.url import destination_at
 
 DAYS = 6
+END = BEGIN + DAYS * DAY
 LONG = timedelta(days=100)
 
 moments = st.integers(0, DAYS * 8 - 1).map(lambda number: BEGIN + number * DAY / 8)
@@ -25,8 +37,13 @@ calls = st.builds(call, moments, st.sampled_from("abc"), st.sampled_from([None, 
 days = st.integers(0, DAYS).map(lambda number: BEGIN + number * DAY)
 
 
-async def synced(client: AsyncClient, path: Path, start: datetime, end: datetime, **options: Any) -> SyncResult:
-    return await sync_cdrs(client, f"sqlite:///{path}", start, end=end, account=ACCOUNT, **options)
+async def synced(client: AsyncClient, place: Place, start: datetime = BEGIN, **options: Any) -> SyncResult:
+    own: dict[str, Any] = {"end": END, "account": ACCOUNT, "table": place.table}
+    return await sync_cdrs(client, place.url, start, **(own | options))
+
+
+def counts(result: SyncResult) -> tuple[int, int, int, int]:
+    return result.inserted, result.revised, result.removed, result.unchanged
 
 
 @pytest.fixture
@@ -35,38 +52,38 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "MOST_ROWS", 1)
 
 
+# --- exact ----------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.usefixtures("small_pieces")
 @given(data=st.data())
-async def test_any_runs_and_kills_leave_what_the_server_holds(data: st.DataObject) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has an account of its own
+async def test_any_runs_and_kills_leave_what_the_server_holds(place: Place, data: st.DataObject) -> None:
     server = RawServer(data.draw(st.lists(calls, max_size=30)), cap=data.draw(st.sampled_from([8, 1000])))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "calls.db"
-        async with served(server) as client:
-            await sync_cdrs(client, f"sqlite:///{path}", BEGIN, end=BEGIN + DAYS * DAY, account="other")
-            other = in_sqlite(path, "other")
-            for _ in range(data.draw(st.integers(1, 4))):
-                start, end = sorted((data.draw(days), data.draw(days)))
-                mortal = Mortal(
-                    destination_at(f"sqlite:///{path}", "cdrs"),
-                    data.draw(st.one_of(st.none(), st.integers(0, 8))),
-                    data.draw(st.booleans()),
-                )
-                try:
-                    result = await sync_cdrs(client, mortal, start, end=end, lookback=LONG, account=ACCOUNT)
-                except Killed:
-                    pass
-                else:
-                    expected = held_by(server, result.start, result.watermark)
-                    assert in_sqlite(path) == expected
-                    assert result.inserted + result.revised + result.unchanged == expected.total()
-                    assert result.start <= start
-                    assert result.watermark >= end
-                changed(server, data)
-            await synced(client, path, BEGIN, BEGIN + DAYS * DAY, lookback=LONG)
-            assert in_sqlite(path) == held_by(server, BEGIN, BEGIN + DAYS * DAY)
-            assert in_sqlite(path, "other") == other
-            again = await synced(client, path, BEGIN, BEGIN + DAYS * DAY, lookback=LONG)
-            assert (again.inserted, again.revised, again.removed) == (0, 0, 0)
+    account, other = place.new_account(), place.new_account()
+    async with served(server) as client:
+        await synced(client, place, account=other)
+        before = place.rows(other)
+        for _ in range(data.draw(st.integers(1, 4))):
+            start, end = sorted((data.draw(days), data.draw(days)))
+            steps = data.draw(st.one_of(st.none(), st.integers(0, 8)))
+            mortal = Mortal(destination_at(place.url, place.table), steps, data.draw(st.booleans()))
+            try:
+                result = await sync_cdrs(client, mortal, start, end=end, lookback=LONG, account=account)
+            except Killed:
+                pass
+            else:
+                expected = held_by(server, result.start, result.watermark)
+                assert place.rows(account) == expected
+                assert result.inserted + result.revised + result.unchanged == expected.total()
+                assert result.start <= start
+                assert result.watermark >= end
+            changed(server, data)
+        await synced(client, place, account=account, lookback=LONG)
+        assert place.rows(account) == held_by(server, BEGIN, END)
+        assert place.rows(other) == before
+        again = await synced(client, place, account=account, lookback=LONG)
+        assert counts(again) == (0, 0, 0, held_by(server, BEGIN, END).total())
 
 
 def changed(server: RawServer, data: st.DataObject) -> None:
@@ -78,3 +95,238 @@ def changed(server: RawServer, data: st.DataObject) -> None:
         *(repriced(row, 7) for row in rows[gone : gone + priced]),
         *data.draw(st.lists(calls, max_size=5)),
     ]
+
+
+async def test_late_revised_and_removed_rows_within_the_lookback(place: Place) -> None:
+    at = [BEGIN + day * DAY for day in range(DAYS)]
+    leg = call(at[5], "leg", duration="7")
+    server = RawServer([call(moment, "a") for moment in at] + [call(at[5], "leg"), leg, leg])
+    async with served(server) as client:
+        assert counts(await synced(client, place)) == (9, 0, 0, 0)
+        # Out of the lookback one row goes, and one comes; within it one comes, one changes, and one of two equal rows goes.
+        server.rows[0:1] = [call(at[1], "late")]
+        server.rows.remove(leg)
+        server.rows[4] = repriced(server.rows[4], 99)
+        server.rows.append(call(at[5], "late"))
+        result = await synced(client, place)
+        assert counts(result) == (1, 1, 1, 3)
+        expected = held_by(RawServer([call(at[0], "a"), *server.rows]), BEGIN, END)
+        del expected[next(row for row in expected if row[:2] == ("late", at[1]))]
+        assert place.rows(ACCOUNT) == expected
+        result = await synced(client, place, lookback=LONG)
+        assert counts(result) == (1, 0, 1, 8)
+        assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+    assert (result.start, result.end, result.watermark, result.unreadable) == (BEGIN, END, END, [])
+    assert result.requests > 0
+
+
+async def test_the_table_holds_one_interval_whatever_starts_are_given(place: Place) -> None:
+    server = RawServer([call(BEGIN + number * DAY / 4, "a") for number in range(DAYS * 4)])
+    async with served(server) as client:
+        await synced(client, place, BEGIN + 3 * DAY, end=BEGIN + 4 * DAY)
+        ahead = await synced(client, place, BEGIN + 5 * DAY)  # leaves no gap
+        assert (ahead.start, ahead.watermark) == (BEGIN + 3 * DAY, END)
+        back = await synced(client, place, BEGIN + DAY, end=BEGIN + 2 * DAY, lookback=timedelta(0))
+        assert (back.start, back.watermark, back.inserted) == (BEGIN + DAY, END, 8)
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN + DAY, END)
+
+
+async def test_rows_outside_the_interval_and_of_others_are_never_touched(place: Place) -> None:
+    server = RawServer([call(BEGIN + DAY, "a")])
+    async with served(server) as client:
+        await synced(client, place, account="other")
+        await synced(client, place)
+        server.rows = []
+        await synced(client, place, BEGIN + 2 * DAY, lookback=3 * DAY)
+        assert place.rows(ACCOUNT).total() == 1
+        await synced(client, place, BEGIN + 2 * DAY, lookback=LONG)
+    assert (place.rows(ACCOUNT).total(), place.rows("other").total()) == (0, 1)
+
+
+async def test_what_no_json_number_or_plain_text_holds_comes_back_exactly(place: Place) -> None:
+    odd = call(
+        BEGIN + timedelta(microseconds=1),
+        "a\\t\\\\N\\n\\\"'é",
+        -5,
+        src='"\\r\\n\\\\."',
+        b='{"y": 1.10, "x": "\\u0000"}',
+    )
+    server = RawServer([odd, call(BEGIN + timedelta(microseconds=1), "b", 2**63 - 1, currency='""')])
+    async with served(server) as client:
+        await synced(client, place)
+        result = await synced(client, place, lookback=LONG)
+    assert counts(result) == (0, 0, 0, 2)
+    (first, second) = sorted(place.rows(ACCOUNT))
+    assert first[:2] == ("a\t\\N\n\"'é", BEGIN + timedelta(microseconds=1))
+    assert (first[4], first[8], first[12]) == ("\r\n\\.", -5, '{"b":{"x":"\\u0000","y":1.10}}')
+    assert (second[8], second[9]) == (2**63 - 1, "")
+
+
+async def test_many_stored_rows_are_compared_some_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_MOST_STORED", 3)
+    rows = [call(BEGIN + number // 5 * DAY, f"{number}") for number in range(20)]
+    server = RawServer(rows)
+    async with served(server) as client:
+        await synced(client, place)
+        server.rows = [*rows[:2], *rows[7:9], call(END - DAY, "z")]
+        assert counts(await synced(client, place, lookback=LONG)) == (1, 0, 16, 4)
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+
+
+# --- rows that cannot be read -----------------------------------------------------------------------------------------------
+
+
+async def test_from_a_piece_with_an_unreadable_row_nothing_is_removed(place: Place) -> None:
+    first, second = BEGIN + DAY, BEGIN + DAY + timedelta(hours=1)
+    server = RawServer([call(first, "a"), call(first, "leg"), call(first, "leg", duration="7"), call(second, "b")])
+    good = list(server.rows)
+    async with served(server) as client:
+        await synced(client, place)
+        # One leg cannot be read, and the other one is rated: the revision must not take the place of the first.
+        server.rows = [call(first, "leg", duration='"7"'), call(first, "leg", 5), call(second, "late")]
+        result = await synced(client, place, lookback=LONG)
+        assert counts(result) == (1, 1, 0, 0)
+        (row,) = result.unreadable
+        assert row.where.endswith(".duration")
+        assert b'"7"' in row.body
+        kept = [good[0], call(first, "leg", 5), good[2], good[3], call(second, "late")]
+        assert place.rows(ACCOUNT) == held_by(RawServer(kept), BEGIN, END)
+        server.rows = kept[1:]
+        assert counts(await synced(client, place, lookback=LONG)) == (0, 0, 1, 4)
+
+
+async def test_a_row_whose_start_cannot_be_read_may_be_any_row_near_it(place: Place) -> None:
+    server = RawServer([call(BEGIN + DAY * 3 + timedelta(seconds=number), f"{number}") for number in range(60)], cap=20)
+    async with served(server) as client:
+        await synced(client, place)
+        for row in range(0, 60, 4):
+            # One row after the other loses its start: it must not be removed, wherever the pieces are cut.
+            good = server.rows[row]
+            server.rows[row] = call(good.start, f"{row}", startTime='"soon"')
+            result = await synced(client, place, lookback=LONG)
+            assert (result.removed, len(result.unreadable)) == (0, 1)
+            server.rows[row] = good
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+
+
+async def test_an_error_comes_behind_what_was_written_before_it(place: Place) -> None:
+    server = RawServer([call(BEGIN + number * DAY / 60, f"{number}") for number in range(300)], cap=20)
+
+    async def answer(_first: datetime, _last: datetime) -> web.Response | None:
+        return None if len(server.asked) < 20 else web.Response(status=409)
+
+    server.answer = answer
+    async with served(server) as client:
+        with pytest.raises(ConflictError):
+            await synced(client, place)
+        there = place.rows(ACCOUNT)
+        assert there
+        server.answer = RawServer([]).answer
+        result = await synced(client, place)
+        assert result.inserted == 300 - there.total()
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+
+
+# --- one run at a time ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_run_is_busy_at_once_and_another_account_is_not(place: Place) -> None:
+    server = RawServer([call(BEGIN, "a")])
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(_first: datetime, _last: datetime) -> None:
+        asked.set()
+        await go_on.wait()
+
+    async with served(server) as client:
+        server.answer = answer
+        first = asyncio.create_task(synced(client, place))
+        await asked.wait()
+        with pytest.raises(SyncBusyError, match="another run syncs this table and account"):
+            await synced(client, place)
+        other = asyncio.create_task(synced(client, place, account="other"))
+        go_on.set()
+        assert (await first).inserted == (await other).inserted == 1
+        assert (await synced(client, place)).unchanged == 0
+
+
+async def test_a_cancelled_run_leaves_nothing_behind(place: Place) -> None:
+    server = RawServer([call(BEGIN + number * DAY / 60, f"{number}") for number in range(300)], cap=20)
+    threads = threading.active_count()
+    async with served(server) as client:
+        for step in range(12):
+            seen = list[SyncProgress]()
+            run = asyncio.create_task(synced(client, place, on_progress=seen.append))
+            while len(server.asked) < 4 * (step + 1) and not run.done():  # noqa: ASYNC110 # a request sets no event
+                await asyncio.sleep(0)
+            run.cancel()
+            await asyncio.wait([run])
+            assert run.cancelled() or run.result().watermark == END
+        assert (await synced(client, place)).watermark == END
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+    assert threading.active_count() == threads
+
+
+# --- the table of a user ------------------------------------------------------------------------------------------------------
+
+
+async def test_other_columns_and_indexes_are_left_alone(place: Place) -> None:
+    server = RawServer([call(BEGIN, "a"), call(BEGIN, "a", duration="7"), call(BEGIN, "b")])
+    async with served(server) as client:
+        await synced(client, place)
+        place.execute("ALTER TABLE {table} ADD COLUMN note TEXT DEFAULT 'new'")
+        place.execute("CREATE INDEX mine_{number} ON {table} (dst)")
+        place.execute("UPDATE {table} SET note = 'seen' WHERE duration = 7")
+        server.rows = [repriced(row, 5) for row in server.rows] + [call(BEGIN, "c")]
+        assert counts(await synced(client, place, lookback=LONG)) == (1, 3, 0, 0)
+    notes = place.execute("SELECT id, duration, note FROM {table} ORDER BY id, duration")
+    assert notes == [("a", 7, "seen"), ("a", 34, "new"), ("b", 34, "new"), ("c", 34, "new")]
+
+
+async def test_a_table_with_other_columns_is_refused_with_the_differences(place: Place) -> None:
+    async with served(RawServer([call(BEGIN, "a")])) as client:
+        await synced(client, place)
+        place.execute("ALTER TABLE {table} DROP COLUMN did")
+        place.execute("ALTER TABLE {table} RENAME COLUMN src TO source")
+        place.execute("ALTER TABLE {table} ADD COLUMN src BIGINT")
+        with pytest.raises(SyncSchemaError) as refused:
+            await synced(client, place)
+        assert isinstance(refused.value, ValueError)
+        assert len(refused.value.differences) == 2
+        assert refused.value.differences[0].startswith("src is ")
+        assert refused.value.differences[1].startswith("did is missing")
+        place.execute("DROP TABLE {table}")
+        place.execute("CREATE VIEW {table} AS SELECT 1 AS account")
+        with pytest.raises(SyncSchemaError, match="view"):
+            await synced(client, place)
+    place.execute("DROP VIEW {table}")
+
+
+async def test_a_table_that_lost_its_rows_is_filled_again(place: Place) -> None:
+    server = RawServer([call(BEGIN + DAY, "a"), call(END - DAY, "b")])
+    async with served(server) as client:
+        await synced(client, place)
+        place.execute("DELETE FROM {table}")
+        assert counts(await synced(client, place)) == (1, 0, 0, 0)
+        place.execute("UPDATE unlimcall_sync SET state = 'x'")
+        with pytest.raises(CheckpointError, match="damaged"):
+            await synced(client, place)
+        # Without a state the table is one that no run has seen.
+        place.execute("DELETE FROM unlimcall_sync")
+        assert counts(await synced(client, place)) == (1, 0, 0, 1)
+
+
+# --- arguments, progress, end ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_account_is_that_of_the_token_and_the_end_is_settled(place: Place) -> None:
+    async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+        sandbox.add_calls([SandboxCall(id="1", start_time=BEGIN)])
+        seen = list[SyncProgress]()
+        settle = timedelta(hours=3)
+        result = await sync_cdrs(client, place.url, BEGIN, settle=settle, table=place.table, on_progress=seen.append)
+        assert place.rows((await client.me()).customer_id).total() == 1
+    assert result.end == result.watermark
+    assert timedelta(0) < datetime.now(BEGIN.tzinfo) - result.end - settle < timedelta(minutes=1)
+    assert (seen[-1].fraction, seen[-1].inserted, seen[-1].records) == (1.0, 1, 1)
+    assert [each.fraction for each in seen] == sorted(each.fraction for each in seen)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from unlimcall_async.sync.destination import Address, Destination
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.engine import SyncProgress, SyncResult, sync_cdrs
-from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.rows import COLUMNS, Column, Row
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Destination",
     "Row",
     "SyncBusyError",
+    "SyncConflictError",
     "SyncDestinationError",
     "SyncProgress",
     "SyncResult",

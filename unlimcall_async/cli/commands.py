@@ -10,6 +10,7 @@ from unlimcall_async.cli.account import agents, balance, me
 from unlimcall_async.cli.calls import calls
 from unlimcall_async.cli.cdrs_follow import follow
 from unlimcall_async.cli.cdrs_pull import pull
+from unlimcall_async.cli.cdrs_sync import sync
 from unlimcall_async.cli.demo import demo
 from unlimcall_async.cli.doctor import doctor
 from unlimcall_async.cli.health import health
@@ -37,7 +38,7 @@ def unlimcall() -> None:
 
 @unlimcall.group(cls=Commands)
 def cdrs() -> None:
-    """Pull or follow call detail records."""
+    """Pull, follow or sync call detail records."""
 
 
 @unlimcall.group(cls=Commands)
@@ -62,4 +63,5 @@ for _command in (login, logout, me, balance, agents, calls, hooks, health, docto
     unlimcall.add_command(_command)
 cdrs.add_command(pull)
 cdrs.add_command(follow)
+cdrs.add_command(sync)
 webhooks.add_command(listen)

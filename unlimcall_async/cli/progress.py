@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 
-from unlimcall_async import CdrStream
-from unlimcall_async._bar import PAUSE, Bar, Ticker, moves_cursor, prints_into_pipe
+from unlimcall_async import CdrStream, Progress
+from unlimcall_async._bar import PAUSE, Bar, Lines, Ticker, moves_cursor, prints_into_pipe
+from unlimcall_async._progress_words import Words, of_stream
 from unlimcall_async.cli.output import lines_above, to_stderr
 from unlimcall_async.cli.wording import many, wait_of_each
+
+if TYPE_CHECKING:
+    from unlimcall_async.sync import SyncProgress
 
 Show: TypeAlias = Callable[[CdrStream], None]
 
@@ -47,6 +52,37 @@ def working(text: str) -> Iterator[None]:
     console = Console(stderr=True, highlight=False, markup=False)
     with console.status(text), lines_above(console.print):
         yield
+
+
+@contextmanager
+def shown_sync() -> Iterator[Callable[[SyncProgress], None]]:
+    """Return a function that shows how far a sync is, to be called some times a second."""
+    clock = time.monotonic
+    if not moves_cursor():
+        lines = Lines(to_stderr, clock)
+        yield lambda sync: lines.show(_words(sync, None))
+        return
+    console = Console(stderr=True, highlight=False, markup=False)
+    bar, began = Bar(console), clock()
+
+    def show(sync: SyncProgress) -> None:
+        seconds = clock() - began
+        # The first moments say nothing about the rate.
+        bar.show(_words(sync, sync.records / seconds if sync.records and seconds >= 1.0 else None))
+
+    try:
+        with lines_above(console.print):
+            yield show
+    finally:
+        bar.close()
+
+
+def _words(sync: SyncProgress, rate: float | None) -> Words:
+    progress = Progress(
+        *(sync.fraction, sync.records, sync.requests, sync.position),
+        *(sync.waiting_for, sync.waiting_until, sync.eta),
+    )
+    return of_stream(progress, rate, datetime.now(UTC))
 
 
 def plain_lines(clock: Callable[[], float]) -> Show:

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from unlimcall_async import _arguments
 from unlimcall_async.cdrs.stats import Waiting
 from unlimcall_async.cdrs.stream import CdrStream
+from unlimcall_async.cdrs.times import FIRST, to_datetime
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.models import UnreadableRow
 from unlimcall_async.sync.destination import Address, Destination
@@ -97,7 +98,7 @@ OnProgress: TypeAlias = Callable[[SyncProgress], object]
 async def sync_cdrs(
     client: AsyncClient,
     destination: str | Destination,
-    start: datetime,
+    start: datetime | None,
     *,
     end: datetime | None = None,
     settle: timedelta = timedelta(0),
@@ -119,7 +120,7 @@ async def sync_cdrs(
     Args:
         client: The client of the account.
         destination: A URL, for example `sqlite:///calls.db`; or an object that has the methods of `Destination`.
-        start: The start of the time that the table shall hold, timezone-aware.
+        start: The start of the time that the table shall hold, timezone-aware; `None` for a table that an earlier run has begun.
         end: Its end, timezone-aware; `None` for now less `settle`. An `end` before the watermark does not move it back.
         settle: How far to stay behind now, if `end` is `None`.
         lookback: How far before the watermark to ask again: as long as records appear late, or change.
@@ -139,22 +140,36 @@ async def sync_cdrs(
     lookback = _arguments.span("lookback", lookback)
     if lookback < timedelta(0):
         raise ValueError("lookback must not be negative")
-    # The stream checks the range, and reads the clock by its own rule.
-    start = client.cdrs.stream(start, end, settle=settle).start
+    _range_of(client, start, end, settle)
     if account is not None and not _arguments.text("account", account):
         raise ValueError("account must not be empty")
     opened = destination_at(destination, table) if isinstance(destination, str) else destination
     if account is None:
         account = (await client.me()).customer_id
     try:
-        state = await opened.open(account)
+        text = await opened.open(account)
+        state = None if text is None else SyncState.from_json(text)
+        if state is None and start is None:
+            raise ValueError("start is missing, and no earlier run has given one")
         # The first answer may have shown that this machine's clock is ahead.
-        last = client.cdrs.stream(start, end, settle=settle).end
-        run = _Run(client, opened, None if state is None else SyncState.from_json(state), on_progress)
-        await run.ask(stretches_of(run.state, start, last, lookback))
-        return run.result(start, last)
+        first, last = _range_of(client, start, end, settle)
+        if state is not None and start is None:
+            first = state.first
+        run = _Run(client, opened, state, on_progress)
+        await run.ask(stretches_of(state, first, last, lookback))
+        return run.result(first, last)
     finally:
         await opened.close()
+
+
+def _range_of(
+    client: AsyncClient, start: datetime | None, end: datetime | None, settle: timedelta
+) -> tuple[datetime, datetime]:
+    """Return the start and the end that a stream would use: it checks both, and reads the clock by its own rule."""
+    if start is None:
+        start = to_datetime(FIRST)
+    stream = client.cdrs.stream(start, end, settle=settle)
+    return stream.start, stream.end
 
 
 @define

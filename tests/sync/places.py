@@ -8,15 +8,17 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 import pytest
 
 from unlimcall_async.sync import Row
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
@@ -61,6 +63,22 @@ class Sqlite(Place):
 def _instant(text: str) -> datetime:
     assert len(text) == len("2026-05-01T00:00:00.000000Z")
     return datetime.fromisoformat(text)
+
+
+class DuckDb(Place):
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "calls.duckdb"
+        self.url = f"duckdb:///{self.path}"
+
+    def rows(self, account: str) -> Counter[Row]:
+        found = self.execute(
+            f"SELECT id, epoch_us(start_time), * EXCLUDE (account, id, start_time) FROM {{table}} WHERE account = '{account}'"  # noqa: S608 # ours
+        )
+        return Counter((values[0], EPOCH + timedelta(microseconds=values[1]), *values[2:13]) for values in found)
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(duckdb.connect(str(self.path))) as connection:
+            return connection.execute(statement.format(table=f'"{self.table}"', number=next(_numbers))).fetchall()
 
 
 class Postgres(Place):

@@ -56,6 +56,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("place", ["sqlite", "postgres", pytest.param("duckdb", marks=pytest.mark.slow)], indirect=True)
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has an account of its own
 async def test_any_runs_and_kills_leave_what_the_server_holds(place: Place, data: st.DataObject) -> None:

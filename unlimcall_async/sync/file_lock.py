@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
+
+from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError
 
 _FLAGS: Final = (
     os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -53,6 +57,28 @@ class FileLock:
             if os.path.samestat(os.fstat(self._descriptor), self._path.lstat()):
                 self._path.unlink()
         os.close(self._descriptor)
+
+
+def locked(name: str, path: Path, run: Sequence[str]) -> FileLock:
+    """Return the lock of a run, beside the file that the run writes to.
+
+    Args:
+        name: The name of the destination.
+        path: The file.
+        run: What tells the run from those that may go on at the same time.
+
+    Raises:
+        SyncBusyError: Another run has the lock.
+        SyncDestinationError: There can be no lock.
+    """
+    path = path.resolve()
+    digest = blake2b(repr(tuple(run)).encode(), digest_size=6).hexdigest()
+    try:
+        return FileLock(path.with_name(f"{path.name}.{digest}.lock"))
+    except BlockingIOError:
+        raise SyncBusyError(name, "another run syncs this table and account") from None
+    except OSError as error:
+        raise SyncDestinationError(name, f"no lock can be made in {path.parent}: {error.strerror or error}") from error
 
 
 def _lock(descriptor: int) -> None:

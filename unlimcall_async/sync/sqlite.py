@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
-from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import FileLock
+from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.file_lock import FileLock, locked
 from unlimcall_async.sync.rows import START, Row
 from unlimcall_async.sync.table import (
     ALL_COLUMNS,
@@ -67,8 +66,8 @@ class SqliteDestination(ThreadedDestination):
 
     def _open(self, account: str) -> str | None:
         self._account, self._interrupted = account, False
+        self._lock = locked(self.name, self._path, (_DIALECT.folded(self._table), account))
         with self._failures():
-            self._lock = locked(self.name, self._path, _DIALECT.folded(self._table), account)
             self._connection = connection = sqlite3.connect(
                 self._path, timeout=_LOOK, isolation_level=None, check_same_thread=False
             )
@@ -203,25 +202,9 @@ class SqliteDestination(ThreadedDestination):
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            busy = isinstance(error, sqlite3.Error) and _is_busy(error)
-            reason = f"another program has been writing to it for {_PATIENCE:.0f} s" if busy else str(error)
+        except sqlite3.Error as error:
+            reason = f"another program has been writing to it for {_PATIENCE:.0f} s" if _is_busy(error) else str(error)
             raise SyncDestinationError(self.name, reason) from error
-
-
-def locked(name: str, path: Path, table: str, account: str) -> FileLock:
-    """Return the lock of a run on a table and an account in a file.
-
-    Raises:
-        SyncBusyError: Another run has it.
-        OSError: There can be no lock.
-    """
-    path = path.resolve()
-    digest = blake2b(repr((table, account)).encode(), digest_size=6).hexdigest()
-    try:
-        return FileLock(path.with_name(f"{path.name}.{digest}.lock"))
-    except BlockingIOError:
-        raise SyncBusyError(name, "another run syncs this table and account") from None
 
 
 def _text_of(moment: datetime) -> str:

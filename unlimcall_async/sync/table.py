@@ -79,13 +79,11 @@ def create_table(table: str, dialect: Dialect) -> str:
     return f"CREATE TABLE {table} ({', '.join(columns)})"
 
 
-def create_state_table(table: str, dialect: Dialect) -> str:
-    """Return the statement that makes the table of states, unless it is there, given its quoted name."""
+def create_state_table(table: str, dialect: Dialect, *, key: bool = True) -> str:
+    """Return the statement that makes the table of states, with or without a key, unless it is there, given its quoted name."""
     text = dialect.types["text"]
-    return (
-        f"CREATE TABLE IF NOT EXISTS {table} "
-        f"(table_name {text} NOT NULL, account {text} NOT NULL, state {text} NOT NULL, PRIMARY KEY (table_name, account))"
-    )
+    columns = f"table_name {text} NOT NULL, account {text} NOT NULL, state {text} NOT NULL"
+    return f"CREATE TABLE IF NOT EXISTS {table} ({columns}{', PRIMARY KEY (table_name, account)' if key else ''})"
 
 
 def differences(columns: Iterable[Found], dialect: Dialect) -> list[str]:

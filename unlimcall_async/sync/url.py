@@ -15,7 +15,7 @@ from unlimcall_async import _arguments
 from unlimcall_async.sync.destination import Destination
 from unlimcall_async.sync.table import STATE_TABLE
 
-_FORMS: Final = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+_FORMS: Final = "sqlite:///FILE, duckdb:///FILE, postgresql://USER@HOST/DATABASE or parquet:///FOLDER"
 
 
 def destination_at(url: str, table: str) -> Destination:
@@ -34,6 +34,11 @@ def destination_at(url: str, table: str) -> Destination:
             from unlimcall_async.sync.sqlite import SqliteDestination  # noqa: PLC0415 # a sync loads one driver
 
             return SqliteDestination(url, _file(rest), table)
+        case "duckdb":
+            with _extra("duckdb", "duckdb"):
+                from unlimcall_async.sync.duckdb import DuckDbDestination  # noqa: PLC0415 # as above
+
+            return DuckDbDestination(url, _file(rest), table)
         case "postgresql" | "postgres" | "postgresql+psycopg":
             with _extra("postgres", "psycopg"):
                 from unlimcall_async.sync.postgres import PostgresDestination  # noqa: PLC0415 # as above

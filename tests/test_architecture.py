@@ -76,7 +76,7 @@ LAYERS: list[set[str]] = [
     {"sync.diff", "sync.file_lock", "sync.pieces", "sync.table"},
     {"sync.destination"},
     {"sync.threaded"},
-    {"sync.duckdb", "sync.postgres", "sync.sqlite"},
+    {"sync.duckdb", "sync.parquet_days", "sync.postgres", "sync.sqlite"},
     {"sync.url"},
     {"sync.engine"},
     {"sync"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sync.places import DuckDb, Place, Postgres, Sqlite, postgres_server
+from tests.sync.places import DuckDb, ParquetDays, Place, Postgres, Sqlite, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +16,13 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgres", "parquet"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "postgres":
         return Postgres(request.getfixturevalue("postgres_url"))
-    return DuckDb(tmp_path) if request.param == "duckdb" else Sqlite(tmp_path)
+    places: dict[str, type[Sqlite | DuckDb | ParquetDays]] = {
+        "sqlite": Sqlite,
+        "duckdb": DuckDb,
+        "parquet": ParquetDays,
+    }
+    return places[request.param](tmp_path)

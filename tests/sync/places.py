@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import psycopg
 import pytest
 
@@ -79,6 +80,25 @@ class DuckDb(Place):
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         with closing(duckdb.connect(str(self.path))) as connection:
             return connection.execute(statement.format(table=f'"{self.table}"', number=next(_numbers))).fetchall()
+
+
+class ParquetDays(Place):
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "calls"
+        self.url = f"parquet:///{self.path}"
+
+    def rows(self, account: str) -> Counter[Row]:
+        # Read by another library, as a reader of such folders does.
+        if not list(self.path.rglob("*.parquet")):
+            return Counter()
+        found = pl.scan_parquet(self.path, hive_partitioning=True, hive_schema={"account": pl.String, "date": pl.Date})
+        rows = found.filter(pl.col("account") == account).collect()
+        assert rows.columns[13:] == ["account", "date"]
+        assert rows.filter(pl.col("date") != pl.col("start_time").dt.date()).is_empty()
+        return Counter(values[:13] for values in rows.iter_rows())
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        raise NotImplementedError(statement)
 
 
 class Postgres(Place):

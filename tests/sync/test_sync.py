@@ -31,6 +31,9 @@ from unlimcall_async.sync.url import destination_at
 DAYS = 6
 END = BEGIN + DAYS * DAY
 LONG = timedelta(days=100)
+# These open and close whole files for each run.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("duckdb", "parquet")]
+databases = pytest.mark.parametrize("place", ["sqlite", "duckdb", "postgres"], indirect=True)
 
 moments = st.integers(0, DAYS * 8 - 1).map(lambda number: BEGIN + number * DAY / 8)
 calls = st.builds(call, moments, st.sampled_from("abc"), st.sampled_from([None, 1, 2]))
@@ -56,7 +59,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-@pytest.mark.parametrize("place", ["sqlite", "postgres", pytest.param("duckdb", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize("place", ["sqlite", "postgres", *SLOW], indirect=True)
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has an account of its own
 async def test_any_runs_and_kills_leave_what_the_server_holds(place: Place, data: st.DataObject) -> None:
@@ -271,6 +274,7 @@ async def test_a_cancelled_run_leaves_nothing_behind(place: Place) -> None:
 # --- the table of a user ------------------------------------------------------------------------------------------------------
 
 
+@databases
 async def test_other_columns_and_indexes_are_left_alone(place: Place) -> None:
     server = RawServer([call(BEGIN, "a"), call(BEGIN, "a", duration="7"), call(BEGIN, "b")])
     async with served(server) as client:
@@ -284,6 +288,7 @@ async def test_other_columns_and_indexes_are_left_alone(place: Place) -> None:
     assert notes == [("a", 7, "seen"), ("a", 34, "new"), ("b", 34, "new"), ("c", 34, "new")]
 
 
+@databases
 async def test_a_table_with_other_columns_is_refused_with_the_differences(place: Place) -> None:
     async with served(RawServer([call(BEGIN, "a")])) as client:
         await synced(client, place)
@@ -303,6 +308,7 @@ async def test_a_table_with_other_columns_is_refused_with_the_differences(place:
     place.execute("DROP VIEW {table}")
 
 
+@databases
 async def test_a_table_that_lost_its_rows_is_filled_again(place: Place) -> None:
     server = RawServer([call(BEGIN + DAY, "a"), call(END - DAY, "b")])
     async with served(server) as client:

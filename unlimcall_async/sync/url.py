@@ -17,6 +17,8 @@ from unlimcall_async.sync.table import STATE_TABLE
 
 _FORMS: Final = "sqlite:///FILE, duckdb:///FILE, postgresql://USER@HOST/DATABASE or parquet:///FOLDER"
 
+_DEFAULT_TABLE: Final = "cdrs"
+
 
 def destination_at(url: str, table: str) -> Destination:
     """Return the destination of a URL. Nothing is opened yet.
@@ -39,6 +41,13 @@ def destination_at(url: str, table: str) -> Destination:
                 from unlimcall_async.sync.duckdb import DuckDbDestination  # noqa: PLC0415 # as above
 
             return DuckDbDestination(url, _file(rest), table)
+        case "parquet":
+            if table != _DEFAULT_TABLE:
+                raise ValueError("table is for databases: the folder is the table")
+            with _extra("arrow", "pyarrow"):
+                from unlimcall_async.sync.parquet_days import ParquetDestination  # noqa: PLC0415 # as above
+
+            return ParquetDestination(url, _file(rest))
         case "postgresql" | "postgres" | "postgresql+psycopg":
             with _extra("postgres", "psycopg"):
                 from unlimcall_async.sync.postgres import PostgresDestination  # noqa: PLC0415 # as above

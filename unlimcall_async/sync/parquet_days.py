@@ -1,0 +1,295 @@
+"""A folder of Parquet files, one for each account and UTC day, as Hive readers expect: `account=.../date=YYYY-MM-DD/calls.parquet`.
+
+A file is replaced as a whole: it is written elsewhere, and takes its name in one step. So a reader always sees whole files. A piece
+of time may span days, and the state is stored behind all of them. After a kill between two days, the next run asks the piece again,
+and finds some days as they should be.
+
+Some readers, for example polars, refuse a folder that holds any other file, hidden or not. So the state, the lock and the file that
+is being written are in a hidden folder beside the folder. The state of an account counts only if the account's folder is there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import pyarrow as pa  # type: ignore[import-untyped] # it has no types
+import pyarrow.compute as pc  # type: ignore[import-untyped] # as above
+import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
+
+from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
+from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.file_lock import FileLock, locked
+from unlimcall_async.sync.rows import COLUMNS, START, Kind, Row, start_of
+from unlimcall_async.sync.threaded import ThreadedDestination
+
+_TYPES: Final[dict[Kind, Any]] = {"text": pa.string(), "integer": pa.int64(), "time": pa.timestamp("us", tz="UTC")}
+SCHEMA: Final[pa.Schema] = pa.schema(
+    [pa.field(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS]
+)
+_NAMES: Final = SCHEMA.names
+
+_FILE: Final = "calls.parquet"
+# Rows of a group, as in files of `write_parquet`: groups of some 20,000 rows and less make a file several times as large.
+_GROUP_ROWS: Final = 100_000
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class ParquetDestination(ThreadedDestination):
+    """A folder of Parquet files.
+
+    Args:
+        name: The name in messages.
+        folder: The folder, which is made if it is not there.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name)
+        self._root = folder
+        # The folder of the account, and the hidden folder with the state and the file that is being written.
+        self._folder = self._own = self._state = self._new = folder
+        self._lock: FileLock | None = None
+
+    # --- begin and end ------------------------------------------------------------------------------------------------
+
+    def _open(self, account: str) -> str | None:
+        root = self._root.resolve()
+        name = quote(account, safe="")
+        self._folder, self._own = root / f"account={name}", root.with_name(f".{root.name}.unlimcall-sync")
+        with self._failures():
+            self._own.mkdir(parents=True, exist_ok=True)
+        self._state, self._new = self._own / f"{name}.json", self._own / f"{name}.new"
+        self._lock = locked(self.name, self._own / name, (account,))
+        with self._failures():
+            self._new.unlink(missing_ok=True)  # of a process that was killed
+            is_begun = self._folder.exists()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                text = self._state.read_text(encoding="utf-8")
+                return text if is_begun else None
+            return None
+
+    def _close(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    # --- a piece of time ----------------------------------------------------------------------------------------------
+
+    def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
+        found = list[tuple[Address, Row]]()
+        with self._failures():
+            for day in self._days(start, end):
+                left = None if most is None else most - len(found)
+                if left == 0:
+                    break
+                with pq.ParquetFile(self._file(day)) as file:
+                    self._check(day, file.schema_arrow)
+                    found += _rows_within(file, day, to_micros(start), to_micros(end), left)
+        return found
+
+    def _days(self, start: datetime, end: datetime) -> list[date]:
+        """Return the days of a range that have a file."""
+        if start >= end:
+            return []
+        first, last = f"date={start.date().isoformat()}", f"date={(end - _MICROSECOND).date().isoformat()}"
+        names = sorted(entry.name for entry in os.scandir(self._folder) if first <= entry.name <= last)
+        days = (date.fromisoformat(name.removeprefix("date=")) for name in names)
+        return [day for day in days if self._file(day).exists()]
+
+    def _file(self, day: date) -> Path:
+        return self._folder / f"date={day.isoformat()}" / _FILE
+
+    def _check(self, day: date, schema: pa.Schema) -> None:
+        """Check the columns of a file. Those of the user may stand behind the documented ones.
+
+        Raises:
+            SyncSchemaError: A documented column is missing, or of another type.
+        """
+        types = dict(zip(schema.names, schema.types, strict=True))
+        lines = [
+            f"{field.name} is {f'{types[field.name]}, and' if field.name in types else 'missing, and'} must be {field.type}"
+            for field in SCHEMA
+            if types.get(field.name) != field.type
+        ]
+        if lines:
+            raise SyncSchemaError(self.name, f"date={day.isoformat()}", lines)
+
+    def _write(self, change: Change[Address], state: str | None) -> None:
+        days = defaultdict[date, _DayChange](_DayChange)
+        for row in change.inserted:
+            days[start_of(row).date()].inserted.append(row)
+        for (day, place), row in change.revised:
+            days[day].revised[place] = row
+        for day, place in change.removed:
+            days[day].removed.append(place)
+        with self._failures():
+            for day in sorted(days):
+                self._rewrite(day, days[day])
+            if state is not None:
+                self._replace_state(state)
+
+    def _rewrite(self, day: date, change: _DayChange) -> None:
+        """Replace the file of a day by one with a change."""
+        path = self._file(day)
+        count = 0
+        if path.exists():
+            with pq.ParquetFile(path) as file:
+                count = self._write_new(file.schema_arrow, change.applied(file.iter_batches(_GROUP_ROWS)))
+        else:
+            count = self._write_new(SCHEMA, change.applied(()))
+        if count:
+            path.parent.mkdir(exist_ok=True)
+            self._new.replace(path)
+            _sync_folder(path.parent)
+        else:
+            self._new.unlink()
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the user's files are in the folder
+                path.parent.rmdir()
+
+    def _write_new(self, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
+        """Write tables to the new file, and return how many rows they have."""
+        schema = pa.schema([*SCHEMA, *(field for field in schema if field.name not in _NAMES)])
+        count, waiting, held = 0, list[pa.Table](), 0
+        with self._new.open("wb") as target:
+            with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+                for table in tables:
+                    waiting.append(table.select([name for name in schema.names if name in table.column_names]))
+                    held += table.num_rows
+                    count += table.num_rows
+                    if held >= _GROUP_ROWS:
+                        writer.write_table(_as(schema, waiting), row_group_size=_GROUP_ROWS)
+                        waiting, held = [], 0
+                if held:
+                    writer.write_table(_as(schema, waiting), row_group_size=_GROUP_ROWS)
+            target.flush()
+            os.fsync(target.fileno())
+        return count
+
+    def _replace_state(self, state: str) -> None:
+        with self._new.open("w", encoding="utf-8") as target:
+            target.write(state)
+            target.flush()
+            os.fsync(target.fileno())
+        self._new.replace(self._state)
+        _sync_folder(self._own)
+
+    # --- failures -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise SyncDestinationError(self.name, reason or str(error).partition("\n")[0]) from error
+
+
+class _DayChange:
+    """What changes in the file of a day.
+
+    Attributes:
+        inserted: Rows to insert.
+        revised: New contents, by the place of the row in the file.
+        removed: The places of rows to leave out.
+    """
+
+    def __init__(self) -> None:
+        self.inserted: list[Row] = []
+        self.revised: dict[int, Row] = {}
+        self.removed: list[int] = []
+
+    def applied(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """Iterate over the rows of the file with the change. A file that is sorted by start stays so."""
+        self.inserted.sort(key=start_of)
+        removed, begin, done = set(self.removed), 0, 0
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            places = range(begin, begin + table.num_rows)
+            begin += table.num_rows
+            revised = [place for place in places if place in self.revised]
+            left = [place - places.start for place in places if place not in removed and place not in self.revised]
+            last = pc.max(table["start_time"].cast(pa.int64())).as_py()
+            upto = done
+            while upto < len(self.inserted) and last is not None and to_micros(start_of(self.inserted[upto])) < last:
+                upto += 1
+            if len(left) == table.num_rows and upto == done:
+                yield table
+                continue
+            fresh = _table_of([self.revised[place] for place in revised])
+            own = table.take(_places(place - places.start for place in revised)).drop_columns(_NAMES)
+            for name in own.column_names:
+                fresh = fresh.append_column(own.schema.field(name), own[name])
+            pieces = [table.take(_places(left)), fresh, _table_of(self.inserted[done:upto])]
+            done = upto
+            yield pa.concat_tables(pieces, promote_options="default").sort_by("start_time")
+        yield _table_of(self.inserted[done:])
+
+
+def _rows_within(
+    file: pq.ParquetFile, day: date, start: int, end: int, most: int | None
+) -> list[tuple[tuple[date, int], Row]]:
+    """Return the rows of a file that start in a range of microseconds, each with its place, the oldest first."""
+    # The starts come first, and then only the groups of rows that have such a start.
+    starts = file.read(columns=["start_time"])["start_time"].cast(pa.int64()).to_pylist()
+    places = sorted((place for place, at in enumerate(starts) if start <= at < end), key=starts.__getitem__)[:most]
+    wanted, rows, begin = set(places), dict[int, Row](), 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        own = [place - begin for place in range(begin, begin + count) if place in wanted]
+        if own:
+            table = file.read_row_group(group, columns=_NAMES).select(_NAMES).take(_places(own))
+            columns = [table[name] for name in _NAMES]
+            columns[START] = columns[START].cast(pa.int64())
+            values = [column.to_pylist() for column in columns]
+            values[START] = [to_datetime(at) for at in values[START]]
+            rows |= {begin + place: row for place, row in zip(own, zip(*values, strict=True), strict=True)}
+        begin += count
+    return [((day, place), rows[place]) for place in places]
+
+
+def _places(places: Iterable[int]) -> pa.Array:
+    return pa.array(places, pa.int64())
+
+
+def _table_of(rows: Sequence[Row]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
+    columns[START] = tuple(at - EPOCH for at in columns[START])
+    arrays = [
+        pa.array(values, pa.duration("us")).cast(pa.int64()).cast(field.type)
+        if field.name == "start_time"
+        else pa.array(values, field.type)
+        for field, values in zip(SCHEMA, columns, strict=True)
+    ]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def _as(schema: pa.Schema, tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables as one, with the columns of a schema in its order. New rows have no value in a user's own columns."""
+    joined = pa.concat_tables(tables, promote_options="default")
+    for field in schema:
+        if field.name not in joined.column_names:
+            joined = joined.append_column(field, pa.nulls(joined.num_rows, field.type))
+    return joined.select(schema.names).cast(schema)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, if the file system can."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -43,7 +43,7 @@ _FROM_LIST: Final[dict[Kind, str]] = {
     "time": "make_timestamptz(unnest(?::BIGINT[]))",
 }
 # Seconds to wait for another account of this process that makes the same tables.
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 5.0
 _LOOK: Final = 0.01
 
 
@@ -219,7 +219,7 @@ def _patiently(work: Callable[[], None]) -> None:
     while True:
         try:
             return work()
-        except duckdb.TransactionException:
+        except (duckdb.TransactionException, duckdb.CatalogException):
             if time.monotonic() >= ends:
                 raise
             time.sleep(_LOOK)

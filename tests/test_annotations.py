@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 import unlimcall_async
-from unlimcall_async import AsyncClient, operations, sandbox, webhooks
+from unlimcall_async import AsyncClient, operations, sandbox, sync, webhooks
 
-PUBLIC: list[ModuleType] = [unlimcall_async, operations, sandbox, webhooks]
+PUBLIC: list[ModuleType] = [unlimcall_async, operations, sandbox, sync, webhooks]
 
 
 def functions_of(name: str, owner: type) -> Iterator[tuple[str, object]]:

@@ -297,7 +297,12 @@ BESIDES = {
     "webhooks listen": ["--port", "0"],
 }
 # Commands that run until they are stopped: what they write when they are ready, and their exit status after Ctrl-C.
-UNTIL_STOPPED = {"sandbox": ("# Try:", 0), "webhooks listen": ("Listening on", 0), "cdrs follow": ('"id"', 130)}
+UNTIL_STOPPED = {
+    "sandbox": ("# Try:", 0),
+    "webhooks listen": ("Listening on", 0),
+    "cdrs follow": ('"id"', 130),
+    "cdrs sync --every": ("The table holds", 130),
+}
 # The sandbox does not have the hook that a page deletes, nor the call that a page ends. Its carrier fails more often than in 1 % of
 # the calls.
 STATUS = {"hooks delete": 3, "sandbox end-call": 3, "health": 1}

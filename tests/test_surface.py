@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
-from unlimcall_async import _api
+from unlimcall_async import _api, sync
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -122,6 +122,20 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "unreadable": "raise",
         "resume": None,
     }
+    assert parameters(sync.sync_cdrs) == {
+        "client": REQUIRED,
+        "destination": REQUIRED,
+        "start": REQUIRED,
+        "end": None,
+        "settle": timedelta(0),
+        "lookback": timedelta(days=2),
+        "account": None,
+        "table": "cdrs",
+        "on_progress": None,
+    }
+    assert [field.name for field in attrs.fields(sync.SyncResult)] == [
+        *("start", "end", "inserted", "revised", "removed", "unchanged", "unreadable", "requests", "watermark"),
+    ]
     assert parameters(client.calls.create) == {
         "ai_agent_id": REQUIRED,
         "to_number": REQUIRED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 from tests.cdrs.raw_server import RawServer, served
 from tests.sync.places import Place
 from tests.sync.support import ACCOUNT, BEGIN, DAY, Killed, Mortal, call, held_by, repriced
-from unlimcall_async import AsyncClient, CheckpointError, ConflictError
+from unlimcall_async import AsyncClient, CheckpointError, ConflictError, UnlimCallError
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 from unlimcall_async.sync import (
     SyncBusyError,
+    SyncDestinationError,
     SyncProgress,
     SyncResult,
     SyncSchemaError,
@@ -337,3 +339,17 @@ async def test_the_account_is_that_of_the_token_and_the_end_is_settled(place: Pl
     assert timedelta(0) < datetime.now(BEGIN.tzinfo) - result.end - settle < timedelta(minutes=1)
     assert (seen[-1].fraction, seen[-1].inserted, seen[-1].records) == (1.0, 1, 1)
     assert [each.fraction for each in seen] == sorted(each.fraction for each in seen)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SyncBusyError("sqlite:///x", "busy"),
+        SyncSchemaError("sqlite:///x", "cdrs", ["id is missing"]),
+        SyncDestinationError("sqlite:///x", "full"),
+    ],
+)
+def test_the_errors_survive_pickle(error: UnlimCallError) -> None:
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 # ours
+    assert (type(again), str(again), again.category) == (type(error), str(error), "application")
+    assert again.destination == "sqlite:///x"

@@ -46,6 +46,7 @@ from unlimcall_async import (
     to_json,
     track,
 )
+from unlimcall_async.sync import Destination, SyncProgress, SyncResult, SyncSchemaError, sync_cdrs
 from unlimcall_async.webhooks import (
     CallEnded,
     CallTracker,
@@ -222,3 +223,19 @@ async def webhooks(body: bytes, header: str | None) -> None:
         await receiver.handle(body, Headers({"X-Unlimcall-Signature": "t=1"}))
         tracker = CallTracker(receiver)
         assert_type(await tracker.ended("id", timeout=3), CallEnded)
+
+
+async def sync_into_tables(client: AsyncClient, start: datetime, mine: Destination) -> None:
+    def show(progress: SyncProgress) -> None:
+        assert_type(progress.fraction, float)
+        assert_type(progress.inserted, int)
+
+    try:
+        result = await sync_cdrs(client, "sqlite:///calls.db", start, lookback=timedelta(days=7), on_progress=show)
+    except SyncSchemaError as error:
+        assert_type(error.differences, Sequence[str])
+    else:
+        assert_type(result, SyncResult)
+        assert_type(result.watermark, datetime)
+        assert_type(result.unreadable, list[UnreadableRow])
+    await sync_cdrs(client, mine, None, account="acme", table="calls")

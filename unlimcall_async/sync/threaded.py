@@ -86,6 +86,7 @@ class ThreadedDestination(ABC):
         # The thread ends once it has closed the connection, also if nobody waits for that.
         thread.shutdown(wait=False)
         await asyncio.shield(closing)
+        thread.shutdown()  # it has nothing left to do, and ends at once
 
     async def _in_thread(
         self, thread: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs

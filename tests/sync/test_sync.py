@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cdrs.raw_server import RawServer, served
-from tests.sync.places import Place
+from tests.sync.places import Place, Sqlite
 from tests.sync.support import ACCOUNT, BEGIN, DAY, Killed, Mortal, call, held_by, repriced
 from unlimcall_async import AsyncClient, CheckpointError, ConflictError, UnlimCallError
 from unlimcall_async.sandbox import Sandbox, SandboxCall
@@ -339,6 +340,18 @@ async def test_the_account_is_that_of_the_token_and_the_end_is_settled(place: Pl
     assert timedelta(0) < datetime.now(BEGIN.tzinfo) - result.end - settle < timedelta(minutes=1)
     assert (seen[-1].fraction, seen[-1].inserted, seen[-1].records) == (1.0, 1, 1)
     assert [each.fraction for each in seen] == sorted(each.fraction for each in seen)
+
+
+async def test_an_end_in_the_future_does_not_move_the_watermark_there(tmp_path: Path) -> None:
+    place = Sqlite(tmp_path)
+    now = datetime.now(UTC)
+    server = RawServer([call(now - timedelta(hours=1), "a")])
+    async with served(server) as client:
+        result = await synced(client, place, now - DAY, end=now + 30 * DAY)
+        assert result.end == result.watermark
+        assert now <= result.watermark < now + timedelta(minutes=1)
+        with pytest.raises(ValueError, match="start must not be after end"):
+            await synced(client, place, now + DAY, end=None)
 
 
 @pytest.mark.parametrize(

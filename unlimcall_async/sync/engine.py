@@ -6,9 +6,12 @@ writes it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -20,7 +23,7 @@ from unlimcall_async.cdrs.times import FIRST, to_datetime
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.models import UnreadableRow
 from unlimcall_async.sync.destination import Address, Destination
-from unlimcall_async.sync.diff import compare
+from unlimcall_async.sync.diff import Change, compare
 from unlimcall_async.sync.errors import SyncConflictError
 from unlimcall_async.sync.pieces import Piece, pieces_of
 from unlimcall_async.sync.rows import Row, between, start_of
@@ -121,7 +124,8 @@ async def sync_cdrs(
         client: The client of the account.
         destination: A URL, for example `sqlite:///calls.db`; or an object that has the methods of `Destination`.
         start: The start of the time that the table shall hold, timezone-aware; `None` for a table that an earlier run has begun.
-        end: Its end, timezone-aware; `None` for now less `settle`. An `end` before the watermark does not move it back.
+        end: Its end, timezone-aware; `None` for now less `settle`. An `end` in the future stands for now, and one before
+            the watermark does not move it back.
         settle: How far to stay behind now, if `end` is `None`.
         lookback: How far before the watermark to ask again: as long as records appear late, or change.
         account: The name of the account in the table; `None` for the `customer_id` of `me()`.
@@ -155,9 +159,10 @@ async def sync_cdrs(
         first, last = _range_of(client, start, end, settle)
         if state is not None and start is None:
             first = state.first
-        run = _Run(client, opened, state, on_progress)
-        await run.ask(stretches_of(state, first, last, lookback))
-        return run.result(first, last)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-compare") as thread:
+            run = _Run(client, opened, state, on_progress, thread)
+            await run.ask(stretches_of(state, first, last, lookback))
+            return run.result(first, last)
     finally:
         await opened.close()
 
@@ -165,11 +170,15 @@ async def sync_cdrs(
 def _range_of(
     client: AsyncClient, start: datetime | None, end: datetime | None, settle: timedelta
 ) -> tuple[datetime, datetime]:
-    """Return the start and the end that a stream would use: it checks both, and reads the clock by its own rule."""
+    """Return the start and the end that a stream would use: it checks both, and reads the clock by its own rule.
+
+    The end is not in the future: records that come later would lie before the watermark, and no run would ask them again.
+    """
     if start is None:
         start = to_datetime(FIRST)
     stream = client.cdrs.stream(start, end, settle=settle)
-    return stream.start, stream.end
+    now = client.cdrs.stream(to_datetime(FIRST)).end
+    return stream.start, max(stream.start, min(stream.end, now))
 
 
 @define
@@ -180,6 +189,8 @@ class _Run:
     destination: Destination
     state: SyncState | None
     on_progress: OnProgress | None
+    # Compares, which takes tenths of a second for many rows: other tasks of the event loop go on meanwhile.
+    thread: ThreadPoolExecutor
     inserted: int = 0
     revised: int = 0
     removed: int = 0
@@ -228,7 +239,10 @@ class _Run:
         while True:
             stored, end = await self._stored(start, piece.end)
             new = piece.rows if (start, end) == (piece.start, piece.end) else between(piece.rows, start, end)
-            change = compare(stored, new, doubtful=piece.doubtful)
+            change: Change[Address] = Change(new)
+            if stored:
+                work = partial(compare, stored, new, doubtful=piece.doubtful)
+                change = await asyncio.get_running_loop().run_in_executor(self.thread, work)
             # Of a piece that is cut, the state is written with the last part: until then, a next run asks the whole piece again.
             state = self._state_behind(piece, stream) if end == piece.end else self.state
             stored_now = state.to_json() if state is not None and state != self.state else None

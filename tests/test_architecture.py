@@ -285,7 +285,16 @@ def test_the_command_uses_the_public_package_only() -> None:
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
             # The first three are public packages. The others are the one reader of JSON, the one writer of many records, that
             # of columns, and the bar of `track`.
-            assert inner <= {"operations", "sync", "webhooks", "_json", "_plain", "_columns", "_bar", "_progress_words"}, name
+            assert inner <= {
+                "operations",
+                "sync",
+                "webhooks",
+                "_json",
+                "_plain",
+                "_columns",
+                "_bar",
+                "_progress_words",
+            }, name
 
 
 def test_only_two_commands_load_the_sandbox() -> None:

@@ -1,10 +1,11 @@
 """Peak memory of a pull by its number of records, with which the peak must not grow.
 
     python benchmarks/memory.py
+    python benchmarks/memory.py --parquet
 
 tracemalloc measures the peak, in the client's process alone; the server is another process. The server sorts the newest first, and
 the output is ascending. This is the harder direction: pages that arrive against the output's direction are held until the
-pages before them are there.
+pages before them are there. With `--parquet`, the records go to a Parquet file, and the peaks of Python and of Arrow are added up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 # So that a script finds its neighbours under the names that a type checker gives them.
@@ -28,24 +30,32 @@ from unlimcall_async import AsyncClient, RateLimits
 TARGET: Final = 1.05
 
 
-async def pull(url: str) -> tuple[int, int]:
-    """Pull all records, and return their number and the number of requests."""
+async def pull(url: str, parquet: Path | None = None) -> tuple[int, int]:
+    """Pull all records, perhaps into a Parquet file, and return their number and the number of requests."""
     pulled = 0
     async with AsyncClient("unl_live_benchmark", base_url=url, rate_limits=RateLimits.unlimited()) as client:
         stream = client.cdrs.stream(START, END, concurrency=4)
+        if parquet is not None:
+            from unlimcall_async.columns import write_parquet  # noqa: PLC0415 # pyarrow is of an extra
+
+            return await write_parquet(stream, parquet), stream.stats.requests
         async for batch in stream.batches():
             pulled += len(batch)
     return pulled, stream.stats.requests
 
 
-def peak_of(records: int) -> tuple[int, int]:
+def peak_of(records: int, parquet: Path | None) -> tuple[int, int]:
     """Pull this many records, and return the peak in bytes and the number of requests."""
     with served(records) as url:
         gc.collect()
         tracemalloc.start()
-        pulled, requests = asyncio.run(pull(url))
+        pulled, requests = asyncio.run(pull(url, parquet))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+    if parquet is not None:
+        import pyarrow as pa  # type: ignore[import-untyped] # noqa: PLC0415 # an extra, without types
+
+        peak += pa.default_memory_pool().max_memory()
     if pulled != records:
         raise RuntimeError(f"received {pulled} of {records} records")
     return peak, requests
@@ -55,13 +65,19 @@ def main() -> None:
     """Measure each size, and print a line for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="100000,300000,1000000", metavar="A,B")
+    parser.add_argument("--parquet", action="store_true", help="write a Parquet file")
     given = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        _measure(given.sizes, Path(folder, "calls.parquet") if given.parquet else None)
+
+
+def _measure(sizes: str, parquet: Path | None) -> None:
     with served(1000) as url:
-        asyncio.run(pull(url))  # imports on first use shall not count
+        asyncio.run(pull(url, parquet))  # imports on first use shall not count
     print(f"{datetime.now(UTC):%Y-%m-%d}, target at most {TARGET:.2f} of the first\n")
     first = 0
-    for size in map(int, given.sizes.split(",")):
-        peak, requests = peak_of(size)
+    for size in map(int, sizes.split(",")):
+        peak, requests = peak_of(size, parquet)
         first = first or peak
         verdict = "ok" if peak <= TARGET * first else "MISSED"
         print(

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
-from unlimcall_async import _api, sync
+from unlimcall_async import _api, columns, sync
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -166,6 +166,13 @@ def test_the_signatures_are_those_of_the_contract() -> None:
     }
     assert parameters(api.RateLimit) == {"per_minute": REQUIRED, "per_day": None, "burst": None}
     assert parameters(api.RateLimits).keys() == {"me", "balance", "cdrs", "agents", "calls", "hooks"}
+
+
+def test_the_columns_are_as_in_the_contract() -> None:
+    assert columns.__all__ == ["SCHEMA", "to_batch", "write_parquet"]
+    assert parameters(api.CdrStream.arrow) == {"rows": 65_536}
+    assert parameters(api.CdrStream.to_arrow) == parameters(api.CdrStream.to_list) == {}
+    assert parameters(columns.write_parquet) == {"stream": REQUIRED, "path": REQUIRED}
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:

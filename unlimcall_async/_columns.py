@@ -123,8 +123,10 @@ class ParquetWriter:
 
     def _write_group(self) -> None:
         if self._pieces:
-            group, self._pieces, self._rows = joined(self._pieces), [], 0
-            self._writer.write_batch(group, row_group_size=len(group))
+            # As chunks: a joined copy would double the memory.
+            group = pa.Table.from_batches(self._pieces, SCHEMA)
+            self._pieces, self._rows = [], 0
+            self._writer.write_table(group, row_group_size=len(group))
 
     def close(self) -> None:
         """Write the rest. The file stays open."""

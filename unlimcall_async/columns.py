@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from unlimcall_async import _columns
 from unlimcall_async._columns import SCHEMA, ParquetWriter, to_batch
@@ -22,6 +22,9 @@ from unlimcall_async.tracking import Tracked, TrackedIterator
 __all__ = ["SCHEMA", "to_batch", "write_parquet"]
 
 R = TypeVar("R")
+
+# Rows that a thread takes at once: enough that its start does not count.
+_PIECE_ROWS: Final = 10_000
 
 
 async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str]) -> int:
@@ -44,7 +47,7 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
     async with inner._handing_out_at_once():  # noqa: SLF001 # of this package
         file = await _in_thread(_NewFile, os.fspath(path))
         try:
-            items = inner._arrow(_columns.GROUP_ROWS, _columns.GROUP_BYTES)  # noqa: SLF001 # of this package
+            items = inner._arrow(_PIECE_ROWS, _columns.GROUP_BYTES)  # noqa: SLF001 # of this package
             async with aclosing(items if inner is stream else TrackedIterator(inner, items)) as batches:
                 async for batch in batches:
                     await _in_thread(file.write, batch)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.message import Message
+from pathlib import Path
 from ssl import create_default_context
 from typing import Any, assert_type
 
@@ -46,6 +47,7 @@ from unlimcall_async import (
     to_json,
     track,
 )
+from unlimcall_async.columns import SCHEMA, write_parquet
 from unlimcall_async.sync import Destination, SyncProgress, SyncResult, SyncSchemaError, sync_cdrs
 from unlimcall_async.webhooks import (
     CallEnded,
@@ -197,6 +199,18 @@ def errors(error: UnlimCallError) -> None:
         assert_type((error.resume_after, error.request_id), tuple[Checkpoint | None, str | None])
     if isinstance(error, WindowSaturatedError):
         assert_type(error.seen, Sequence[CallRecord])
+
+
+async def columns(client: AsyncClient, start: datetime) -> None:
+    stream = client.cdrs.stream(start)
+    assert_type(await stream.to_list(), list[CallRecord])
+    # pyarrow has no types: its names are `Any`.
+    assert_type([batch async for batch in stream.arrow(rows=1000)], list[Any])
+    assert_type([batch async for batch in track(stream).arrow()], list[Any])
+    (await stream.to_arrow()).num_rows  # noqa: B018 # for the checkers
+    assert_type(await write_parquet(stream, "calls.parquet"), int)
+    assert_type(await write_parquet(track(stream), Path("calls.parquet")), int)
+    SCHEMA.names  # noqa: B018 # for the checkers
 
 
 async def webhooks(body: bytes, header: str | None) -> None:

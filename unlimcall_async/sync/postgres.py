@@ -10,6 +10,7 @@ The lock of a run is an advisory lock of the session. It is gone with the connec
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -50,6 +51,9 @@ _LONGEST_NAME: Final = 63
 _DEFAULTS: Final = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 60_000}
 # Seconds to wait for the server to take note of a cancellation.
 _PATIENCE: Final = 5.0
+# Seconds in which a server notices that a process is dead, and frees its lock; and those between two looks.
+_DEAD_FOR: Final = 1.0
+_LOOK: Final = 0.05
 _NUL: Final = "a text with the character NUL, which PostgreSQL cannot hold"
 
 
@@ -84,22 +88,20 @@ class PostgresDestination(ThreadedDestination):
             )
         self._table = ("", "")
         self._account = ""
+        self._interrupted = False
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _open(self, account: str) -> str | None:
-        self._account = account
+        self._account, self._interrupted = account, False
         if "\0" in account:
             raise ValueError("account must not hold the character NUL")
         with self._failures():
             self._connection = connection = psycopg.connect(self._url, autocommit=True)
             connection.execute("SET TIME ZONE 'UTC'")
             self._table = self._resolved(connection)
-            key = _key("run", *self._table, account)
-            locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
-            if locked != (True,):
-                raise SyncBusyError(self.name, "another run syncs this table and account")
+            self._lock(connection, _key("run", *self._table, account))
             with connection.transaction():
                 # Two accounts may begin with one table at once.
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_key("tables", self._table[0]),))
@@ -109,6 +111,18 @@ class PostgresDestination(ThreadedDestination):
                 (self._table[1], account),
             ).fetchone()
             return None if found is None else str(found[0])
+
+    def _lock(self, connection: psycopg.Connection[tuple[Any, ...]], key: int) -> None:
+        """Take the lock of the run, which is gone with the connection.
+
+        Raises:
+            SyncBusyError: Another run has it.
+        """
+        ends = time.monotonic() + _DEAD_FOR
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone() != (True,):
+            if time.monotonic() >= ends or self._interrupted:
+                raise SyncBusyError(self.name, "another run syncs this table and account")
+            time.sleep(_LOOK)
 
     def _resolved(self, connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[str, str]:
         """Return the schema and the name of the table, which need not be there yet."""
@@ -160,10 +174,17 @@ class PostgresDestination(ThreadedDestination):
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()  # the server undoes the transaction, and frees the lock
+        if connection is None:
+            return
+        if not self._interrupted:
+            # With the connection the lock is gone, too, but only once the server has noticed: a next run may be quicker.
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+                connection.execute("SELECT pg_advisory_unlock_all()")
+        connection.close()
 
     def _interrupt(self) -> None:
+        self._interrupted = True
         connection = self._connection
         if connection is not None:
             threading.Thread(target=_cancel, args=(connection,), daemon=True).start()

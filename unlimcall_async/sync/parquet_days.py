@@ -21,7 +21,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
-import pyarrow.compute as pc  # type: ignore[import-untyped] # as above
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
 
 from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
@@ -219,9 +218,9 @@ class _DayChange:
             begin += table.num_rows
             revised = [place for place in places if place in self.revised]
             left = [place - places.start for place in places if place not in removed and place not in self.revised]
-            last = pc.max(table["start_time"].cast(pa.int64())).as_py()
+            last = max(table["start_time"].cast(pa.int64()).to_pylist())
             upto = done
-            while upto < len(self.inserted) and last is not None and to_micros(start_of(self.inserted[upto])) < last:
+            while upto < len(self.inserted) and to_micros(start_of(self.inserted[upto])) < last:
                 upto += 1
             if len(left) == table.num_rows and upto == done:
                 yield table

@@ -234,6 +234,34 @@ async def test_an_error_comes_behind_what_was_written_before_it(place: Place) ->
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+async def test_what_was_gathered_is_written_while_the_stream_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "PATIENCE", 0.02)
+    monkeypatch.setattr(pieces, "LOOK", 0.01)
+    place = Sqlite(tmp_path)
+    bad = call(BEGIN + timedelta(hours=1), "bad", duration='"7"')
+    server = RawServer([bad, *(call(BEGIN + number * DAY / 60, f"{number}") for number in range(300))], cap=20)
+    go_on = asyncio.Event()
+
+    async def answer(_first: datetime, _last: datetime) -> None:
+        if len(server.asked) > 20:
+            await go_on.wait()
+
+    server.answer = answer
+    seen = list[SyncProgress]()
+    async with served(server) as client:
+        run = asyncio.create_task(synced(client, place, on_progress=seen.append))
+        while not (seen and seen[-1].inserted) or seen[-1].waiting_for != "server":  # noqa: ASYNC110 # no event tells
+            await asyncio.sleep(0)
+        there = place.rows(ACCOUNT)
+        assert 0 < there.total() < 300
+        assert there <= held_by(server, BEGIN, END)
+        go_on.set()
+        assert len((await run).unreadable) == 1
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+
+
 # --- one run at a time ------------------------------------------------------------------------------------------------------
 
 

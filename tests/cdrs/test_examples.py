@@ -1,9 +1,8 @@
-"""The examples that keep a place: the follower into SQLite, and the nightly pull."""
+"""The example of a follower that writes into SQLite. `tests/sync/test_examples.py` has those of a sync."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import sqlite3
@@ -15,49 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples import EXAMPLES, load
-from unlimcall_async import AsyncClient
-from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
-
-MIDNIGHT = datetime(2026, 6, 2, tzinfo=UTC)
-
-
-def written(folder: Path) -> list[str]:
-    """The ids in all files, in order."""
-    lines = [line for path in sorted(folder.glob("*.ndjson")) for line in path.read_text().splitlines()]
-    return [json.loads(line)["id"] for line in lines]
-
-
-async def test_a_call_that_spans_midnight_is_in_the_next_nights_file(
-    sandbox: Sandbox, client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nightly = load("nightly")
-    clock = MIDNIGHT + timedelta(minutes=5)
-    monkeypatch.setattr("unlimcall_async._clock.utc_now", lambda: clock)
-    monkeypatch.setattr(nightly, "FIRST", datetime.now(UTC) - clock + timedelta(days=1))
-    sandbox.add_calls([SandboxCall(id="at noon", start_time=MIDNIGHT - timedelta(hours=12))])
-    await nightly.pull(client, tmp_path)
-    assert written(tmp_path) == ["at noon"]
-    # It began before midnight, was under way when the job ran, and is written now that it has ended.
-    sandbox.add_calls([SandboxCall(id="spans midnight", start_time=MIDNIGHT - timedelta(minutes=20), duration=3000)])
-    sandbox.add_calls([SandboxCall(id="next day", start_time=MIDNIGHT + timedelta(hours=2))])
-    clock += timedelta(days=1)
-    await nightly.pull(client, tmp_path)
-    assert written(tmp_path) == ["at noon", "spans midnight", "next day"]
-    clock += timedelta(days=1)
-    path, count = await nightly.pull(client, tmp_path)
-    assert (path.exists(), count) == (True, 0)
-
-
-async def test_files_of_other_programs_do_not_stop_the_nightly_pull(
-    sandbox: Sandbox, client: AsyncClient, tmp_path: Path
-) -> None:
-    for name in ("my_notes.ndjson", "a_b_c.ndjson", "_.ndjson", "20261127T161221_x.ndjson"):
-        (tmp_path / name).write_text("")
-    sandbox.add_calls([SandboxCall(id="1", start_time=datetime(2026, 1, 5, tzinfo=UTC))])
-    nightly = load("nightly")
-    path, _ = await nightly.pull(client, tmp_path)
-    assert nightly.last_end(tmp_path).strftime(nightly.FORMAT) == path.stem.split("_")[1]
+from tests.examples import EXAMPLES
+from unlimcall_async.sandbox import Sandbox, generate_traffic
 
 
 @pytest.mark.slow

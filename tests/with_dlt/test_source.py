@@ -16,6 +16,7 @@ from attrs import evolve
 from dlt.pipeline.exceptions import PipelineStepFailed
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.examples import load
 from tests.sync.places import postgres_server
 from unlimcall_async import AsyncClient, RateLimits
 from unlimcall_async.integrations.dlt import cdrs_source, load_cdrs
@@ -116,3 +117,17 @@ def test_a_long_range_takes_several_runs_and_a_run_that_fails_loses_nothing(tmp_
 def test_an_argument_that_is_not_valid_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cdrs_source(START, **options)
+
+
+def test_the_example_loads_and_shows_the_busiest_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    now = datetime.now(UTC).replace(microsecond=0)
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("UNLIMCALL_TOKEN", sandbox.token)
+        monkeypatch.setenv("UNLIMCALL_BASE_URL", sandbox.url)
+        sandbox.add_calls([SandboxCall(id=str(number), start_time=now - 2 * DAY) for number in range(3)])
+        load("dlt_pipeline").main()
+    assert capsys.readouterr().out.endswith(f"{(now - 2 * DAY).date()} 3 calls\n")

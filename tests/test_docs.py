@@ -74,7 +74,7 @@ SCRIPTS = [
     pytest.param(block, id=f"{name}: {block.heading}")
     for name, blocks in BLOCKS.items()
     for block in blocks
-    if block.language == "python"
+    if block.language == "python" and block.heading != "dlt"  # `tests/with_dlt` has its example
 ]
 SESSIONS = [
     pytest.param([block for block in blocks if block.language == "console"], id=name)

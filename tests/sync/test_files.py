@@ -19,7 +19,8 @@ from tests.cdrs.raw_server import RawServer, served
 from tests.sync.places import DuckDb, ParquetDays, Place, Sqlite
 from tests.sync.support import ACCOUNT, BEGIN, DAY, call, held_by, repriced
 from tests.sync.test_sync import END, LONG, counts, synced
-from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, parquet_days, sqlite
+from unlimcall_async import columns
+from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite
 
 files = pytest.mark.parametrize("place", ["sqlite", "duckdb", "parquet"], indirect=True)
 
@@ -231,7 +232,7 @@ async def test_the_folder_is_one_that_hive_readers_expect(folder: ParquetDays) -
         assert connection.execute(query).fetchall() == [("a/b=c é%", BEGIN.date(), 12)]
     table = ds.dataset(path, partitioning="hive").to_table()
     assert set(table["account"].to_pylist()) == {"a/b=c é%"}
-    assert table.schema.names[:13] == parquet_days.SCHEMA.names
+    assert table.schema.names[:13] == columns.SCHEMA.names
 
 
 async def test_a_folder_that_was_removed_is_begun_anew(folder: ParquetDays) -> None:

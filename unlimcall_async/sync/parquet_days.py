@@ -17,24 +17,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
 
+from unlimcall_async._columns import SCHEMA
 from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.file_lock import FileLock, locked
-from unlimcall_async.sync.rows import COLUMNS, START, Kind, Row, start_of
+from unlimcall_async.sync.rows import COLUMNS, START, Row, start_of
 from unlimcall_async.sync.threaded import ThreadedDestination
 
-_TYPES: Final[dict[Kind, Any]] = {"text": pa.string(), "integer": pa.int64(), "time": pa.timestamp("us", tz="UTC")}
-SCHEMA: Final[pa.Schema] = pa.schema(
-    [pa.field(column.name, _TYPES[column.kind], nullable=not column.required) for column in COLUMNS]
-)
 _NAMES: Final = SCHEMA.names
 
 _FILE: Final = "calls.parquet"

@@ -62,10 +62,26 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-@pytest.mark.parametrize("place", ["sqlite", *SLOW], indirect=True)
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has an account of its own
 async def test_any_runs_and_kills_leave_what_the_server_holds(place: Place, data: st.DataObject) -> None:
+    await any_runs_and_kills(place, data)
+
+
+# An example takes these destinations up to a second.
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("place", SLOW, indirect=True)
+@given(data=st.data())
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=max(5, settings.default.max_examples // 12 if settings.default else 5),
+)
+async def test_they_leave_it_in_a_slow_destination_too(place: Place, data: st.DataObject) -> None:
+    await any_runs_and_kills(place, data)
+
+
+async def any_runs_and_kills(place: Place, data: st.DataObject) -> None:
     server = RawServer(data.draw(st.lists(calls, max_size=30)), cap=data.draw(st.sampled_from([8, 1000])))
     account, other = place.new_account(), place.new_account()
     async with served(server) as client:

@@ -355,6 +355,7 @@ class Planner:
         self._width.note_answer(len(question.range))
         if self._order.observe(page) | self._known.observe(page):
             self._claims.withdraw_order()
+        self._resolver.heed_cap(self._cap.found)
         self._resolver.observe(page)
         complete = self._cap.holds_window(page)
         self._checks.heed()

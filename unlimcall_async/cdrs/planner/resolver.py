@@ -44,6 +44,8 @@ class Resolver:
 
     def __init__(self) -> None:
         self._known = KnownBounds()
+        # How often a cap was found, as far as this resolver knows.
+        self._caps = 0
         # The step in which times are written, as far as pages have shown it; 0 before any.
         self._written = 0
         # The most rows that a page has shown of one start, by start.
@@ -54,6 +56,18 @@ class Resolver:
     def observe(self, page: Page) -> None:
         """Record how finely times are written."""
         self._known.finer_than_millis = self._known.finer_than_millis or page.finer_than_millis
+
+    def heed_cap(self, found: int) -> None:
+        """Forget what pages have shown once another cap was found: they may have lacked rows that they seemed to show.
+
+        Args:
+            found: How often a cap was found.
+        """
+        if found != self._caps:
+            self._caps = found
+            self._most.clear()
+            self._shown.clear()
+            self._begin_anew(0)
 
     def is_complete_for(self, part: Part, asked: Resolve, page: Page, *, complete: bool) -> bool:
         """Return whether the page of a window without margins holds all of a part, and learn what the page shows of the bounds.

@@ -7,7 +7,21 @@ from decimal import Decimal
 from typing import Any
 
 from tests.core.payloads import RECORD
-from unlimcall_async import Agent, Balance, CallRecord, CdrPage, Hook, Identity, QueuedCall, UnreadableRow
+from unlimcall_async import (
+    Agent,
+    Balance,
+    CallRecord,
+    CdrPage,
+    Hook,
+    Identity,
+    LimitState,
+    Progress,
+    QueuedCall,
+    RateLimit,
+    RateLimits,
+    StreamStats,
+    UnreadableRow,
+)
 from unlimcall_async.webhooks import CallEnded, CallTransferred, DispositionSet, DncAdded, LeadCompleted, UnknownEvent
 
 AT = datetime(2026, 5, 24, 18, 14, 2, 500_000, tzinfo=UTC)
@@ -33,6 +47,10 @@ PLAIN_MODELS: list[Any] = [
 FULL_MODELS: list[Any] = [
     Balance(Decimal("42.7831"), "USD", "prepaid", Decimal("1E+3"), blocked=False, stale=True),
     LeadCompleted(type="lead.completed", occurred_at=AT),
+    Progress(0.5, 10, 2, AT, waiting_for="rate limit", waiting_until=AT, eta=None),
+    StreamStats(3, 5, 0, 1, 0, 3, 0.5, "seek"),
+    LimitState(RateLimit(60, burst=5), 3, 0.0, 0.0),
+    RateLimits.unlimited(),
 ]
 NOVEL_MODELS: list[Any] = [
     Identity("1042", "Acme", "ops@example.com", extra=NOVEL),

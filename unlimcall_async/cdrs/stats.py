@@ -7,11 +7,13 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from unlimcall_async._model import Model
+
 Waiting: TypeAlias = Literal["rate limit", "retry", "server", "reader"]
 
 
 @frozen
-class StreamStats:
+class StreamStats(Model):
     """What a stream has done.
 
     Attributes:
@@ -42,7 +44,7 @@ class StreamStats:
 
 
 @frozen
-class Progress:
+class Progress(Model):
     """How far a stream is.
 
     Attributes:
@@ -69,7 +71,7 @@ class Progress:
 
 
 @frozen
-class FollowStats:
+class FollowStats(Model):
     """What a follow has done.
 
     Attributes:

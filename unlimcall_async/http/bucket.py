@@ -26,6 +26,7 @@ from typing import Final
 from attrs import field, frozen
 
 from unlimcall_async import _arguments
+from unlimcall_async._model import Model
 from unlimcall_async.http.pace import PAUSE_COUNTED, Pace
 
 MINUTE: Final = 60.0
@@ -59,7 +60,7 @@ def _burst(value: int | None) -> int | None:
 
 
 @frozen
-class RateLimit:
+class RateLimit(Model):
     """The rate limit of one endpoint.
 
     Args:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from attrs import field, fields, frozen
 
+from unlimcall_async._model import Model
 from unlimcall_async.http.bucket import MINUTE, RateLimit, TokenBucket
 from unlimcall_async.http.endpoints import BucketName
 from unlimcall_async.http.turns import Turns, Waiter
@@ -33,7 +34,7 @@ _DEFAULT = RateLimit(per_minute=60)
 
 
 @frozen(kw_only=True)
-class RateLimits:
+class RateLimits(Model):
     """The rate limit of each endpoint; `None` for no limit. The default of each is 60 requests a minute."""
 
     me: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
@@ -50,7 +51,7 @@ class RateLimits:
 
 
 @frozen
-class LimitState:
+class LimitState(Model):
     """The state of an endpoint's rate limit at one moment.
 
     Attributes:

@@ -14,6 +14,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from unlimcall_async import _arguments
+from unlimcall_async._model import Model
 from unlimcall_async.errors import ResponseError, TransportError
 from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.messages import Authorization, RawResponse, request_id_of
@@ -26,7 +27,7 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @frozen(kw_only=True)
-class Observation:
+class Observation(Model):
     """What an observer learns of one attempt, or of one call. It holds no token, no phone number and no body.
 
     Attributes:

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from attrs import define, field, frozen
 
 from unlimcall_async import _arguments
+from unlimcall_async._model import Model
 from unlimcall_async.cdrs.stats import Waiting
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.times import FIRST, to_datetime
@@ -38,7 +39,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @frozen
-class SyncProgress:
+class SyncProgress(Model):
     """How far a sync is.
 
     Attributes:
@@ -69,7 +70,7 @@ class SyncProgress:
 
 
 @frozen
-class SyncResult:
+class SyncResult(Model):
     """What a sync has done.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from unlimcall_async import _arguments, _log_setup
 from unlimcall_async._codec import decode, decode_agents
@@ -286,6 +286,12 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        # A pickle would hold the token, and a copy would have rate limits of its own.
+        raise TypeError(
+            "an AsyncClient cannot be pickled or copied: it holds a token and connections; make one in each process"
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_caller"):

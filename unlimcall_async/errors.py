@@ -239,8 +239,11 @@ class TransportError(UnlimCallError):
 
     def __str__(self) -> str:
         request = f"{self.method} {self.path}: " if self.method else ""
+        count = ""
         # After a permanent failure no attempt follows, however many the policy allows.
-        count = f", attempt {self.attempt} of {self.attempts}" if self.attempts > 1 and not self.permanent else ""
+        if self.attempts > 1 and not self.permanent:
+            others = ", which is not repeated" if self.outcome_unknown else f" of {self.attempts}"
+            count = f", attempt {self.attempt}{others}"
         return f"{request}{self.reason}{count}{_outcome(self)}{_hint(self.hint)}"
 
 
@@ -252,7 +255,7 @@ class RequestTimeoutError(TransportError):
 
 
 class ClientClosedError(TransportError, RuntimeError):
-    """The client is closed: before this call began, or while it was in progress.
+    """The client is closed, or the session that it was handed: before this call began, or while it was in progress.
 
     In the first case nothing was sent, and `permanent` is true.
     """

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final, overload
 
 import msgspec
 from attrs import field, frozen, resolve_types
@@ -190,6 +190,15 @@ class CdrPage(Model):
 
     def __len__(self) -> int:
         return len(self.calls)
+
+    @overload
+    def __getitem__(self, name: SupportsIndex) -> CallRecord: ...
+    @overload
+    def __getitem__(self, name: slice) -> tuple[CallRecord, ...]: ...
+    @overload
+    def __getitem__(self, name: str) -> Any: ...
+    def __getitem__(self, name: SupportsIndex | slice | str) -> Any:
+        return super().__getitem__(name) if isinstance(name, str) else self.calls[name]
 
     def __iter__(self) -> Iterator[CallRecord]:
         return iter(self.calls)

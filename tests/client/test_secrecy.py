@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import logging
 import pickle
@@ -10,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -227,3 +229,16 @@ def test_the_search_itself_finds_a_token() -> None:
         leak(SECRET)
     assert START in frames_and_errors(caught.value)
     assert sys.exc_info() == (None, None, None)
+
+
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("called", [False, True])
+async def test_no_pickle_or_copy_holds_the_token(
+    client: AsyncClient, way: Callable[[object], object], called: bool
+) -> None:
+    if called:
+        await client.me()
+    with pytest.raises(TypeError, match="an AsyncClient cannot be pickled or copied"):
+        way(client)
+    with pytest.raises(TypeError, match="a CdrStream cannot be pickled or copied: store its checkpoint"):
+        way(client.cdrs.stream(datetime(2026, 1, 1, tzinfo=UTC)))

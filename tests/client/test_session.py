@@ -9,7 +9,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from unlimcall_async import APIError, AsyncClient, RateLimits, ResponseError, RetryPolicy, TransportError
+from unlimcall_async import (
+    APIError,
+    AsyncClient,
+    ClientClosedError,
+    RateLimits,
+    ResponseError,
+    RetryPolicy,
+    TransportError,
+)
 from unlimcall_async.sandbox import Redirect, ResetBefore, Sandbox
 
 Use = Callable[..., AsyncClient]
@@ -114,8 +122,9 @@ async def test_one_that_is_closed_says_so(sandbox: Sandbox) -> None:
     await session.close()
     client = AsyncClient(sandbox.token, base_url=sandbox.url, session=session)
     for _ in range(100):  # which takes no token: none of these waits
-        with pytest.raises(RuntimeError, match="the session that was handed in is closed"):
+        with pytest.raises(ClientClosedError, match="the session that was handed in is closed") as caught:
             await client.me()
+        assert caught.value.permanent
 
 
 def test_anything_else_is_refused() -> None:

@@ -83,6 +83,13 @@ def test_a_page_is_a_collection_of_its_calls() -> None:
     assert RECORD in page
 
 
+def test_a_page_is_indexed_by_places_and_names() -> None:
+    page = CdrPage(2, (RECORD, CallRecord("1", AT, 2, 1)), complete=True)
+    assert (page[0], page[-1], page[:1], page["count"]) == (RECORD, page.calls[1], (RECORD,), 2)
+    with pytest.raises(IndexError):
+        page[2]
+
+
 # --- cattrs and msgspec -----------------------------------------------------------------------------------------------
 
 

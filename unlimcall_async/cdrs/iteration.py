@@ -15,7 +15,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import AsyncGeneratorType, TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 
 class Iteration(ABC):
@@ -131,6 +131,9 @@ class OneAtATime(ABC, Generic[T]):
     @abstractmethod
     def _reset(self) -> None:
         """Drop what an iteration has begun and not handed out."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied: store its checkpoint")
 
     async def aclose(self) -> None:
         """End what is under way. A new iteration goes on from the position."""

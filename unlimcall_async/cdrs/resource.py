@@ -131,7 +131,11 @@ class Cdrs:
         page_size = _arguments.limit(page_size, "page_size")
         options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
-            raise CheckpointError("resume is a checkpoint of another range or direction")
+            order = "newest" if resume.newest_first else "oldest"
+            span = f"from {resume.start.isoformat()} to {resume.end.isoformat()}, the {order} first"
+            raise CheckpointError(
+                f"resume is a checkpoint of another range or direction: {span}; pass the same start, end and newest_first"
+            )
         place, marks = (None, ()) if resume is None else (resume.place, resume.unplaced)
         rows = UnreadableRows(keep=unreadable == "keep", marks=marks)
         if resume is not None:
@@ -189,7 +193,7 @@ class Cdrs:
         if resume is not None and not isinstance(resume, FollowCheckpoint):
             raise CheckpointError("resume is a checkpoint of a stream, not of a follow")
         if resume is not None and resume.start != first:
-            raise CheckpointError("resume is a checkpoint of a follow from another start")
+            raise CheckpointError(f"resume is a checkpoint of a follow from another start: {resume.start.isoformat()}")
         place = None if resume is None else resume.place
         if resume is not None:
             self._known.begin_with(resume.order)

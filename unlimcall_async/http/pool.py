@@ -67,7 +67,8 @@ class Pool:
         by the code for a call that was ended.
 
         Raises:
-            RuntimeError: The pool belongs to another event loop, or the session that was handed in is closed.
+            RuntimeError: The pool belongs to another event loop.
+            ClientClosedError: The session that was handed in is closed.
         """
         # Imported here, because a program that imports the package may never need the 0.2 s that importing aiohttp takes.
         from unlimcall_async.http.transport import Transport  # noqa: PLC0415

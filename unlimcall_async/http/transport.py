@@ -24,7 +24,7 @@ from attrs import evolve
 from multidict import CIMultiDict
 from yarl import URL
 
-from unlimcall_async.errors import RequestTimeoutError, ResponseError, TransportError
+from unlimcall_async.errors import ClientClosedError, RequestTimeoutError, ResponseError, TransportError
 from unlimcall_async.http import causes
 from unlimcall_async.http.body_memory import keep_body_memory
 from unlimcall_async.http.causes import Failure, Place
@@ -90,9 +90,14 @@ class Transport:
         self._tls: ssl.SSLContext | None = network.tls or (_environment_tls() if session is None else None)
 
     def check_open(self) -> None:
-        """Raise `RuntimeError` if the session was closed by its owner."""
+        """Raise `ClientClosedError` if the session was closed by its owner."""
         if self.session.closed:
-            raise RuntimeError("the session that was handed in is closed: close it after the client, or make both anew")
+            raise ClientClosedError(
+                "the session that was handed in is closed",
+                permanent=True,
+                cause="closed",
+                hint="close it after the client, or make both anew",
+            )
 
     def options(self, url: URL) -> dict[str, Any]:
         """Return the arguments that decide how aiohttp reaches a URL.

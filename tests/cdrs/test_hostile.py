@@ -41,6 +41,10 @@ def test_a_silent_cap_is_found_by_its_size(seed: int) -> None:
     run(Choice((SILENT_CAPS,), surely=True).pull(seed))
 
 
+def test_what_pages_that_were_cut_have_shown_of_the_bounds_is_forgotten() -> None:
+    run(Choice().pull(93_000_612))
+
+
 @pytest.mark.parametrize("order", sorted(set(ORDERS) - set(HONEST)))
 def test_nothing_is_assumed_of_an_order_where_dividing_is_asked_for(order: Order) -> None:
     run(make_case(random.Random(order), order=order, seek=False))

@@ -102,6 +102,74 @@ async def test_another_time_is_an_error_that_names_both(
     assert (status, complaint in err, journal_of(tmp_path).end.isoformat() in err) == (2, True, True), err
 
 
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(days=40)], ids=str)
+@pytest.mark.parametrize(
+    ("first", "second", "complaint"),
+    [
+        ("--from 60d", "--from 1d", "--from 1d as of 2026-05-02T00:00:00+00:00 is another range; leave --from out"),
+        ("--from 1d", "--from 60d", "is another range; leave --from out"),
+        ("--from yesterday", "--from today", "is another range; leave --from out"),
+        ("--from yesterday", "--from yesterday --tz Asia/Tokyo", "is another range; leave --from out"),
+        ("--from 2026-04-01", "--from 1d", "is another range; leave --from out"),
+        ("--from 7d --till 1h", "--from 7d --till 2h", "is another range; leave --till out"),
+        ("--from 7d --till 2026-05-01", "--from 7d --till now", "is another range; leave --till out"),
+        ("--from 7d", "--from 7d --till 1h", "is another range; leave --till out"),
+        ("--from 7d --settle 1h", "--from 7d --settle 3h", "--settle is another range; leave --settle out"),
+        ("--from 7d", "--from 7d --settle 1h", "--settle is another range; leave --settle out"),
+        ("--from 7d --settle 1h", "--from 7d --till now", "is another range; leave --till out"),
+    ],
+)
+@pytest.mark.parametrize("complete", [False, True], ids=["stopped", "complete"])
+async def test_another_relative_time_is_an_error(
+    tmp_path: Path, clock: Clock, first: str, second: str, complaint: str, later: timedelta, complete: bool
+) -> None:
+    pull = ["cdrs", "pull", "--out", "c.ndjson"]
+    async with Sandbox() as sandbox:
+        if complete:
+            assert (await run(sandbox, *pull, *first.split(), cwd=tmp_path))[0] == 0
+        else:
+            await stopped(sandbox, tmp_path, *first.split())
+        begun, asked = journal_of(tmp_path), len(sandbox.requests)
+        clock.now += later
+        status, _, err = await run(sandbox, *pull, *second.split(), "--resume", cwd=tmp_path)
+        assert len(sandbox.requests) == asked
+    assert (status, complaint in err, journal_of(tmp_path)) == (2, True, begun), err
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("--from 7d", "--from 1w"),
+        ("--from 1d", "--from 24h --till now"),
+        ("--from 1d", "--from 2026-05-01"),
+        ("--from 2026-05-01 --till 2h", "--from 1d --settle 2h"),
+        ("--from 1d --settle 2h", "--from 1d --till 120m"),
+        ("--from 1d --till 2h", "--from yesterday --till 120m"),
+    ],
+)
+async def test_other_words_for_the_same_range_go_on(tmp_path: Path, clock: Clock, first: str, second: str) -> None:
+    async with Sandbox() as sandbox:
+        await stopped(sandbox, tmp_path, *first.split())
+        clock.now += timedelta(days=3)
+        status, _, err = await run(
+            sandbox, "cdrs", "pull", *second.split(), "--out", "c.ndjson", "--resume", cwd=tmp_path
+        )
+    assert (status, journal_of(tmp_path).complete) == (0, True), err
+
+
+async def test_the_start_of_a_file_that_grew_is_that_of_its_first_pull(tmp_path: Path, clock: Clock) -> None:
+    grow = ["cdrs", "pull", "--from", "7d", "--out", "c.ndjson"]
+    async with Sandbox() as sandbox:
+        assert (await run(sandbox, *grow, "--since-last", cwd=tmp_path))[0] == 0
+        for _ in range(2):
+            clock.now += timedelta(days=1)
+            sandbox.inject(Status(409), endpoint="cdrs")
+            assert (await run(sandbox, *grow, "--since-last", cwd=tmp_path))[0] == 3
+            other, _, _ = await run(sandbox, *grow, "--from", "8d", "--resume", cwd=tmp_path)
+            same, _, err = await run(sandbox, *grow, "--resume", cwd=tmp_path)
+            assert (other, same) == (2, 0), err
+
+
 async def test_a_zone_is_that_of_the_beginning(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(2))
@@ -253,7 +321,7 @@ async def test_a_checkpoint_of_an_earlier_release_is_continued(tmp_path: Path) -
         await stopped(sandbox, tmp_path, "--from", "1d")
         path = tmp_path / "c.ndjson.checkpoint"
         fields: dict[str, Any] = unsealed(path.read_bytes())
-        for name in ("zone", "till", "kept", "made"):
+        for name in ("zone", "till", "kept", "made", "begun"):
             del fields[name]
         path.write_text(sealed(fields))
         status, _, _ = await run(sandbox, "cdrs", "pull", "--from", "1d", "--out", "c.ndjson", "--resume", cwd=tmp_path)

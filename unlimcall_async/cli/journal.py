@@ -48,11 +48,13 @@ class Kept:
         end: The end of their range, where this pull begins.
         length: The bytes of the file.
         records: The number of records in these bytes.
+        begun: When the first of these pulls began. Earlier releases have not stored it.
     """
 
     end: datetime
     length: int = attrs.field(validator=count)
     records: int = attrs.field(validator=count)
+    begun: datetime | None = None
 
 
 @attrs.frozen
@@ -75,6 +77,7 @@ class Journal:
         till: The end that the user asked for, if that was in the future when the pull began.
         kept: What earlier pulls into the file left, if this pull continues the file of a pull that has ended.
         made: The file that was made of the part, if the format cannot grow.
+        begun: When the pull began: relative times of its command count back from then. Earlier releases have not stored it.
     """
 
     start: datetime
@@ -92,6 +95,7 @@ class Journal:
     till: datetime | None = None
     kept: Kept | None = None
     made: Made | None = None
+    begun: datetime | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check the fields against each other."""
@@ -115,6 +119,11 @@ class Journal:
         return self.start if self.kept is None else self.kept.end
 
     @property
+    def first_begun(self) -> datetime | None:
+        """When the first pull into the file began, which has settled the start."""
+        return self.begun if self.kept is None else self.kept.begun
+
+    @property
     def came(self) -> int:
         """The number of records that this pull itself has written."""
         return self.records - (0 if self.kept is None else self.kept.records)
@@ -128,9 +137,10 @@ class Journal:
         """Return the journal as JSON."""
         fields = {name: getattr(self, name) for name in attrs.fields_dict(Journal)}
         fields["start"], fields["end"] = text_of(self.start), text_of(self.end)
-        fields["till"] = None if self.till is None else text_of(self.till)
+        fields["till"], fields["begun"] = _text(self.till), _text(self.begun)
         if self.kept is not None:
-            fields["kept"] = attrs.asdict(self.kept) | {"end": text_of(self.kept.end)}
+            times = {"end": text_of(self.kept.end), "begun": _text(self.kept.begun)}
+            fields["kept"] = attrs.asdict(self.kept) | times
         for name in ("rejects", "made"):
             if fields[name] is not None:
                 fields[name] = attrs.asdict(fields[name])
@@ -155,10 +165,10 @@ class Journal:
             fields["rejects"] = None if rejects is None else Rejects(**rejects)
             fields["start"], fields["end"] = (_moment(fields[name]) for name in ("start", "end"))
             # Earlier releases have not written these.
-            if (till := fields.get("till")) is not None:
-                fields["till"] = _moment(till)
+            fields["till"], fields["begun"] = _moment_or_none(fields.get("till")), _moment_or_none(fields.get("begun"))
             if (kept := fields.get("kept")) is not None:
-                fields["kept"] = Kept(**{**kept, "end": _moment(kept["end"])})
+                times = {"end": _moment(kept["end"]), "begun": _moment_or_none(kept.get("begun"))}
+                fields["kept"] = Kept(**{**kept, **times})
             if (made := fields.get("made")) is not None:
                 fields["made"] = Made(**made)
             return cls(**fields)
@@ -174,6 +184,14 @@ class Journal:
             records=self.records + records,
             checkpoint=checkpoint,
         )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else text_of(moment)
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    return None if text is None else _moment(text)
 
 
 def _moment(text: str) -> datetime:

@@ -26,11 +26,13 @@ class Settled:
         start: Its start.
         end: Its end, which is not in the future.
         till: The end that the user asked for, if that is in the future.
+        at: The time by which the range was settled.
     """
 
     start: datetime
     end: datetime
     till: datetime | None
+    at: datetime
 
 
 @attrs.frozen
@@ -81,29 +83,33 @@ class Wanted:
         if begin is None and start > at:
             raise click.UsageError(f"--from {self.start} is in the future: {start.isoformat()}")
         if till <= at:
-            return Settled(start, max(start, till), None)
+            return Settled(start, max(start, till), None, at)
         note(f"--till {self.end} is in the future: the range ends now, at {at.isoformat()}.")
-        return Settled(start, max(start, at), till)
+        return Settled(start, max(start, at), till, at)
 
     def check(self, journal: Journal, out: Path) -> None:
         """Compare the range with that of a file which is continued.
 
-        A relative time means what it meant when the pull began, and so does a time in the zone of that moment.
+        A relative time counts back from the moment when the pull began. A time without an offset is in the zone of that moment.
 
         Raises:
             click.UsageError: An option names another range, or another zone for the times in the file.
         """
         self.check_zone(journal, out)
-        zone = self.zone_of(journal)
-        held_ends = {journal.end, journal.till}
-        for option, text, held in (("--from", self.start, {journal.start}), ("--till", self.end, held_ends)):
-            if text is None or is_relative(text):
+        zone, begun = self.zone_of(journal), journal.begun
+        ends = {journal.end, journal.till}
+        for option, text, at, held in (
+            ("--from", self.start, journal.first_begun, {journal.start}),
+            ("--till", self.end, begun, ends),
+        ):
+            # Earlier releases have not stored the moment from which a relative time counts back.
+            if text is None or (at is None and is_relative(text)):
                 continue
-            if options.moment(option, text, zone) not in held:
-                raise click.UsageError(
-                    f"{out} is a pull from {journal.start.isoformat()} till {journal.end.isoformat()}, and {option} {text} is "
-                    f"another range; leave {option} out to continue the file"
-                )
+            if options.moment(option, text, zone, at) not in held:
+                seen = f" as of {at.isoformat()}" if at is not None and is_relative(text) else ""
+                raise _another_range(f"{option} {text}{seen}", option, journal, out)
+        if self.settle is not None and begun is not None and begun - self.settle not in ends:
+            raise _another_range("--settle", "--settle", journal, out)
 
     def check_zone(self, journal: Journal, out: Path) -> None:
         """Check that a file with times in a zone is continued in that zone.
@@ -130,3 +136,10 @@ class Wanted:
             return options.zone_named(journal.zone)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--tz") from None
+
+
+def _another_range(meant: str, option: str, journal: Journal, out: Path) -> click.UsageError:
+    return click.UsageError(
+        f"{out} is a pull from {journal.start.isoformat()} till {journal.end.isoformat()}, and {meant} is another range; "
+        f"leave {option} out to continue the file"
+    )

@@ -85,6 +85,7 @@ def _pull_alone(order: Order, place: Place) -> bool:
                 replace=order.force,
                 zone=str(order.wanted.zone),
                 till=settled.till,
+                begun=settled.at,
                 rejects=_new_rejects(order, file, place.out, None),
             )
             return _pull_new(order, file, place.out, new)
@@ -147,7 +148,7 @@ def _pull_next(order: Order, place: Place, *, flawed: bool) -> bool:
         )
     check_installed(form)
     zone = order.wanted.zone if last is None else order.wanted.zone_of(last)
-    new = Journal(settled.start, settled.end, form, zone=str(zone), till=settled.till)
+    new = Journal(settled.start, settled.end, form, zone=str(zone), till=settled.till, begun=settled.at)
     path = place.file_of(new)
     with PullFile(path, place.journal) as file:
         file.stored()
@@ -175,7 +176,7 @@ def _added(order: Order, file: PullFile, last: Journal | None, new: Journal) -> 
     order.wanted.check_zone(last, order.out)
     if not file.file_is(last.length, last.crc32):
         raise UnusableError(f"{order.out} is not as {order.out}.checkpoint says; move it away to begin a new file")
-    kept = Kept(last.end, last.length, last.records)
+    kept = Kept(last.end, last.length, last.records, last.first_begun)
     return attrs.evolve(
         new, start=last.start, replace=True, kept=kept, length=last.length, crc32=last.crc32, records=last.records
     )

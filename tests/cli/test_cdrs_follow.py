@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from unlimcall_async import AsyncClient, RetryPolicy
-from unlimcall_async.cli import access, outage
+from unlimcall_async.cli import access, options, outage
 from unlimcall_async.sandbox import Fault, Html, Redirect, Sandbox, SandboxCall, Status
 
 from .support import in_this_process, line_of, run, run_process, running
@@ -75,6 +75,30 @@ async def test_now_is_settled_once(tmp_path: Path) -> None:
         assert len(sandbox.requests) == 2
     assert (first, second) == (3, 3)
     assert json.loads(path.read_text().splitlines()[0])["note"]["start"] == start
+
+
+@pytest.mark.parametrize("start", ["6h", "now", "today", "yesterday", "1d"])
+async def test_the_same_command_with_a_relative_start_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    path = tmp_path / "follow.checkpoint"
+    follow = [*FOLLOW, "--from", start, "--checkpoint", str(path)]
+    async with Sandbox() as sandbox:
+        sandbox.inject(Status(409), endpoint="cdrs", times=None)
+        assert (await run(sandbox, *follow))[0] == 3
+        begun = json.loads(path.read_text().splitlines()[0])["note"]["start"]
+        monkeypatch.setattr(options, "now", lambda: NOW + timedelta(days=2))
+        again, _, err = await run(sandbox, *follow)
+        _, _, quiet = await run(sandbox, *follow, "--quiet")
+        other, _, refusal = await run(sandbox, *FOLLOW, "--from", "2026-05-01", "--checkpoint", str(path))
+        assert len(sandbox.requests) == 3
+    assert (again, err.splitlines()[0]) == (
+        3,
+        f"Continuing the follow of {path}, which is from {begun}; --from {start} counts for a new follow only.",
+    )
+    assert json.loads(path.read_text().splitlines()[0])["note"]["start"] == begun
+    assert "Continuing" not in quiet
+    assert (other, "leave --from out to continue it" in refusal) == (2, True)
 
 
 @pytest.mark.slow

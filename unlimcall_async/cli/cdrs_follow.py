@@ -29,7 +29,7 @@ from unlimcall_async.cli.outage import Outage, Refusals, may_pass, wait_asked
 from unlimcall_async.cli.output import note, to_stderr
 from unlimcall_async.cli.pieces import with_ways_out
 from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, rate_option, run, with_client
-from unlimcall_async.cli.times import span
+from unlimcall_async.cli.times import is_relative, span
 from unlimcall_async.cli.wording import many, plain
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def follow(
     """Write call records as they appear, until Ctrl-C or SIGTERM.
 
     Each record is a line of JSON on standard output, written at once; --json changes nothing. With --checkpoint, a second start
-    continues where the first one ended. No record is left out. The records of a batch that was being written come again.
+    continues where the first one ended, also with the same relative --from. No record is left out. The records of a batch that was
+    being written come again.
     An outage does not end the command, which then asks again after pauses of up to a minute. A refusal by the API does.
     SIGTERM is the ordinary end: the exit status is 0.
 
@@ -267,7 +268,7 @@ def _gap(error: WindowSaturatedError) -> str:
 
 
 def _start(start: str | None, zone: tzinfo, path: Path | None, stored: Stored | None) -> datetime:
-    """Return the start of the follow.
+    """Return the start of the follow. If a follow is continued, a relative `start` was for its first start.
 
     Raises:
         click.UsageError: `start` is not a time, or not the start of the checkpoint.
@@ -275,7 +276,13 @@ def _start(start: str | None, zone: tzinfo, path: Path | None, stored: Stored | 
     wanted = None if start is None else options.moment("--from", start, zone)
     if stored is None:
         return wanted or options.now()
-    if wanted not in {None, stored.start}:
+    if start is not None and is_relative(start):
+        if wanted != stored.start:
+            note(
+                f"Continuing the follow of {path}, which is from {stored.start.isoformat()}; "
+                f"--from {start} counts for a new follow only."
+            )
+    elif wanted not in {None, stored.start}:
         raise click.UsageError(
             f"{path} is of a follow from {stored.start.isoformat()}; leave --from out to continue it"
         )

@@ -9,6 +9,7 @@ from typing import Final
 
 _NAME: Final = "UNLIMCALL_LOG"
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
+FORM: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _logger = logging.getLogger("unlimcall_async")
 
@@ -18,7 +19,7 @@ class _ToStderr(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(logging.Formatter(FORM))
         # The last value of the variable that was heeded.
         self.heeded: str | None = None
 

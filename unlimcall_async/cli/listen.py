@@ -66,7 +66,7 @@ def _refusals_shown() -> Iterator[None]:
 
     logger = logging.getLogger("unlimcall_async")
     level = logger.level
-    logger.setLevel(logging.INFO)
+    logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 import click
 from attrs import fields
 
-from unlimcall_async import AsyncClient, UnlimCallError
+from unlimcall_async import AsyncClient, UnlimCallError, _log_setup
 from unlimcall_async.cli.access import Access, Given, access, config_file
 from unlimcall_async.cli.options import in_option_names, is_given, zone_named
 from unlimcall_async.cli.output import (
@@ -29,7 +29,7 @@ from unlimcall_async.cli.output import (
     quieted,
     to_stderr,
 )
-from unlimcall_async.cli.waits import told_waits
+from unlimcall_async.cli.waits import log_is_on, told_waits
 from unlimcall_async.cli.wording import plain, without_python
 
 T = TypeVar("T")
@@ -99,16 +99,26 @@ class Commands(click.Group):
 
 @contextmanager
 def _log_lines() -> Iterator[None]:
-    """Write log records from WARNING on as lines on standard error. Python's own handler would write them as they are."""
+    """Write log records from WARNING on, or from the level of `$UNLIMCALL_LOG` on, as lines on standard error.
+
+    Python's own handler would write them as they are.
+    """
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
+            if is_on and record.levelno < logging.WARNING:
+                note(plain(dated.format(record)))
+                return
             failure = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
             write_line = to_stderr if record.levelno >= logging.ERROR else note
             write_line("\n".join(filter(None, (plain(record.getMessage()), failure))))
 
-    handler = Lines()
+    is_on = False
+    handler, dated = Lines(), logging.Formatter(_log_setup.FORM)
     logging.root.addHandler(handler)
+    # Now, and not with the first client: by then the waits that the command itself tells have changed the level.
+    _log_setup.heed_environment()
+    is_on = log_is_on()
     try:
         yield
     finally:

@@ -27,7 +27,13 @@ clients: WeakSet[AsyncClient] = WeakSet()
 
 @asynccontextmanager
 async def told_waits() -> AsyncIterator[None]:
-    """Write a line for each long wait of the command's clients meanwhile, and for each wait after a failure of the network."""
+    """Write a line for each long wait of the command's clients meanwhile, and for each wait after a failure of the network.
+
+    A log that is on has a line for each wait already.
+    """
+    if log_is_on():
+        yield
+        return
     task = asyncio.create_task(_tell())
     try:
         with _told_retries():
@@ -35,6 +41,11 @@ async def told_waits() -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def log_is_on() -> bool:
+    """Return whether the log of the client is on, by `$UNLIMCALL_LOG`."""
+    return logging.getLogger("unlimcall_async").isEnabledFor(logging.INFO)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from unlimcall_async.cli.credentials import sole
 from unlimcall_async.sandbox import Sandbox
 
 from .support import run
@@ -87,6 +88,67 @@ async def test_a_file_that_holds_no_token_is_told(tmp_path: Path, content: bytes
     path.write_bytes(content)
     status, _, err = await run(None, "me", "--token-file", str(path))
     assert (status, err) == (2, f"Error: {path} does not hold a token or a secret\n")
+
+
+BESIDE = [
+    ("export UNLIMCALL_TOKEN={}", "it has an assignment, NAME=VALUE"),
+    ('export UNLIMCALL_TOKEN="{}"\nexport UNLIMCALL_BASE_URL=http://127.0.0.1:9', "it has an assignment, NAME=VALUE"),
+    ("# the sandbox\nUNLIMCALL_TOKEN='{}'", "it has an assignment, NAME=VALUE"),
+    ("UNLIMCALL_TOKEN: {}", "it has an assignment, NAME=VALUE"),
+    ('{{"token": "{}"}}', "it has an assignment, NAME=VALUE"),
+    ("$env:UNLIMCALL_TOKEN = '{}'", "it has an assignment, NAME=VALUE"),
+    ("Bearer {}", "it begins with Bearer"),
+    ("authorization: bearer {}", "it begins with Authorization"),
+    ("{}\n{}", "it has 2 lines"),
+    ("{}\n\nthe token of Acme", "it has 3 lines"),
+    ("key={}", "it has more in front of the token"),
+    ("{} {}", "it has more in front of the token"),
+    ("{} # Acme", "it must be visible ASCII without spaces"),
+    ("{}\u2026", "it must be visible ASCII without spaces"),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), BESIDE)
+async def test_what_stands_beside_a_token_is_told_with_its_place_and_not_the_token(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    path = tmp_path / "token"
+    async with Sandbox() as sandbox:
+        path.write_text(text.format(sandbox.token, sandbox.token))
+        content = path.read_text()
+        places = {
+            str(path): await run(sandbox, "me", "--token-file", str(path)),
+            "UNLIMCALL_TOKEN": await run(sandbox, "me", UNLIMCALL_TOKEN=content),
+            "standard input": await run(sandbox, "me", "--token-stdin", given=content),
+        }
+        assert sandbox.requests == []
+        for place, (status, out, err) in places.items():
+            assert (status, out) == (2, "")
+            assert err.startswith(f"Error: {place} is not a bare token or secret: {fault}"), err
+            assert (sandbox.token in err, err.count("\n")) == (False, 1)
+
+
+@pytest.mark.parametrize("text", ["whsec_YWJjZA==", "YWJjZA==", "tok-en.1", "ABC="])
+def test_a_secret_alone_is_taken(text: str) -> None:
+    assert sole(text, "a file") == text
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "variable"])
+async def test_a_refused_token_is_told_with_its_place(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "token"
+    path.write_text("unl_test_wrong")
+    options = {"file": ["--token-file", str(path)], "stdin": ["--token-stdin"], "variable": []}[how]
+    place = {
+        "file": f"--token-file {path}",
+        "stdin": "--token-stdin",
+        "variable": "UNLIMCALL_TOKEN, which comes before that of `unlimcall login`",
+    }[how]
+    async with Sandbox() as sandbox:
+        for command in (["me"], ["cdrs", "pull", "--from", "2026-05-01"], ["cdrs", "follow"]):
+            status, _, err = await run(
+                sandbox, *command, *options, given="unl_test_wrong", UNLIMCALL_TOKEN="unl_test_wrong"
+            )
+            assert (status, err.rstrip().splitlines()[-1]) == (3, f"The token is from {place}."), err
 
 
 async def test_one_token_is_enough(tmp_path: Path) -> None:

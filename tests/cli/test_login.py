@@ -65,6 +65,62 @@ async def test_a_token_that_the_api_refuses_is_not_stored() -> None:
     assert (status, "401" in err, (await me())[0]) == (3, True, 2)
 
 
+async def test_a_stored_token_that_is_refused_later_is_told_with_its_profile(config: Path) -> None:
+    async with Sandbox() as sandbox:
+        for name in ("default", "acme"):
+            await login(sandbox, "--profile", name)
+            path = config / "tokens" / f"{name}.json"
+            path.write_text(json.dumps({"token": "unl_test_wrong", "base_url": sandbox.url}))
+            status, _, err = await me("--profile", name)
+            assert (status, err.endswith(f"The token is from `unlimcall login`, profile {name}, in {path}.\n")) == (
+                3,
+                True,
+            ), err
+
+
+@pytest.mark.parametrize(
+    ("options", "profile", "hidden"),
+    [
+        ([], "", "unset UNLIMCALL_TOKEN.\n"),
+        (["--profile", "acme"], "", "unset UNLIMCALL_TOKEN, or give --profile acme.\n"),
+        ([], "acme", None),
+    ],
+)
+async def test_a_login_says_that_the_environment_hides_its_token(
+    options: list[str], profile: str, hidden: str | None
+) -> None:
+    async with Sandbox(company_name="Acme") as sandbox:
+        environment: dict[str, Any] = {
+            "UNLIMCALL_TOKEN": "unl_test_wrong",
+            "UNLIMCALL_BASE_URL": sandbox.url,
+            "UNLIMCALL_PROFILE": profile,
+        }
+        status, out, err = await run(None, "login", *options, given=sandbox.token, **environment)
+        assert (status, out.startswith("Logged in as Acme"), "Warning: UNLIMCALL_TOKEN is set" in err) == (
+            0,
+            True,
+            bool(hidden),
+        )
+        assert err.endswith(hidden or "")
+        assert (await run(None, "me", **environment))[0] == (0 if hidden is None else 3)
+
+
+async def test_a_profile_of_the_environment_is_named_by_its_variable() -> None:
+    status, _, err = await me(UNLIMCALL_PROFILE="zz")
+    assert (status, err.count("UNLIMCALL_PROFILE=zz: there is no such profile"), "--profile" in err) == (2, 1, False), (
+        err
+    )
+    status, _, err = await me(UNLIMCALL_PROFILE="a/b")
+    assert (status, "UNLIMCALL_PROFILE: 'a/b' is not a valid name" in err, "--profile" in err) == (2, True, False), err
+
+
+@pytest.mark.parametrize("command", ["login", "logout", "me"])
+async def test_an_empty_profile_is_refused(command: str) -> None:
+    async with Sandbox() as sandbox:
+        status, _, err = await run(sandbox, command, "--profile", "", given=sandbox.token)
+        assert (status, "--profile: '' is not a valid name" in err, sandbox.requests) == (2, True, [])
+
+
 async def test_each_profile_has_its_own_token_and_settings(config: Path) -> None:
     async with Sandbox(company_name="One") as one, Sandbox(company_name="Two") as two:
         configure(config, f'[profiles.second]\nbase_url = "{two.url}"\n')

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import click
 from attrs import evolve, field, frozen
 
-from unlimcall_async import AsyncClient, RateLimit, RateLimits
+from unlimcall_async import AsyncClient, AuthenticationError, RateLimit, RateLimits
 from unlimcall_async.cli import stored_tokens
-from unlimcall_async.cli.credentials import bare, read_private, read_stdin
+from unlimcall_async.cli.credentials import bare, read_private, read_stdin, sole
 from unlimcall_async.cli.options import in_option_names
 from unlimcall_async.cli.output import UnusableError
 from unlimcall_async.cli.settings import DEFAULT_PROFILE, Settings, is_profile_name, settings_in
@@ -19,6 +21,8 @@ from unlimcall_async.cli.waits import clients
 
 _NO_TOKEN: Final = "log in with `unlimcall login`, set UNLIMCALL_TOKEN, or give --token-file or --token-stdin"  # noqa: S105 # advice
 
+TOKEN_VARIABLE: Final = "UNLIMCALL_TOKEN"  # noqa: S105 # the name of a variable
+_PROFILE_VARIABLE: Final = "UNLIMCALL_PROFILE"
 
 # As `cdrs.stream` has without this argument.
 _CONCURRENCY: Final = 4
@@ -113,10 +117,10 @@ def access(given: Given) -> Access:
         token, source = read_private(given.token_file), f"--token-file {given.token_file}"
     elif given.token_stdin:
         token, source = read_stdin(), "--token-stdin"
-    elif profile is None and (text := bare(os.environ.get("UNLIMCALL_TOKEN", ""))):
-        token, source = text, "UNLIMCALL_TOKEN"
+    elif profile is None and (text := own_token()):
+        token, source = sole(text, TOKEN_VARIABLE), TOKEN_VARIABLE
     elif (stored := stored_tokens.read(profile or DEFAULT_PROFILE)) is not None:
-        token, source = stored.token, f"`unlimcall login`, in {stored.place}"
+        token, source = stored.token, f"`unlimcall login`, profile {profile or DEFAULT_PROFILE}, in {stored.place}"
         if base_url is None or (profile is not None and settings.base_url is None):
             base_url = stored.base_url
         elif base_url.rstrip("/") != stored.base_url.rstrip("/"):
@@ -127,21 +131,39 @@ def access(given: Given) -> Access:
     if token is None:
         if profile is not None:
             unknown = "" if known else "there is no such profile, or "
-            raise click.UsageError(
-                f"--profile {profile}: {unknown}nobody has logged in: unlimcall login --profile {profile}"
-            )
+            option = f" --profile {profile}" if given.profile is not None else ""
+            named = option.strip() or f"{_PROFILE_VARIABLE}={profile}"
+            raise click.UsageError(f"{named}: {unknown}nobody has logged in: unlimcall login{option}")
         raise click.UsageError(f"the token is missing: {_NO_TOKEN}")
     return Access(token, source, base_url, settings, names)
 
 
 def profile_of(given: Given) -> str | None:
     """Return the profile that the user named, by the option or by `$UNLIMCALL_PROFILE`."""
-    name = given.profile or os.environ.get("UNLIMCALL_PROFILE", "").strip() or None
+    name, place = given.profile, "--profile"
+    if name is None:
+        name, place = os.environ.get(_PROFILE_VARIABLE, "").strip() or None, _PROFILE_VARIABLE
     if name is not None and not is_profile_name(name):
         raise click.UsageError(
-            f"--profile: {name!r} is not a valid name; use letters, digits, dots, dashes and underscores"
+            f"{place}: {name!r} is not a valid name; use letters, digits, dots, dashes and underscores"
         )
     return name
+
+
+def own_token() -> str:
+    """Return the token in the environment; empty if there is none."""
+    return bare(os.environ.get(TOKEN_VARIABLE, ""))
+
+
+@contextmanager
+def with_token_source(source: str) -> Iterator[None]:
+    """Add where the token comes from to the error, if the API refuses the token."""
+    try:
+        yield
+    except AuthenticationError as error:
+        first = ", which comes before that of `unlimcall login`" if source == TOKEN_VARIABLE else ""
+        error.add_note(f"The token is from {source}{first}.")
+        raise
 
 
 def config_file() -> Path:

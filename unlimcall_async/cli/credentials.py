@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def read_stdin() -> str:
     if sys.stdin is None:
         raise UnusableError("standard input is closed; give the token in UNLIMCALL_TOKEN or by --token-file")
     if sys.stdin.isatty():
-        return bare(click.prompt("Token", hide_input=True, err=True))
+        return sole(bare(click.prompt("Token", hide_input=True, err=True)), "what was typed")
     return _text(sys.stdin.buffer.read(_LONGEST + 1), "standard input")
 
 
@@ -67,7 +68,42 @@ def _text(content: bytes, place: str) -> str:
         text = ""
     if not text or len(content) > _LONGEST:
         raise UnusableError(f"{place} does not hold a token or a secret") from None
-    return text
+    return sole(text, place)
+
+
+# A line of a file of settings, of a shell, of PowerShell, of YAML or of JSON. A secret may end in `=`, as base64 does.
+_ASSIGNMENT: Final = re.compile(
+    r"""^\s*(?:export\s+|set\s+|\$env:|\{\s*)?["']?(?:[A-Z][A-Z0-9_]*["']?\s*[=:]|(?i:token)["']?\s*[=:])\s*[^\s=]""",
+    re.MULTILINE | re.ASCII,
+)
+_SCHEME: Final = re.compile(r"^(?:authorization\s*:\s*)?(?:bearer|token|basic)\s", re.IGNORECASE)
+_INSIDE: Final = re.compile("(?<!^)unl_(?:live|test)_")
+
+
+def sole(text: str, place: str) -> str:
+    """Return a token or a secret, if nothing else stands beside it.
+
+    Args:
+        text: The token or the secret.
+        place: Where it comes from, for people. The message names nothing else of the text.
+
+    Raises:
+        UnusableError: There is something else, or a character that no token has.
+    """
+    if _SCHEME.match(text):
+        word = re.match(r"[A-Za-z]+", text)
+        fault = f"it begins with {word[0].title() if word else 'a word'}"
+    elif _ASSIGNMENT.search(text):
+        fault = "it has an assignment, NAME=VALUE, as a .env file or a shell script has"
+    elif (lines := len(text.splitlines())) > 1:
+        fault = f"it has {lines} lines"
+    elif _INSIDE.search(text):
+        fault = "it has more in front of the token"
+    elif not (text.isascii() and text.isprintable()) or " " in text:
+        fault = "it must be visible ASCII without spaces"
+    else:
+        return text
+    raise UnusableError(f"{place} is not a bare token or secret: {fault}")
 
 
 def bare(text: str) -> str:

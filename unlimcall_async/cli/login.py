@@ -8,7 +8,16 @@ import click
 
 from unlimcall_async import AsyncClient, Identity
 from unlimcall_async.cli import stored_tokens
-from unlimcall_async.cli.access import Access, Given, base_url_of, profile_of, settings_of
+from unlimcall_async.cli.access import (
+    TOKEN_VARIABLE,
+    Access,
+    Given,
+    base_url_of,
+    own_token,
+    profile_of,
+    settings_of,
+    with_token_source,
+)
 from unlimcall_async.cli.credentials import read_private, read_stdin
 from unlimcall_async.cli.output import to_stderr, write, write_json
 from unlimcall_async.cli.running import ACCESS_OPTIONS, as_json, ask
@@ -53,7 +62,9 @@ def login(
     async def checked(client: AsyncClient) -> tuple[Identity, str]:
         return await client.me(), client.base_url
 
-    me, url = ask(Access(token, "", base_url, settings, names), checked)
+    source = f"--token-file {token_file}" if token_file else "--token-stdin" if token_stdin else "standard input"
+    with with_token_source(source):
+        me, url = ask(Access(token, source, base_url, settings, names), checked)
     place = stored_tokens.write(name, token, url, to_file=in_file)
     if as_json:
         write_json(
@@ -61,6 +72,12 @@ def login(
         )
     else:
         write(f"Logged in as {plain(me.company_name)}, profile {name}. The token is in {plain(place)}.\n")
+    if profile_of(Given()) is None and own_token():
+        choice = "" if name == DEFAULT_PROFILE else f", or give --profile {name}"
+        to_stderr(
+            f"Warning: {TOKEN_VARIABLE} is set, and other commands take its token and not this one. "
+            f"To use this one: unset {TOKEN_VARIABLE}{choice}."
+        )
 
 
 @click.command()

@@ -19,7 +19,7 @@ import click
 from attrs import fields
 
 from unlimcall_async import AsyncClient, UnlimCallError, _log_setup
-from unlimcall_async.cli.access import Access, Given, access, config_file
+from unlimcall_async.cli.access import Access, Given, access, config_file, with_token_source
 from unlimcall_async.cli.options import in_option_names, is_given, zone_named
 from unlimcall_async.cli.output import (
     UnusableError,
@@ -200,7 +200,8 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
         if client.settings.tz is not None and "zone" in options and not is_given("zone"):
             with in_option_names({client.settings.tz: f"tz in {config_file()}: {client.settings.tz}"}):
                 options["zone"] = zone_named(client.settings.tz)
-        command(*arguments, client=client, **options)
+        with with_token_source(client.token_source):
+            command(*arguments, client=client, **options)
 
     return wrapped
 

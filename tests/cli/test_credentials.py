@@ -161,3 +161,49 @@ async def test_one_token_is_enough(tmp_path: Path) -> None:
 async def test_no_option_takes_a_token_itself() -> None:
     status, _, err = await run(None, "me", "--token", "unl_live_0123456789")
     assert (status, "unl_live" in err) == (2, False)
+
+
+TYPED = "unl_live_0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["login", TYPED],
+        ["login", "--profile", TYPED + "!"],
+        ["logout", TYPED],
+        ["me", TYPED, "more"],
+        ["me", "--json", f"Bearer {TYPED}"],
+        [TYPED],
+        ["cdrs", TYPED],
+        ["cdrs", "pull", TYPED],
+        ["cdrs", "pull", "--from", TYPED],
+        ["cdrs", "pull", "--rate", TYPED],
+        ["cdrs", "pull", "--from", "1d", "--format", TYPED],
+        ["cdrs", "follow", "--interval", TYPED],
+        ["me", "--token-file", TYPED],
+        ["me", f"--token={TYPED}"],
+        ["me", f"--{TYPED}"],
+        ["sandbox", TYPED],
+        ["completion", TYPED],
+    ],
+    ids=" ".join,
+)
+async def test_a_token_that_is_typed_as_an_argument_is_not_shown(command: list[str]) -> None:
+    for own in ({}, {"UNLIMCALL_TOKEN": ""}):
+        status, out, err = await run(None, *command, given="", **own)  # type: ignore[arg-type] # only variables
+        assert (status, "0123456789" in out + err) == (2, False), err
+        if "unl_" in err:
+            assert "A token is never an argument" in err
+            assert "--token-stdin" in err
+
+
+async def test_a_login_with_the_token_behind_it_says_what_to_do() -> None:
+    status, _, err = await run(None, "login", TYPED, given="")
+    assert (status, "unexpected extra argument (unl_live_***)" in err, "--token-stdin" in err) == (2, True, True), err
+
+
+async def test_a_refusal_by_the_api_does_not_show_a_token_that_was_typed() -> None:
+    async with Sandbox() as sandbox:
+        status, _, err = await run(sandbox, "sandbox", "end-call", TYPED)
+    assert (status, "0123456789" in err) == (3, False), err

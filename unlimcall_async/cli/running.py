@@ -30,7 +30,7 @@ from unlimcall_async.cli.output import (
     to_stderr,
 )
 from unlimcall_async.cli.waits import log_is_on, told_waits
-from unlimcall_async.cli.wording import plain, without_python
+from unlimcall_async.cli.wording import plain, without_python, without_tokens
 
 T = TypeVar("T")
 
@@ -139,7 +139,9 @@ def _errors_as_status() -> Iterator[None]:
         # click would write the message as it is. It may hold a name, or a text of an option.
         message = io.StringIO()
         error.show(message)
-        _end(message.getvalue().rstrip("\n"), error.exit_code)
+        text = message.getvalue().rstrip("\n")
+        shown = without_tokens(text)
+        _end(text if shown == text else f"{shown}\n{_NO_ARGUMENT}", error.exit_code)
     except BrokenPipeError:  # for example `| head`, which has read enough
         discard_broken_streams()
         raise SystemExit(PIPE_CLOSED) from None
@@ -148,8 +150,15 @@ def _errors_as_status() -> Iterator[None]:
         _end(f"Error: {error.strerror or error}", click.UsageError.exit_code)
 
 
+# For a token that was typed as an argument, which the error would repeat.
+_NO_ARGUMENT: Final = (
+    "A token is never an argument, because every user of the machine can see arguments, and the shell keeps them. Give the "
+    "token by --token-stdin, by --token-file, or at the prompt of `unlimcall login`."
+)
+
+
 def _end(line: str, status: int) -> NoReturn:
-    to_stderr(line)
+    to_stderr(without_tokens(line))
     raise SystemExit(status) from None
 
 

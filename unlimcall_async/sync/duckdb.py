@@ -42,6 +42,8 @@ _FROM_LIST: Final[dict[Kind, str]] = {
     "integer": "unnest(?::BIGINT[])",
     "time": "make_timestamptz(unnest(?::BIGINT[]))",
 }
+# Rows of one such statement. The driver holds each of their values a second time.
+_AT_ONCE: Final = 2048
 # Seconds to wait for another account of this process that makes the same tables.
 _PATIENCE: Final = 5.0
 _LOOK: Final = 0.01
@@ -159,11 +161,11 @@ class DuckDbDestination(ThreadedDestination):
                     f"(SELECT unnest(?::BIGINT[]) AS address, {', '.join(lists)}) AS fresh WHERE stored.rowid = fresh.address",
                     ([address for address, _ in change.revised], *_lists([row for _, row in change.revised])),
                 )
-            if change.inserted:
-                lists = (_FROM_LIST[each.kind] for each in COLUMNS)
+            values = ", ".join(_FROM_LIST[each.kind] for each in COLUMNS)
+            for begin in range(0, len(change.inserted), _AT_ONCE):
                 connection.execute(
-                    f"INSERT INTO {self._quoted} ({names()}) SELECT ?, {', '.join(lists)}",  # as above
-                    (self._account, *_lists(change.inserted)),
+                    f"INSERT INTO {self._quoted} ({names()}) SELECT ?, {values}",  # as above
+                    (self._account, *_lists(change.inserted[begin : begin + _AT_ONCE])),
                 )
             if state is not None:
                 mine = (_DIALECT.folded(self._table), self._account)

@@ -73,6 +73,21 @@ async def test_only_a_sandbox_on_this_machine_is_asked_to_end_a_call(url: str) -
     assert (status, "a sandbox on this machine" in err) == (2, True)
 
 
+@pytest.mark.parametrize("arguments", [["--days", "5"], ["--seed", "2"], ["--days", "5", "--calls", "0"]], ids=" ".join)
+async def test_options_of_calls_without_calls_are_told(arguments: list[str]) -> None:
+    async with running(None, "sandbox", "--port", "0", *arguments) as process:
+        told = await line_of(process.stderr)
+    assert told == "The account has no call records. To generate some, add --calls, for example --calls 1000."
+
+
+async def test_a_sandbox_that_nobody_wants_calls_of_says_nothing() -> None:
+    async with running(None, "sandbox", "--port", "0") as process:
+        await line_of(process.stdout)
+        process.send_signal(signal.SIGTERM)
+        _, err = await process.communicate()
+    assert err == b""
+
+
 async def test_without_the_log_nothing_is_logged() -> None:
     async with running(None, "sandbox", "--port", "0", "--json", "--no-log") as process:
         place = json.loads(await line_of(process.stdout))

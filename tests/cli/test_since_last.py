@@ -91,6 +91,16 @@ async def test_a_folder_gets_a_file_for_each_run(tmp_path: Path, monkeypatch: py
     assert [found for name in names for found in ids_of(tmp_path / name)] == cron.due[10:]
 
 
+async def test_a_folder_keeps_the_format_of_the_newest_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        cron = Cron(sandbox, tmp_path, monkeypatch, "--out", ".")
+        for more in ([], ["--format", "csv"], [], ["--format", "ndjson"], []):
+            assert (await cron.run(*more))[0] == 0
+    endings = [name.rpartition(".")[2] for name in names_in(tmp_path) if name.startswith("calls-")]
+    assert endings == ["ndjson", "csv", "csv", "ndjson", "ndjson"]
+
+
 async def test_a_folder_gets_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(CALLS)

@@ -151,6 +151,8 @@ def sandbox(
         # From a midnight on, so that complete days are the same all day long.
         start = datetime.combine(now.date() - timedelta(days=days), time(), UTC)
         server.add_calls(generate_traffic(calls, start=start, end=now, seed=seed))
+    elif options.is_given("days") or options.is_given("seed"):
+        to_stderr("The account has no call records. To generate some, add --calls, for example --calls 1000.")
     with nullcontext() if no_log else _logged():
         serve(lambda: _serve(server, as_json=as_json), settings["host"], settings["port"])
 

@@ -67,6 +67,13 @@ async def test_a_call_is_ended_from_another_terminal() -> None:
     assert (stranger[0], "401" in stranger[2]) == (3, True)
 
 
+async def test_an_attempt_to_end_a_call_without_a_sandbox_names_the_path() -> None:
+    own = {"UNLIMCALL_TOKEN": "unl_test_x", "UNLIMCALL_BASE_URL": "http://127.0.0.1:9/api/v1", "UNLIMCALL_LOG": "debug"}
+    async with running(None, "sandbox", "end-call", "5", environment=own) as process:
+        lines = [await line_of(process.stderr) for _ in range(2)]
+    assert [("POST /sandbox/calls/{id}/end" in line, "(other)" in line) for line in lines] == [(True, False)] * 2, lines
+
+
 @pytest.mark.parametrize("url", ["https://app.unlimcall.com/api/v1", "https://127.0.0.1.example.com/api/v1", "x"])
 async def test_only_a_sandbox_on_this_machine_is_asked_to_end_a_call(url: str) -> None:
     status, _, err = await run(None, "sandbox", "end-call", "5", UNLIMCALL_TOKEN="unl_test_x", UNLIMCALL_BASE_URL=url)

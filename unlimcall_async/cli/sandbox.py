@@ -207,7 +207,8 @@ def end_call(*, call_id: str, duration: int, as_json: bool) -> None:
     The sandbox writes the call's record, and delivers call.ended. The ID is that of `unlimcall calls create`. The sandbox is that
     of $UNLIMCALL_BASE_URL and $UNLIMCALL_TOKEN, or else the one on its default port.
     """
-    ended = run(lambda: _end_call(call_id, duration))
+    with _path_in_log():
+        ended = run(lambda: _end_call(call_id, duration))
     if as_json:
         write_json(ended)
     else:
@@ -228,6 +229,26 @@ async def _end_call(call_id: str, duration: int) -> Any:
     async with client:
         path = f"/sandbox/calls/{quote(call_id, safe='')}/end"
         return (await client.request("POST", path, json={"duration": duration})).json()
+
+
+@contextmanager
+def _path_in_log() -> Iterator[None]:
+    """Have the client's log name the path of the sandbox's own endpoint, which the reference does not describe."""
+
+    def reword(record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                each.replace("(other)", "/sandbox/calls/{id}/end") if isinstance(each, str) else each
+                for each in record.args
+            )
+        return True
+
+    logger = logging.getLogger("unlimcall_async")
+    logger.addFilter(reword)
+    try:
+        yield
+    finally:
+        logger.removeFilter(reword)
 
 
 def _is_local(url: str) -> bool:

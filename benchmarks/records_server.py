@@ -32,6 +32,9 @@ START: Final = datetime(2025, 1, 1, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 # The most that a page holds (reference: `GET /cdrs`, limit).
 PAGE: Final = 1000
+# Of the last two days of the year, one row in so many is rated again, comes late, or is gone on the next day.
+RATED_AGAIN, LATE, GONE = 50, 100, 500
+_DAY: Final = timedelta(days=1)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -64,6 +67,37 @@ def _row(at: int, number: int, chance: Random) -> dict[str, Any]:
         "country": country,
         "did": None,
     }
+
+
+def next_day(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return the rows from the last three days of the year on, as they are a day later, and what has changed in them."""
+    texts = [(END + days * _DAY).isoformat() for days in (-3, -2)]
+    places = [bisect_left(rows, text, key=_start) for text in texts]
+    later, recent = list(rows[places[0] : places[1]]), rows[places[1] :]
+    changed = {"inserted": 0, "revised": 0, "removed": 0, "unchanged": 0}
+    for number, row in enumerate(recent):
+        if number % GONE == GONE // 2:
+            changed["removed"] += 1
+        elif number % RATED_AGAIN == 0:
+            changed["revised"] += 1
+            later.append({**row, "sellPriceCents": row["sellPriceCents"] + 1})
+        else:
+            changed["unchanged"] += 1
+            later.append(row)
+        if number % LATE == 0:
+            changed["inserted"] += 1
+            later.append({**row, "id": f"{row['id']}.late"})
+    # As many as the day before had.
+    chance = Random(2026)  # noqa: S311 # made-up calls guard no secret
+    fresh = max(1, len(recent) // 2)
+    changed["inserted"] += fresh
+    end, millis = (END - _EPOCH) // _MILLISECOND, _DAY // _MILLISECOND
+    later += [_row(end + millis * number // fresh, len(rows) + number, chance) for number in range(fresh)]
+    return later, changed
+
+
+def _start(row: dict[str, Any]) -> str:
+    return str(row["startTime"])
 
 
 # --- the formats of other APIs --------------------------------------------------------------------------------------------
@@ -263,13 +297,27 @@ def _add_others(app: web.Application, rows: Sequence[dict[str, Any]]) -> None:
     app.router.add_get("/v1/balance_transactions", stripe_transactions)
 
 
-def application(records: int, traffic: str, latency: float, *, others: bool) -> web.Application:
-    """Return the server. With `others` it serves other APIs and undocumented fields, too. `latency` is in seconds."""
+def application(
+    records: int, traffic: str, latency: float, *, others: bool = False, later: bool = False
+) -> web.Application:
+    """Return the server. `latency` is in seconds.
+
+    With `others` it serves other APIs and undocumented fields, too. With `later` it serves below `/later` what it has a day later,
+    and what has changed by then.
+    """
     rows = rows_of(records, traffic)
     served = {"": Rows(rows, latency)}
     if others:
         served["/novel"] = Rows([{**row, "queue": "sales", "hangupCause": 16} for row in rows], latency)
     app = web.Application()
+    if later:
+        fresh, changed = next_day(rows)
+        served["/later"] = Rows(fresh, latency)
+
+        async def changes(_request: web.Request) -> web.Response:
+            return _json(_dump(changed))
+
+        app.router.add_get("/later/changes", changes)
     for prefix, held in served.items():
         app.router.add_get(f"{prefix}/cdrs", held.window)
         app.router.add_get(f"{prefix}/pages/{{number}}", held.numbered)
@@ -289,10 +337,12 @@ async def _serve(app: web.Application) -> None:
 
 
 @contextmanager
-def served(records: int, *, traffic: str = "uniform", latency: float = 0.0, others: bool = False) -> Iterator[str]:
+def served(
+    records: int, *, traffic: str = "uniform", latency: float = 0.0, others: bool = False, later: bool = False
+) -> Iterator[str]:
     """Run the server in a process of its own, and yield its URL."""
     options = ["--records", str(records), "--traffic", traffic, "--latency", str(latency)]
-    command = [sys.executable, __file__, *options, *["--others"] * others]
+    command = [sys.executable, __file__, *options, *["--others"] * others, *["--later"] * later]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the server has no pipes")
@@ -309,8 +359,10 @@ def main() -> None:
     parser.add_argument(
         "--others", action="store_true", help="also serve other APIs, and rows with undocumented fields"
     )
+    parser.add_argument("--later", action="store_true", help="also serve what the server has a day later")
     given = parser.parse_args()
-    asyncio.run(_serve(application(given.records, given.traffic, given.latency, others=given.others)))
+    app = application(given.records, given.traffic, given.latency, others=given.others, later=given.later)
+    asyncio.run(_serve(app))
 
 
 if __name__ == "__main__":

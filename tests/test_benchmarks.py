@@ -46,6 +46,17 @@ def test_a_follows_costs_are_told_and_its_checkpoint_comes_back() -> None:
 
 
 @pytest.mark.slow
+def test_a_sync_is_measured_beside_other_ways_and_every_table_is_checked() -> None:
+    done = run("benchmarks/sync.py", "--records", "3000", "--rounds", "1", "--destinations", "postgres")
+    assert done.returncode == 0, done.stderr
+    assert "Every table has the rows of the server." in done.stdout
+    # The memory of so few records is not flat, and their times are not judged. What is written is exact at any size.
+    exact = [line for line in done.stdout.splitlines() if "rows written a day later" in line]
+    assert [line.split(":")[0] for line in exact] == ["postgres"]
+    assert all(line.endswith("ok") for line in exact)
+
+
+@pytest.mark.slow
 def test_a_claim_that_waited_for_a_proof_is_handed_out_at_once() -> None:
     """With this much look-ahead, the output stood still: the claim was accepted by the search for the next question alone."""
     arguments = (

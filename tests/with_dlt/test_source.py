@@ -34,6 +34,7 @@ def client_of(sandbox: Sandbox) -> Callable[[], AsyncClient]:
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     monkeypatch.chdir(tmp_path)
+    destination: Any
     if request.param == "duckdb":
         destination = dlt.destinations.duckdb(str(tmp_path / "records.duckdb"))
         yield dlt.pipeline("calls", destination=destination, dataset_name="calls", pipelines_dir=str(tmp_path / "runs"))

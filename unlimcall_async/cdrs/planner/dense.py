@@ -58,7 +58,7 @@ class DenseParts:
         if margins is not WHOLE_SECONDS and complete:
             # Calls may have paused. Or the server compares more coarsely here than where it was gauged.
             believed = without_gaps(page, wanted, window, known)
-            if believed == wanted or (believed is not None and isinstance(part.task, Read)):
+            if believed is not None and (believed == wanted or isinstance(part.task, Read)):
                 wanted = believed
             else:
                 margins = WHOLE_SECONDS

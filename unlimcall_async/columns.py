@@ -45,8 +45,9 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
         raise TypeError(f"stream must be a CdrStream, not {type(inner).__name__}")
     rows = 0
     async with inner._handing_out_at_once():  # noqa: SLF001 # of this package
-        file = await _in_thread(_NewFile, os.fspath(path))
+        file = _NewFile(os.fspath(path))
         try:
+            await _in_thread(file.open)
             items = inner._arrow(_PIECE_ROWS, _columns.GROUP_BYTES)  # noqa: SLF001 # of this package
             async with aclosing(items if inner is stream else TrackedIterator(inner, items)) as batches:
                 async for batch in batches:
@@ -74,29 +75,41 @@ class _NewFile:
             raise IsADirectoryError(f"path must be the name of a file, and {path} is a folder")
         # No reader takes a file of this name for a Parquet file.
         self._part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
-        self._file: BinaryIO = self._part.open("xb")
+        self._file: BinaryIO | None = None
+        self._writer: ParquetWriter | None = None
+
+    def open(self) -> None:
+        """Make the file, under its other name."""
+        self._file = self._part.open("xb")
         self._writer = ParquetWriter(self._file)
 
     def write(self, batch: Any) -> None:
         """Write a row group."""
-        self._writer.write(batch)
+        self._opened[1].write(batch)
 
     def put_in_place(self) -> None:
         """Bring the file to the disk, and then to its name."""
-        self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        file, writer = self._opened
+        writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
         self._part.replace(self._path)
 
     def remove(self) -> None:
         """Remove what was written."""
         # A full disk fails again here; the first error is the one that counts.
-        with suppress(OSError):
-            self._writer.close()
-        with suppress(OSError):
-            self._file.close()
+        for each in (self._writer, self._file):
+            if each is not None:
+                with suppress(OSError):
+                    each.close()
         self._part.unlink(missing_ok=True)
+
+    @property
+    def _opened(self) -> tuple[BinaryIO, ParquetWriter]:
+        if self._file is None or self._writer is None:
+            raise RuntimeError("the file is not open")
+        return self._file, self._writer
 
 
 async def _in_thread(work: Callable[..., R], *arguments: Any) -> R:

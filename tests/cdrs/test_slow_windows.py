@@ -113,7 +113,7 @@ async def test_two_slow_answers_cost_half_a_width() -> None:
 
     server.answer = twice
     assert await read(server) == ids(server.rows)
-    assert len(server.asked) <= 2 + 8
+    assert len(server.asked) <= 2 + 9
 
 
 @pytest.mark.parametrize(

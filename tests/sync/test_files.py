@@ -125,7 +125,7 @@ async def test_another_writer_is_waited_for_and_then_an_error(
             assert (await run).watermark == END
             other.execute("BEGIN IMMEDIATE")
             monkeypatch.setattr(sqlite, "_PATIENCE", 0.05)
-            with pytest.raises(SyncDestinationError, match="another program has been writing to it"):
+            with pytest.raises(SyncDestinationError, match="another program has been using it"):
                 await synced(client, database)
 
 

@@ -82,6 +82,10 @@ class DuckDbDestination(ThreadedDestination):
         self._lock = locked(self.name, self._path, key)
         with self._failures():
             self._connection = connection = duckdb.connect(str(self._path))
+            # A schema may have the name of the file.
+            ((database,),) = connection.execute("SELECT current_database()").fetchall()
+            self._quoted = quoted(database, self._schema, self._table)
+            self._state_table = quoted(database, self._schema, STATE_TABLE)
             _patiently(lambda: self._check_tables(connection))
             found = connection.execute(
                 f"SELECT state FROM {self._state_table} WHERE table_name = ? AND account = ?",  # noqa: S608 # a quoted name
@@ -95,24 +99,28 @@ class DuckDbDestination(ThreadedDestination):
         Raises:
             SyncSchemaError: The table is there, and cannot be written to.
         """
-        where = "database_name = current_database() AND lower(schema_name) = lower(?)"
-        mine = (self._schema, self._table)
-        views = connection.execute(
-            f"SELECT 1 FROM duckdb_views() WHERE {where} AND lower(view_name) = lower(?)",  # noqa: S608 # a constant
-            mine,
-        ).fetchone()
-        if views is not None:
+        here = "WHERE database_name = current_database()"
+        # Its function `lower` folds letters beyond ASCII, which its names do not.
+        mine = (_DIALECT.folded(self._schema), _DIALECT.folded(self._table))
+
+        def named(schema: str, name: str) -> bool:
+            return (_DIALECT.folded(schema), _DIALECT.folded(name)) == mine
+
+        views = connection.execute(f"SELECT schema_name, view_name FROM duckdb_views() {here}").fetchall()  # noqa: S608 # a constant
+        if any(named(*each) for each in views):
             raise SyncSchemaError(self.name, self._table, ["it is a view, and must be an ordinary table"])
         columns = connection.execute(
-            "SELECT column_name, data_type, NOT is_nullable, column_default IS NOT NULL FROM duckdb_columns() "  # noqa: S608 # as above
-            f"WHERE {where} AND lower(table_name) = lower(?) ORDER BY column_index",
-            mine,
+            "SELECT schema_name, table_name, column_name, data_type, NOT is_nullable, column_default IS NOT NULL "  # noqa: S608 # as above
+            f"FROM duckdb_columns() {here} ORDER BY column_index"
         ).fetchall()
+        columns = [tuple(values) for schema, name, *values in columns if named(schema, name)]
+        connection.execute(create_state_table(self._state_table, _DIALECT, key=False))
         if not columns:
             connection.execute(create_table(self._quoted, _DIALECT))
+            # Of a table that was dropped or renamed.
+            connection.execute(f"DELETE FROM {self._state_table} WHERE table_name = ?", (mine[1],))  # noqa: S608 # a quoted name
         elif lines := differences([Found(*values) for values in columns], _DIALECT):
             raise SyncSchemaError(self.name, self._table, lines)
-        connection.execute(create_state_table(self._state_table, _DIALECT, key=False))
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -141,8 +149,10 @@ class DuckDbDestination(ThreadedDestination):
             limit = "" if most is None else f"LIMIT {most}"
             found = connection.execute(
                 f"SELECT rowid, {', '.join(columns)} FROM {self._quoted} WHERE account = ? "  # noqa: S608 # quoted names
-                f"AND start_time >= make_timestamptz(?) AND start_time < make_timestamptz(?) ORDER BY start_time {limit}",
-                (self._account, to_micros(start), to_micros(end)),
+                # The user's column may have a collation to which other accounts are equal.
+                "AND encode(account) = encode(?) AND start_time >= make_timestamptz(?) AND start_time < make_timestamptz(?) "
+                f"ORDER BY start_time {limit}",
+                (self._account, self._account, to_micros(start), to_micros(end)),
             ).fetchall()
         return [(address, (call, to_datetime(at), *values)) for address, call, at, *values in found]
 
@@ -228,4 +238,6 @@ def _patiently(work: Callable[[], None]) -> None:
 
 
 def _reason(error: duckdb.Error) -> str:
+    if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException)):
+        return "a constraint of the table, or the type of a column, refuses a row"  # its own words quote the row
     return str(error).partition("\n")[0] or type(error).__name__

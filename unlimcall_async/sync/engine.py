@@ -178,8 +178,11 @@ def range_of(
     if start is None:
         start = to_datetime(FIRST)
     stream = client.cdrs.stream(start, end, settle=settle)
-    now = client.cdrs.stream(to_datetime(FIRST)).end
-    return stream.start, max(stream.start, min(stream.end, now))
+    return stream.start, max(stream.start, min(stream.end, _now(client)))
+
+
+def _now(client: AsyncClient) -> datetime:
+    return client.cdrs.stream(to_datetime(FIRST)).end
 
 
 @define
@@ -278,7 +281,9 @@ class _Run:
 
     def _state_behind(self, piece: Piece, stream: CdrStream) -> SyncState:
         state = self.state or SyncState(piece.start, piece.start)
-        return SyncState(min(state.first, piece.start), max(state.watermark, piece.end), stream.proven_order)
+        # The answers have shown if this machine's clock is ahead: time that the API has not reached is to be asked again.
+        end = min(piece.end, _now(self.client))
+        return SyncState(min(state.first, piece.start), max(state.watermark, end), stream.proven_order)
 
     def _progress(self, stream: CdrStream, done: float, share: float) -> SyncProgress:
         progress = stream.progress

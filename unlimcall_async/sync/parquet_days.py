@@ -11,6 +11,7 @@ is being written are in a hidden folder beside the folder. The state of an accou
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +28,7 @@ from unlimcall_async._columns import SCHEMA
 from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
-from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.errors import SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.file_lock import FileLock, locked
 from unlimcall_async.sync.rows import COLUMNS, START, Row, start_of
 from unlimcall_async.sync.threaded import ThreadedDestination
@@ -35,6 +36,7 @@ from unlimcall_async.sync.threaded import ThreadedDestination
 _NAMES: Final = SCHEMA.names
 
 _FILE: Final = "calls.parquet"
+_DAY: Final = re.compile(r"date=\d{4}-\d\d-\d\d")
 # Rows of a group, as in files of `write_parquet`: groups of some 20,000 rows and less make a file several times as large.
 _GROUP_ROWS: Final = 100_000
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -54,6 +56,8 @@ class ParquetDestination(ThreadedDestination):
         # The folder of the account, and the hidden folder with the state and the file that is being written.
         self._folder = self._own = self._state = self._new = folder
         self._lock: FileLock | None = None
+        # Which files the rows that were read last stand in, by day.
+        self._seen = dict[date, tuple[int, ...] | None]()
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
@@ -67,11 +71,11 @@ class ParquetDestination(ThreadedDestination):
         self._lock = locked(self.name, self._own / name, (account,))
         with self._failures():
             self._new.unlink(missing_ok=True)  # of a process that was killed
-            is_begun = self._folder.exists()
+            if not self._folder.exists():
+                self._state.unlink(missing_ok=True)  # of a folder that was removed
             self._folder.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
-                text = self._state.read_text(encoding="utf-8")
-                return text if is_begun else None
+                return self._state.read_text(encoding="utf-8")
             return None
 
     def _close(self) -> None:
@@ -83,8 +87,10 @@ class ParquetDestination(ThreadedDestination):
 
     def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
         found = list[tuple[Address, Row]]()
+        self._seen.clear()
         with self._failures():
             for day in self._days(start, end):
+                self._seen[day] = self._version(day)
                 left = None if most is None else most - len(found)
                 if left == 0:
                     break
@@ -98,9 +104,18 @@ class ParquetDestination(ThreadedDestination):
         if start >= end:
             return []
         first, last = f"date={start.date().isoformat()}", f"date={(end - _MICROSECOND).date().isoformat()}"
-        names = sorted(entry.name for entry in os.scandir(self._folder) if first <= entry.name <= last)
+        entries = (entry.name for entry in os.scandir(self._folder) if first <= entry.name <= last)
+        names = sorted(name for name in entries if _DAY.fullmatch(name))
         days = (date.fromisoformat(name.removeprefix("date=")) for name in names)
         return [day for day in days if self._file(day).exists()]
+
+    def _version(self, day: date) -> tuple[int, ...] | None:
+        """Return what tells a file from the one that it replaces, or `None` if the day has no file."""
+        try:
+            found = self._file(day).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _file(self, day: date) -> Path:
         return self._folder / f"date={day.isoformat()}" / _FILE
@@ -137,6 +152,9 @@ class ParquetDestination(ThreadedDestination):
     def _rewrite(self, day: date, change: _DayChange) -> None:
         """Replace the file of a day by one with a change."""
         path = self._file(day)
+        if self._version(day) != self._seen.get(day):
+            # The rows that are to change may stand elsewhere now.
+            raise SyncConflictError(self.name, f"another program changed date={day.isoformat()}")
         count = 0
         if path.exists():
             with pq.ParquetFile(path) as file:
@@ -155,7 +173,7 @@ class ParquetDestination(ThreadedDestination):
 
     def _write_new(self, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
         """Write tables to the new file, and return how many rows they have."""
-        schema = pa.schema([*SCHEMA, *(field for field in schema if field.name not in _NAMES)])
+        schema = pa.schema([*SCHEMA, *(field.with_nullable(True) for field in schema if field.name not in _NAMES)])
         count, waiting, held = 0, list[pa.Table](), 0
         with self._new.open("wb") as target:
             with pq.ParquetWriter(target, schema, compression="zstd") as writer:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -161,9 +161,10 @@ async def pieces_of(
                 if is_last:
                     return
         finally:
-            if step is not None and not step.done():
+            while step is not None and not step.done():
                 step.cancel()
-                await asyncio.wait({step})
+                with suppress(asyncio.CancelledError):  # another cancellation: the one before is on its way
+                    await asyncio.wait({step})
 
 
 async def _next(batches: AsyncGenerator[list[CallRecord], None]) -> list[CallRecord] | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from hashlib import blake2b
@@ -55,9 +55,12 @@ _LONGEST_NAME: Final = 63
 _DEFAULTS: Final = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 60_000}
 # Seconds to wait for the server to take note of a cancellation.
 _PATIENCE: Final = 5.0
+# Seconds to wait for another session that has locked the table or a row.
+_LOCK_TIMEOUT: Final = 20
 # Seconds in which a server notices that a process is dead, and frees its lock; and those between two looks.
 _DEAD_FOR: Final = 1.0
 _LOOK: Final = 0.05
+_KEPT: Final = "a trigger or a policy kept rows from being changed"
 _NUL: Final = "a text with the character NUL, which PostgreSQL cannot hold"
 
 
@@ -79,11 +82,13 @@ class PostgresDestination(ThreadedDestination):
             given = None
         if given is None:  # the error would quote the URL, which may hold a password
             raise ValueError("destination is not a URL that PostgreSQL can read")
+        _check_url(given)
         at = given.get("host") or ""
         port = f":{given['port']}" if given.get("port") else ""
         user = f"{given['user']}@" if given.get("user") else ""
         super().__init__(f"postgresql://{user}{at}{port}/{given.get('dbname') or ''}")
         parameters: dict[str, Any] = {**_DEFAULTS, "fallback_application_name": "unlimcall_async", **given}
+        parameters["client_encoding"] = "UTF8"
         self._url = make_conninfo(**parameters)
         self._given = tuple(table.split("."))
         if len(self._given) > 2 or not all(0 < len(name.encode()) <= _LONGEST_NAME for name in self._given):
@@ -103,7 +108,7 @@ class PostgresDestination(ThreadedDestination):
             raise ValueError("account must not hold the character NUL")
         with self._failures():
             self._connection = connection = psycopg.connect(self._url, autocommit=True)
-            connection.execute("SET TIME ZONE 'UTC'")
+            connection.execute(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'")
             self._table = self._resolved(connection)
             self._lock(connection, _key("run", *self._table, account))
             with connection.transaction():
@@ -163,6 +168,9 @@ class PostgresDestination(ThreadedDestination):
         if found is None:
             connection.execute(_sql(create_table(self._quoted, _DIALECT)))
             connection.execute(_sql(f"CREATE INDEX ON {self._quoted} (account, start_time)"))
+            # Of a table that was dropped or renamed.
+            stale = f"DELETE FROM {_beside_values(self._state_table)} WHERE table_name = %s"  # noqa: S608 # a quoted name
+            connection.execute(_sql(stale), (self._table[1],))
             return
         table, kind = found
         shown = ".".join(self._table)
@@ -229,12 +237,13 @@ class PostgresDestination(ThreadedDestination):
             for partition in {*removed, *revised}:
                 self._change(connection, partition, removed[partition], revised[partition])
             if change.inserted:
-                with connection.cursor().copy(
-                    _sql(f"COPY {self._quoted} ({names()}) FROM STDIN (FORMAT BINARY)")
-                ) as copy:
+                cursor = connection.cursor()
+                with cursor.copy(_sql(f"COPY {self._quoted} ({names()}) FROM STDIN (FORMAT BINARY)")) as copy:
                     copy.set_types(_COPIED)
                     for row in change.inserted:
                         copy.write_row((self._account, *row))
+                if cursor.rowcount != len(change.inserted):
+                    raise SyncDestinationError(self.name, _KEPT)
             if state is not None:
                 connection.execute(
                     _sql(
@@ -265,7 +274,7 @@ class PostgresDestination(ThreadedDestination):
                 cursor.executemany(_sql(f"UPDATE ONLY {table} SET {columns} WHERE ctid = %s::tid"), revised)  # noqa: S608 # as above
                 done += cursor.rowcount
         if done != len(removed) + len(revised):
-            raise SyncDestinationError(self.name, "a trigger or a policy kept rows from being changed")
+            raise SyncDestinationError(self.name, _KEPT)
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
@@ -298,6 +307,21 @@ class PostgresDestination(ThreadedDestination):
 def _cancel(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=_PATIENCE)
+
+
+def _check_url(given: Mapping[str, Any]) -> None:
+    """Refuse a URL whose password has a character that libpq takes for the end of it: the rest would stand in messages.
+
+    Raises:
+        ValueError: The URL is of that kind.
+    """
+    port, host, name = (str(given.get(key) or "") for key in ("port", "host", "dbname"))
+    ports = port.replace(",", "")
+    if (ports and not (ports.isascii() and ports.isdigit())) or "@" in host or any(mark in name for mark in "@:="):
+        raise ValueError(
+            "destination is not a URL that PostgreSQL can read: "
+            "in a user name or a password, write %2F for /, %40 for @ and %3A for :"
+        )
 
 
 def _key(*words: str) -> int:

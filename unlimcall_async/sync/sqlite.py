@@ -72,8 +72,8 @@ class SqliteDestination(ThreadedDestination):
                 self._path, timeout=_LOOK, isolation_level=None, check_same_thread=False
             )
             self._wait_for_others(connection, "BEGIN IMMEDIATE")
-            self._check_table(connection)
             connection.execute(create_state_table(self._state_table, _DIALECT))
+            self._check_table(connection)
             found = connection.execute(
                 f"SELECT state FROM {self._state_table} WHERE table_name = ? AND account = ?",  # noqa: S608 # a quoted name
                 (_DIALECT.folded(self._table), account),
@@ -94,6 +94,9 @@ class SqliteDestination(ThreadedDestination):
             connection.execute(create_table(self._quoted, _DIALECT))
             index = quoted("main", f"{self._table}_account_start_time")
             connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(self._table)} (account, start_time)")
+            # Of a table that was dropped or renamed.
+            stale = f"DELETE FROM {self._state_table} WHERE table_name = ?"  # noqa: S608 # a quoted name
+            connection.execute(stale, (_DIALECT.folded(self._table),))
             return
         ((kind, without_rowid),) = kinds
         if kind != "table" or without_rowid:
@@ -135,7 +138,7 @@ class SqliteDestination(ThreadedDestination):
                 self._wait_for_others(connection, "BEGIN IMMEDIATE")
             found = connection.execute(
                 f"SELECT {self._address}, {names()} FROM {self._quoted} "  # noqa: S608 # quoted names
-                "WHERE account = ? AND start_time >= ? AND start_time < ? ORDER BY start_time LIMIT ?",
+                "WHERE account COLLATE BINARY = ? AND start_time >= ? AND start_time < ? ORDER BY start_time LIMIT ?",
                 (self._account, _text_of(start), _text_of(end), -1 if most is None else most),
             )
             return [(address, self._read(values)) for address, _, *values in found]
@@ -150,15 +153,19 @@ class SqliteDestination(ThreadedDestination):
     def _write(self, change: Change[Address], state: str | None) -> None:
         with self._transaction() as connection:
             where = f"{self._quoted} WHERE {self._address} = ?"
-            connection.executemany(f"DELETE FROM {where}", [(address,) for address in change.removed])  # noqa: S608 # as above
-            connection.executemany(
+            removed = connection.executemany(f"DELETE FROM {where}", [(address,) for address in change.removed])  # noqa: S608 # as above
+            revised = connection.executemany(
                 f"UPDATE {self._quoted} SET {names(after=' = ?')} WHERE {self._address} = ?",  # noqa: S608 # as above
                 [(*self._values(row), address) for address, row in change.revised],
             )
-            connection.executemany(
+            inserted = connection.executemany(
                 f"INSERT INTO {self._quoted} ({names()}) VALUES ({', '.join('?' * len(ALL_COLUMNS))})",  # noqa: S608 # as above
                 map(self._values, change.inserted),
             )
+            wanted = (change.removed, change.revised, change.inserted)
+            done = (removed.rowcount, revised.rowcount, inserted.rowcount)
+            if any(len(rows) > count for rows, count in zip(wanted, done, strict=True)):
+                raise SyncDestinationError(self.name, "a trigger kept rows from being changed")
             if state is not None:
                 connection.execute(
                     f"INSERT INTO {self._state_table} VALUES (?, ?, ?) "  # noqa: S608 # as above
@@ -203,7 +210,7 @@ class SqliteDestination(ThreadedDestination):
         try:
             yield
         except sqlite3.Error as error:
-            reason = f"another program has been writing to it for {_PATIENCE:.0f} s" if _is_busy(error) else str(error)
+            reason = f"another program has been using it for {_PATIENCE:.0f} s" if _is_busy(error) else str(error)
             raise SyncDestinationError(self.name, reason) from error
 
 

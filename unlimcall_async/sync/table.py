@@ -6,6 +6,7 @@ Pure: no I/O. What is different between databases is a `Dialect`. All else stand
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 from attrs import field, frozen
@@ -16,6 +17,8 @@ from unlimcall_async.sync.rows import ACCOUNT, COLUMNS, Kind
 STATE_TABLE: Final = "unlimcall_sync"
 
 ALL_COLUMNS: Final = (ACCOUNT, *COLUMNS)
+
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 @frozen
@@ -37,8 +40,8 @@ class Dialect:
         return found.casefold() in {self.types[kind].casefold(), *self.accepted.get(kind, ())}
 
     def folded(self, name: str) -> str:
-        """Return a text that is the same for all spellings of a name."""
-        return name.casefold() if self.ignores_case else name
+        """Return a text that is the same for all spellings of a name. Databases take letters beyond ASCII as they are."""
+        return name.translate(_LOWER) if self.ignores_case else name
 
 
 @frozen

@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -82,7 +83,13 @@ class ThreadedDestination(ABC):
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        closing = asyncio.get_running_loop().run_in_executor(thread, self._close)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # the loop was closed under the sync
+            thread.submit(self._close).result()
+            thread.shutdown()
+            return
+        closing = loop.run_in_executor(thread, self._close)
         # The thread ends once it has closed the connection, also if nobody waits for that.
         thread.shutdown(wait=False)
         await asyncio.shield(closing)
@@ -96,7 +103,9 @@ class ThreadedDestination(ABC):
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             self._interrupt()
-            await asyncio.wait({future})
+            while not future.done():
+                with suppress(asyncio.CancelledError):  # the first one is raised below
+                    await asyncio.wait({future})
             if not future.cancelled():
                 future.exception()  # the cancellation takes its place
             raise

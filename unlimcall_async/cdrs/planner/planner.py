@@ -49,7 +49,7 @@ from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Rea
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder
-from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
@@ -264,7 +264,7 @@ class Planner:
         if part.question is not question:
             return
         match part.task:
-            case Probe(records=records, rows=rows) as probe if self._cap.may_go_unchecked(probe):
+            case Probe(doubt=Doubt.LARGEST, begun=False, records=records, rows=rows):
                 # The page is complete by assumption, and nothing but its size speaks against that: its records do not fail with a
                 # question beyond it. If the size comes again, it is checked again.
                 self._finish(part, records, rows)

@@ -108,7 +108,7 @@ class PostgresDestination(ThreadedDestination):
             raise ValueError("account must not hold the character NUL")
         with self._failures():
             self._connection = connection = psycopg.connect(self._url, autocommit=True)
-            connection.execute(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'")
+            connection.execute(_sql(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'"))
             self._table = self._resolved(connection)
             self._lock(connection, _key("run", *self._table, account))
             with connection.transaction():

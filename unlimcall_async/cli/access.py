@@ -151,7 +151,7 @@ def profile_of(given: Given) -> str | None:
 
 
 def own_token() -> str:
-    """Return the token in the environment; empty if there is none."""
+    """Return the token in the environment, or an empty text."""
     return bare(os.environ.get(TOKEN_VARIABLE, ""))
 
 

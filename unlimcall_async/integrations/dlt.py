@@ -28,10 +28,10 @@ try:
     import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 
     from unlimcall_async.columns import SCHEMA
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "the source needs dlt and pyarrow, which are in the extra `dlt`: python -m pip install 'unlimcall-async[dlt]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["cdrs_source", "load_cdrs"]
 

@@ -24,7 +24,7 @@ from unlimcall_async.sync import SyncResult, sync_cdrs
 FIRST, LOOKBACK = timedelta(days=30), timedelta(days=2)
 
 WEEK = """
-    SELECT date_trunc('day', start_time) AS day, currency, count(*) AS calls, sum(sell_price_cents) AS cents
+    SELECT CAST(start_time AS DATE) AS day, currency, count(*) AS calls, sum(sell_price_cents) AS cents
     FROM cdrs
     WHERE start_time >= now() - INTERVAL 7 DAY
     GROUP BY ALL

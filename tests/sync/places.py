@@ -99,7 +99,7 @@ class ParquetDays(Place):
         return Counter(values[:13] for values in rows.iter_rows())
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        raise NotImplementedError(statement)
+        raise AssertionError(f"a folder of files takes no SQL: {statement}")
 
 
 class Postgres(Place):

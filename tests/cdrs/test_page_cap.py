@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.simulated import page_of, record
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.page import Basis, Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
@@ -158,7 +158,7 @@ def test_far_more_rows_clear_the_pages_of_the_largest_size(
     cap = PageCap()
     cap.holds_window(page(largest))
     cap.safe = safe
-    assert cap.is_cleared(Probe(question().window, (), (), Counter(), rows, 1, doubt)) is cleared
+    assert cap.is_cleared(Probe((), (), Counter(), Basis(question().window, rows, rows), 1, doubt)) is cleared
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from tests.cdrs.simulated import page_of, record
 from unlimcall_async.cdrs.planner import parts
+from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import (
     Asked,
     Claimed,
@@ -32,13 +33,14 @@ from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 WANTED, WINDOW = Range(0, 10 * SECOND), Window(-SECOND, 11 * SECOND)
 RECORDS = [record(0, 1), record(SECOND, 2)]
-CLAIM = Claim(page_of(RECORDS, complete=False), RECORDS, 1)
+PAGE, BASIS = page_of(RECORDS, complete=False), Basis(WINDOW, 2, 9)
+CLAIM = Claim(PAGE, RECORDS, 1, WINDOW)
 SEAM = Seam(Part(WANTED), True, 12 * SECOND, 10 * SECOND, (), 0, 0, None)
 TASKS: Final[dict[str, Task]] = {
     "Read": Read(),
     "Read behind a seam": Read(SEAM),
     "Prove": Prove(CLAIM),
-    "Probe": Probe(WINDOW, (WINDOW,), RECORDS, Counter(), 2, 1, Doubt.LARGEST),
+    "Probe": Probe((WINDOW,), RECORDS, Counter(), BASIS, 1, Doubt.LARGEST),
     "Recheck": Recheck(WINDOW, 2, Counter()),
     "Resolve": Resolve(WINDOW, records=RECORDS),
 }
@@ -48,12 +50,12 @@ TRANSITIONS: Final[dict[str, Callable[[Part], None]]] = {
     "ask": lambda part: part.ask(QUESTION),
     "put_back": Part.put_back,
     "fail": lambda part: part.fail(ERROR),
-    "finish": lambda part: part.finish(RECORDS, 7),
+    "finish": lambda part: part.finish(Done(RECORDS, 7, BASIS)),
     "turn_to": lambda part: part.turn_to(Recheck(WINDOW, 5, Counter())),
     "repeat": Part.ask_once_more,
     "clear": Part.clear,
     "saturate": lambda part: part.saturate(RECORDS),
-    "agree": Part.agree,
+    "agree": lambda part: part.agree(8),
     "accept": Part.accept,
     "doubt": Part.doubt,
     "ask_again": Part.ask_again,
@@ -95,13 +97,13 @@ def from_the_beginning(transition: str, state: State) -> State | None:  # noqa: 
         case "fail", Asked(task=task):
             return Failed(task, ERROR)
         case "finish", Asked():
-            return Done(RECORDS, 7, by_order=False)
+            return Done(RECORDS, 7, BASIS)
         case "turn_to", Asked():
             return Waiting(Recheck(WINDOW, 5, Counter()))
         case "repeat", Asked(task=task, question=question):
             return Waiting(task, evolve(question, repeats=1))
         case "clear", Waiting(task=Probe()):
-            return Done(RECORDS, 2, by_order=False)
+            return Done(RECORDS, 2, BASIS)
         case "saturate", Asked():
             return Saturated(RECORDS)
         case _:
@@ -112,9 +114,9 @@ def from_a_claim(transition: str, state: State) -> State:
     """Return the state that the table promises for a claim. Other parts stay as they are."""
     match transition, state:
         case "agree", Claimed(claim=claim):
-            return Claimed(claim, agreed=True)
-        case "accept", Claimed(claim=claim):
-            return Done(claim.records, 0, by_order=True)
+            return Claimed(claim, repeated=8)
+        case "accept", Claimed(claim=claim, repeated=repeated):
+            return Done(claim.records, 0, Basis(WINDOW, PAGE.size, PAGE.count, repeated or 0))
         case "doubt", Claimed(claim=claim):
             return Waiting(Prove(claim))
         case _:

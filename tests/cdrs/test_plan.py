@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.simulated import record
 from unlimcall_async.cdrs.planner.divide import BUFFER, Sizes
+from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import Done, Part, Question, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.windows import with_margins
@@ -36,9 +37,14 @@ def ask(part: Part) -> None:
     part.ask(Question(part, part.range, with_margins(part.range)))
 
 
+def done(part: Part, records: int) -> Done:
+    rows = [record(part.range.start, number) for number in range(records)]
+    return Done(rows, records, Basis(with_margins(part.range), records, records))
+
+
 def finish(part: Part, records: int) -> None:
     ask(part)
-    part.finish([record(part.range.start, number) for number in range(records)], records)
+    part.finish(done(part, records))
 
 
 def take(plan: Plan, step: str, number: int, share: int, *, newest: bool) -> None:
@@ -156,6 +162,6 @@ def test_room_is_made_from_the_far_end_until_a_page_fits_and_never_of_the_part_t
     assert [part.held for part in (first, second, third, fourth)] == [PAGE, PAGE, PAGE, 0]
     # More than fits: nothing before the kept part is dropped, and neither is that part.
     ask(fourth)
-    fourth.finish([record(fourth.range.start, number) for number in range(2 * PAGE)], 2 * PAGE)
+    fourth.finish(done(fourth, 2 * PAGE))
     plan.make_room(fourth)
     assert [part.held for part in (first, second, third, fourth)] == [PAGE, PAGE, PAGE, 2 * PAGE]

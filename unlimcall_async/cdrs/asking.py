@@ -50,6 +50,7 @@ class StreamOptions:
     concurrency: int
     page_size: int
     seek: bool
+    manifest: bool = False
 
 
 class _NothingToAskError(Exception):

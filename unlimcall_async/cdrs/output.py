@@ -7,15 +7,21 @@ Then the records are handed out in one step, or taken back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from attrs import frozen
 
 from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
 from unlimcall_async.cdrs.planner.known_server import KnownServer
+from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.position import Position
-from unlimcall_async.cdrs.rows import UnplacedRow
+from unlimcall_async.cdrs.rows import Row, UnplacedRow
+from unlimcall_async.cdrs.times import Range, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
+from unlimcall_async.models import CallRecord
+from unlimcall_async.proof.ledger import Ledger
+from unlimcall_async.proof.manifest import Manifest
 
 
 @frozen
@@ -37,6 +43,8 @@ class Output:
         known: What is known of the server, for checkpoints.
         newest_first: The direction of the output.
         place: The place that a checkpoint holds, or `None` for the beginning.
+        limit: The `limit` of each request, for the manifest.
+        manifest: Whether a manifest is asked for.
 
     Attributes:
         position: How far the records were taken.
@@ -53,6 +61,8 @@ class Output:
         *,
         newest_first: bool,
         place: Place | None,
+        limit: int,
+        manifest: bool,
     ) -> None:
         self.position: Position = Position(start, end, newest_first=newest_first, place=place)
         self.unreadable: UnreadableRows = unreadable
@@ -60,6 +70,10 @@ class Output:
         self._start, self._end, self._newest_first = start, end, newest_first
         self._known = known
         self._held: _Held | None = None
+        wanted = Range(to_micros(start), to_micros(end))
+        self._ledger = Ledger(wanted, place, newest_first=newest_first, limit=limit, asked=manifest)
+        # How many records had been handed out when the run began.
+        self._before_run = 0
 
     @property
     def checkpoint(self) -> StreamCheckpoint:
@@ -71,22 +85,65 @@ class Output:
         marks = self.unreadable.marks_behind(place.at, newest_first=self._newest_first, skipped=skipped)
         return StreamCheckpoint(self._start, self._end, self._newest_first, place, marks, self._known.proven)
 
+    # --- going on -------------------------------------------------------------------------------------------------------
+
+    def enter(self, part: Range, rows: Sequence[CallRecord], basis: Basis) -> None:
+        """Go on to the next part with these records, the oldest first, and what they rest on."""
+        self.position.enter(part, rows)
+        self._ledger.note_part(part, basis)
+        self._enter_run()
+
+    def enter_unreadable(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow], basis: Basis) -> None:
+        """Go on to the next part, some rows of which cannot be read."""
+        self.position.enter_unreadable(part, rows, unplaced)
+        self._ledger.note_part(part, basis)
+        self._enter_run()
+
+    def pass_unreadable(self, row: UnplacedRow) -> None:
+        """Go on behind a row that comes next and cannot be read."""
+        self._ledger.note_unreadable(row)
+        self.position.pass_unreadable()
+        self._enter_run()
+
+    def _enter_run(self) -> None:
+        self._before_run = self.position.handed_out
+        self._ledger.enter(self.position.run)
+
+    # --- the manifest ---------------------------------------------------------------------------------------------------
+
+    def manifest(self, skipped: UnplacedRow | None) -> Manifest:
+        """Return the manifest of what was handed out, and of the row behind that has ended the stream, if one has.
+
+        Raises:
+            RuntimeError: Nobody has asked for a manifest before, and too many records were handed out since.
+        """
+        handed_out = self.position.handed_out - self._before_run
+        if self._held is not None:
+            return self._ledger.manifest(self._held.checkpoint.place, handed_out)
+        place = self.position.place if skipped is None else self.position.place_behind_unreadable
+        return self._ledger.manifest(place, handed_out, skipped=skipped)
+
+    # --- holding --------------------------------------------------------------------------------------------------------
+
     def hold(self) -> None:
         """Hold the output, if it is not held already."""
         if self._held is None:
             self._held = _Held(self.checkpoint, self.position.handed_out, self.rows_used)
             self.unreadable.hold()
+            self._ledger.hold(self.position.handed_out - self._before_run)
 
     def hand_out(self) -> None:
         """Hand out all records that were taken since the output was held."""
         self._held = None
         self.unreadable.hand_out()
+        self._ledger.hand_out()
 
     def take_back(self) -> None:
         """Return to where the output was when it was held. What comes behind has to be asked again."""
         if self._held is None:
             raise AssertionError("only what is held is taken back")
         self.unreadable.take_back()
+        self._ledger.take_back(self._held.checkpoint.place.at)
         self.rows_used = self._held.rows_used
         self.position = Position(
             self._start,
@@ -95,4 +152,5 @@ class Output:
             place=self._held.checkpoint.place,
             handed_out=self._held.handed_out,
         )
+        self._before_run = self._held.handed_out
         self._held = None

@@ -84,6 +84,11 @@ class Position:
     # --- handing out --------------------------------------------------------------------------------------------------
 
     @property
+    def run(self) -> list[CallRecord]:
+        """The records of the run that this stream hands out, or has handed out: none that were before it was resumed."""
+        return self._run[self._skipped :]
+
+    @property
     def left(self) -> int:
         """How many records of the run were not handed out yet."""
         return length_hint(self._rest)

@@ -90,6 +90,7 @@ class Cdrs:
         strategy: Strategy = "auto",
         unreadable: Unreadable = "raise",
         resume: Checkpoint | None = None,
+        manifest: bool = False,
     ) -> CdrStream:
         """Return a stream of all records of `[start, end)`, each once and in order, however many there are.
 
@@ -113,12 +114,15 @@ class Cdrs:
                 stream goes on, for at most 10,000 such rows.
             resume: A checkpoint of a stream over the same range in the same direction: the stream goes on with exactly the rest.
                 A record that has appeared since then before the checkpoint's place is not part of the rest.
+            manifest: Make digests for `CdrStream.manifest` from the first record on. They cost about as much CPU time as all the
+                rest of the stream. Otherwise they are made once that is read, which is too late behind 50,000 records.
 
         Raises:
             ValueError, TypeError: An argument is not valid.
             CheckpointError: The checkpoint is of another range or direction.
         """
         settle = _span("settle", settle)
+        _check_flag("manifest", manifest)
         strategy = _check_options(newest_first, strategy, resume)
         unreadable = _choice("unreadable", unreadable, Unreadable)
         if resume is not None and not isinstance(resume, StreamCheckpoint):
@@ -129,7 +133,8 @@ class Cdrs:
         _arguments.window(first, last)
         concurrency = _arguments.whole("concurrency", concurrency)
         page_size = _arguments.limit(page_size, "page_size")
-        options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=strategy == "auto")
+        seek = strategy == "auto"
+        options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=seek, manifest=manifest)
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
             order = "newest" if resume.newest_first else "oldest"
             span = f"from {resume.start.isoformat()} to {resume.end.isoformat()}, the {order} first"
@@ -216,11 +221,15 @@ class RawCdrs(RawMethods[Cdrs]):
 
 
 def _check_options(newest_first: object, strategy: object, resume: object) -> Strategy:
-    if not isinstance(newest_first, bool):
-        raise TypeError(f"newest_first must be a bool, not {type(newest_first).__name__}")
+    _check_flag("newest_first", newest_first)
     chosen: Strategy = _choice("strategy", strategy, Strategy)
     _check_resume(resume)
     return chosen
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
 
 
 def _choice(name: str, value: object, choices: object) -> Any:

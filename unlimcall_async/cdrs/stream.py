@@ -7,7 +7,6 @@ far the output was handed out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from math import ceil
 from typing import Final, cast
@@ -22,7 +21,7 @@ from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.position import Position
-from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
+from unlimcall_async.cdrs.rows import BadRow, UnplacedRow
 from unlimcall_async.cdrs.stats import Progress, StreamStats, Waiting
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
@@ -31,6 +30,7 @@ from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.pull import Pull
 from unlimcall_async.models import CallRecord, UnreadableRow
+from unlimcall_async.proof.manifest import Manifest
 
 # Rows that a page holds at most (reference: `GET /cdrs`, limit).
 _MOST_ROWS: Final = 1000
@@ -65,7 +65,16 @@ class CdrStream(StreamViews):
         pull: Pull | None = None,
     ) -> None:
         super().__init__(
-            Output(options.start, options.end, unreadable, known, newest_first=options.newest_first, place=place)
+            Output(
+                options.start,
+                options.end,
+                unreadable,
+                known,
+                newest_first=options.newest_first,
+                place=place,
+                limit=options.page_size,
+                manifest=options.manifest,
+            )
         )
         self.start: datetime = options.start
         self.end: datetime = options.end
@@ -91,6 +100,8 @@ class CdrStream(StreamViews):
         # Since when the reader is busy with what it has, and how many seconds it was busy before.
         self._busy_since: float | None = None
         self._busy_s = 0.0
+        # The row that cannot be read and has ended the iteration: `resume_after` of its error skips the row.
+        self._skipped: UnplacedRow | None = None
 
     def _new_planner(self) -> Planner:
         options, known = self._options, self._known
@@ -169,6 +180,7 @@ class CdrStream(StreamViews):
             if (row := self._position.unreadable) is not None:
                 self._keep(row)
                 continue
+            self._skipped = None
             part = self._planner.take_first()
             # Also while there is something to hand out, so that requests are under way while the reader is busy with it.
             self._asking.send(iteration)
@@ -188,14 +200,15 @@ class CdrStream(StreamViews):
                     raise WindowSaturatedError(
                         start, end, seen, self._output.checkpoint_at(self._position.behind(part.range))
                     )
-                case Done(records=rows, unplaced=unplaced):
-                    self._enter(part.range, rows, unplaced)
+                case Done() as done:
+                    self._enter(part.range, done)
                 case _:
                     raise AssertionError("the plan returns a part that is done, saturated or failed")
         return True
 
-    def _enter(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow]) -> None:
+    def _enter(self, part: Range, done: Done) -> None:
         """Go on to the rows of the next part."""
+        rows, unplaced = done.records, done.unplaced
         bad = [row for row in rows if isinstance(row, BadRow)] if self._asking.any_bad else []
         vanished = self._planner.vanished(part)
         self._output.rows_used += len(rows) + len(unplaced) + len(vanished)
@@ -203,16 +216,18 @@ class CdrStream(StreamViews):
             unplaced = self._unreadable.new_unplaced(unplaced, vanished)
         unplaced = self._planner.hand_out(part, unplaced)
         if not bad and not unplaced:
-            self._position.enter(part, cast("list[CallRecord]", rows))
+            self._output.enter(part, cast("list[CallRecord]", rows), done.basis)
             return
         handed_out = {id(row) for row in bad} - {id(row) for row in self._unreadable.new(bad)}
-        self._position.enter_unreadable(part, [row for row in rows if id(row) not in handed_out], unplaced)
+        left = [row for row in rows if id(row) not in handed_out]
+        self._output.enter_unreadable(part, left, unplaced, done.basis)
 
     def _keep(self, row: UnplacedRow) -> None:
         """Keep the row that comes next and cannot be read, or raise its error."""
         if self._unreadable.keep(row):
-            self._position.pass_unreadable()
+            self._output.pass_unreadable(row)
             return
+        self._skipped = row
         checkpoint = self._output.checkpoint_at(self._position.place_behind_unreadable, skipped=row)
         window = row.shown().window
         raise ResponseError(
@@ -225,6 +240,18 @@ class CdrStream(StreamViews):
     def checkpoint(self) -> Checkpoint:
         """All that was handed out so far: `resume=checkpoint` goes on with exactly the rest, in another process too."""
         return self._output.checkpoint
+
+    @property
+    def manifest(self) -> Manifest:
+        """What proves that all that was handed out so far is complete, with a digest of each day.
+
+        Digests are made from the first read on, or with `manifest=True` from the first record on. The stream keeps its first 50,000
+        records, so that `manifest` can be read later, too.
+
+        Raises:
+            RuntimeError: More records than that were handed out before the first read.
+        """
+        return self._output.manifest(self._skipped)
 
     @property
     def progress(self) -> Progress:

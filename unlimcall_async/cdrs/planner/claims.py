@@ -12,7 +12,7 @@ from unlimcall_async.cdrs.planner.margins import Grain
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, check_seam
+from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, check_seam, rows_repeated
 from unlimcall_async.cdrs.planner.tasks import Claim, Prove
 from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import Window
@@ -36,7 +36,7 @@ class Claims:
                 order.refute(descending=seam.descending)
                 self.withdraw_order()
             case SeamCheck.AGREES:
-                claimed.agree()
+                claimed.agree(rows_repeated(seam, page, grain=grain))
                 if complete and order.presumed == seam.descending:
                     order.confirm(descending=seam.descending)
                     self._rely_on_order(from_page=order.proven_by)

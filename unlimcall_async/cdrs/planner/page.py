@@ -23,6 +23,24 @@ from unlimcall_async.cdrs.times import LAST, SECOND, Range, Window, to_datetime,
 Key: TypeAlias = tuple[datetime, str]
 
 
+@frozen
+class Basis:
+    """The answer that the records of a part rest on.
+
+    Attributes:
+        window: The window that was asked.
+        rows: How many rows came.
+        count: The number of rows that the response states.
+        repeated: How many rows the next page repeats, for records that rest on the order of a full page; `None` for a page that is
+            complete.
+    """
+
+    window: Window
+    rows: int
+    count: int
+    repeated: int | None = None
+
+
 class RowOutsideError(Exception):
     """A row of a page lies outside the window by more than a second; `index` is the row's place in the page."""
 

@@ -37,7 +37,7 @@ from typing import Final
 from attrs import evolve
 
 from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS
-from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.page import Basis, Page
 from unlimcall_async.cdrs.planner.parts import Question
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Window, ceil, floor, to_micros
@@ -256,7 +256,8 @@ class PageCap:
         windows = [window for window in windows if whole.start <= window.start < window.till <= whole.till]
         if not windows:
             return None
-        return Probe(whole, tuple(windows), page.rows_of(question.part.range), page.keys, page.size, number, doubt)
+        basis = Basis(whole, page.size, page.count)
+        return Probe(tuple(windows), page.rows_of(question.part.range), page.keys, basis, number, doubt)
 
     def settle(self, probe: Probe, page: Page) -> Probe | Recheck | None:
         """Return what the page of a piece leaves to be asked, or `None` if the page that was checked was not cut.

@@ -39,12 +39,12 @@ a combination that makes no sense cannot be built. A part that waits, and a part
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.density import Hints
-from unlimcall_async.cdrs.planner.page import Key
+from unlimcall_async.cdrs.planner.page import Basis, Key, Page
 from unlimcall_async.cdrs.planner.tasks import Claim, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import SECOND, Range, Window
@@ -121,10 +121,18 @@ class Asked:
 
 @frozen
 class Claimed:
-    """A full page claims to hold all records of the part. `agreed` is whether the page behind it repeats what both hold."""
+    """A full page claims to hold all records of the part.
+
+    `repeated` is how many of its rows the page behind it repeats, once the two agree.
+    """
 
     claim: Claim
-    agreed: bool = False
+    repeated: int | None = None
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the page behind the claim repeats what both hold."""
+        return self.repeated is not None
 
 
 @frozen
@@ -135,14 +143,25 @@ class Done:
         records: The records, the oldest first.
         rows: How many rows the page had that they were taken from, or 0 for a claim that was accepted, and for a page that was
             checked and was not cut short.
-        by_order: Whether the records rest on a proven order, not on a page that is complete for the part.
+        basis: The page that the records rest on.
         unplaced: The rows without a start that the page showed.
     """
 
     records: Sequence[Row]
     rows: int
-    by_order: bool
+    basis: Basis
     unplaced: Sequence[UnplacedRow] = ()
+
+    @classmethod
+    def of(cls, page: Page, wanted: Range, window: Window, *, checked: bool = False) -> Self:
+        """Return the state of a part with this range, for which a page that is all of a window is complete."""
+        basis = Basis(window, page.size, page.count)
+        return cls(page.rows_of(wanted), 0 if checked else page.size, basis, page.own_unplaced)
+
+    @property
+    def by_order(self) -> bool:
+        """Whether the records rest on a proven order, not on a page that is complete for the part."""
+        return self.basis.repeated is not None
 
 
 @frozen
@@ -282,9 +301,9 @@ class Part:
         """Note that the question got an error."""
         self._move("fail", Failed(self.task or Read(), error))
 
-    def finish(self, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:
-        """Enter `Done` with what a page that is complete for the part, and has so many rows, holds of the part."""
-        self._move("finish", Done(records, rows, by_order=False, unplaced=unplaced))
+    def finish(self, done: Done) -> None:
+        """Enter `Done` with what a page that is complete for the part holds of the part."""
+        self._move("finish", done)
 
     def turn_to(self, task: Task) -> None:
         """Have another question follow the page that came."""
@@ -301,21 +320,23 @@ class Part:
         task = self.task
         if not isinstance(task, Probe):
             raise IllegalTransitionError(f"clear: {type(self._state).__name__} to Done")
-        self._move("clear", Done(task.records, task.rows, by_order=False))
+        self._move("clear", Done(task.records, task.rows, task.basis))
 
     def saturate(self, records: Sequence[Row]) -> None:
         """Note that no window tells more of the part than these records."""
         self._move("saturate", Saturated(list(records)))
 
-    def agree(self) -> None:
-        """Note that the page behind the claim repeats what both hold."""
+    def agree(self, repeated: int) -> None:
+        """Note that the page behind the claim repeats what both hold, which is so many rows."""
         if isinstance(self._state, Claimed):
-            self._move("agree", evolve(self._state, agreed=True))
+            self._move("agree", evolve(self._state, repeated=repeated))
 
     def accept(self) -> None:
         """Enter `Done` with the records that were claimed."""
         if isinstance(self._state, Claimed):
-            self._move("accept", Done(self._state.claim.records, 0, by_order=True))
+            claim, repeated = self._state.claim, self._state.repeated or 0
+            basis = Basis(claim.window, claim.page.size, claim.page.count, repeated)
+            self._move("accept", Done(claim.records, 0, basis))
 
     def doubt(self) -> None:
         """Have the claim asked, if it still rests on its page alone."""

@@ -52,7 +52,7 @@ from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
-from unlimcall_async.cdrs.rows import Row, UnplacedRow
+from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.cdrs.times import Range
 
 
@@ -264,10 +264,10 @@ class Planner:
         if part.question is not question:
             return
         match part.task:
-            case Probe(doubt=Doubt.LARGEST, begun=False, records=records, rows=rows):
+            case Probe(doubt=Doubt.LARGEST, begun=False, records=records, basis=basis):
                 # The page is complete by assumption, and nothing but its size speaks against that: its records do not fail with a
                 # question beyond it. If the size comes again, it is checked again.
-                self._finish(part, records, rows)
+                self._finish(part, Done(records, basis.rows, basis))
                 return
             case Read(seam=Seam(claimed=claimed)):
                 # The claim waits for this page to agree. It may stand before this part, and does not have to fail with it.
@@ -321,7 +321,7 @@ class Planner:
             case Probe() as probe:
                 following = self._cap.settle(probe, page)
                 if following is None:
-                    self._finish(part, probe.records, rows=0)
+                    self._finish(part, Done(probe.records, 0, probe.basis))
                     self._heed_clearances()
                 else:
                     part.turn_to(following)
@@ -339,7 +339,7 @@ class Planner:
             case Resolve() as asked:
                 if self._resolver.is_complete_for(part, asked, page, complete=complete):
                     self._searches.note(part.range, page.unplaced)
-                    part.finish(page.rows_of(part.range), page.size, page.own_unplaced)
+                    part.finish(Done.of(page, part.range, asked.window))
                 else:
                     self._full_pages.resolve(part, asked, page)
             case None:
@@ -386,12 +386,12 @@ class Planner:
                 return
         # What a page in doubt may lack is not a hole.
         self._traffic.check(part.range, page)
-        self._finish(part, page.rows_of(part.range), 0 if checked else page.size, page.own_unplaced)
+        self._finish(part, Done.of(page, part.range, question.window, checked=checked))
 
-    def _finish(self, part: Part, records: Sequence[Row], rows: int, unplaced: Sequence[UnplacedRow] = ()) -> None:
-        self._divider.learn(part, records)
-        self._searches.note(part.range, unplaced)
-        part.finish(records, rows, unplaced)
+    def _finish(self, part: Part, done: Done) -> None:
+        self._divider.learn(part, done.records)
+        self._searches.note(part.range, done.unplaced)
+        part.finish(done)
 
     def _heed_clearances(self) -> None:
         """Learn from the parts that wait for a check no longer."""

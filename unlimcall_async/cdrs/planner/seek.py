@@ -27,7 +27,7 @@ tells what it holds now. A row that only the earlier page has refutes the order:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final
 
@@ -118,7 +118,7 @@ def claim_of(
     reached = wanted.end == question.range.end if descending else wanted.start == question.range.start
     if not reached or not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
         return None
-    claim = Claim(page, page.rows_of(claimed), number)
+    claim = Claim(page, page.rows_of(claimed), number, question.window)
     part = Part(claimed, Claimed(claim))
     keys = page.keys_of(near)
     total = page.count if page.count > page.size else None
@@ -151,11 +151,8 @@ def check_seam(
         complete: Whether the page is its whole window.
         grain: The margins of the window, and the step by which the server sorts.
     """
-    # No row of the earlier page that matters lies beyond the step of its last one.
     margins, sorted_by = grain.margins, grain.sorted_by
-    beyond = 2 * sorted_by
-    around = Range(seam.edge - beyond, LAST + 1) if seam.descending else Range(FIRST, seam.edge + beyond)
-    keys = page.keys_of(around)
+    keys = _keys_at(seam, page, sorted_by)
     lacking, more = Counter[Key](), Counter[Key]()
     if keys != seam.near:  # they hardly ever differ, and counting them takes longer than all the rest
         lacking, more = Counter(seam.near) - Counter(keys), Counter(keys) - Counter(seam.near)
@@ -190,6 +187,18 @@ def check_seam(
     if _within(more, surely_claimed) or len(_within(seam.near, both)) < OVERLAP:
         return SeamCheck.UNSURE
     return SeamCheck.AGREES
+
+
+def rows_repeated(seam: Seam, page: Page, *, grain: Grain = COARSE) -> int:
+    """Return how many rows of the page before a page repeats."""
+    keys = _keys_at(seam, page, grain.sorted_by)
+    return len(keys) if keys == seam.near else (Counter(keys) & Counter(seam.near)).total()
+
+
+def _keys_at(seam: Seam, page: Page, sorted_by: int) -> Sequence[Key]:
+    """Return the keys of a page's rows that the page before may hold: none that matters lies beyond the step of its last one."""
+    beyond = 2 * sorted_by
+    return page.keys_of(Range(seam.edge - beyond, LAST + 1) if seam.descending else Range(FIRST, seam.edge + beyond))
 
 
 def _within(keys: Iterable[Key], wanted: Range) -> list[Key]:

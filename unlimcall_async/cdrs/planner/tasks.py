@@ -11,7 +11,7 @@ from enum import Enum
 
 from attrs import frozen
 
-from unlimcall_async.cdrs.planner.page import Key, Page
+from unlimcall_async.cdrs.planner.page import Basis, Key, Page
 from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import Range, Window
 
@@ -34,11 +34,13 @@ class Claim:
         page: The page.
         records: The records of the part, the oldest first.
         number: The number of the page among all that came.
+        window: The window of the page.
     """
 
     page: Page
     records: Sequence[Row]
     number: int
+    window: Window
 
 
 @frozen
@@ -53,24 +55,32 @@ class Probe:
     """Ask for pieces of the part again, because its page is in doubt: the server may have cut the page short.
 
     Attributes:
-        window: The window of the page.
         windows: The windows of the pieces, the next one first.
         records: The records of the part by the page.
         keys: The keys of all rows of the page, those beside the part among them.
-        rows: How many rows the page had.
+        basis: What the records rest on, if they are all.
         number: The number of the page among all that came.
         doubt: Why the page is in doubt.
         begun: Whether a piece was asked already.
     """
 
-    window: Window
     windows: tuple[Window, ...]
     records: Sequence[Row]
     keys: Counter[Key]
-    rows: int
+    basis: Basis
     number: int
     doubt: Doubt
     begun: bool = False
+
+    @property
+    def window(self) -> Window:
+        """The window of the page."""
+        return self.basis.window
+
+    @property
+    def rows(self) -> int:
+        """How many rows the page had."""
+        return self.basis.rows
 
 
 @frozen

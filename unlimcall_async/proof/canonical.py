@@ -1,0 +1,99 @@
+"""The canonical bytes of a call record, of which its hash is made: equal records, and no others, have equal bytes.
+
+Pure: no I/O. `docs/digest.md` specifies the bytes, so that another language can make them. msgspec writes the documented fields, a
+page at a time. This module writes `extra`, in which 1, 1.0 and true are three values, as they are not to Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC
+from decimal import Decimal
+from hashlib import blake2b
+from itertools import repeat
+from operator import attrgetter, methodcaller
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec.structs import astuple
+
+from unlimcall_async.models import CallRecord
+
+_encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
+_extra: Final = attrgetter("extra")
+_digest: Final = methodcaller("digest")
+_LITTLE: Final = "little"
+
+
+def hashes(records: Sequence[CallRecord]) -> Iterable[int]:
+    """Yield the hash of each record, a whole number below 2**512. The starts of the records are in UTC.
+
+    Raises:
+        ValueError: A record holds a value that JSON does not have, for example `NaN` in `extra`, or half of a surrogate pair.
+    """
+    digests = map(_digest, map(blake2b, canonical_lines(records)))
+    return map(cast("Callable[[bytes, str], int]", int.from_bytes), digests, repeat("little"))
+
+
+def canonical_lines(records: Sequence[CallRecord]) -> list[bytes]:
+    """Return the canonical bytes of each record.
+
+    Raises:
+        ValueError: As for `hashes`.
+    """
+    rows: list[tuple[Any, ...]] = list(map(astuple, records))
+    if any(map(_extra, records)):
+        rows = [(*row[:-1], msgspec.Raw(_json(row[-1]))) if row[-1] else row for row in rows]
+    # No line break stands in JSON as msgspec writes it, and one stands behind each row.
+    return _encode_lines(rows).split(b"\n")[: len(rows)]
+
+
+def in_utc(record: CallRecord) -> CallRecord:
+    """Return a record whose start is in UTC.
+
+    Raises:
+        ValueError: The start has no zone.
+    """
+    zone = record.start_time.tzinfo
+    if zone is UTC:
+        return record
+    if zone is None:
+        raise ValueError("start_time of a record has no zone")
+    return msgspec.structs.replace(record, start_time=record.start_time.astimezone(UTC))
+
+
+def _json(value: Any) -> bytes:
+    """Return a JSON value in its one form: names sorted, no spaces, and numbers that are not whole in powers of ten.
+
+    Raises:
+        ValueError: The value is not one that JSON has.
+    """
+    match value:
+        case None | bool() | str():
+            return _encode(value)
+        case int():
+            return b"%d" % value
+        case float():
+            return _number(Decimal(repr(value)))
+        case Decimal():
+            return _number(value)
+        case Mapping() if all(isinstance(name, str) for name in value):
+            members = sorted(value.items())
+            return b"{%b}" % b",".join(b"%b:%b" % (_encode(name), _json(each)) for name, each in members)
+        case list() | tuple():
+            return b"[%b]" % b",".join(map(_json, value))
+        case _:
+            raise ValueError(f"a {type(value).__name__} in extra is not a JSON value")
+
+
+def _number(value: Decimal) -> bytes:
+    """Return a number that JSON writes with a fraction or an exponent: its digits without zeros at the end, `E`, the exponent."""
+    if not value.is_finite():
+        raise ValueError(f"{value} in extra is not a JSON value")
+    sign, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    whole = text.rstrip("0")
+    if not whole:
+        return b"0E0"
+    return b"%b%bE%d" % (b"-" * sign, whole.encode(), int(exponent) + len(text) - len(whole))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -23,7 +23,11 @@ from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.messages import timestamp
 from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.server_clock import LARGE_SKEW
-from unlimcall_async.models import CdrPage
+from unlimcall_async.models import CallRecord, CdrPage
+from unlimcall_async.proof.comparison import Verification, by_day
+from unlimcall_async.proof.digest import DayDigest
+from unlimcall_async.proof.manifest import Manifest
+from unlimcall_async.proof.verification import OnProgress, verified, verified_by_counts
 
 Strategy: TypeAlias = Literal["auto", "divide"]
 
@@ -213,11 +217,73 @@ class Cdrs:
             unreadable=unreadable,
         )
 
+    async def verify(
+        self,
+        pulled: Manifest | Iterable[CallRecord],
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        counts_only: bool = False,
+        concurrency: int = 4,
+        strategy: Strategy = "auto",
+        on_progress: OnProgress | None = None,
+    ) -> Verification:
+        """Ask the API again, and compare with what was pulled, day by day.
+
+        The time is pulled once more, and nothing is taken from the manifest but its digests: so a record that has come, gone or
+        changed in any field since shows, and nothing else does. A day that is under way differs as soon as a call ends.
+
+        Args:
+            pulled: A manifest, or all records of `[start, end)` in any order. With records the differences name the records, too.
+            start: The start of the records' time, timezone-aware. A manifest has its own.
+            end: Its end, which is not part of it.
+            counts_only: Ask only how many records there are, in one request for each 31 days, and pull the days on which that
+                differs. This misses a record that has changed, and a day on which as many have come as have gone. If `count` of
+                the server does not count all records of a window, all is pulled.
+            concurrency: How many requests may be under way at once.
+            strategy: As for `stream`.
+            on_progress: Called with the `Progress` of the pull after each batch.
+
+        Raises:
+            ValueError, TypeError: An argument is not valid, or a record starts outside of `[start, end)`.
+            UnlimCallError: As for a stream.
+        """
+        _check_flag("counts_only", counts_only)
+        manifest, given = _to_verify(pulled, start, end)
+
+        def stream_of(first: datetime, last: datetime) -> CdrStream:
+            return self.stream(first, last, concurrency=concurrency, strategy=strategy, unreadable="keep")
+
+        async def count_of(first: datetime, last: datetime) -> int:
+            return (await self.list(first, last, limit=1)).count
+
+        if counts_only:
+            return await verified_by_counts(manifest, given, stream_of, count_of, on_progress)
+        return await verified(manifest, given, stream_of, on_progress)
+
 
 class RawCdrs(RawMethods[Cdrs]):
     """`client.raw.cdrs`."""
 
     list: Final = raw(Cdrs.list)
+
+
+def _to_verify(
+    pulled: object, start: datetime | None, end: datetime | None
+) -> tuple[Manifest, Mapping[date, Sequence[CallRecord]] | None]:
+    """Return what to verify as a manifest, and the records by day if these were given."""
+    if isinstance(pulled, Manifest):
+        if start is not None or end is not None:
+            raise ValueError("start and end are those of the manifest: pass neither")
+        return pulled, None
+    if not isinstance(pulled, Iterable):
+        raise TypeError(f"pulled must be a Manifest or call records, not {type(pulled).__name__}")
+    if start is None or end is None:
+        raise ValueError("start and end are needed with records: without them nobody knows what may be missing")
+    first, last = _arguments.utc("start", start), _arguments.utc("end", end)
+    _arguments.window(first, last)
+    given = by_day(pulled, first, last)
+    return Manifest(first, last, days={day: DayDigest.of(given[day]) for day in sorted(given)}), given
 
 
 def _check_options(newest_first: object, strategy: object, resume: object) -> Strategy:

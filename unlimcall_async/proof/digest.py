@@ -95,6 +95,11 @@ class Days:
             number, total = self._sums.get(day, (0, 0))
             self._sums[day] = number + len(some), total + sum(hashes(some))
 
+    def digest_of(self, day: date) -> DayDigest:
+        """Return the digest of one day."""
+        number, total = self._sums.get(day, (0, 0))
+        return DayDigest(number, _digits(total))
+
     def digests(self) -> dict[date, DayDigest]:
         """Return the digest of each day that has records, by date, the oldest first."""
         return {day: DayDigest(number, _digits(total)) for day, (number, total) in sorted(self._sums.items())}

@@ -254,8 +254,8 @@ class Cdrs:
         def stream_of(first: datetime, last: datetime) -> CdrStream:
             return self.stream(first, last, concurrency=concurrency, strategy=strategy, unreadable="keep")
 
-        async def count_of(first: datetime, last: datetime) -> int:
-            return (await self.list(first, last, limit=1)).count
+        async def count_of(first: datetime, last: datetime, limit: int) -> int:
+            return (await self.list(first, last, limit)).count
 
         if counts_only:
             return await verified_by_counts(manifest, given, stream_of, count_of, on_progress)

@@ -22,8 +22,8 @@ from unlimcall_async.proof.manifest import Manifest
 
 # Returns a stream of `[start, end)` that keeps rows that cannot be read.
 Streams: TypeAlias = Callable[[datetime, datetime], CdrStream]
-# Returns the `count` of the answer for a window.
-Counts: TypeAlias = Callable[[datetime, datetime], Awaitable[int]]
+# Returns the `count` of the answer for a window, asked with a `limit`.
+Counts: TypeAlias = Callable[[datetime, datetime, int], Awaitable[int]]
 OnProgress: TypeAlias = Callable[[Progress], object]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -94,7 +94,7 @@ async def _answered(counting: Counting, count_of: Counts) -> tuple[int, list[tup
         try:
             count = await count_of(*window)
         except ResponseError:
-            # The one row of the answer cannot be read.
+            # One of the few rows of the answer cannot be read.
             count = None
 
 

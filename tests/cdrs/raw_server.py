@@ -55,15 +55,19 @@ class RawServer:
         self.asked.append((first, last))
         if (answer := await self.answer(first, last)) is not None:
             return answer
+        within, shown = self.select(first, last, int(request.query["limit"]))
+        body = b'{"count": %d, "calls": [%b]}' % (len(within), b",".join(row.text for row in shown))
+        headers = {"Date": "" if self.date is None else format_datetime(self.date(), usegmt=True)}
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    def select(self, first: datetime, last: datetime, limit: int) -> tuple[list[RawRow], list[RawRow]]:
+        """Return the rows of a window, and those of them that a response has."""
         within = [row for row in self.rows if first <= row.start <= last]
         if self.order == "arbitrary":
             within.sort(key=lambda row: crc32(row.text + row.start.isoformat().encode()))
         else:
             within.sort(key=lambda row: row.start, reverse=self.order == "newest_first")
-        shown = within[: min(self.cap, int(request.query["limit"]))]
-        body = b'{"count": %d, "calls": [%b]}' % (len(within), b",".join(row.text for row in shown))
-        headers = {"Date": "" if self.date is None else format_datetime(self.date(), usegmt=True)}
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return within, within[: min(self.cap, limit)]
 
 
 @asynccontextmanager

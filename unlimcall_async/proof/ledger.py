@@ -96,6 +96,11 @@ class Ledger:
 
     def note_part(self, part: Range, basis: Basis) -> None:
         """Record what the records of a part rest on, which come next."""
+        if self._entries.windows:
+            # Behind what was taken back, the first part holds again what was handed out of its millisecond.
+            before, _ = self._entries.windows[-1]
+            first, last = (part.start, before.start) if self._newest_first else (before.end, part.end)
+            part = Range(max(part.start, first), min(part.end, last))
         self._entries.windows.append((part, basis))
 
     def note_unreadable(self, row: UnplacedRow) -> None:

@@ -1,0 +1,240 @@
+"""The manifest of a stream: what it claims is what the server was asked, and its digests are those of what was handed out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cdrs.raw_server import ORDERS, Order, RawRow, evenly, good, served
+from tests.proof.auditor import LoggedServer, complaints
+from unlimcall_async import CallRecord, CdrStream, Checkpoint, ResponseError, ServerError, WindowSaturatedError
+from unlimcall_async._columns import to_records
+from unlimcall_async.proof import DayDigest, Manifest, ledger
+
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC)
+DAYS = timedelta(days=20)
+
+
+def by_day(records: Sequence[CallRecord]) -> dict[date, DayDigest]:
+    days = sorted({record.start_time.date() for record in records})
+    return {day: DayDigest.of([r for r in records if r.start_time.date() == day]) for day in days}
+
+
+def dense(count: int = 700) -> LoggedServer:
+    return LoggedServer(evenly(count, START, DAYS))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_manifest_is_borne_out_by_the_log_of_the_server(
+    order: Order, concurrency: int, *, newest: bool
+) -> None:
+    server = evolve(dense(), order=order)
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, END, newest_first=newest, page_size=60, concurrency=concurrency)
+        records = await stream.to_list()
+        manifest = stream.manifest
+    assert [*complaints(manifest, server.log)] == []
+    assert (manifest.start, manifest.end, manifest.days) == (START, END, by_day(records))
+    assert manifest.total == DayDigest.of(records)
+    sought = {window.reason for window in manifest.windows}
+    assert sought == ({"short"} if order == "arbitrary" else {"short", "sought"})
+    assert len(manifest.assumptions) == 3 + len(sought)
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+async def test_the_auditor_finds_what_was_not_asked() -> None:
+    server = dense()
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, END, page_size=60)
+        await stream.to_list()
+        manifest = stream.manifest
+    first = next(window for window in manifest.windows if window.reason == "sought")
+    at = manifest.windows.index(first)
+    for change in (
+        {"asked_till": first.asked_till + timedelta(seconds=1)},
+        {"rows": first.rows - 1},
+        {"reason": "short", "repeated": None},
+        {"repeated": first.repeated + 50 if first.repeated else 0},
+        {"end": first.end + timedelta(days=1)},
+        {"start": first.start + timedelta(seconds=1)},
+    ):
+        windows = (*manifest.windows[:at], evolve(first, **change), *manifest.windows[at + 1 :])
+        assert [*complaints(evolve(manifest, windows=windows), server.log)], change
+
+
+# --- at any position --------------------------------------------------------------------------------------------------
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("records"), st.integers(1, 40)),
+        st.tuples(st.just("batches"), st.integers(1, 2)),
+        st.tuples(st.just("arrow"), st.integers(1, 2)),
+        st.tuples(st.just("all"), st.just(0)),
+        st.tuples(st.just("resumed"), st.integers(20, 90)),
+    ),
+    max_size=6,
+)
+
+
+VIEWS: dict[str, Callable[[CdrStream], AsyncGenerator[Any, None]]] = {
+    "records": aiter,
+    "batches": lambda stream: stream.batches(),
+    "arrow": lambda stream: stream.arrow(17),
+}
+
+
+async def take(stream: CdrStream, how: str, number: int) -> list[CallRecord]:
+    """Take so many records, batches or columns from a stream, or all that is left, and leave it."""
+    if how == "all":
+        with suppress(ServerError):
+            return await stream.to_list()
+        return []
+    records = list[CallRecord]()
+    async with aclosing(VIEWS[how](stream)) as view:
+        async for came in view:
+            records += to_records(came) if how == "arrow" else came if how == "batches" else [came]
+            if how == "batches":
+                came.clear()  # the list is the reader's
+            number -= 1
+            if number <= 0:
+                break
+    return records
+
+
+@given(steps=steps, newest=st.booleans(), asked=st.booleans(), order=st.sampled_from(ORDERS), ties=st.integers(1, 5))
+async def test_a_manifest_is_that_of_what_was_handed_out_at_any_position(
+    steps: list[tuple[str, int]], order: Order, ties: int, *, newest: bool, asked: bool
+) -> None:
+    rows = [good(START + timedelta(hours=number // ties), number % (ties + 3)) for number in range(100)]
+    server = LoggedServer(rows, order=order)
+    failing = False
+
+    async def fail(_first: datetime, _last: datetime) -> web.Response | None:
+        return web.Response(status=500) if failing else None
+
+    server.answer = fail
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, END, newest_first=newest, page_size=25, concurrency=1, manifest=asked)
+        own, all_records = list[CallRecord](), list[CallRecord]()
+        done: Manifest | None = None
+        for how, number in [*steps, ("records", 1000)]:
+            if how == "resumed":
+                assert (await client.cdrs.verify(stream.manifest)).ok
+                done = stream.manifest if done is None else done + stream.manifest
+                resume = Checkpoint.from_json(stream.checkpoint.to_json())
+                stream = client.cdrs.stream(newest_first=newest, start=START, page_size=number, resume=resume)
+                own = []
+                continue
+            failing = how == "all"
+            came = await take(stream, how, number)
+            failing = False
+            own += came
+            all_records += came
+            if asked or how == "arrow":
+                manifest = stream.manifest
+                assert manifest.days == by_day(own)
+                assert [*complaints(manifest, server.log)] == []
+        whole = stream.manifest if done is None else stream.manifest + done
+        assert (await client.cdrs.verify(whole)).ok
+    assert len(all_records) == 100
+    assert (whole.start, whole.end, whole.held_at_start, whole.held_at_end) == (START, END, None, None)
+    assert whole.days == by_day(all_records)
+    assert [*complaints(whole, server.log)] == []
+
+
+async def test_unread_rows_are_named_and_the_sum_covers_a_row_that_was_skipped() -> None:
+    server = dense(100)
+    at = server.rows[50].start
+    server.rows[50] = RawRow(at, f'{{"id": "bad", "startTime": "{at.isoformat()}"}}'.encode())
+    async with served(server) as client:
+        kept = client.cdrs.stream(START, END, page_size=30, unreadable="keep")
+        await kept.to_list()
+        assert [row.where[-9:] for row in kept.manifest.unreadable] == [".duration"]
+        stream = client.cdrs.stream(START, END, page_size=30)
+        with pytest.raises(ResponseError) as raised:
+            [record async for record in stream]
+        first = stream.manifest
+        rest = client.cdrs.stream(START, END, resume=raised.value.resume_after)
+        await rest.to_list()
+        whole = first + rest.manifest
+        verification = await client.cdrs.verify(whole)
+    assert whole.days == kept.manifest.days
+    assert [(row.reason, row.digest) for row in whole.unreadable] == [
+        (row.reason, row.digest) for row in kept.manifest.unreadable
+    ]
+    assert verification.ok
+    assert len(verification.unreadable) == 1
+
+
+async def test_a_saturated_instant_that_is_skipped_leaves_a_gap() -> None:
+    server = dense(100)
+    server.rows[50:50] = [good(server.rows[50].start, 1000 + number) for number in range(60)]
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, END, page_size=30)
+        with pytest.raises(WindowSaturatedError) as raised:
+            [record async for record in stream]
+        rest = client.cdrs.stream(START, END, page_size=30, resume=raised.value.resume_after)
+        await rest.to_list()
+    with pytest.raises(ValueError, match="the manifests do not touch"):
+        stream.manifest + rest.manifest
+
+
+async def test_a_manifest_that_is_first_read_late_is_refused_and_one_that_was_asked_for_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_KEPT", 99)
+    server = dense(100)
+    async with served(server) as client:
+        stream, asked, seen = (client.cdrs.stream(START, END, manifest=manifest) for manifest in (False, True, False))
+        assert seen.manifest.total == DayDigest()
+        for each in (stream, asked, seen):
+            await each.to_list()
+        with pytest.raises(RuntimeError, match="manifest=True"):
+            _ = stream.manifest
+        assert asked.manifest.total.records == seen.manifest.total.records == 100
+        assert asked.manifest == seen.manifest
+
+
+# --- sums and JSON ----------------------------------------------------------------------------------------------------
+
+
+def test_manifests_that_do_not_touch_do_not_add_up() -> None:
+    first, second = Manifest(START, START + DAYS), Manifest(START + DAYS, END)
+    assert (first + second) == (second + first)
+    for other in (Manifest(START, END), Manifest(END, END + DAYS), evolve(second, held_at_start=())):
+        with pytest.raises(ValueError, match="do not touch"):
+            _ = first + other
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text[:-2], "not a manifest"),
+        (lambda _: "[]", "not a manifest"),
+        (lambda _: "null", "not a manifest"),
+        (lambda text: text.replace('"version": 1', '"version": 2'), "version 2"),
+        (lambda text: text.replace("cdrs.manifest", "other"), "'other'"),
+        (lambda text: text.replace('"windows"', '"wind"'), "damaged"),
+        (lambda text: text.replace('"records": ', '"records": "'), "not a manifest"),
+        (lambda text: text.replace('"digest": "', '"digest": "g'), "digest"),
+        (lambda text: text.replace('"days": {', '"days": {"2026-02-30": {},'), "damaged"),
+        (lambda text: text.replace(START.isoformat()[:10], "2025-12-01", 1), "leave out"),
+    ],
+)
+async def test_a_damaged_manifest_is_refused(change: Callable[[str], str], reason: str) -> None:
+    async with served(dense(10)) as client:
+        stream = client.cdrs.stream(START, END)
+        await stream.to_list()
+    text = stream.manifest.to_json()
+    with pytest.raises(ValueError, match=reason):
+        Manifest.from_json(change(text))

@@ -26,14 +26,15 @@ from tests.cdrs.hostile_server import Server, ServerPage
 from tests.cdrs.simulated import readable
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place, UnplacedMark
-from unlimcall_async.cdrs.planner.page import Page, RowOutsideError
+from unlimcall_async.cdrs.planner.page import Basis, Page, RowOutsideError
 from unlimcall_async.cdrs.planner.page_cap import PagesCutError
 from unlimcall_async.cdrs.planner.parts import Asked, Done, Failed, Part, Question, Read, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.planner.seek import OVERLAP
 from unlimcall_async.cdrs.planner.tasks import Prove, Resolve
 from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.position import Position
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_datetime, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
 
 # How far beside a range its windows may show rows.
@@ -50,6 +51,10 @@ class UnderWay:
 
     question: Question
     page: ServerPage | None = None
+
+
+def _holds(window: Window, wanted: Range) -> bool:
+    return window.start <= wanted.start and wanted.end <= window.till
 
 
 def proves(part: Part, page: ServerPage) -> bool:
@@ -76,6 +81,8 @@ class Pull:
         self._under_way: list[UnderWay] = []
         self._stale: list[UnderWay] = []
         self._came: list[Page] = []
+        # The window, the rows and the `count` of each answer of the run.
+        self._answers: set[tuple[Window, int, int]] = set()
         # Where rows may be missing: in gaps that no claim had to doubt, and in what a run handed out whose sizes do not show a cap.
         self._gaps: list[Range] = []
         self._hidden: list[tuple[str, Range]] = []
@@ -122,6 +129,7 @@ class Pull:
         self._under_way.clear()
         self._stale.clear()
         self._came.clear()
+        self._answers.clear()
         self._proven_on = self._last_lie = -1
         self._betrayed = self._shown = self._sought = False
         self._sizes = Sizes(self.case.manners)
@@ -157,7 +165,7 @@ class Pull:
                     self._go_behind(part, run)
                     return True
                 check(part is not None or not idle or self._planner.finished, "it neither asks nor goes on")
-                left -= self._hand_out(part, left) if part is not None else 0
+                left -= self._hand_out(part, run, left) if part is not None else 0
                 if left <= 0:
                     break
         if run.advances and left > 0 and not self._planner.finished:
@@ -171,7 +179,7 @@ class Pull:
         while (part := self._planner.take_first()) is not None:
             if isinstance(part.state, Saturated):
                 return
-            self._hand_out(part, PATIENCE)
+            self._hand_out(part, run, PATIENCE)
         check(self._position.place != before, f"{run.answers} answers, and the run has not advanced")
 
     def _keep_place(self, place: Place) -> None:
@@ -224,6 +232,7 @@ class Pull:
             self._sizes.note(page, asked.question.range, searched=bool(new))
         elif isinstance(part.task, Resolve) and page.is_cut_silently:
             self._hidden.append((TAKEN_APART, asked.question.range))
+        self._answers.add((asked.question.window, received.size, received.count))
         self._planner.receive(asked.question, received)
         if self._planner.seeks and not self._sought:
             # The server may lie until it knows that it is found out; but not behind the page that the order was proven on.
@@ -307,7 +316,7 @@ class Pull:
         else:
             check(not current, f"a row at {at} was taken for one of {window}")
 
-    def _hand_out(self, part: Part, most: int) -> int:
+    def _hand_out(self, part: Part, run: Run, most: int) -> int:
         """Hand out what a part has, or as much as is left of the run."""
         if isinstance(part.state, Failed):
             self._leave()
@@ -315,6 +324,7 @@ class Pull:
         by_order = isinstance(part.state, Done) and part.state.by_order
         if isinstance(part.state, Done):
             self._sizes.note_handed_out(part.state.rows)
+            self._check_basis(part.range, part.state.basis, run.page_size)
         if by_order and self._betrayed and not self._shown:
             raise VoidError
         self._enter(part)
@@ -329,6 +339,15 @@ class Pull:
             self._unreadable.keep(row)
             self._position.pass_unreadable()
             self._named[row.body] += 1
+
+    def _check_basis(self, part: Range, basis: Basis, limit: int) -> None:
+        """Check that what a part rests on, as a manifest will say, was answered, and is enough."""
+        check((basis.window, basis.rows, basis.count) in self._answers, f"{basis} was not answered")
+        # A second that is taken apart by what is known of the bounds may reach beyond its window.
+        reaches = basis.window.start - SECOND <= part.start and part.end <= basis.window.till + SECOND
+        check(reaches and (len(part) <= SECOND or _holds(basis.window, part)), f"{basis} was not asked for {part}")
+        short = basis.rows < limit and basis.count <= basis.rows
+        check(short if basis.repeated is None else basis.repeated >= OVERLAP, f"{basis} is not enough")
 
     def _enter(self, part: Part) -> None:
         """Go on to a part, as a stream does."""

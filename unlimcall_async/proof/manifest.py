@@ -6,7 +6,7 @@ Pure: no I/O. A manifest holds no call record: it grows with the pages of a pull
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, Literal, Self, TypeAlias
 
@@ -23,12 +23,16 @@ _KIND: Final = "cdrs.manifest"
 
 Reason: TypeAlias = Literal["short", "sought"]
 
-# What nothing can be built without (`docs/promises.md`). The last one is assumed only if a window is `sought`.
+# What nothing can be built without (`docs/promises.md`), and what some windows rest on beside that.
 _ASSUMED: Final = (
     "An answer with fewer rows than limit, and count not above its rows, is its whole window.",
     "A row lies within a second of its window.",
     "Bounds are compared at one second or finer.",
     "Rows may appear, but do not vanish or move.",
+)
+_BEYOND_ASSUMED: Final = (
+    "A second with more rows than an answer holds was taken apart by windows without margins, "
+    "because answers had shown how the server treats their bounds."
 )
 _ORDER_ASSUMED: Final = (
     "An order proven on a page holds on later pages that arrive sorted, and agree with the page before."
@@ -46,7 +50,8 @@ class Evidence(Model):
     Attributes:
         start: The start of the time whose records rest on this answer.
         end: Its end, which is not part of it.
-        asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter.
+        asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter. Only the
+            pieces of a second that was taken apart may reach beyond it, by less than a second.
         asked_till: `till` of the request.
         limit: `limit` of the request.
         rows: The rows of the answer.
@@ -188,6 +193,11 @@ class Manifest(Model):
         return manifest
 
 
-def assumptions_of(windows: Iterable[Evidence]) -> tuple[str, ...]:
+def assumptions_of(windows: Sequence[Evidence]) -> tuple[str, ...]:
     """Return what windows rest on beside their answers."""
-    return (*_ASSUMED, _ORDER_ASSUMED) if any(window.reason == "sought" for window in windows) else _ASSUMED
+    assumptions = list(_ASSUMED)
+    if any(window.start < window.asked_from or window.asked_till < window.end for window in windows):
+        assumptions.append(_BEYOND_ASSUMED)
+    if any(window.reason == "sought" for window in windows):
+        assumptions.append(_ORDER_ASSUMED)
+    return tuple(assumptions)

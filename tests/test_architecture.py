@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
-    {"_version", "_clock", "_error_root", "_html", "_json", "_lazy", "_log_setup", "_plain"},
+    {"_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"},
     {"_schema"},
     {"_model"},
     {"_arguments", "models", "cdrs.times"},
@@ -96,6 +96,7 @@ PURE = {
     "_arguments",
     "_codec",
     "_columns",
+    "_extras",
     "_html",
     "_json",
     "_model",
@@ -293,7 +294,7 @@ def test_the_command_uses_the_public_package_only() -> None:
         if name.split(".")[0] == "cli":
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
             # The first three are public packages. The others are the one reader of JSON, the one writer of many records, that
-            # of columns, the bar of `track`, and what `$UNLIMCALL_LOG` turns on.
+            # of columns, the bar of `track`, what `$UNLIMCALL_LOG` turns on, and the wording for an extra that is missing.
             assert inner <= {
                 "operations",
                 "sync",
@@ -302,6 +303,7 @@ def test_the_command_uses_the_public_package_only() -> None:
                 "_plain",
                 "_columns",
                 "_bar",
+                "_extras",
                 "_log_setup",
                 "_progress_words",
             }, name
@@ -313,12 +315,13 @@ def test_only_two_commands_load_the_sandbox() -> None:
 
 
 def test_operations_use_the_public_package_only() -> None:
-    # With three exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, and
-    # the time of day is that of the client's own clock. So the package has one rule and one message for each.
+    # With four exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
+    # time of day is that of the client's own clock, and a missing extra has the client's own wording. So the package has one rule
+    # and one message for each.
     for name, path in modules():
         if name.split(".")[0] == "operations":
             assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
-                *("_arguments", "_clock", "_json"),
+                *("_arguments", "_clock", "_extras", "_json"),
             }, name
 
 

@@ -10,18 +10,13 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final
 
 from unlimcall_async import _json
+from unlimcall_async._extras import of_extra
 from unlimcall_async._plain import extra_to_json
 from unlimcall_async.cdrs.times import EPOCH, to_datetime
 from unlimcall_async.models import EMPTY_EXTRA, CallRecord
 
-try:
+with of_extra("unlimcall_async.columns", "arrow", "pyarrow"):
     import pyarrow as pa  # type: ignore[import-untyped] # it has no types
-except ModuleNotFoundError as error:
-    if (error.name or "").split(".")[0] != "pyarrow":
-        raise
-    raise ImportError(
-        "columns need pyarrow, which is in the extra `arrow`: python -m pip install 'unlimcall-async[arrow]'"
-    ) from None
 
 # A reader skips whole row groups, and takes some time for each. Both are small with groups of this size.
 GROUP_ROWS: Final = 100_000

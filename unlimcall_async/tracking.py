@@ -10,6 +10,7 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from unlimcall_async._extras import of_extra
 from unlimcall_async._lazy import LazyModule
 from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.stream import CdrStream
@@ -40,14 +41,8 @@ def track(stream: CdrStream | CdrFollow) -> Tracked:
         raise TypeError(
             f"track takes a CdrStream or a CdrFollow, not {type(stream).__name__}; its batches are track(stream).batches()"
         )
-    try:
+    with of_extra("track", "cli", "rich"):
         from unlimcall_async import _bar  # noqa: F401, PLC0415 # rich is of an extra
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "rich":
-            raise
-        raise ImportError(
-            "track needs rich, which is in the extra `cli`: python -m pip install 'unlimcall-async[cli]'"
-        ) from None
     return Tracked(stream)
 
 

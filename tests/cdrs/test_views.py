@@ -107,7 +107,7 @@ async def main():
 asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # ours
-    assert done.stdout.count("python -m pip install 'unlimcall-async[arrow]'") == 2
+    assert done.stdout.count("needs the extra `arrow`: pip install 'unlimcall-async[arrow]'") == 2
 
 
 # --- one position -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .support import SOURCE, in_this_process, run, run_process
 async def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError('no click', name='click')")
     code, _, err = await run_process(None, "me", PYTHONPATH=str(tmp_path))
-    assert (code, "python -m pip install '.[cli]'" in err) == (1, True)
+    assert (code, "needs the extra `cli`: pip install 'unlimcall-async[cli]'" in err) == (1, True)
 
 
 HEAVY = {"aiohttp", "rich", *(f"unlimcall_async.{name}" for name in ("sandbox", "webhooks", "operations"))}

@@ -158,7 +158,7 @@ async def test_without_rich_it_says_how_to_get_it(tmp_path: Path) -> None:
     fake.mkdir()
     (fake / "rich.py").write_text("raise ModuleNotFoundError('no rich', name='rich')")
     status, _, err = await demo(tmp_path, PYTHONPATH=os.pathsep.join([str(fake), SOURCE]))
-    assert (status, "python -m pip install '.[cli]'" in err, "Traceback" in err) == (1, True, False)
+    assert (status, "pip install 'unlimcall-async[cli]'" in err, "Traceback" in err) == (1, True, False)
 
 
 def read_all(terminal: int) -> str:

@@ -99,4 +99,8 @@ async def test_without_the_extra_nothing_is_asked(tmp_path: Path, monkeypatch: p
     async with Sandbox() as sandbox:
         status, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.parquet", cwd=tmp_path)
         assert sandbox.requests == []
-    assert (status, "needs the package pyarrow, of the extra `arrow`" in err, names_in(tmp_path)) == (2, True, [])
+    assert (status, "needs the extra `arrow`: pip install 'unlimcall-async[arrow]'" in err, names_in(tmp_path)) == (
+        2,
+        True,
+        [],
+    )

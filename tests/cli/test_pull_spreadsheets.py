@@ -142,7 +142,11 @@ async def test_without_the_extra_nothing_is_asked(tmp_path: Path, monkeypatch: p
     async with Sandbox() as sandbox:
         status, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.xlsx", cwd=tmp_path)
         assert sandbox.requests == []
-    assert (status, "needs the package XlsxWriter, of the extra `xlsx`" in err, names_in(tmp_path)) == (2, True, [])
+    assert (status, "needs the extra `xlsx`: pip install 'unlimcall-async[xlsx]'" in err, names_in(tmp_path)) == (
+        2,
+        True,
+        [],
+    )
 
 
 async def test_a_text_that_was_cut_is_told(tmp_path: Path) -> None:

@@ -135,5 +135,5 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_without_its_package_there_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    with pytest.raises(UnusableError, match="run: python -m pip install XlsxWriter"):
+    with pytest.raises(UnusableError, match=r"needs the extra `xlsx`: pip install 'unlimcall-async\[xlsx\]'"):
         check_installed()

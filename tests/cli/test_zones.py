@@ -47,7 +47,7 @@ def test_without_a_database_it_says_how_to_get_one(command: list[str]) -> None:
     status, _, err = in_this_process(*command, "--tz", "Europe/Berlin")
     assert status == 2
     assert "'--tz': 'Europe/Berlin' cannot be looked up, because this machine has no database of time zones" in err
-    assert "python -m pip install tzdata" in err
+    assert "needs the extra `cli`: pip install 'unlimcall-async[cli]'" in err
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -64,13 +62,3 @@ def test_extra_is_json_with_all_digits_and_null_where_it_is_empty() -> None:
 def test_a_number_beyond_64_bits_is_an_error() -> None:
     with pytest.raises((OverflowError, pa.ArrowInvalid)):
         to_batch([evolve(RECORD, duration=2**63)])
-
-
-def test_without_the_extra_the_error_says_what_to_install() -> None:
-    program = (
-        "import sys; sys.modules['pyarrow'] = None\n"
-        "try: import unlimcall_async.columns\n"
-        "except ImportError as error: print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # ours
-    assert "python -m pip install 'unlimcall-async[arrow]'" in done.stdout

@@ -60,13 +60,3 @@ def test_the_library_is_loaded_when_it_is_needed_and_not_before() -> None:
         loaded,
     )
     assert run("; ".join(steps)).split() == ["False", "False", "True"]
-
-
-def test_without_the_library_the_error_names_the_extra() -> None:
-    program = (
-        "import sys; sys.modules['phonenumbers'] = None\n"
-        "from unlimcall_async.operations import CallerId\n"
-        "try:\n    CallerId('+442079460812')\n"
-        "except ImportError as error:\n    print(error)"
-    )
-    assert "python -m pip install '.[numbers]'" in run(program)

@@ -26,6 +26,8 @@ inside the function that needs it. So is the work that only one command does.
 
 import sys
 
+from unlimcall_async._extras import needs_extra
+
 
 def main() -> None:
     """Run the command. If click or rich is missing, end with a line that says how to install the extra."""
@@ -44,8 +46,4 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"click", "rich"}:
             raise
-        sys.exit(
-            f"The command needs the extra `cli`, and the package {error.name} is missing. "
-            "In a clone of the repository, run: python -m pip install '.[cli]'\n"
-            "From a wheel, run: python -m pip install 'WHEEL[cli]', with the path of the .whl file for WHEEL."
-        )
+        sys.exit(needs_extra("the command", "cli"))

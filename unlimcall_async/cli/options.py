@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from unlimcall_async import UnlimCallError
+from unlimcall_async._extras import needs_extra
 from unlimcall_async.cli import times
 from unlimcall_async.cli.output import note
 
@@ -99,8 +100,8 @@ def zone_named(name: str) -> tzinfo:
     except (OSError, ValueError, LookupError):
         if not available_timezones():
             raise ValueError(
-                f"{name!r} cannot be looked up, because this machine has no database of time zones; "
-                "run: python -m pip install tzdata"
+                f"{name!r} cannot be looked up, because this machine has no database of time zones, and "
+                + needs_extra("a database of its own", "cli")
             ) from None
         raise ValueError(f"{name!r} is not a time zone that this machine knows; write one like Europe/Berlin") from None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unlimcall_async import CallRecord
+from unlimcall_async._extras import needs_extra
 from unlimcall_async.cli.output import UnusableError, unwritable
 
 
@@ -23,9 +24,7 @@ def check_installed() -> None:
         UnusableError: It is not.
     """
     if find_spec("pyarrow") is None:
-        raise UnusableError(
-            "the format parquet needs the package pyarrow, of the extra `arrow`; run: python -m pip install pyarrow"
-        )
+        raise UnusableError(needs_extra("the format parquet", "arrow"))
 
 
 def message(records: Sequence[CallRecord], *, first: bool) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from unlimcall_async import _json
+from unlimcall_async._extras import needs_extra
 from unlimcall_async.cli.excel_csv import cut, fits, in_zone
 from unlimcall_async.cli.formats import FIELDS, extra_text
 from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
@@ -44,9 +45,7 @@ def check_installed() -> None:
         UnusableError: It is not.
     """
     if find_spec("xlsxwriter") is None:
-        raise UnusableError(
-            "the format xlsx needs the package XlsxWriter, of the extra `xlsx`; run: python -m pip install XlsxWriter"
-        )
+        raise UnusableError(needs_extra("the format xlsx", "xlsx"))
 
 
 async def write_workbook(

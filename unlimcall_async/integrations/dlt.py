@@ -19,19 +19,16 @@ from typing import Any, Final, Literal
 from attrs import frozen
 
 from unlimcall_async import _arguments
+from unlimcall_async._extras import of_extra
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.sync.engine import range_of
 from unlimcall_async.sync.state import Stretch, SyncState, resumable
 
-try:
+with of_extra("unlimcall_async.integrations.dlt", "dlt", "dlt", "pyarrow"):
     import dlt
     import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 
     from unlimcall_async.columns import SCHEMA
-except ImportError as _missing:
-    raise ImportError(
-        "the source needs dlt and pyarrow, which are in the extra `dlt`: python -m pip install 'unlimcall-async[dlt]'"
-    ) from _missing
 
 __all__ = ["cdrs_source", "load_cdrs"]
 

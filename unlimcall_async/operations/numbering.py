@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from unlimcall_async._extras import of_extra
+
 _NOWHERE = "001"  # the library's region for calling codes that belong to no country, for example +800
 
 
@@ -35,14 +37,8 @@ def place_of(number: str) -> Place:
     Raises:
         ImportError: The extra `numbers` is not installed.
     """
-    try:
+    with of_extra("the country of a caller id", "numbers", "phonenumbers"):
         import phonenumbers  # noqa: PLC0415 # the extra may be missing, and only caller ids need it
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "Caller ids need the extra `numbers`. In a clone: python -m pip install '.[numbers]'. "
-            "From a wheel: python -m pip install 'WHEEL[numbers]', with the path of the .whl file for WHEEL.",
-            name=error.name,
-        ) from error
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

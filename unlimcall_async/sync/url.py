@@ -6,12 +6,11 @@ the root.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from unlimcall_async import _arguments
+from unlimcall_async._extras import of_extra
 from unlimcall_async.sync.destination import Destination
 from unlimcall_async.sync.table import STATE_TABLE
 
@@ -37,37 +36,23 @@ def destination_at(url: str, table: str) -> Destination:
 
             return SqliteDestination(url, _file(rest), table)
         case "duckdb":
-            with _extra("duckdb", "duckdb"):
+            with of_extra("a sync into DuckDB", "duckdb", "duckdb"):
                 from unlimcall_async.sync.duckdb import DuckDbDestination  # noqa: PLC0415 # as above
 
             return DuckDbDestination(url, _file(rest), table)
         case "parquet":
             if table != _DEFAULT_TABLE:
                 raise ValueError("table is for databases: the folder is the table")
-            with _extra("arrow", "pyarrow"):
+            with of_extra("a sync into Parquet files", "arrow", "pyarrow"):
                 from unlimcall_async.sync.parquet_days import ParquetDestination  # noqa: PLC0415 # as above
 
             return ParquetDestination(url, _file(rest))
         case "postgresql" | "postgres" | "postgresql+psycopg":
-            with _extra("postgres", "psycopg"):
+            with of_extra("a sync into PostgreSQL", "postgres", "psycopg"):
                 from unlimcall_async.sync.postgres import PostgresDestination  # noqa: PLC0415 # as above
 
             return PostgresDestination(f"postgresql://{rest}", table)
     raise ValueError(f"destination must be a URL like {_FORMS}")
-
-
-@contextmanager
-def _extra(extra: str, package: str) -> Iterator[None]:
-    """Raise an error that names the extra if its package is not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != package:
-            raise
-        raise ImportError(
-            f"this destination needs {package}, which is in the extra `{extra}`: "
-            f"python -m pip install 'unlimcall-async[{extra}]'"
-        ) from None
 
 
 def _table(table: object) -> str:

@@ -1,0 +1,50 @@
+"""Without the packages of an extra, whatever needs them says in one wording what to install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "unlimcall_async"
+
+SYNC = "from unlimcall_async.sync.url import destination_at; destination_at('{}', 'cdrs')"
+
+
+@pytest.mark.parametrize(
+    ("extra", "package", "program"),
+    [
+        ("arrow", "pyarrow", "import unlimcall_async.columns"),
+        ("arrow", "pyarrow", SYNC.format("parquet:///folder")),
+        ("duckdb", "duckdb", SYNC.format("duckdb:///file")),
+        ("postgres", "psycopg", SYNC.format("postgresql://host/database")),
+        ("dlt", "dlt", "import unlimcall_async.integrations.dlt"),
+        ("dlt", "pyarrow", "sys.modules['dlt'] = sys; import unlimcall_async.integrations.dlt"),
+        ("numbers", "phonenumbers", "from unlimcall_async.operations import CallerId; CallerId('+442079460812')"),
+        ("xlsx", "xlsxwriter", "from unlimcall_async.cli.workbook import check_installed; check_installed()"),
+        ("arrow", "pyarrow", "from unlimcall_async.cli.parquet import check_installed; check_installed()"),
+    ],
+)
+def test_a_missing_package_is_an_error_that_names_its_extra(extra: str, package: str, program: str) -> None:
+    whole = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        f"try:\n    {program}\n"
+        f"except Exception as error: print(error, getattr(error, 'name', None))"
+    )
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True)  # noqa: S603 # ours
+    assert f" needs the extra `{extra}`: pip install 'unlimcall-async[{extra}]' " in done.stdout
+    assert done.stdout.split()[-1] in {package, "None"}
+
+
+def test_a_package_that_misses_another_one_is_an_error_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "duckdb.py").write_text("import a_package_that_is_missing")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {SYNC.format('duckdb:///file')}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 # ours
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'a_package_that_is_missing'\n")
+
+
+def test_the_wording_stands_in_one_place() -> None:
+    written = {path.name for path in PACKAGE.rglob("*.py") if "pip install" in path.read_text(encoding="utf-8")}
+    assert written == {"_extras.py"}

@@ -78,6 +78,7 @@ LAYERS: list[set[str]] = [
     {"sync.diff", "sync.file_lock", "sync.pieces", "sync.table"},
     {"sync.destination"},
     {"sync.threaded"},
+    {"sync.database"},
     {"sync.duckdb", "sync.parquet_days", "sync.postgres", "sync.sqlite"},
     {"sync.url"},
     {"sync.engine"},

@@ -5,7 +5,7 @@ state          how far a table is, and what a run asks (pure)
 pieces         the pieces of time of a stream
 rows, diff     records as rows; what a piece changes in a table (pure)
 destination    the protocol of what a run writes to, and `url`, which finds the destination of a URL
-sqlite         one module for each destination, with what they share: `table` (SQL, pure), `threaded` and `file_lock`
+sqlite         one module for each destination, with what they share: `table` (SQL, pure), `threaded`, `database` and `file_lock`
 """
 
 from __future__ import annotations

@@ -17,10 +17,11 @@ from typing import Any, Final
 import duckdb
 
 from unlimcall_async.cdrs.times import to_datetime, to_micros
+from unlimcall_async.sync.database import DatabaseDestination
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import FileLock, locked
+from unlimcall_async.sync.file_lock import locked
 from unlimcall_async.sync.rows import COLUMNS, START, Kind, Row
 from unlimcall_async.sync.table import (
     STATE_TABLE,
@@ -32,7 +33,6 @@ from unlimcall_async.sync.table import (
     names,
     quoted,
 )
-from unlimcall_async.sync.threaded import ThreadedDestination
 
 _DIALECT: Final = Dialect({"text": "VARCHAR", "integer": "BIGINT", "time": "TIMESTAMP WITH TIME ZONE"})
 # How a column's values come out of a list that is one value of a statement. A list for each column is forty times as fast as a
@@ -49,7 +49,7 @@ _PATIENCE: Final = 5.0
 _LOOK: Final = 0.01
 
 
-class DuckDbDestination(ThreadedDestination):
+class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
     """A table in a DuckDB file.
 
     Args:
@@ -70,9 +70,6 @@ class DuckDbDestination(ThreadedDestination):
         self._schema, self._table = schema or "main", own
         self._quoted = quoted(self._schema, own)
         self._state_table = quoted(self._schema, STATE_TABLE)
-        self._account = ""
-        self._lock: FileLock | None = None
-        self._connection: duckdb.DuckDBPyConnection | None = None
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
@@ -121,16 +118,6 @@ class DuckDbDestination(ThreadedDestination):
             connection.execute(f"DELETE FROM {self._state_table} WHERE table_name = ?", (mine[1],))  # noqa: S608 # a quoted name
         elif lines := differences([Found(*values) for values in columns], _DIALECT):
             raise SyncSchemaError(self.name, self._table, lines)
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        try:
-            if connection is not None:
-                connection.close()  # which undoes a transaction that is open
-        finally:
-            lock, self._lock = self._lock, None
-            if lock is not None:
-                lock.release()
 
     def _interrupt(self) -> None:
         if self._connection is not None:
@@ -188,19 +175,9 @@ class DuckDbDestination(ThreadedDestination):
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Undo the transaction if the block fails."""
-        connection = self._connection
-        if connection is None:
-            raise RuntimeError("the destination is not open")
-        try:
-            with self._failures():
-                yield connection
-        except BaseException:
-            with suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
-            raise
+    def _roll_back(self, connection: duckdb.DuckDBPyConnection) -> None:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncConflictError, SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import FileLock, locked
+from unlimcall_async.sync.file_lock import locked
 from unlimcall_async.sync.rows import COLUMNS, START, Row, start_of
 from unlimcall_async.sync.threaded import ThreadedDestination
 
@@ -55,7 +55,6 @@ class ParquetDestination(ThreadedDestination):
         self._root = folder
         # The folder of the account, and the hidden folder with the state and the file that is being written.
         self._folder = self._own = self._state = self._new = folder
-        self._lock: FileLock | None = None
         # Which files the rows that were read last stand in, by day.
         self._seen = dict[date, tuple[int, ...] | None]()
 
@@ -77,11 +76,6 @@ class ParquetDestination(ThreadedDestination):
             with suppress(FileNotFoundError):
                 return self._state.read_text(encoding="utf-8")
             return None
-
-    def _close(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
 
     # --- a piece of time ----------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from unlimcall_async.sync.database import DatabaseDestination
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
@@ -37,7 +38,6 @@ from unlimcall_async.sync.table import (
     names,
     quoted,
 )
-from unlimcall_async.sync.threaded import ThreadedDestination
 
 _DIALECT: Final = Dialect(
     {"text": "text", "integer": "bigint", "time": "timestamp with time zone"},
@@ -64,7 +64,7 @@ _KEPT: Final = "a trigger or a policy kept rows from being changed"
 _NUL: Final = "a text with the character NUL, which PostgreSQL cannot hold"
 
 
-class PostgresDestination(ThreadedDestination):
+class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]]]):
     """A table in a PostgreSQL database.
 
     Args:
@@ -96,9 +96,7 @@ class PostgresDestination(ThreadedDestination):
                 f"table must be a name, or a schema and a name with a dot between, of at most {_LONGEST_NAME} bytes each"
             )
         self._table = ("", "")
-        self._account = ""
         self._interrupted = False
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
@@ -110,7 +108,7 @@ class PostgresDestination(ThreadedDestination):
             self._connection = connection = psycopg.connect(self._url, autocommit=True)
             connection.execute(_sql(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'"))
             self._table = self._resolved(connection)
-            self._lock(connection, _key("run", *self._table, account))
+            self._lock_run(connection, _key("run", *self._table, account))
             with connection.transaction():
                 # Two accounts may begin with one table at once.
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_key("tables", self._table[0]),))
@@ -121,7 +119,7 @@ class PostgresDestination(ThreadedDestination):
             ).fetchone()
             return None if found is None else str(found[0])
 
-    def _lock(self, connection: psycopg.Connection[tuple[Any, ...]], key: int) -> None:
+    def _lock_run(self, connection: psycopg.Connection[tuple[Any, ...]], key: int) -> None:
         """Take the lock of the run, which is gone with the connection.
 
         Raises:
@@ -185,15 +183,12 @@ class PostgresDestination(ThreadedDestination):
             raise SyncSchemaError(self.name, shown, lines)
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if not self._interrupted:
+        if self._connection is not None and not self._interrupted:
             # With the connection the lock is gone, too, but only once the server has noticed: a next run may be quicker.
             with suppress(psycopg.Error):
-                connection.execute("ROLLBACK")
-                connection.execute("SELECT pg_advisory_unlock_all()")
-        connection.close()
+                self._connection.execute("ROLLBACK")
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
+        super()._close()
 
     def _interrupt(self) -> None:
         self._interrupted = True
@@ -278,19 +273,9 @@ class PostgresDestination(ThreadedDestination):
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        """Undo the transaction if the block fails."""
-        connection = self._connection
-        if connection is None:
-            raise RuntimeError("the destination is not open")
-        try:
-            with self._failures():
-                yield connection
-        except BaseException:
-            with suppress(psycopg.Error):
-                connection.execute("ROLLBACK")
-            raise
+    def _roll_back(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

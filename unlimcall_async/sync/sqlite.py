@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from unlimcall_async.sync.database import DatabaseDestination
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import FileLock, locked
+from unlimcall_async.sync.file_lock import locked
 from unlimcall_async.sync.rows import START, Row
 from unlimcall_async.sync.table import (
     ALL_COLUMNS,
@@ -26,7 +27,6 @@ from unlimcall_async.sync.table import (
     names,
     quoted,
 )
-from unlimcall_async.sync.threaded import ThreadedDestination
 
 # SQLite converts a value by the words in the declared type. These types convert nothing that a row holds.
 _DIALECT: Final = Dialect(
@@ -41,7 +41,7 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _ADDRESSES: Final = ("rowid", "_rowid_", "oid")
 
 
-class SqliteDestination(ThreadedDestination):
+class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
     """A table in a SQLite file.
 
     Args:
@@ -57,9 +57,6 @@ class SqliteDestination(ThreadedDestination):
         self._quoted = quoted("main", table)
         self._state_table = quoted("main", STATE_TABLE)
         self._address = _ADDRESSES[0]
-        self._account = ""
-        self._lock: FileLock | None = None
-        self._connection: sqlite3.Connection | None = None
         self._interrupted = False
 
     # --- begin and end ------------------------------------------------------------------------------------------------
@@ -114,16 +111,6 @@ class SqliteDestination(ThreadedDestination):
         if not free:
             raise SyncSchemaError(self.name, self._table, [f"its columns hide all of {', '.join(_ADDRESSES)}"])
         self._address = free[0]
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        try:
-            if connection is not None:
-                connection.close()  # which undoes a transaction that is open
-        finally:
-            lock, self._lock = self._lock, None
-            if lock is not None:
-                lock.release()
 
     def _interrupt(self) -> None:
         self._interrupted = True
@@ -191,19 +178,9 @@ class SqliteDestination(ThreadedDestination):
             else:
                 return
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Undo the transaction if the block fails."""
-        connection = self._connection
-        if connection is None:
-            raise RuntimeError("the destination is not open")
-        try:
-            with self._failures():
-                yield connection
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.rollback()
-            raise
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):
+            connection.rollback()
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

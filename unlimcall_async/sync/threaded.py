@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar
 
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.file_lock import FileLock
 from unlimcall_async.sync.rows import Row
 
 P = ParamSpec("P")
@@ -33,6 +34,8 @@ class ThreadedDestination(ABC):
     def __init__(self, name: str) -> None:
         self.name: str = name
         self._thread: ThreadPoolExecutor | None = None
+        # Of a destination in files.
+        self._lock: FileLock | None = None
 
     @abstractmethod
     def _open(self, account: str) -> str | None:
@@ -46,9 +49,11 @@ class ThreadedDestination(ABC):
     def _write(self, change: Change[Address], state: str | None) -> None:
         """Do what `write` does."""
 
-    @abstractmethod
     def _close(self) -> None:
-        """Do what `close` does."""
+        """Do what `close` does. This lets go of the lock, which is the last to go: a class lets go of what else it has before."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def _interrupt(self) -> None:  # noqa: B027 # work that ends soon by itself need not be interrupted
         """Have the work under way end soon, with an error. Called from another thread."""

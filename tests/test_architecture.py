@@ -74,7 +74,7 @@ LAYERS: list[set[str]] = [
     {"webhooks.tracker"},
     {"webhooks"},
     {"_api"},
-    {"sync.errors", "sync.rows", "sync.state"},
+    {"sync.errors", "sync.forks", "sync.rows", "sync.state"},
     {"sync.diff", "sync.file_lock", "sync.pieces", "sync.table"},
     {"sync.destination"},
     {"sync.threaded"},

@@ -1,4 +1,4 @@
-"""A lock that the system holds for a process: it is gone when the process is, however that has ended."""
+"""A lock that the system holds for a process: it is gone when the process is, however that has ended, and whatever it forked."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError
+from unlimcall_async.sync.forks import close_own, own
 
 _FLAGS: Final = (
     os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -32,7 +34,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         while True:
-            self._descriptor = os.open(path, _FLAGS, 0o600)
+            self._descriptor = own(partial(os.open, path, _FLAGS, 0o600))
             try:
                 _lock(self._descriptor)
                 # The run that had the lock may have removed the file between the opening and the lock.
@@ -41,14 +43,14 @@ class FileLock:
             except FileNotFoundError:
                 pass
             except BaseException:
-                os.close(self._descriptor)
+                close_own(self._descriptor)
                 raise
-            os.close(self._descriptor)
+            close_own(self._descriptor)
 
     def release(self) -> None:
         """Remove the file, and let go of the lock."""
         if sys.platform == "win32":  # which removes no open file
-            os.close(self._descriptor)
+            close_own(self._descriptor)
             with suppress(OSError):
                 self._path.unlink()
             return
@@ -56,7 +58,7 @@ class FileLock:
             # Somebody may have removed the file by hand, and another run made its own.
             if os.path.samestat(os.fstat(self._descriptor), self._path.lstat()):
                 self._path.unlink()
-        os.close(self._descriptor)
+        close_own(self._descriptor)
 
 
 def locked(name: str, path: Path, run: Sequence[str]) -> FileLock:

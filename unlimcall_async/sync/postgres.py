@@ -26,6 +26,7 @@ from unlimcall_async.sync.database import DatabaseDestination
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
+from unlimcall_async.sync.forks import forks_so_far, owned
 from unlimcall_async.sync.rows import COLUMNS, Row
 from unlimcall_async.sync.table import (
     ALL_COLUMNS,
@@ -105,7 +106,7 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
         if "\0" in account:
             raise ValueError("account must not hold the character NUL")
         with self._failures():
-            self._connection = connection = psycopg.connect(self._url, autocommit=True)
+            self._connection = connection = self._connected()
             connection.execute(_sql(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'"))
             self._table = self._resolved(connection)
             self._lock_run(connection, _key("run", *self._table, account))
@@ -118,6 +119,15 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
                 (self._table[1], account),
             ).fetchone()
             return None if found is None else str(found[0])
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return a connection that no other process has. A child that is forked meanwhile has it, and so another one is made."""
+        while True:
+            before = forks_so_far()
+            connection = psycopg.connect(self._url, autocommit=True)
+            if owned(connection.fileno(), before):
+                return connection
+            connection.close()
 
     def _lock_run(self, connection: psycopg.Connection[tuple[Any, ...]], key: int) -> None:
         """Take the lock of the run, which is gone with the connection.

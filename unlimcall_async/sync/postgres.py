@@ -48,8 +48,9 @@ _DIALECT: Final = Dialect(
 # The types of the columns in COPY. In binary, COPY takes a third of the CPU of text: `benchmarks/sync.py`.
 # The server reads numbers of the column's own width alone, and the driver would choose the narrowest one for each number.
 _COPIED: Final = [_DIALECT.types[column.kind] for column in ALL_COLUMNS]
+_PARTITIONED: Final = "p"
 # What a table may be: an ordinary or a partitioned one.
-_TABLES: Final = frozenset({"r", "p"})
+_TABLES: Final = frozenset({"r", _PARTITIONED})
 # PostgreSQL cuts a longer name off, and would take two names for one. Bytes.
 _LONGEST_NAME: Final = 63
 # A server that is gone is noticed after some such time, unless the URL says otherwise. Seconds, and milliseconds for the last.
@@ -61,6 +62,8 @@ _LOCK_TIMEOUT: Final = 20
 # Seconds in which a server notices that a process is dead, and frees its lock; and those between two looks.
 _DEAD_FOR: Final = 1.0
 _LOOK: Final = 0.05
+# Exact, byte for byte. The user's column may have a collation to which other accounts are equal.
+_IS: Final = 'COLLATE "C" OPERATOR(pg_catalog.=)'
 _KEPT: Final = "a trigger or a policy kept rows from being changed"
 _NUL: Final = "a text with the character NUL, which PostgreSQL cannot hold"
 
@@ -97,6 +100,8 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
                 f"table must be a name, or a schema and a name with a dot between, of at most {_LONGEST_NAME} bytes each"
             )
         self._table = ("", "")
+        # Before the name of a table whose children are other tables. Those of a partitioned one are its parts.
+        self._only = ""
         self._interrupted = False
 
     # --- begin and end ------------------------------------------------------------------------------------------------
@@ -115,7 +120,10 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_key("tables", self._table[0]),))
                 self._check_table(connection)
             found = connection.execute(
-                _sql(f"SELECT state FROM {_beside_values(self._state_table)} WHERE table_name = %s AND account = %s"),  # noqa: S608 # quoted
+                _sql(
+                    f"SELECT state FROM {_beside_values(self._state_table)} "  # noqa: S608 # a quoted name
+                    f"WHERE table_name {_IS} %s AND account {_IS} %s"
+                ),
                 (self._table[1], account),
             ).fetchone()
             return None if found is None else str(found[0])
@@ -173,6 +181,7 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
         found = connection.execute(
             "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (self._quoted,)
         ).fetchone()
+        self._only = "" if found is not None and found[1] == _PARTITIONED else "ONLY "
         if found is None:
             connection.execute(_sql(create_table(self._quoted, _DIALECT)))
             connection.execute(_sql(f"CREATE INDEX ON {self._quoted} (account, start_time)"))
@@ -225,10 +234,12 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             found = connection.execute(
                 _sql(
-                    f"SELECT tableoid, ctid::text, {names()} FROM {_beside_values(self._quoted)} "  # noqa: S608 # quoted names
-                    "WHERE account = %s AND start_time >= %s AND start_time < %s ORDER BY start_time LIMIT %s"
+                    f"SELECT tableoid, ctid::text, {names()} FROM {self._only}{_beside_values(self._quoted)} "  # noqa: S608 # quoted names
+                    # The first condition is the one that an index serves.
+                    f"WHERE account = %s AND account {_IS} %s AND start_time >= %s AND start_time < %s "
+                    "ORDER BY start_time LIMIT %s"
                 ),
-                (self._account, start, end, most),
+                (self._account, self._account, start, end, most),
             )
             return [((partition, place), tuple(values)) for partition, place, _, *values in found]
 

@@ -398,6 +398,28 @@ async def test_an_end_in_the_future_does_not_move_the_watermark_there(tmp_path: 
             await synced(client, place, now + DAY, end=None)
 
 
+@pytest.mark.parametrize("newer", [timedelta(0), 2 * DAY])
+async def test_a_clock_that_is_ahead_does_not_move_the_watermark_ahead_of_the_server(
+    tmp_path: Path, newer: timedelta
+) -> None:
+    # The account is given, so the first answer comes to a request for records, once the end of the range is fixed.
+    place, ahead = Sqlite(tmp_path), timedelta(hours=3)
+    begin = datetime.now(UTC) - ahead - 5 * DAY
+    server = RawServer([call(begin + number * DAY, f"{number}") for number in range(5)])
+    server.date = lambda: datetime.now(UTC) - ahead
+    async with served(server) as client:
+        # Time before what the table holds is asked behind the newest.
+        for start in (begin + newer, begin):
+            result = await synced(client, place, start, end=None, lookback=timedelta(0))
+            assert abs(datetime.now(UTC) - ahead - result.watermark) < timedelta(seconds=30)
+    now = datetime.now(UTC) - ahead + timedelta(minutes=2)
+    server.rows.append(call(now - timedelta(minutes=1), "just now"))
+    server.date = lambda: now
+    async with served(server) as client:
+        assert (await synced(client, place, begin, end=None, lookback=timedelta(0))).inserted == 1
+    assert place.rows(ACCOUNT) == held_by(server, begin, datetime.now(UTC))
+
+
 @pytest.mark.parametrize(
     "error",
     [

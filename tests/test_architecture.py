@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
-    {"_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"},
+    {"_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain", "_threads"},
     {"_schema"},
     {"_model"},
     {"_arguments", "models", "cdrs.times"},

@@ -6,22 +6,21 @@ copy. `write_parquet` writes them to a file.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final
 
 from unlimcall_async import _columns
 from unlimcall_async._columns import SCHEMA, ParquetWriter, to_batch
+from unlimcall_async._threads import in_thread
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.tracking import Tracked, TrackedIterator
 
 __all__ = ["SCHEMA", "to_batch", "write_parquet"]
-
-R = TypeVar("R")
 
 # Rows that a thread takes at once: enough that its start does not count.
 _PIECE_ROWS: Final = 10_000
@@ -32,7 +31,8 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
 
     The file appears when it is whole, and replaces an existing file only then. Until then it has another name in the same folder.
     If anything fails, nothing of the file is left, no record was handed out, and `stream.checkpoint` is as before: another call
-    begins where this one began. The file has the columns of `SCHEMA`, compressed with zstd, in row groups of 100,000 rows.
+    begins where this one began. The same holds for a call that is cancelled when the file has its name already, but the whole file
+    is there then. The file has the columns of `SCHEMA`, compressed with zstd, in row groups of 100,000 rows.
 
     Raises:
         TypeError: `stream` is not a stream.
@@ -46,18 +46,21 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
     rows = 0
     async with inner._handing_out_at_once():  # noqa: SLF001 # of this package
         file = _NewFile(os.fspath(path))
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-parquet")
         try:
-            await _in_thread(file.open)
+            await in_thread(thread, file.open)
             items = inner._arrow(_PIECE_ROWS, _columns.GROUP_BYTES)  # noqa: SLF001 # of this package
             async with aclosing(items if inner is stream else TrackedIterator(inner, items)) as batches:
                 async for batch in batches:
-                    await _in_thread(file.write, batch)
+                    await in_thread(thread, partial(file.write, batch))
                     rows += len(batch)
             inner._check_at_end()  # noqa: SLF001 # of this package
-            await _in_thread(file.put_in_place)
+            await in_thread(thread, file.put_in_place)
         except BaseException:
-            await _in_thread(file.remove)
+            await in_thread(thread, file.remove)
             raise
+        finally:
+            thread.shutdown()  # it has nothing left to do, and ends at once
     return rows
 
 
@@ -110,15 +113,3 @@ class _NewFile:
         if self._file is None or self._writer is None:
             raise RuntimeError("the file is not open")
         return self._file, self._writer
-
-
-async def _in_thread(work: Callable[..., R], *arguments: Any) -> R:
-    """Return what a function returns in a thread. A cancellation waits for its end: a thread cannot be stopped in its work."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):  # the first one is raised below
-                await asyncio.wait([running])
-        raise

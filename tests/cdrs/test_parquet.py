@@ -7,6 +7,7 @@ import errno
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +26,7 @@ from tests.cdrs.matrix import END, START
 from tests.cdrs.raw_server import RawRow, RawServer, evenly, ids, row_text, served
 from tests.cdrs.test_views import Gate
 from tests.cli.support import names_in
-from unlimcall_async import AsyncClient, CallRecord, track
+from unlimcall_async import AsyncClient, CallRecord, columns, track
 from unlimcall_async import _columns as module
 from unlimcall_async._columns import ParquetWriter, to_records
 from unlimcall_async.columns import SCHEMA, to_batch, write_parquet
@@ -141,6 +142,85 @@ async def test_a_cancellation_waits_for_the_thread(
     go_on.set()
     await asyncio.wait([writing])
     assert writing.cancelled()
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("moment", ["before", "behind", "before, and again", "behind, and again"])
+async def test_a_cancellation_at_any_step_leaves_the_whole_file_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path, steps, left = tmp_path / "calls.parquet", 0, list[bool]()
+
+    class Cancelling(ThreadPoolExecutor):
+        """Cancels the call before a step of its work, or behind that, when the loop does not know of its end."""
+
+        done = 0
+
+        def submit(self, *arguments: Any, **options: Any) -> Any:
+            self.done += 1
+            if self.done == steps and "before" in moment:
+                writing.cancel()
+            future = super().submit(*arguments, **options)
+            if self.done == steps and "behind" in moment:
+                future.exception()  # waits for its end
+                writing.cancel()
+            if self.done == steps + 1 and "again" in moment:
+                writing.cancel()
+            return future
+
+    monkeypatch.setattr(columns, "ThreadPoolExecutor", Cancelling)
+    async with served(RawServer(ROWS)) as client:
+        stream = client.cdrs.stream(START, END)
+        begin = stream.checkpoint
+        while True:
+            steps += 1
+            writing = asyncio.create_task(write_parquet(stream, path))
+            await asyncio.wait([writing])
+            names = names_in(tmp_path)
+            if not writing.cancelled():
+                break
+            assert names in ([], ["calls.parquet"])
+            assert stream.checkpoint == begin
+            left.append(bool(names))
+            if names:
+                assert [record.id for record in records_in(path)] == ids(ROWS)
+                path.unlink()
+        assert (writing.result(), names) == (1000, ["calls.parquet"])
+    # Opened, written, put in place.
+    assert left == [False, False, True]
+
+
+def test_the_end_of_a_loop_waits_for_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`asyncio.run` cancels all tasks at its end: the file is removed once the thread has written."""
+    entered, go_on, write, names = asyncio.Event(), threading.Event(), ParquetWriter.write, list[str]()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def slowly(writer: ParquetWriter, batch: pa.RecordBatch) -> None:
+            loop.call_soon_threadsafe(entered.set)
+            assert go_on.wait(30)
+            write(writer, batch)
+            names.extend(names_in(tmp_path))
+
+        async def go_on_late() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                go_on.set()
+
+        monkeypatch.setattr(ParquetWriter, "write", slowly)
+        async with served(RawServer(ROWS)) as client:
+            tasks = [write_parquet(client.cdrs.stream(START, END), tmp_path / "calls.parquet"), go_on_late()]
+            kept.extend(map(asyncio.ensure_future, tasks))
+            await entered.wait()
+
+    kept = list[Any]()
+    asyncio.run(main())
+    assert all(task.cancelled() for task in kept)
+    assert len(names) == 1
     assert names_in(tmp_path) == []
 
 

@@ -10,11 +10,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from unlimcall_async._threads import in_thread
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.file_lock import FileLock
@@ -103,14 +103,4 @@ class ThreadedDestination(ABC):
     async def _in_thread(
         self, thread: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        future = asyncio.get_running_loop().run_in_executor(thread, partial(work, *args, **kwargs))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            self._interrupt()
-            while not future.done():
-                with suppress(asyncio.CancelledError):  # the first one is raised below
-                    await asyncio.wait({future})
-            if not future.cancelled():
-                future.exception()  # the cancellation takes its place
-            raise
+        return await in_thread(thread, partial(work, *args, **kwargs), self._interrupt)

@@ -76,7 +76,8 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
     def _open(self, account: str) -> str | None:
         self._account = account
         key = (_DIALECT.folded(self._schema), _DIALECT.folded(self._table), account)
-        self._lock = locked(self.name, self._path, key)
+        path = self._path.resolve()
+        self._lock = locked(self.name, path.parent, path.name, key)
         with self._failures():
             self._connection = connection = duckdb.connect(str(self._path))
             # A schema may have the name of the file.

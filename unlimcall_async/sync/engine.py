@@ -151,6 +151,8 @@ async def sync_cdrs(
     opened = destination_at(destination, table) if isinstance(destination, str) else destination
     if account is None:
         account = (await client.me()).customer_id
+        if not account:
+            raise ValueError("account is missing, and the customer_id of me() is empty")
     try:
         text = await opened.open(account)
         state = None if text is None else SyncState.from_json(text)

@@ -61,26 +61,26 @@ class FileLock:
         close_own(self._descriptor)
 
 
-def locked(name: str, path: Path, run: Sequence[str]) -> FileLock:
-    """Return the lock of a run, beside the file that the run writes to.
+def locked(name: str, folder: Path, stem: str, run: Sequence[str]) -> FileLock:
+    """Return the lock of a run.
 
     Args:
         name: The name of the destination.
-        path: The file.
+        folder: The folder of the lock's file, without links.
+        stem: What the name of the lock's file begins with: the name of the file that the run writes to.
         run: What tells the run from those that may go on at the same time.
 
     Raises:
         SyncBusyError: Another run has the lock.
         SyncDestinationError: There can be no lock.
     """
-    path = path.resolve()
     digest = blake2b(repr(tuple(run)).encode(), digest_size=6).hexdigest()
     try:
-        return FileLock(path.with_name(f"{path.name}.{digest}.lock"))
+        return FileLock(folder / f"{stem}.{digest}.lock")
     except BlockingIOError:
         raise SyncBusyError(name, "another run syncs this table and account") from None
     except OSError as error:
-        raise SyncDestinationError(name, f"no lock can be made in {path.parent}: {error.strerror or error}") from error
+        raise SyncDestinationError(name, f"no lock can be made in {folder}: {error.strerror or error}") from error
 
 
 def _lock(descriptor: int) -> None:

@@ -35,7 +35,13 @@ from unlimcall_async.sync.threaded import ThreadedDestination
 
 _NAMES: Final = SCHEMA.names
 
+_ACCOUNT: Final = "account="
 _FILE: Final = "calls.parquet"
+# What Hive writes for a missing value.
+_MISSING: Final = "__HIVE_DEFAULT_PARTITION__"
+# The longest name of most file systems in bytes, and what the longest name of a file of an account adds to the account's.
+_NAME_MAX: Final = 255
+_ENDING: Final = len(".0123456789ab.lock")
 _DAY: Final = re.compile(r"date=\d{4}-\d\d-\d\d")
 # Rows of a group, as in files of `write_parquet`: groups of some 20,000 rows and less make a file several times as large.
 _GROUP_ROWS: Final = 100_000
@@ -61,21 +67,42 @@ class ParquetDestination(ThreadedDestination):
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _open(self, account: str) -> str | None:
+        if account == _MISSING:
+            raise ValueError(f"account must not be {_MISSING}, which readers of such folders take for a missing value")
         root = self._root.resolve()
         name = quote(account, safe="")
-        self._folder, self._own = root / f"account={name}", root.with_name(f".{root.name}.unlimcall-sync")
+        self._folder, self._own = root / f"{_ACCOUNT}{name}", root.with_name(f".{root.name}.unlimcall-sync")
         with self._failures():
             self._own.mkdir(parents=True, exist_ok=True)
+            _check_length(account, name, self._own)
         self._state, self._new = self._own / f"{name}.json", self._own / f"{name}.new"
-        self._lock = locked(self.name, self._own / name, (account,))
+        self._lock = locked(self.name, self._own, name, (account,))
         with self._failures():
-            self._new.unlink(missing_ok=True)  # of a process that was killed
             if not self._folder.exists():
                 self._state.unlink(missing_ok=True)  # of a folder that was removed
-            self._folder.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(parents=True)
+            self._check_folder(account)
+            self._new.unlink(missing_ok=True)  # of a process that was killed
             with suppress(FileNotFoundError):
                 return self._state.read_text(encoding="utf-8")
             return None
+
+    def _check_folder(self, account: str) -> None:
+        """Check that no other account has the account's folder: file systems may take names for the same one.
+
+        Raises:
+            ValueError: It has.
+        """
+        own = self._folder.stat()
+        with os.scandir(self._folder.parent) as entries:
+            others = [entry for entry in entries if entry.name.startswith(_ACCOUNT) and entry.name != self._folder.name]
+        for other in others:
+            if os.path.samestat(own, Path(other).stat()):
+                with suppress(OSError):  # the other account has rows
+                    self._folder.rmdir()
+                raise ValueError(
+                    f"account {account!r} cannot have a folder of its own: {self._folder.name} and {other.name} are the same folder"
+                )
 
     # --- a piece of time ----------------------------------------------------------------------------------------------
 
@@ -201,6 +228,20 @@ class ParquetDestination(ThreadedDestination):
         except (OSError, pa.ArrowException) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise SyncDestinationError(self.name, reason or str(error).partition("\n")[0]) from error
+
+
+def _check_length(account: str, name: str, folder: Path) -> None:
+    """Check that the files of an account can have their names.
+
+    Raises:
+        ValueError: The names are too long.
+    """
+    longest = (_NAME_MAX if sys.platform == "win32" else os.pathconf(folder, "PC_NAME_MAX")) - _ENDING
+    if len(name) > longest:
+        raise ValueError(
+            f"account is too long for the name of a folder: {account[:20]!r}... takes {len(name)} bytes there, "
+            f"and may take {longest}"
+        )
 
 
 class _DayChange:

@@ -63,7 +63,8 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
 
     def _open(self, account: str) -> str | None:
         self._account, self._interrupted = account, False
-        self._lock = locked(self.name, self._path, (_DIALECT.folded(self._table), account))
+        path = self._path.resolve()
+        self._lock = locked(self.name, path.parent, path.name, (_DIALECT.folded(self._table), account))
         with self._failures():
             self._connection = connection = sqlite3.connect(
                 self._path, timeout=_LOOK, isolation_level=None, check_same_thread=False

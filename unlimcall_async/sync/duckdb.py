@@ -7,6 +7,7 @@ The table has no key: DuckDB checks keys eagerly, within a transaction, and call
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from unlimcall_async.sync.database import DatabaseDestination
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import locked
+from unlimcall_async.sync.file_lock import locked, locked_by_itself
 from unlimcall_async.sync.rows import COLUMNS, START, Kind, Row
 from unlimcall_async.sync.table import (
     STATE_TABLE,
@@ -47,6 +48,10 @@ _AT_ONCE: Final = 2048
 # Seconds to wait for another account of this process that makes the same tables.
 _PATIENCE: Final = 5.0
 _LOOK: Final = 0.01
+
+
+# The name under which this process has opened each file.
+_names: Final = dict[tuple[int, int], Path]()
 
 
 class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
@@ -77,9 +82,11 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
         self._account = account
         key = (_DIALECT.folded(self._schema), _DIALECT.folded(self._table), account)
         path = self._path.resolve()
-        self._lock = locked(self.name, path.parent, path.name, key)
+        self._locks.append(locked(self.name, path.parent, path.name, key))
         with self._failures():
-            self._connection = connection = duckdb.connect(str(self._path))
+            self._connection = connection = duckdb.connect(_first_name(path))
+            _first_name(path)  # of a file that is new
+            self._locks += locked_by_itself(self.name, path, key)
             # A schema may have the name of the file.
             ((database,),) = connection.execute("SELECT current_database()").fetchall()
             self._quoted = quoted(database, self._schema, self._table)
@@ -194,6 +201,21 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
                     self.name, "another process has the file open, and DuckDB lets one at a time open a file"
                 ) from None
             raise SyncDestinationError(self.name, reason) from None
+
+
+def _first_name(path: Path) -> str:
+    """Return the name under which this process has opened a file. Under a second name, DuckDB would take it for another database.
+
+    Two databases over one file lose what the other one writes.
+    """
+    with suppress(OSError):
+        found = path.stat()
+        first = _names.setdefault((found.st_dev, found.st_ino), path)
+        with suppress(OSError):
+            if os.path.samestat(found, first.stat()):
+                return str(first)
+        _names[found.st_dev, found.st_ino] = path
+    return str(path)
 
 
 def _lists(rows: Sequence[Row]) -> list[list[Any]]:

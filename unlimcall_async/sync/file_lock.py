@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,6 +18,7 @@ from unlimcall_async.sync.forks import close_own, own
 _FLAGS: Final = (
     os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 )
+_BUSY: Final = "another run syncs this table and account"
 
 
 class FileLock:
@@ -62,7 +64,7 @@ class FileLock:
 
 
 def locked(name: str, folder: Path, stem: str, run: Sequence[str]) -> FileLock:
-    """Return the lock of a run.
+    """Return the lock of a run by the name of the file that the run writes to.
 
     Args:
         name: The name of the destination.
@@ -74,13 +76,39 @@ def locked(name: str, folder: Path, stem: str, run: Sequence[str]) -> FileLock:
         SyncBusyError: Another run has the lock.
         SyncDestinationError: There can be no lock.
     """
-    digest = blake2b(repr(tuple(run)).encode(), digest_size=6).hexdigest()
     try:
-        return FileLock(folder / f"{stem}.{digest}.lock")
+        return FileLock(folder / f"{stem}.{_digest(run)}.lock")
     except BlockingIOError:
-        raise SyncBusyError(name, "another run syncs this table and account") from None
+        raise SyncBusyError(name, _BUSY) from None
     except OSError as error:
         raise SyncDestinationError(name, f"no lock can be made in {folder}: {error.strerror or error}") from error
+
+
+def locked_by_itself(name: str, path: Path, run: Sequence[str]) -> list[FileLock]:
+    """Return the lock of a run by the file that the run writes to, or by its folder: a file may have several names.
+
+    The lock is a file for temporary ones, which this machine may not have. There is none then: the lock by name still holds.
+
+    Args:
+        name: The name of the destination.
+        path: The file or folder, which is there.
+        run: What tells the run from those that may go on at the same time.
+
+    Raises:
+        SyncBusyError: Another run has the lock.
+    """
+    try:
+        found = path.stat()
+        own = f"unlimcall-sync-{found.st_dev:x}-{found.st_ino:x}.{_digest(run)}.lock"
+        return [FileLock(Path(tempfile.gettempdir(), own))]
+    except BlockingIOError:
+        raise SyncBusyError(name, _BUSY) from None
+    except OSError:
+        return []
+
+
+def _digest(run: Sequence[str]) -> str:
+    return blake2b(repr(tuple(run)).encode(), digest_size=6).hexdigest()
 
 
 def _lock(descriptor: int) -> None:

@@ -29,7 +29,7 @@ from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncConflictError, SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import locked
+from unlimcall_async.sync.file_lock import locked, locked_by_itself
 from unlimcall_async.sync.rows import COLUMNS, START, Row, start_of
 from unlimcall_async.sync.threaded import ThreadedDestination
 
@@ -76,12 +76,13 @@ class ParquetDestination(ThreadedDestination):
             self._own.mkdir(parents=True, exist_ok=True)
             _check_length(account, name, self._own)
         self._state, self._new = self._own / f"{name}.json", self._own / f"{name}.new"
-        self._lock = locked(self.name, self._own, name, (account,))
+        self._locks.append(locked(self.name, self._own, name, (account,)))
         with self._failures():
             if not self._folder.exists():
                 self._state.unlink(missing_ok=True)  # of a folder that was removed
                 self._folder.mkdir(parents=True)
             self._check_folder(account)
+            self._locks += locked_by_itself(self.name, self._folder, (account,))
             self._new.unlink(missing_ok=True)  # of a process that was killed
             with suppress(FileNotFoundError):
                 return self._state.read_text(encoding="utf-8")

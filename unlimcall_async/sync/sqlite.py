@@ -14,7 +14,7 @@ from unlimcall_async.sync.database import DatabaseDestination
 from unlimcall_async.sync.destination import Address
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.file_lock import locked
+from unlimcall_async.sync.file_lock import locked, locked_by_itself
 from unlimcall_async.sync.rows import START, Row
 from unlimcall_async.sync.table import (
     ALL_COLUMNS,
@@ -64,11 +64,13 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
     def _open(self, account: str) -> str | None:
         self._account, self._interrupted = account, False
         path = self._path.resolve()
-        self._lock = locked(self.name, path.parent, path.name, (_DIALECT.folded(self._table), account))
+        run = (_DIALECT.folded(self._table), account)
+        self._locks.append(locked(self.name, path.parent, path.name, run))
         with self._failures():
             self._connection = connection = sqlite3.connect(
-                self._path, timeout=_LOOK, isolation_level=None, check_same_thread=False
+                path, timeout=_LOOK, isolation_level=None, check_same_thread=False
             )
+            self._locks += locked_by_itself(self.name, path, run)
             self._wait_for_others(connection, "BEGIN IMMEDIATE")
             connection.execute(create_state_table(self._state_table, _DIALECT))
             self._check_table(connection)

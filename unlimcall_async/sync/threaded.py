@@ -35,7 +35,7 @@ class ThreadedDestination(ABC):
         self.name: str = name
         self._thread: ThreadPoolExecutor | None = None
         # Of a destination in files.
-        self._lock: FileLock | None = None
+        self._locks: list[FileLock] = []
 
     @abstractmethod
     def _open(self, account: str) -> str | None:
@@ -50,10 +50,9 @@ class ThreadedDestination(ABC):
         """Do what `write` does."""
 
     def _close(self) -> None:
-        """Do what `close` does. This lets go of the lock, which is the last to go: a class lets go of what else it has before."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
+        """Do what `close` does. This lets go of the locks, which are the last to go: a class lets go of what else it has before."""
+        while self._locks:
+            self._locks.pop().release()
 
     def _interrupt(self) -> None:  # noqa: B027 # work that ends soon by itself need not be interrupted
         """Have the work under way end soon, with an error. Called from another thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -68,8 +69,9 @@ async def test_no_line_shows_a_number_an_id_or_a_body(
 
 # --- $UNLIMCALL_LOG -----------------------------------------------------------------------------------------------------
 
-CALL = """
-import asyncio, logging, sys
+# For each case on standard input, a process of its own makes a call. The fork saves the case the imports.
+CALLS = """
+import asyncio, json, logging, os, sys, traceback
 from unlimcall_async import AsyncClient
 from unlimcall_async.sandbox import Sandbox
 
@@ -77,58 +79,71 @@ async def main():
     async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
         await client.me()
 
-{before}
-asyncio.run(main())
-{after}
+def call(value, before, after):
+    if value is not None:
+        os.environ["UNLIMCALL_LOG"] = value
+    exec(before)
+    asyncio.run(main())
+    exec(after)
+
+def shown(case):
+    ours, theirs = os.pipe()
+    if child := os.fork():
+        os.close(theirs)
+        with open(ours) as errors:
+            text = errors.read()
+        assert os.waitpid(child, 0)[1] == 0, text
+        return text
+    os.dup2(theirs, 2)
+    status = 1
+    try:
+        call(*case)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+print(json.dumps([shown(case) for case in json.load(sys.stdin)]))
 """
 LINE = (
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} DEBUG unlimcall_async: GET /me: 200 in \d+ ms \(attempt 1, waited 0\.0 s\)\n"
 )
 AGAIN = "asyncio.run(main())"
+# The variable, what the program does before and after its call, and what comes on standard error.
+PROGRAMS = [
+    (None, "", "", ""),
+    ("", "", "", ""),
+    ("debug", "", "", LINE),
+    (" DEBUG ", "", "", LINE),
+    ("info", "", "", ""),
+    # A second client adds no second handler.
+    ("debug", "", AGAIN, LINE * 2),
+    # A program that sets logging up gets each line once, in its own form, also if it does so later.
+    ("debug", "logging.basicConfig(format='own %(message).7s')", "", "own GET /me\n"),
+    ("debug", "", f"logging.basicConfig(format='own %(message).7s'); {AGAIN}", f"{LINE}own GET /me\n"),
+    ("debug", "logging.getLogger('unlimcall_async').addHandler(logging.NullHandler())", "", LINE),
+    # Handlers for errors alone take no line.
+    ("debug", "logging.basicConfig(); logging.root.handlers[0].setLevel('ERROR')", "", LINE),
+    # The program's level stands, if it is set after the variable was heeded.
+    ("debug", "", f"logging.getLogger('unlimcall_async').setLevel('INFO'); {AGAIN}", LINE),
+    ("debug", "sys.stderr = None", "", ""),
+    ("verbose", "", AGAIN, "UNLIMCALL_LOG must be debug or info, and is ignored\n"),
+    ("1", "", "", "UNLIMCALL_LOG must be debug or info, and is ignored\n"),
+]
 
 
-def shown(value: str | None, before: str = "", after: str = "") -> str:
-    """Return what a program writes on standard error that makes a call with this value of `$UNLIMCALL_LOG`."""
-    environment = {name: text for name, text in os.environ.items() if name != "UNLIMCALL_LOG"}
-    if value is not None:
-        environment["UNLIMCALL_LOG"] = value
+def test_the_environment_turns_it_on() -> None:
     done = subprocess.run(  # noqa: S603 # our own program
-        [sys.executable, "-c", CALL.format(before=before, after=after)],
-        env=environment,
-        capture_output=True,
+        [sys.executable, "-c", CALLS],
+        input=json.dumps([program[:3] for program in PROGRAMS]),
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
         timeout=60,
     )
-    assert done.stdout == ""
-    return done.stderr
-
-
-@pytest.mark.parametrize(
-    ("value", "before", "after", "expected"),
-    [
-        (None, "", "", ""),
-        ("", "", "", ""),
-        ("debug", "", "", LINE),
-        (" DEBUG ", "", "", LINE),
-        ("info", "", "", ""),
-        # A second client adds no second handler.
-        ("debug", "", AGAIN, LINE * 2),
-        # A program that sets logging up gets each line once, in its own form, also if it does so later.
-        ("debug", "logging.basicConfig(format='own %(message).7s')", "", "own GET /me\n"),
-        ("debug", "", f"logging.basicConfig(format='own %(message).7s'); {AGAIN}", f"{LINE}own GET /me\n"),
-        ("debug", "logging.getLogger('unlimcall_async').addHandler(logging.NullHandler())", "", LINE),
-        # Handlers for errors alone take no line.
-        ("debug", "logging.basicConfig(); logging.root.handlers[0].setLevel('ERROR')", "", LINE),
-        # The program's level stands, if it is set after the variable was heeded.
-        ("debug", "", f"logging.getLogger('unlimcall_async').setLevel('INFO'); {AGAIN}", LINE),
-        ("debug", "sys.stderr = None", "", ""),
-        ("verbose", "", AGAIN, "UNLIMCALL_LOG must be debug or info, and is ignored\n"),
-        ("1", "", "", "UNLIMCALL_LOG must be debug or info, and is ignored\n"),
-    ],
-)
-def test_the_environment_turns_it_on(value: str | None, before: str, after: str, expected: str) -> None:
-    assert re.fullmatch(expected, shown(value, before, after))
+    for program, shown in zip(PROGRAMS, json.loads(done.stdout), strict=True):
+        assert re.fullmatch(program[3], shown), program
 
 
 def test_to_import_the_package_has_no_effect() -> None:

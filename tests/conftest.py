@@ -17,10 +17,10 @@ from hypothesis import settings
 
 from unlimcall_async.sandbox import Sandbox
 
-# The README's command tries few examples of each property; `.ci/run` tries them again with `--hypothesis-profile=thorough`.
+# The README's command tries few examples of each property; `.ci/run` tries ten times as many with `--hypothesis-profile=thorough`.
 # There is no deadline, because the time of an example depends on what else the machine does.
-settings.register_profile("fast", max_examples=50, deadline=None)
-settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.register_profile("fast", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=300, deadline=None)
 settings.load_profile("fast")
 
 
@@ -73,19 +73,22 @@ async def _watched_loop() -> AsyncIterator[None]:
     assert not complaints, f"the event loop complained: {complaints}"
 
 
-@pytest.fixture(autouse=True)
-def _nothing_left_behind(request: pytest.FixtureRequest) -> None:
-    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
-        request.getfixturevalue("_watched_loop")
-    else:
-        # looptime asks for the current loop even in a test that has none, and the default policy would make one.
-        asyncio.set_event_loop(None)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Watch the loop of each test that has one, before any other fixture is set up."""
+    for item in items:
+        if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
+            continue
+        # The list of names is one for all parameters of a function.
+        if "_watched_loop" not in item.fixturenames:
+            item.fixturenames.insert(0, "_watched_loop")
 
 
 # A hook, because a fixture of every test costs each of thousands of tests a millisecond.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Undo what an example, a page or a command that ran in this process has set of the logger."""
+    # looptime asks for the current loop even in a test that has none, and the default policy would make one.
+    asyncio.set_event_loop(None)
     logger = logging.getLogger("unlimcall_async")
     level, handlers, disabled = logger.level, [*logger.handlers], logging.root.manager.disable
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations, product
 from typing import TypeAlias
 
@@ -31,6 +31,13 @@ def covering(*axes: Collection[object], together: int = 2) -> list[ParameterSet]
         left -= meetings[best]
         used.update(enumerate(best))
     return [pytest.param(*row, marks=() if row in fast else pytest.mark.slow) for row in rows]
+
+
+def slow_but(fast: Collection[object], cases: Iterable[object]) -> list[ParameterSet]:
+    """Return cases of one parameter, or rows of several. All but the `fast` ones are marked `slow`."""
+    rows = [(case, case if isinstance(case, tuple) else (case,)) for case in cases]
+    assert {case for case, _ in rows} >= set(fast)
+    return [pytest.param(*row, marks=() if case in fast else pytest.mark.slow) for case, row in rows]
 
 
 def _meetings(row: Sequence[object], together: int) -> set[_Meeting]:

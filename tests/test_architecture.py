@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -220,16 +220,24 @@ SANDBOX_PURE = {
 }
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        yield ".".join(part for part in parts if part != "__init__"), path
+@cache
+def modules() -> list[tuple[str, Path]]:
+    return [
+        (".".join(part for part in path.relative_to(PACKAGE).with_suffix("").parts if part != "__init__"), path)
+        for path in PACKAGE.rglob("*.py")
+    ]
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(path.read_text()))]
+
+
+@cache
 def imports_of(path: Path) -> set[str]:
     """The modules that a file imports, anywhere in it, also for types only."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -333,10 +341,7 @@ def test_json_is_read_in_one_place() -> None:
         name
         for name, path in modules()
         if not name.startswith("sandbox")
-        and any(
-            isinstance(node, ast.Attribute) and ast.unparse(node) in reading
-            for node in ast.walk(ast.parse(path.read_text()))
-        )
+        and any(isinstance(node, ast.Attribute) and ast.unparse(node) in reading for node in nodes_of(path))
     }
     assert readers == {"_json", "_pages"}
 
@@ -348,7 +353,7 @@ def test_modules_stay_small() -> None:
 def test_functions_fit_on_a_screen() -> None:
     long = {}
     for module, path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 length = (node.end_lineno or 0) - node.body[0].lineno + 1
                 if length > 60:

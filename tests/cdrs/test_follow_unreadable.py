@@ -55,7 +55,7 @@ def grow(server: RawServer, rows: list[RawRow]) -> None:
 
 
 def begin(client: AsyncClient, unreadable: Literal["raise", "keep"], resume: Checkpoint | None = None) -> CdrFollow:
-    return client.cdrs.follow(START, interval=MINUTE, lookback=HOUR / 2, unreadable=unreadable, resume=resume)
+    return client.cdrs.follow(START, interval=3 * MINUTE, lookback=HOUR / 2, unreadable=unreadable, resume=resume)
 
 
 @define

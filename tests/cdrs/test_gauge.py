@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import Order, Pull, expected, page_of, record
 from tests.cdrs.test_margins import CLOCKS, Clock
 from tests.cdrs.test_margins import Server as ClockServer
-from tests.selection import covering
+from tests.selection import covering, slow_but
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS
@@ -89,18 +89,19 @@ DENSE: list[tuple[Order, int, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("dense", "newest_first"), covering(DENSE, [False, True], together=1))
-def test_dense_traffic_costs_little_more_than_any_other(dense: tuple[Order, int, float], newest_first: bool) -> None:
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "rate", "most"), slow_but(DENSE[1::4], DENSE))
+def test_dense_traffic_costs_little_more_than_any_other(
+    order: Order, rate: int, most: float, newest_first: bool
+) -> None:
     """Before, at 300 records a second: 7 to 10 times the fewest requests."""
-    order, rate, most = dense
     count = 20_000
     server = Server(dense_calls(rate, count), order, MILLISECOND)
     wanted = Range(0, count // rate * SECOND)
     assert requests_for(server, wanted, newest_first=newest_first) <= most * count / PAGE
 
 
-@pytest.mark.parametrize("till_included", [True, False])
-@pytest.mark.parametrize("from_included", [True, False])
+@pytest.mark.parametrize(("from_included", "till_included"), covering([True, False], [True, False], together=1))
 def test_known_bounds_save_requests_of_a_server_that_compares_whole_seconds(
     from_included: bool, till_included: bool
 ) -> None:
@@ -119,13 +120,17 @@ def test_a_few_dense_minutes_amid_normal_traffic_cost_as_much_as_others(order: O
     assert requests_for(server, Range(0, 24 * HOUR), newest_first=False) <= 1.35 * ceil(50_000 / PAGE)
 
 
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
-@pytest.mark.parametrize(("rate", "seconds", "days"), [(60, 120, 365), (200, 60, 30), (40, 25, 60)])
+@pytest.mark.parametrize(
+    ("dense", "order", "newest_first"),
+    covering(
+        [(60, 120, 365), (200, 60, 30), (40, 25, 60)], ["newest_first", "oldest_first"], [False, True], together=1
+    ),
+)
 def test_a_dense_minute_alone_in_a_long_range_ends(
-    rate: int, seconds: int, days: int, order: Order, newest_first: bool
+    dense: tuple[int, int, int], order: Order, newest_first: bool
 ) -> None:
     """A claim that lost its seam was never proven, and the pull stood still."""
+    rate, seconds, days = dense
     wanted = Range(0, 24 * days * HOUR)
     server = Server(dense_calls(rate, rate * seconds, 16 * days * HOUR), order, MILLISECOND)
     requests_for(server, wanted, newest_first=newest_first)
@@ -187,7 +192,7 @@ def test_a_row_from_where_a_window_shows_none_leads_back_to_whole_seconds() -> N
 
 @pytest.mark.parametrize(
     ("order", "newest_first", "seek"),
-    covering(["newest_first", "oldest_first", "arbitrary"], [False, True], [True, False]),
+    covering(["newest_first", "oldest_first", "arbitrary"], [False, True], [True, False], together=1),
 )
 def test_a_server_that_compares_more_coarsely_than_it_did_is_noticed(
     order: Order, newest_first: bool, seek: bool

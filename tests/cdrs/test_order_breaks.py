@@ -41,7 +41,8 @@ async def check(
 
 
 @pytest.mark.parametrize(
-    ("share", "descending", "newest_first", "concurrency"), covering([0.1, 0.6], [False, True], [False, True], [1, 4])
+    ("share", "descending", "newest_first", "concurrency"),
+    covering([0.1, 0.6], [False, True], [False, True], [1, 4], together=1),
 )
 async def test_a_prefix_that_changes_once_loses_nothing(
     sandbox: Sandbox, client: AsyncClient, share: float, descending: bool, newest_first: bool, concurrency: int
@@ -53,8 +54,7 @@ async def test_a_prefix_that_changes_once_loses_nothing(
     await check(sandbox, client, pieces, newest_first=newest_first, concurrency=concurrency, page_size=200)
 
 
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+@pytest.mark.parametrize(("descending", "newest_first"), covering([False, True], [False, True], together=1))
 async def test_the_calls_of_a_temporary_exchange_are_not_lost(
     sandbox: Sandbox, client: AsyncClient, descending: bool, newest_first: bool
 ) -> None:
@@ -73,9 +73,11 @@ def in_campaigns(count: int, first_day: int) -> list[SandboxCall]:
     return [SandboxCall(id=f"{number}", start_time=start) for number, start in enumerate(starts)]
 
 
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("first_day", [19, 24], ids=["in the middle", "at the end"])
-@pytest.mark.parametrize("share", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(
+    # From the first days, the campaigns lie in the middle of the range, or at its end.
+    ("share", "first_day", "newest_first"),
+    covering([0.8, 0.95, 0.99], [19, 24], [False, True], together=1),
+)
 async def test_a_quiet_month_excuses_no_shorter_hole(
     sandbox: Sandbox, client: AsyncClient, share: float, first_day: int, newest_first: bool
 ) -> None:

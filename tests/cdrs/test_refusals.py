@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from aiohttp import web
 from attrs import define, field
 
+from tests.selection import slow_but
 from unlimcall_async import (
     AsyncClient,
     CdrStream,
@@ -148,11 +150,7 @@ FAST = {("30 a minute", "a time"), ("30 a minute", "503"), ("30 in a fixed windo
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [
-        pytest.param(name, form, marks=[] if (name, form) in FAST else pytest.mark.slow)
-        for name in SERVERS
-        for form in FORMS
-    ],
+    slow_but(FAST, product(SERVERS, FORMS)),
 )
 async def test_a_server_with_a_limit_of_its_own_refuses_little_and_all_records_come(name: str, form: str) -> None:
     make, most = SERVERS[name]
@@ -166,9 +164,7 @@ async def test_a_server_with_a_limit_of_its_own_refuses_little_and_all_records_c
         assert pace is None or pace <= 60
 
 
-@pytest.mark.parametrize(
-    "form", [pytest.param(form, marks=[] if form in {"no time", "503"} else pytest.mark.slow) for form in FORMS]
-)
+@pytest.mark.parametrize("form", slow_but({"no time"}, FORMS))
 async def test_two_processes_on_one_token_both_arrive(form: str) -> None:
     async with served(Bucket(60, 10), form) as server, client_of(server) as one, client_of(server) as other:
         half = START + timedelta(minutes=ROWS // 2)
@@ -177,7 +173,7 @@ async def test_two_processes_on_one_token_both_arrive(form: str) -> None:
         assert server.refused <= 60
 
 
-@pytest.mark.parametrize("form", ["no time", pytest.param("one", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("form", slow_but({"no time"}, ["no time", "one"]))
 async def test_a_follow_beside_a_pull_of_another_process_goes_on(form: str) -> None:
     async with served(Bucket(30, 5), form) as server, client_of(server) as nightly, client_of(server) as tail:
         follow = tail.cdrs.follow(START)

@@ -9,8 +9,9 @@ import pytest
 from attrs import frozen
 
 from tests.cdrs.simulated import expected, page_of, readable, record
+from tests.selection import covering
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.bounds import ALL, Bounds
+from unlimcall_async.cdrs.planner.bounds import STEPS, Bounds
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
@@ -21,6 +22,8 @@ from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
 LIMIT = 12
 MOST_ASKED = 21
 WHOLE = Range(0, SECOND)
+# Step, and whether the server includes each bound. The fast run has each step once.
+SERVERS = covering(STEPS, [True, False], [True, False], together=1)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +88,11 @@ def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
     return rows
 
 
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_each_row_of_a_full_second_comes_once_or_lies_in_a_range_that_is_saturated(truth: Bounds) -> None:
+@pytest.mark.parametrize(("step", "from_included", "till_included"), SERVERS)
+def test_each_row_of_a_full_second_comes_once_or_lies_in_a_range_that_is_saturated(
+    step: int, from_included: bool, till_included: bool
+) -> None:
+    truth = Bounds(step, from_included, till_included)
     rows = rows_of_a_second(120, str(truth))
     answer = answers(truth, rows)
     outcome = take_apart_by(answer)
@@ -97,9 +103,10 @@ def test_each_row_of_a_full_second_comes_once_or_lies_in_a_range_that_is_saturat
         assert not answer(truth.narrowest(wanted.start, wanted.end - MILLISECOND)).complete
 
 
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
+@pytest.mark.parametrize(("step", "from_included", "till_included"), SERVERS)
+def test_no_row_that_a_finer_window_shows_is_skipped(step: int, from_included: bool, till_included: bool) -> None:
     """Rows beside a crowded instant, within a few milliseconds of it: what is saturated holds none that has a page of its own."""
+    truth = Bounds(step, from_included, till_included)
     chance = random.Random(f"beside {truth}")
     crowded = chance.randrange(10, 990)
     starts = [crowded] * (LIMIT + 1) + [crowded + chance.choice((-4, -3, -2, -1, 1, 2, 3)) for _ in range(9)]
@@ -111,10 +118,15 @@ def test_no_row_that_a_finer_window_shows_is_skipped(truth: Bounds) -> None:
             assert not answer(truth.narrowest(at, at)).complete
 
 
-@pytest.mark.parametrize("apart", [200, 333])
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_few_starts_that_stand_at_round_times_by_chance_are_not_saturated(truth: Bounds, apart: int) -> None:
+@pytest.mark.parametrize(
+    ("step", "from_included", "till_included", "apart"),
+    covering(STEPS, [True, False], [True, False], [200, 333], together=1),
+)
+def test_few_starts_that_stand_at_round_times_by_chance_are_not_saturated(
+    step: int, from_included: bool, till_included: bool, apart: int
+) -> None:
     """Times look as if they were written in steps that no step of the bounds divides, and nothing could be cut at both."""
+    truth = Bounds(step, from_included, till_included)
     starts = [millis for millis in range(0, 1000, apart) for _ in range(LIMIT // 2 - 1)]
     rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
     answer = answers(truth, rows)
@@ -124,9 +136,10 @@ def test_few_starts_that_stand_at_round_times_by_chance_are_not_saturated(truth:
         assert not all(answer(truth.narrowest(at, at)).complete for at in instants)
 
 
-@pytest.mark.parametrize("truth", ALL, ids=str)
-def test_few_windows_show_that_one_instant_is_saturated(truth: Bounds) -> None:
+@pytest.mark.parametrize(("step", "from_included", "till_included"), SERVERS)
+def test_few_windows_show_that_one_instant_is_saturated(step: int, from_included: bool, till_included: bool) -> None:
     """A pull that is cut off after 30 requests has come to the second by some of them."""
+    truth = Bounds(step, from_included, till_included)
     rows = [record(175 * MILLISECOND, number) for number in range(LIMIT + 1)]
     outcome = take_apart_by(answers(truth, rows))
     assert outcome.saturated

@@ -10,6 +10,7 @@ from math import ceil
 import pytest
 
 from tests.cdrs.matrix import as_record
+from tests.selection import covering
 from unlimcall_async import AsyncClient, CallRecord, RateLimit, RateLimits
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
@@ -25,9 +26,10 @@ def expected(sandbox: Sandbox, *, newest_first: bool = False) -> list[CallRecord
     return in_output_order(within, newest_first=newest_first)
 
 
-@pytest.mark.parametrize("concurrency", [1, 4])
-@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
-@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+@pytest.mark.parametrize(
+    ("order", "newest_first", "concurrency"),
+    covering(["newest_first", "oldest_first"], [False, True], [1, 4], together=1),
+)
 async def test_a_server_that_sorts_is_asked_little_more_than_it_must(
     sandbox: Sandbox, client: AsyncClient, order: Order, newest_first: bool, concurrency: int
 ) -> None:

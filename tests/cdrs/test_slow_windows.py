@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.cdrs.raw_server import ORDERS, Order, RawServer, evenly, ids, served
+from tests.selection import covering
 from unlimcall_async import CdrStream, RequestTimeoutError, RetryPolicy, ServerError, TransportError, UnlimCallError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -144,8 +145,7 @@ def fits(answered: Callable[[datetime, datetime], bool]) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_a_server_that_answers_an_hour_and_no_more_gives_all(order: Order, newest: bool) -> None:
     server = RawServer(evenly(500, START, 4 * DAY), order, answer=fits(lambda first, last: last - first <= HOUR))
     async with served(server) as client:
@@ -155,8 +155,7 @@ async def test_a_server_that_answers_an_hour_and_no_more_gives_all(order: Order,
     assert len(server.asked) < 4 * 24 + 2 * 4 * 8
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_a_server_that_is_down_is_given_up_after_the_first_hour(order: Order, newest: bool) -> None:
     server = RawServer(evenly(500, START, 60 * DAY), order, answer=fits(lambda _first, _last: False))
     async with served(server) as client:
@@ -167,8 +166,7 @@ async def test_a_server_that_is_down_is_given_up_after_the_first_hour(order: Ord
     assert len(server.asked) <= 4 * 24
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("newest", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_a_moment_that_no_window_shows_costs_no_record_before_it(order: Order, newest: bool) -> None:
     broken = START + 5 * DAY
     rows = evenly(5000, START, 60 * DAY)

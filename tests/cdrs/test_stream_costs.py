@@ -28,9 +28,9 @@ async def test_as_many_requests_are_under_way_as_was_said(
 ) -> None:
     setattr(sandbox.settings, "order", order)  # noqa: B010 # its type is a list of words
     sandbox.settings.latency = 1.0
-    sandbox.add_calls(generate_traffic(50_000, start=START, end=END, kind="uniform"))
-    stream = client.cdrs.stream(START, END, concurrency=concurrency, strategy="divide")
-    assert len([record async for record in stream]) == 50_000
+    sandbox.add_calls(generate_traffic(10_000, start=START, end=END, kind="uniform"))
+    stream = client.cdrs.stream(START, END, concurrency=concurrency, strategy="divide", page_size=200)
+    assert len([record async for record in stream]) == 10_000
     assert most_at_once(sandbox, 0.999) == concurrency
 
 

@@ -136,7 +136,7 @@ async def test_a_row_with_a_start_costs_itself_alone(texts: dict[str, str], wher
 async def test_a_row_without_a_start_has_the_place_of_the_shortest_window_that_shows_it(
     texts: dict[str, str], order: Order, newest: bool
 ) -> None:
-    kept, error = await check_one(evenly(900, START, END - START), bad(texts), order, ".startTime", newest=newest)
+    kept, error = await check_one(evenly(300, START, END - START), bad(texts), order, ".startTime", newest=newest)
     for first, last in (kept.window, error.window or kept.window):
         assert first <= AT <= last
         assert last - first <= 4 * SECOND
@@ -153,9 +153,9 @@ async def test_a_row_that_is_not_even_a_row_costs_itself_alone(text: bytes) -> N
 
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_of_many_pages_no_record_is_given_up(order: Order, newest: bool) -> None:
-    row, rows = bad({"billsec": "null"}), evenly(5000, START, END - START)
+    row, rows = bad({"billsec": "null"}), evenly(2000, START, END - START)
     # A round size would be taken for a cap that the server does not tell, and checked.
-    await check_one(rows, row, order, ".billsec", newest=newest, page_size=973)
+    await check_one(rows, row, order, ".billsec", newest=newest, page_size=373)
 
 
 async def test_a_row_that_no_window_shows_again_is_named_all_the_same() -> None:
@@ -304,7 +304,7 @@ def shown_by_all(server: RawServer, *texts: bytes) -> None:
 
 @pytest.mark.parametrize(("order", "newest", "number"), covering(ORDERS, [False, True], [1, 2]))
 async def test_a_row_that_all_windows_show_is_named_once(order: Order, newest: bool, number: int) -> None:
-    rows = evenly(900, START, END - START)
+    rows = evenly(300, START, END - START)
     server = RawServer(rows, order)
     shown_by_all(server, *[b"{}"] * number)
     async with served(server) as client:
@@ -317,7 +317,7 @@ async def test_a_row_that_all_windows_show_is_named_once(order: Order, newest: b
 
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(order: Order, newest: bool) -> None:
-    rows = evenly(900, START, END - START)
+    rows = evenly(300, START, END - START)
     server = RawServer(rows, order)
     shown_by_all(server, b"null")
     async with served(server) as client:
@@ -327,11 +327,11 @@ async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(
 
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_rows_with_the_same_text_some_seconds_apart_are_each_named(order: Order, newest: bool) -> None:
-    rows = evenly(900, START, END - START)
+    rows = evenly(300, START, END - START)
     same = [RawRow(AT + seconds * SECOND, b"null") for seconds in (0, 7, 90, 86_400)]
     async with served(RawServer([*rows, *same], order)) as client:
         stream = client.cdrs.stream(START, END, newest_first=newest, unreadable="keep")
-        assert len([record async for record in stream]) == 900
+        assert len([record async for record in stream]) == 300
         assert len(stream.unreadable) == 4
         # Also if each of them is an error, and the rest is asked by another stream.
         got, error = await read(client.cdrs.stream(START, END, newest_first=newest))

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,8 @@ from unlimcall_async import Checkpoint
 from unlimcall_async.cli.commands import unlimcall
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 
-# The directory that holds the package, for processes that run elsewhere.
-SOURCE = str(Path(__file__).parents[2])
+from .forked import SOURCE, run_forked
+
 START = datetime(2026, 5, 1, tzinfo=UTC)
 
 # A terminal that is claimed is no terminal: what is piped stays plain. And what is buffered must be written all the same.
@@ -34,6 +34,12 @@ def made(count: int, *, apart: timedelta = timedelta(minutes=1), start: datetime
     return [SandboxCall(id=f"17.{number}", start_time=start + number * apart) for number in range(count)]
 
 
+def variables(sandbox: Sandbox | None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a command that is to ask this sandbox."""
+    own = {} if sandbox is None else {"UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
+    return {**os.environ, **PLAIN, **own, **(environment or {})}
+
+
 @asynccontextmanager
 async def running(
     sandbox: Sandbox | None,
@@ -45,12 +51,11 @@ async def running(
     redirected: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    own = {} if sandbox is None else {"UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
     shell = () if redirected is None else ("sh", "-c", f'exec "$@" {redirected}', "sh")
     process = await asyncio.create_subprocess_exec(
         *(*shell, sys.executable, "-W", "error", "-m", "unlimcall_async", *arguments),
         cwd=cwd,
-        env={**os.environ, **PLAIN, **own, **(environment or {})},
+        env=variables(sandbox, environment),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -71,13 +76,21 @@ async def run_process(
     redirected: str | None = None,
     **environment: str,
 ) -> Ended:
-    """Run the command as a process of its own, for what only a process has: standard streams, and an interpreter."""
-    async with running(
-        sandbox, *arguments, cwd=cwd, stdout=stdout, redirected=redirected, environment=environment
-    ) as process:
-        out, err = await process.communicate()
+    """Run the command as a process of its own, for what only a process has, such as standard streams."""
+    status: int | None
+    # What Python reads at its start needs a start.
+    if redirected is None and not any(name.startswith("PYTHON") for name in environment):
+        status, out, err = await run_forked(
+            arguments, cwd=cwd, environment=variables(sandbox, environment), stdout=stdout
+        )
+    else:
+        async with running(
+            sandbox, *arguments, cwd=cwd, stdout=stdout, redirected=redirected, environment=environment
+        ) as process:
+            out, err = await process.communicate()
+        status = process.returncode
     assert b"Traceback" not in err, err.decode()
-    return process.returncode, (out or b"").decode(), err.decode()
+    return status, (out or b"").decode(), err.decode()
 
 
 async def run(

@@ -25,7 +25,8 @@ from unlimcall_async.cli.commands import unlimcall
 from unlimcall_async.cli.comparison import Check, Comparison
 from unlimcall_async.sandbox import generate_traffic
 
-from .support import PLAIN, SOURCE, in_this_process, names_in
+from .forked import SOURCE, run_forked
+from .support import PLAIN, in_this_process, names_in, variables
 
 CALLS = 3000
 START, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,10 +48,9 @@ async def start(
     )
 
 
-async def demo(folder: Path, *arguments: str, **environment: str) -> tuple[int | None, str, str]:
-    process = await start(folder, *arguments, environment=environment)
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def demo(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    status, out, err = await run_forked(["demo", *arguments], cwd=folder, environment=variables(None, environment))
+    return status, out.decode(), err.decode()
 
 
 def is_plain(text: str) -> bool:
@@ -157,7 +157,9 @@ async def test_without_rich_it_says_how_to_get_it(tmp_path: Path) -> None:
     fake = tmp_path / "fake"
     fake.mkdir()
     (fake / "rich.py").write_text("raise ModuleNotFoundError('no rich', name='rich')")
-    status, _, err = await demo(tmp_path, PYTHONPATH=os.pathsep.join([str(fake), SOURCE]))
+    process = await start(tmp_path, environment={"PYTHONPATH": os.pathsep.join([str(fake), SOURCE])})
+    err = (await process.communicate())[1].decode()
+    status = process.returncode
     assert (status, "pip install 'unlimcall-async[cli]'" in err, "Traceback" in err) == (1, True, False)
 
 

@@ -22,7 +22,8 @@ from unlimcall_async.cli.running import _log_lines
 from unlimcall_async.cli.wording import visible, visible_in_colour
 from unlimcall_async.sandbox import Sandbox, SandboxAgent, SandboxCall, Status
 
-from .support import START, Ended, in_this_process, running
+from .forked import run_forked
+from .support import START, Ended, in_this_process, variables
 
 UNSAFE: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 EVERY: Final = "".join(
@@ -51,14 +52,17 @@ async def at_terminal(sandbox: Sandbox, *arguments: str, stdout: int | None = No
         ends.append((ours, theirs))
     (out, out_theirs), (err, err_theirs) = ends
     redirected = out_theirs if stdout is None else stdout
-    async with running(sandbox, *arguments, stdout=redirected, stderr=err_theirs) as process:
-        os.close(out_theirs)
-        os.close(err_theirs)
-        written, said = await asyncio.gather(*(asyncio.to_thread(read_all, end) for end in (out, err)))
-        await process.wait()
+    command = asyncio.create_task(
+        run_forked(arguments, environment=variables(sandbox), stdout=redirected, stderr=err_theirs)
+    )
+    await asyncio.sleep(0)  # the request holds both ends by now
+    os.close(out_theirs)
+    os.close(err_theirs)
+    written, said = await asyncio.gather(*(asyncio.to_thread(read_all, end) for end in (out, err)))
+    status, _, _ = await command
     os.close(out)
     os.close(err)
-    return process.returncode, written, said
+    return status, written, said
 
 
 def read_all(terminal: int) -> str:

@@ -178,13 +178,12 @@ async def test_a_stream_that_is_cut_off_goes_on_from_its_checkpoint(
     """Each run is cancelled when the server has got 30 requests of it; the runs together give each record once."""
     sandbox.settings.order = "newest_first"
     sandbox.add_calls(generate_traffic(12_000, start=START, end=END, kind="uniform"))
-    options = {"concurrency": concurrency, "page_size": 300}
     records: list[CallRecord] = []
     checkpoint: Checkpoint | None = None
 
     async def read() -> None:
         nonlocal checkpoint
-        async with client.cdrs.stream(START, END, **options, resume=checkpoint) as stream:
+        async with client.cdrs.stream(START, END, concurrency=concurrency, page_size=300, resume=checkpoint) as stream:
             async for batch in stream.batches():
                 records.extend(batch)
                 checkpoint = stream.checkpoint

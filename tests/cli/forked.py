@@ -1,8 +1,8 @@
 """Processes that run the command, forked from one process that has imported the package.
 
-Such a process has streams, an environment, a folder and an exit status of its own, as any other. The fork saves it the imports,
-which take most of the time of a short command. A test of the start itself, of a signal or of a closed stream starts a new
-interpreter instead, by `support.running`.
+Such a process has streams, an environment, a folder and an exit status of its own, as any other. The fork saves the imports, which
+take most of the time of a short command. A test of the start itself, of a signal or of a closed stream starts a new interpreter
+instead, by `support.running`.
 """
 
 from __future__ import annotations

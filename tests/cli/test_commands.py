@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .support import SOURCE, in_this_process, run, run_process
+from .forked import SOURCE
+from .support import in_this_process, run, run_process
 
 
 async def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:

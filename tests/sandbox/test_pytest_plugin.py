@@ -42,26 +42,33 @@ def test_a_loop_of_its_own(unlimcall_sandbox):
     assert asyncio.run(ask()).company_name
 """
 
-# Of each runner: how it marks a test, the options for its plugins, and what it needs in the file.
+# Of each runner: how it marks tests (each mark is for a file of its own), its plugin, and its settings.
+ONE_EACH = "asyncio_default_fixture_loop_scope=function"
 RUNNERS = {
-    "asyncio, one loop for a session": ("@pytest.mark.asyncio(loop_scope='session')", ("pytest_asyncio.plugin",), ()),
-    "asyncio, one loop for a module": ("@pytest.mark.asyncio(loop_scope='module')", ("pytest_asyncio.plugin",), ()),
+    "asyncio, one loop for a session or a module": (
+        ("@pytest.mark.asyncio(loop_scope='session')", "@pytest.mark.asyncio(loop_scope='module')"),
+        "pytest_asyncio.plugin",
+        (ONE_EACH,),
+    ),
     "asyncio, tests in the session's loop": (
-        "@pytest.mark.asyncio",
-        ("pytest_asyncio.plugin",),
-        ("asyncio_default_test_loop_scope=session", "asyncio_default_fixture_loop_scope=function"),
+        ("@pytest.mark.asyncio",),
+        "pytest_asyncio.plugin",
+        ("asyncio_default_test_loop_scope=session", ONE_EACH),
     ),
     "asyncio, fixtures in the session's loop": (
-        "@pytest.mark.asyncio",
-        ("pytest_asyncio.plugin",),
+        ("@pytest.mark.asyncio",),
+        "pytest_asyncio.plugin",
         ("asyncio_default_fixture_loop_scope=session",),
     ),
-    "anyio": ("@pytest.mark.anyio", ("anyio.pytest_plugin",), ()),
+    "anyio": (("@pytest.mark.anyio",), "anyio.pytest_plugin", ()),
 }
 
 
-def run(directory: Path, test: str, *plugins: str, settings: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    (directory / "test_user.py").write_text(test)
+def run(
+    directory: Path, *tests: str, plugins: tuple[str, ...] = (), settings: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    for number, test in enumerate(tests):
+        (directory / f"test_user_{number}.py").write_text(test)
     names = [*plugins, "unlimcall_async.sandbox.pytest_plugin"]
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", *(word for name in names for word in ("-p", name))]
     options += [word for setting in settings for word in ("-o", setting)]
@@ -79,7 +86,7 @@ def run(directory: Path, test: str, *plugins: str, settings: tuple[str, ...] = (
 
 def test_the_fixture_is_a_started_sandbox_for_one_test(tmp_path: Path) -> None:
     settings = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
-    result = run(tmp_path, USERS_TEST, "pytest_asyncio.plugin", settings=settings)
+    result = run(tmp_path, USERS_TEST, plugins=("pytest_asyncio.plugin",), settings=settings)
 
     assert result.returncode == 0, result.stdout
     assert "2 passed" in result.stdout
@@ -94,15 +101,13 @@ def test_plain_tests_need_no_other_plugin(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_the_fixture_serves_each_runner(runner: str, tmp_path: Path) -> None:
-    mark, plugins, settings = RUNNERS[runner]
+    marks, plugin, settings = RUNNERS[runner]
     head = "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
-    test = head + USERS_TEST.replace("async def test", f"{mark}\nasync def test")
-    if "pytest_asyncio.plugin" in plugins and not settings:
-        settings = ("asyncio_default_fixture_loop_scope=function",)
-    result = run(tmp_path, test, *plugins, settings=settings)
+    tests = [head + USERS_TEST.replace("async def test", f"{mark}\nasync def test") for mark in marks]
+    result = run(tmp_path, *tests, plugins=(plugin,), settings=settings)
 
     assert result.returncode == 0, result.stdout
-    assert "2 passed" in result.stdout
+    assert f"{2 * len(marks)} passed" in result.stdout
 
 
 def test_loading_the_plugin_imports_no_server() -> None:

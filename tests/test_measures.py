@@ -9,6 +9,8 @@ import pytest
 from tests import measures
 from tests.measures import Figures, PulledIn
 
+pytestmark = pytest.mark.own_rules
+
 SOURCES = {
     "__init__.py": '"""Map."""\nfrom unlimcall_async.top import Top\n',
     "top.py": """

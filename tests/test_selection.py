@@ -8,6 +8,8 @@ import pytest
 
 from tests.selection import covering
 
+pytestmark = pytest.mark.own_rules
+
 AXES = (range(4), "abcde", [False, True])
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
+
+pytestmark = pytest.mark.own_rules
 
 LIMIT = 12
 MOST_ASKED = 21

@@ -20,6 +20,8 @@ from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
+pytestmark = pytest.mark.own_rules
+
 REQUESTS = 30
 # The most runs that a test looks at.
 RUNS = 5

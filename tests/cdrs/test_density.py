@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from unlimcall_async.cdrs.planner.density import PastGuesses, Sample
 from unlimcall_async.cdrs.times import Range
+
+pytestmark = pytest.mark.own_rules
 
 
 def test_guesses_that_are_right_ask_for_little_less_than_a_page_and_wild_ones_for_more() -> None:

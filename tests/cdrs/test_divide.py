@@ -19,6 +19,8 @@ from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.divide import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 PAGE = 200
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 MONTHS = Range(0, 120 * DAY)

@@ -12,6 +12,8 @@ from tests.cdrs.test_divide import CALLS, MONTHS, ended, lasting, shuffled
 from unlimcall_async.cdrs.planner.durations import Durations
 from unlimcall_async.cdrs.times import MILLISECOND, Range
 
+pytestmark = pytest.mark.own_rules
+
 
 @pytest.mark.parametrize("oldest", [True, False])
 def test_rows_stand_for_the_calls_that_a_page_hides(oldest: bool) -> None:

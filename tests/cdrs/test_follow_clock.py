@@ -14,7 +14,7 @@ from tests.cdrs.raw_server import RawRow, RawServer, good, ids, served
 from tests.selection import covering
 from unlimcall_async import AsyncClient, CdrFollow, Checkpoint
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.own_rules]
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -13,7 +13,7 @@ from tests.cdrs.raw_server import ORDERS, Order, RawRow, RawServer, good, ids, r
 from tests.selection import covering
 from unlimcall_async import AsyncClient, CdrFollow, Checkpoint, ResponseError
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.own_rules]
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

@@ -20,6 +20,8 @@ from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 PAGE = 1000
 HOUR = 3600 * SECOND
 

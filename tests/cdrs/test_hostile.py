@@ -19,6 +19,8 @@ from tests.cdrs.kinds import KINDS, ON
 from tests.cdrs.rules import RULES, Rule, try_without
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
+pytestmark = pytest.mark.own_rules
+
 # Chance that Hypothesis draws, so that it can make a case that fails smaller.
 CASES = st.randoms(use_true_random=False).map(make_case)
 

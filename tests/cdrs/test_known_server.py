@@ -15,6 +15,8 @@ from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 from unlimcall_async.sandbox.settings import Order
 
+pytestmark = pytest.mark.own_rules
+
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC)
 CALLS = sorted(generate_traffic(2_000, start=START, end=END, kind="uniform", seed=5), key=lambda call: call.start_time)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -17,6 +17,8 @@ from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, edge_behind
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window
 
+pytestmark = pytest.mark.own_rules
+
 Mode = Literal["cut", "nearest", "up"]
 STEPS: Final = (1, MILLISECOND, 100 * MILLISECOND, 250 * MILLISECOND, SECOND)
 

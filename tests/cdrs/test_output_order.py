@@ -6,6 +6,7 @@ import random
 from datetime import datetime
 from itertools import groupby
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.cdrs.output_order import handed_out_first, in_output_order, place_behind, sortedness_of, ties_in
 from unlimcall_async.cdrs.times import MILLISECOND, to_datetime
+
+pytestmark = pytest.mark.own_rules
 
 legs = st.builds(
     lambda millis, number, seconds, note: record(

@@ -11,6 +11,8 @@ from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.page import Page, RowOutsideError, check_inside
 from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, SECOND, Range, Window, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 # A few instants, so that many rows share one, and both ends of what a datetime holds.
 instants = st.one_of(
     st.integers(-4, 12).map(lambda place: place * 400 * MILLISECOND),

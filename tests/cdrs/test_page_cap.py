@@ -17,6 +17,8 @@ from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
+pytestmark = pytest.mark.own_rules
+
 LIMIT = 1000
 WANTED = Range(0, 1000 * SECOND)
 

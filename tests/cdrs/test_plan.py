@@ -16,6 +16,8 @@ from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import Range
 
+pytestmark = pytest.mark.own_rules
+
 PAGE = 10
 WANTED = Range(0, 1000)
 # What is done to the plan, to which of its parts, and where in the part.

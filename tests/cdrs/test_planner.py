@@ -19,6 +19,8 @@ from unlimcall_async.cdrs.planner.parts import Asked, Failed, Question, Saturate
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
+pytestmark = pytest.mark.own_rules
+
 MINUTE = 60 * SECOND
 
 

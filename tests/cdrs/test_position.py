@@ -17,6 +17,8 @@ from unlimcall_async.cdrs.output_order import in_output_order, place_behind
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.times import MILLISECOND, Range, to_datetime, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 # A dozen milliseconds. Records share milliseconds and instants, and some have the same id, or are the same.
 instants = st.integers(0, 48).map(lambda quarter: quarter * MILLISECOND // 4)
 records = st.lists(

@@ -19,6 +19,8 @@ from tests.selection import covering
 from unlimcall_async import CallRecord, ResponseError
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
+pytestmark = pytest.mark.own_rules
+
 START = datetime(2025, 1, 1, tzinfo=UTC)
 YEARS, WEEK = timedelta(days=1095), timedelta(days=7)
 CALLS = calls(3000, START, YEARS)

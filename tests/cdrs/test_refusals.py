@@ -24,7 +24,7 @@ from unlimcall_async import (
 )
 from unlimcall_async.sandbox import Sandbox, Status, generate_traffic
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.own_rules]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 700

@@ -19,6 +19,8 @@ from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 LIMIT = 12
 MOST_ASKED = 21
 WHOLE = Range(0, SECOND)

@@ -13,6 +13,8 @@ from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
 from unlimcall_async.models import CallRecord
 
+pytestmark = pytest.mark.own_rules
+
 PAGE = 40
 WANTED = Range(0, 1000 * SECOND)
 

@@ -16,6 +16,8 @@ from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 from unlimcall_async.sandbox.settings import Order
 
+pytestmark = pytest.mark.own_rules
+
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 CALLS = generate_traffic(20_000, start=START, end=END, kind="call_centre", seed=5)
 PAGE = 1000

@@ -17,6 +17,8 @@ from tests.selection import covering, slow_but
 from unlimcall_async import ResponseError
 from unlimcall_async.cdrs.times import SECOND, Range
 
+pytestmark = pytest.mark.own_rules
+
 START, MONTHS, DAY = datetime(2025, 1, 1, tzinfo=UTC), timedelta(days=90), timedelta(days=1)
 CALLS = calls(2000, START, MONTHS)
 

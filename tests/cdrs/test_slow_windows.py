@@ -14,6 +14,8 @@ from tests.cdrs.raw_server import ORDERS, Order, RawServer, evenly, ids, served
 from tests.selection import covering
 from unlimcall_async import CdrStream, RequestTimeoutError, RetryPolicy, ServerError, TransportError, UnlimCallError
 
+pytestmark = pytest.mark.own_rules
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 END = START + 90 * DAY

@@ -12,6 +12,8 @@ from tests.selection import covering
 from unlimcall_async import AsyncClient
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
+pytestmark = pytest.mark.own_rules
+
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
 

@@ -20,6 +20,8 @@ from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 MINUTE = 60 * SECOND
 LOOKBACK = 24 * MINUTE
 START = 1_000 * MINUTE

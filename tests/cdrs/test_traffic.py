@@ -10,6 +10,8 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import SECOND, Range, to_micros
 
+pytestmark = pytest.mark.own_rules
+
 # A Monday.
 START = datetime(2026, 1, 5, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

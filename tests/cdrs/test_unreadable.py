@@ -28,6 +28,8 @@ from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.page_reading import read_page
 from unlimcall_async.cdrs.times import Window
 
+pytestmark = pytest.mark.own_rules
+
 START = datetime(2026, 5, 1, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 END = START + 30 * DAY

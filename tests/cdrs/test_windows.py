@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Waiti
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Resolve
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART, question_of, widest_of
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, ceil, floor
+
+pytestmark = pytest.mark.own_rules
 
 # Edges lie at whole milliseconds, and most lengths are near the one that a window just covers.
 edges = st.integers(-(10**12), 10**12).map(lambda millis: millis * MILLISECOND)

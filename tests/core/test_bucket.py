@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from unlimcall_async.http.bucket import RateLimit, TokenBucket
 
+pytestmark = pytest.mark.own_rules
+
 MINUTE, DAY = 60, 24 * 3600
 EPSILON = 1e-6
 

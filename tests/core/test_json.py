@@ -116,12 +116,15 @@ def test_every_reader_takes_the_same_texts(text: bytes, reader: Callable[[bytes]
 
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
-@READER
-def test_every_reader_refuses_the_same_texts(
-    text: bytes, reader: Callable[[bytes], object], error: type[Exception], value: bytes
-) -> None:
-    with pytest.raises(error):
-        reader(with_value(text, value))
+def test_every_reader_refuses_the_same_texts(value: bytes) -> None:
+    taken = []
+    for name, (text, reader, error) in READERS.items():
+        try:
+            reader(with_value(text, value))
+        except error:
+            continue
+        taken.append(name)
+    assert taken == []
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from unlimcall_async.http.endpoints import CREATE_CALL, DELETE_HOOK, ENDPOINTS, 
 from unlimcall_async.http.messages import Authorization, RawResponse, build
 from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_slow, judge, outcome_of
 
+pytestmark = pytest.mark.own_rules
+
 NOT_SENT, MAYBE_SENT = Sent.NOT_SENT, Sent.MAYBE_SENT
 
 # Every class of endpoint: the documented ones, and what `client.request` may name beside them.
@@ -117,18 +119,17 @@ def name_of(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
-@pytest.mark.parametrize("earlier", [False, True], ids=["first attempt", "after a doubt"])
-@pytest.mark.parametrize("sent", Sent, ids=lambda sent: sent.name)
 @pytest.mark.parametrize("failure", TABLE)
-def test_the_whole_table(failure: str, sent: Sent, earlier: bool) -> None:
+def test_the_whole_table(failure: str) -> None:
     row = TABLE[failure]
-    acted = row.acted == "yes" or (row.acted == "if sent" and sent is MAYBE_SENT)
     verdicts, expected = {}, {}
-    for endpoint in EVERY_ENDPOINT:
+    for endpoint, sent, earlier in itertools.product(EVERY_ENDPOINT, Sent, [False, True]):
+        case = name_of(endpoint), sent.name, "after a doubt" if earlier else "first attempt"
+        acted = row.acted == "yes" or (row.acted == "if sent" and sent is MAYBE_SENT)
         outcome = outcome_of(row.failure(endpoint))
-        verdicts[name_of(endpoint)] = judge(endpoint, sent, outcome, earlier_may_have_acted=earlier)
+        verdicts[case] = judge(endpoint, sent, outcome, earlier_may_have_acted=earlier)
         unknown = acted and endpoint.method in ONCE_ONLY
-        expected[name_of(endpoint)] = Verdict(
+        expected[case] = Verdict(
             already_done=earlier and failure == "4xx: 404 not_found" and name_of(endpoint) == "DELETE /hooks/{id}",
             may_have_acted=acted,
             outcome_unknown=unknown,

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from unlimcall_async.http.bucket import RateLimit, TokenBucket
 from unlimcall_async.http.pace import CALM, Pace
 
+pytestmark = pytest.mark.own_rules
+
 MINUTE = 60.0
 
 

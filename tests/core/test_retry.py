@@ -22,6 +22,8 @@ from unlimcall_async.http.endpoints import CREATE_CALL, ME, Endpoint
 from unlimcall_async.http.outcome import Sent, is_refusal, judge, outcome_of
 from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
 
+pytestmark = pytest.mark.own_rules
+
 
 def delay(
     policy: RetryPolicy,

@@ -13,6 +13,8 @@ from tests.operations.records import Endless, after, record, stream
 from unlimcall_async import CallRecord
 from unlimcall_async.operations import FAILED_DISPOSITIONS, CarrierAlert, CarrierMonitor, Share
 
+pytestmark = pytest.mark.own_rules
+
 HOUR = 3600
 
 

@@ -17,6 +17,8 @@ from tests.operations.records import START, record
 from unlimcall_async import CallRecord
 from unlimcall_async.operations import CarrierMonitor, Share
 
+pytestmark = pytest.mark.own_rules
+
 DAY = 86_400
 YEAR_9999 = (datetime(9999, 12, 31, tzinfo=UTC) - START).total_seconds()
 YEAR_1 = (datetime(1, 1, 1, tzinfo=UTC) - START).total_seconds()

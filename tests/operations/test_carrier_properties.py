@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.operations.records import START, record, stream
 from unlimcall_async import CallRecord
 from unlimcall_async.operations import CarrierAlert, CarrierMonitor, Share
+
+pytestmark = pytest.mark.own_rules
 
 # Wide bounds and few attempts, so that they are crossed often.
 BOUNDS = {"start_above": 0.4, "end_below": 0.25, "minimum": 4}

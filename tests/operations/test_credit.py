@@ -16,6 +16,8 @@ from tests.operations.records import START, after
 from unlimcall_async import Balance
 from unlimcall_async.operations import CreditAlert, CreditMonitor, Spend, SpendTally, available_credit
 
+pytestmark = pytest.mark.own_rules
+
 HOUR = timedelta(hours=1)
 NO_RECORD: Any = 3
 

@@ -16,6 +16,8 @@ from tests.operations.records import START
 from unlimcall_async import Balance, CallRecord
 from unlimcall_async.operations import CreditMonitor, Spend, SpendTally, available_credit
 
+pytestmark = pytest.mark.own_rules
+
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 STALE_AFTER = 3 * MINUTE
 

@@ -27,6 +27,8 @@ from tests.operations.numbers import (
 )
 from unlimcall_async.operations import CallerId, CallerIdPool, NoCallerIdError, Step
 
+pytestmark = pytest.mark.own_rules
+
 
 def test_the_destinations_country_comes_first_then_its_region_then_any() -> None:
     pool = pool_of(US, FR, GB)

@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.operations.records import START
 from unlimcall_async.operations import CallerId, CallerIdPool, NoCallerIdError, Step
 
+pytestmark = pytest.mark.own_rules
+
 # Country and region of each number, written down here and not asked of the library.
 PLACES = {
     "+442079460812": ("GB", "Europe"),

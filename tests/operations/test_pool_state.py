@@ -16,6 +16,8 @@ from tests.operations.records import START
 from unlimcall_async import UnlimCallError
 from unlimcall_async.operations import CallerId, CallerIdPool, PoolStateError
 
+pytestmark = pytest.mark.own_rules
+
 GB, US = "+442079460812", "+16465550112"
 
 

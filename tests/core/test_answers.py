@@ -125,7 +125,7 @@ def test_documented_codes_arrive_as_their_class_in_every_shape(status: int, code
         assert type(error) is kind, shape
         assert (error.status, error.code, error.body) == (status, code, body), shape
         assert shape in BARE or error.detail == "In words.", shape
-    assert (error.method, error.path) == ("GET", "/me")
+        assert (error.method, error.path) == ("GET", "/me"), shape
 
 
 @pytest.mark.parametrize(("status", "group"), GROUPS.items())

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
-from unlimcall_async import _api, columns, sync
+from unlimcall_async import _api, columns, proof, sync
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -54,6 +54,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "http",
         "models",
         "operations",
+        "proof",
         "resources",
         "sandbox",
         "sync",
@@ -121,6 +122,16 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "strategy": "auto",
         "unreadable": "raise",
         "resume": None,
+        "manifest": False,
+    }
+    assert parameters(client.cdrs.verify) == {
+        "pulled": REQUIRED,
+        "start": None,
+        "end": None,
+        "counts_only": False,
+        "concurrency": 4,
+        "strategy": "auto",
+        "on_progress": None,
     }
     assert parameters(sync.sync_cdrs) == {
         "client": REQUIRED,
@@ -136,6 +147,14 @@ def test_the_signatures_are_those_of_the_contract() -> None:
     assert [field.name for field in attrs.fields(sync.SyncResult)] == [
         *("start", "end", "inserted", "revised", "removed", "unchanged", "unreadable", "requests", "watermark"),
     ]
+    assert [field.name for field in attrs.fields(proof.Evidence)][:8] == [
+        *("start", "end", "asked_from", "asked_till", "limit", "rows", "count", "reason"),
+    ]
+    assert [field.name for field in attrs.fields(proof.Verification)][:4] == ["ok", "days", "requests", "differences"]
+    assert [field.name for field in attrs.fields(proof.Difference)] == [
+        *("day", "expected", "found", "missing", "added", "revised"),
+    ]
+    assert [field.name for field in attrs.fields(proof.DayDigest)] == ["records", "digest"]
     assert parameters(client.calls.create) == {
         "ai_agent_id": REQUIRED,
         "to_number": REQUIRED,

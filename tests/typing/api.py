@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from email.message import Message
 from pathlib import Path
 from ssl import create_default_context
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import aiohttp
 from starlette.datastructures import Headers
@@ -48,6 +48,7 @@ from unlimcall_async import (
     track,
 )
 from unlimcall_async.columns import SCHEMA, write_parquet
+from unlimcall_async.proof import DayDigest, Manifest, Verification
 from unlimcall_async.sync import Destination, SyncProgress, SyncResult, SyncSchemaError, sync_cdrs
 from unlimcall_async.webhooks import (
     CallEnded,
@@ -237,6 +238,20 @@ async def webhooks(body: bytes, header: str | None) -> None:
         await receiver.handle(body, Headers({"X-Unlimcall-Signature": "t=1"}))
         tracker = CallTracker(receiver)
         assert_type(await tracker.ended("id", timeout=3), CallEnded)
+
+
+async def prove(client: AsyncClient, start: datetime, end: datetime) -> None:
+    stream = client.cdrs.stream(start, end, manifest=True)
+    records = await stream.to_list()
+    manifest = Manifest.from_json(stream.manifest.to_json()) + stream.manifest
+    assert_type(manifest, Manifest)
+    assert_type(manifest.days, Mapping[date, DayDigest])
+    assert_type(manifest.windows[0].reason, Literal["short", "sought"])
+    assert_type(DayDigest.of(records) + manifest.total, DayDigest)
+    verification = await client.cdrs.verify(manifest, counts_only=True)
+    assert_type(verification, Verification)
+    verification = await client.cdrs.verify(iter(records), start, end)
+    assert_type(verification.differences[0].revised, tuple[tuple[CallRecord, CallRecord], ...])
 
 
 async def sync_into_tables(client: AsyncClient, start: datetime, mine: Destination) -> None:

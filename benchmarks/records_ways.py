@@ -176,6 +176,15 @@ async def _batches(url: str, _records: int) -> int:
     return got
 
 
+async def _manifest(url: str, _records: int) -> int:
+    async with _client(url) as client:
+        stream = client.cdrs.stream(START, END, manifest=True)
+        async for _batch in stream.batches():
+            pass
+    assert stream.manifest.total.records == stream.stats.records
+    return stream.stats.records
+
+
 async def _each(url: str, _records: int) -> int:
     got = 0
     async with _client(url) as client:
@@ -319,6 +328,7 @@ WAYS: Final[Mapping[str, Way]] = {
     "duckdb": Way("aiohttp + duckdb read_json", _floor(_duckdb), "duckdb", "floor"),
     "arrow": Way("stream.arrow()", _arrow, "pyarrow", "ours"),
     "batches": Way("stream.batches()", _batches, "unlimcall_async", "ours"),
+    "manifest": Way("stream.batches(), with a manifest", _manifest, "unlimcall_async", "ours"),
     "each": Way("async for record in stream", _each, "unlimcall_async", "ours"),
     "newest": Way("stream.batches(), newest first", _newest_first, "unlimcall_async", "ours"),
     "single": Way("cdrs.list, window by window", _single_pages, "unlimcall_async", "ours"),

@@ -42,7 +42,10 @@ _SLOW_ATTEMPTS: Final = 2
 
 @frozen
 class StreamOptions:
-    """The range and the direction of a stream, and how it is pulled."""
+    """The range and the direction of a stream, and how it is pulled.
+
+    `manifest` is whether a manifest is asked for, and `None` if nobody can ask for one later.
+    """
 
     start: datetime
     end: datetime
@@ -50,7 +53,7 @@ class StreamOptions:
     concurrency: int
     page_size: int
     seek: bool
-    manifest: bool = False
+    manifest: bool | None
 
 
 class _NothingToAskError(Exception):

@@ -44,7 +44,7 @@ class Output:
         newest_first: The direction of the output.
         place: The place that a checkpoint holds, or `None` for the beginning.
         limit: The `limit` of each request, for the manifest.
-        manifest: Whether a manifest is asked for.
+        manifest: Whether a manifest is asked for; `None` if nobody can ask for one later.
 
     Attributes:
         position: How far the records were taken.
@@ -62,7 +62,7 @@ class Output:
         newest_first: bool,
         place: Place | None,
         limit: int,
-        manifest: bool,
+        manifest: bool | None,
     ) -> None:
         self.position: Position = Position(start, end, newest_first=newest_first, place=place)
         self.unreadable: UnreadableRows = unreadable

@@ -71,16 +71,18 @@ class Ledger:
         place: The place that the stream was resumed at, or `None`.
         newest_first: The direction of the output.
         limit: The `limit` of each request.
-        asked: Whether a manifest is asked for.
+        asked: Whether a manifest is asked for; `None` if nobody can ask for one later.
     """
 
-    def __init__(self, wanted: Range, place: Place | None, *, newest_first: bool, limit: int, asked: bool) -> None:
+    def __init__(
+        self, wanted: Range, place: Place | None, *, newest_first: bool, limit: int, asked: bool | None
+    ) -> None:
         self._newest_first = newest_first
         at = place.at if place is not None else wanted.end if newest_first else wanted.start
         self._began = place if place is not None else Place(at)
         self._limit = limit
         self._asked = asked
-        self._entries = _Entries()
+        self._entries = _Entries(kept=None if asked is None else [])
         # The records that are being handed out.
         self._run: Sequence[CallRecord] = ()
         # The entries up to the place at which the output is held; `None` if it is not held.

@@ -31,7 +31,7 @@ def capped(most: int) -> Callable[[int], int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", ["newest_first", "by_end", "sorted_after_limit"])
 async def test_twenty_thousand_records_come_a_hundred_at_a_time(order: Order) -> None:
     span = timedelta(days=365)
     server = OddServer([], calls=calls(20_000, START, span), sorting=order, most=capped(100))
@@ -68,7 +68,7 @@ async def test_what_a_cap_leaves_out_comes(order: Order, cap: int, concurrency: 
     # Pages of ten take the most requests.
     [
         *covering(ORDERS, [64, 100, 950], together=1),
-        *(pytest.param(order, 10, marks=pytest.mark.slow) for order in ORDERS),
+        *(pytest.param(order, 10, marks=pytest.mark.slow) for order in ("oldest_first", "by_end")),
     ],
 )
 async def test_a_cap_is_found_if_the_range_is_a_single_window(order: Order, cap: int) -> None:

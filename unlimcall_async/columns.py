@@ -49,7 +49,7 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-parquet")
         try:
             await in_thread(thread, file.open)
-            items = inner._arrow(_PIECE_ROWS, _columns.GROUP_BYTES)  # noqa: SLF001 # of this package
+            items = inner._arrow(_PIECE_ROWS, _columns.GROUP_BYTES, _columns.FILE_POOL)  # noqa: SLF001 # of this package
             async with aclosing(items if inner is stream else TrackedIterator(inner, items)) as batches:
                 async for batch in batches:
                     await in_thread(thread, partial(file.write, batch))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.core.payloads import RECORD
 from tests.core.test_plain import RECORDS
 from unlimcall_async import CallRecord, to_dict
-from unlimcall_async._columns import to_records
+from unlimcall_async._columns import BatchInMaking, to_records
 from unlimcall_async.columns import SCHEMA, to_batch
 
 
@@ -57,6 +57,51 @@ def test_extra_is_json_with_all_digits_and_null_where_it_is_empty() -> None:
     assert texts[0] is None
     assert json.loads(texts[1], parse_float=Decimal) == extra
     assert texts[1].splitlines() == [texts[1]]
+
+
+# What CSV and JSON might take for something else than a text, and what nearly all texts consist of.
+ODD_TEXTS = st.sampled_from(
+    ["", "null", "NULL", "nan", "{}]", "[0", ",", ",,,,,,,,,,,,,", "'", "12", "\u0085", "\u2028", "é😀", "\x7f"]
+)
+PLAIN_TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters='"\\'))
+ESCAPED_TEXTS = st.sampled_from(['"', "\\", "\n", "\r", "\0", 'a","b', '\\"'])
+INT64 = st.integers(-(2**63), 2**63 - 1)
+
+
+def records_with(texts: st.SearchStrategy[str]) -> st.SearchStrategy[CallRecord]:
+    times = st.datetimes(timezones=st.just(UTC))
+    return st.builds(
+        CallRecord, texts, times, INT64, INT64, *[st.none() | texts] * 4, st.none() | INT64, *[st.none() | texts] * 3
+    )
+
+
+PLAIN_RECORDS = records_with(ODD_TEXTS | PLAIN_TEXTS)
+
+
+@given(
+    st.lists(
+        st.lists(PLAIN_RECORDS, min_size=1) | st.lists(RECORDS | records_with(ESCAPED_TEXTS), min_size=1), min_size=1
+    )
+)
+def test_records_of_a_stream_become_the_same_columns(parts: list[list[CallRecord]]) -> None:
+    making = BatchInMaking()
+    for part in parts:
+        making.add([evolve(record) for record in part])  # which uses up what it is given
+    batch = making.batch()
+    batch.validate(full=True)
+    assert batch.equals(to_batch([record for part in parts for record in part]), check_metadata=True)
+    assert making.rows == len(batch)
+
+
+def test_a_batch_of_plain_records_imports_no_pandas() -> None:
+    program = (
+        "import sys; from datetime import datetime, UTC\n"
+        "from unlimcall_async import CallRecord; from unlimcall_async._columns import BatchInMaking\n"
+        "making = BatchInMaking(); making.add([CallRecord('1', datetime(2026, 1, 1, tzinfo=UTC), 1, 1)] * 2)\n"
+        "print(len(making.batch()), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # ours
+    assert done.stdout == "2 False\n"
 
 
 def test_a_number_beyond_64_bits_is_an_error() -> None:

@@ -21,6 +21,8 @@ from unlimcall_async.models import CallRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped] # it has no types
+
+    from unlimcall_async._columns import BatchInMaking
 else:
     pa = LazyModule("pyarrow")
 
@@ -34,8 +36,8 @@ class StreamViews(OneAtATime[StreamIteration]):
     def __init__(self, output: Output) -> None:
         super().__init__(StreamIteration)
         self._output = output
-        # The columns of the batch that is not full yet, and whether all that is left is handed out in one step.
-        self._pieces: list[pa.RecordBatch] = []
+        # The batch that is not full yet, and whether all that is left is handed out in one step.
+        self._making: BatchInMaking | None = None
         self._at_once = False
 
     @abstractmethod
@@ -83,7 +85,7 @@ class StreamViews(OneAtATime[StreamIteration]):
     async def _iterate_records(self, iteration: StreamIteration) -> AsyncGenerator[CallRecord, None]:
         try:
             await self._begin(iteration)
-            self._take_back_pieces()
+            self._take_back_batch()
             while await self._load(iteration):
                 for record in self._output.position.records():
                     yield record
@@ -94,7 +96,7 @@ class StreamViews(OneAtATime[StreamIteration]):
     async def _iterate_batches(self, iteration: StreamIteration) -> AsyncGenerator[list[CallRecord], None]:
         try:
             await self._begin(iteration)
-            self._take_back_pieces()
+            self._take_back_batch()
             while await self._load(iteration):
                 yield self._output.position.batch()
             iteration.exhausted = True
@@ -122,8 +124,10 @@ class StreamViews(OneAtATime[StreamIteration]):
 
         return self._arrow(_arguments.whole("rows", rows), _MOST_BYTES)
 
-    def _arrow(self, rows: int, most_bytes: int) -> AsyncGenerator[pa.RecordBatch, None]:
-        return self._iterator(partial(self._iterate_arrow, rows=rows, most_bytes=most_bytes))
+    def _arrow(
+        self, rows: int, most_bytes: int, pool: pa.MemoryPool | None = None
+    ) -> AsyncGenerator[pa.RecordBatch, None]:
+        return self._iterator(partial(self._iterate_arrow, rows=rows, most_bytes=most_bytes, pool=pool))
 
     async def to_arrow(self) -> pa.Table:
         """Return all records that are left as a table. If that fails, none of them was handed out, and `checkpoint` is as before.
@@ -140,37 +144,36 @@ class StreamViews(OneAtATime[StreamIteration]):
         return pa.Table.from_batches(came, SCHEMA)
 
     async def _iterate_arrow(
-        self, iteration: StreamIteration, rows: int, most_bytes: int
+        self, iteration: StreamIteration, rows: int, most_bytes: int, pool: pa.MemoryPool | None
     ) -> AsyncGenerator[pa.RecordBatch, None]:
         try:
             await self._begin(iteration)
-            if sum(map(len, self._pieces)) > rows:
-                self._take_back_pieces()
-            while (batch := await self._next_batch(iteration, rows, most_bytes)) is not None:
+            if self._making is not None and self._making.rows > rows:
+                self._take_back_batch()
+            while (batch := await self._next_batch(iteration, rows, most_bytes, pool)) is not None:
                 yield batch
             iteration.exhausted = True
         finally:
             await self._finish(iteration)
 
-    async def _next_batch(self, iteration: StreamIteration, rows: int, most_bytes: int) -> pa.RecordBatch | None:
+    async def _next_batch(
+        self, iteration: StreamIteration, rows: int, most_bytes: int, pool: pa.MemoryPool | None
+    ) -> pa.RecordBatch | None:
         """Return the next batch, or `None` if no records are left, or if the stream was closed."""
-        from unlimcall_async._columns import joined, to_batch  # noqa: PLC0415 # pyarrow is of an extra
+        from unlimcall_async._columns import BatchInMaking  # noqa: PLC0415 # pyarrow is of an extra
 
         self._output.hold()
         try:
-            missing = rows - sum(map(len, self._pieces))
-            size = sum(piece.nbytes for piece in self._pieces)
-            while missing and size < most_bytes and await self._loaded(iteration):
-                piece = to_batch(self._output.position.take(missing))
-                self._pieces.append(piece)
-                missing -= len(piece)
-                size += piece.nbytes
-            if iteration.stopped or not self._pieces:
+            making = self._making or BatchInMaking(pool)
+            while making.rows < rows and making.size < most_bytes and await self._loaded(iteration):
+                making.add(self._output.position.take(rows - making.rows))
+                self._making = making
+            if iteration.stopped or self._making is None:
                 return None
-            batch, self._pieces = joined(self._pieces), []
+            batch, self._making = making.batch(), None
             return batch
         finally:
-            if not (self._pieces or self._at_once):
+            if self._making is None and not self._at_once:
                 self._output.hand_out()
 
     async def _loaded(self, iteration: StreamIteration) -> bool:
@@ -181,7 +184,7 @@ class StreamViews(OneAtATime[StreamIteration]):
         try:
             return await self._load(iteration)
         except Exception:
-            if not self._pieces:
+            if self._making is None:
                 raise
             return False
 
@@ -217,14 +220,14 @@ class StreamViews(OneAtATime[StreamIteration]):
         if not self._at_end:
             raise RuntimeError("the stream was closed before its end: nothing was handed out")
 
-    def _take_back_pieces(self) -> None:
+    def _take_back_batch(self) -> None:
         """Take back the records of a batch that was left before it was full: another view begins."""
-        if self._pieces:
+        if self._making is not None:
             self._take_back()
             if self._at_once:
                 self._output.hold()
 
     def _take_back(self) -> None:
-        self._pieces = []
+        self._making = None
         self._output.take_back()
         self._ask_again()

@@ -17,8 +17,8 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from operator import attrgetter
@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.records_server import END, START
 from benchmarks.records_ways import peak_memory
-from unlimcall_async import AsyncClient, CallRecord, RateLimits
+from unlimcall_async import AsyncClient, CallRecord, Observation, Observer, RateLimits
 from unlimcall_async.sync import sync_cdrs
 
 LOOKBACK: Final = timedelta(days=2)
@@ -249,6 +249,41 @@ async def _dlt(task: Task) -> Written:
                 yield batch
             requests = stream.stats.requests
 
+    with _pipeline(task) as (pipeline, form):
+        resource = dlt.resource(calls, name="cdrs", write_disposition="merge", primary_key="id")
+        await asyncio.to_thread(pipeline.run, resource, loader_file_format=form)
+    return Written(requests, count)
+
+
+class _Requests(Observer):
+    """Counts the requests of a client."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def attempt(self, _info: Observation, /) -> None:
+        self.count += 1
+
+
+async def _dlt_source(task: Task) -> Written:
+    load, requests = importlib.import_module("unlimcall_async.integrations.dlt").load_cdrs, _Requests()
+
+    def client() -> AsyncClient:
+        return AsyncClient(
+            "unl_live_benchmark", base_url=task.server, rate_limits=RateLimits.unlimited(), observer=requests
+        )
+
+    with _pipeline(task) as (pipeline, _):
+        await asyncio.to_thread(load, pipeline, task.start, end=task.end, account=ACCOUNT, client=client)
+        with pipeline.sql_client() as sql:
+            ((count,),) = sql.execute_sql("SELECT count(*) FROM cdrs")
+    return Written(requests.count, count)
+
+
+@contextmanager
+def _pipeline(task: Task) -> Iterator[tuple[Any, str]]:
+    """Make a pipeline of dlt to the destination, and yield it with the fastest format of files for it."""
+    dlt = importlib.import_module("dlt")
     if task.url.startswith("duckdb"):
         destination, schema, form = dlt.destinations.duckdb(task.file), "main", "parquet"
     else:
@@ -258,10 +293,7 @@ async def _dlt(task: Task) -> Written:
         url = f"{user}@{quote(unquote(host), safe='')}/{database}" if host else task.url
         destination, schema, form = dlt.destinations.postgres(url), "public", "csv"
     with TemporaryDirectory() as folder:
-        pipeline = dlt.pipeline("calls", destination=destination, dataset_name=schema, pipelines_dir=folder)
-        resource = dlt.resource(calls, name="cdrs", write_disposition="merge", primary_key="id")
-        await asyncio.to_thread(pipeline.run, resource, loader_file_format=form)
-    return Written(requests, count)
+        yield dlt.pipeline("calls", destination=destination, dataset_name=schema, pipelines_dir=folder), form
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------------
@@ -294,10 +326,12 @@ WAYS: Final[Mapping[str, Way]] = {
     "duckdb.sync": Way("sync_cdrs", _sync, ("duckdb",), later=True),
     "duckdb.pandas": Way("pandas, INSERT FROM frame", _duckdb_frames, ("pandas", "duckdb")),
     "duckdb.dlt": Way("dlt, merge by id", _dlt, ("dlt", "duckdb")),
+    "duckdb.source": Way("integrations.dlt, by days", _dlt_source, ("dlt", "duckdb")),
     "postgres.sync": Way("sync_cdrs", _sync, ("psycopg",), later=True),
     "postgres.loop": Way(_LOOP, _postgres_loop, ("psycopg",), later=True),
     "postgres.pandas": Way("pandas to_sql, append", _postgres_frames, ("pandas", "sqlalchemy", "psycopg")),
     "postgres.dlt": Way("dlt, merge by id", _dlt, ("dlt", "psycopg2")),
+    "postgres.source": Way("integrations.dlt, by days", _dlt_source, ("dlt", "psycopg2")),
     "parquet.sync": Way("sync_cdrs", _sync, ("pyarrow",), later=True),
     "parquet.pandas": Way("pandas to_parquet, files", _parquet_frames, ("pandas", "pyarrow")),
 }

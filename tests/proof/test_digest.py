@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -28,6 +29,9 @@ PAGE = (Path(__file__).parents[2] / "docs/digest.md").read_text()
 (EXAMPLE_EXTRA,) = re.findall(r"with the other fields\s+`(\{.*\})`", PAGE)
 (STATEMENT,) = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 VECTORS = re.findall(r"^\| (.+?) \| (\d+) \| `([0-9a-f]{64})` \|$", PAGE, re.MULTILINE)
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
 
 
 def digest_of(*found: CallRecord) -> str:
@@ -151,7 +155,7 @@ def test_an_equal_record_in_another_time_zone_has_the_same_digest(record: CallRe
     assert digest_of(replace(record, start_time=there)) == digest_of(record)
 
 
-@pytest.mark.parametrize("depth", [10, 300])
+@pytest.mark.parametrize("depth", [10, 500, 900])
 def test_the_api_may_nest_deeply(depth: int) -> None:
     nested = '[{"x":' * (depth // 2) + "[]" + "}]" * (depth // 2)
     canonical = second_digest.canonical(RECORD).removesuffix(b"{}]") + f'{{"x":{nested}}}]'.encode()
@@ -164,7 +168,7 @@ def test_a_number_of_any_size_is_written_without_its_zeros(power: int) -> None:
 
 
 def test_a_number_with_many_digits_keeps_all_of_them() -> None:
-    digits = "1234567890" * 400
+    digits = "1234567890" * 400  # the last of which is left out
     canonical = second_digest.canonical(RECORD).removesuffix(b"{}]") + f'{{"x":{digits[:-1]}E-3}}]'.encode()
     assert digest_of(sent(f'"x": {digits[:-4]}.{digits[-4:-1]}')) == second_digest.written(
         second_digest.record_hash(canonical)
@@ -175,6 +179,35 @@ def test_a_float_of_a_program_is_the_number_that_python_writes() -> None:
     assert digest_of(with_extra({"x": 0.1, "y": 1e22, "z": -0.0})) == digest_of(
         with_extra({"x": Decimal("0.1"), "y": Decimal("1E22"), "z": Decimal("0.0")})
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"extra": {"x": math.nan}}, "NaN in extra"),
+        ({"extra": {"x": [-math.inf]}}, "-Infinity in extra"),
+        ({"extra": {"x": Decimal("NaN")}}, "NaN"),
+        ({"extra": {"x": Decimal("sNaN")}}, "sNaN"),
+        ({"extra": {"x": Decimal("-Infinity")}}, "Infinity"),
+        ({"extra": {"x": "\ud800"}}, "^extra of a record .* surrogate"),
+        ({"extra": {"\udfff": 1}}, "surrogate"),
+        ({"extra": {"x": {1: 2}}}, "1"),
+        ({"extra": {1: 2, "1": 3}}, "1"),
+        ({"extra": {None: 2}}, "None"),
+        ({"extra": {"x": RECORD.start_time}}, "datetime"),
+        ({"extra": {"x": b"bytes"}}, "bytes"),
+        ({"extra": {"x": {1, 2}}}, "set"),
+        ({"id": "\ud800"}, "^id of a record .* surrogate"),
+        ({"src": "a\udc00"}, "^src of a record .* surrogate"),
+        ({"did": object()}, "^did of a record"),
+        ({"extra": {"x": CYCLE}}, "levels deep"),
+        ({"start_time": RECORD.start_time.replace(tzinfo=None)}, "start_time"),
+    ],
+)
+def test_a_record_that_json_cannot_hold_has_no_digest(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        DayDigest.of([RECORD, replace(RECORD, **fields)])
+    assert type(caught.value) is ValueError
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ page at a time. This module writes `extra`, in which 1, 1.0 and true are three v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
 from hashlib import blake2b
@@ -15,7 +15,7 @@ from operator import attrgetter, methodcaller
 from typing import Any, Final, cast
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from unlimcall_async.models import CallRecord
 
@@ -23,7 +23,9 @@ _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 _extra: Final = attrgetter("extra")
 _digest: Final = methodcaller("digest")
-_LITTLE: Final = "little"
+_END: Final = object()
+# The levels of `extra`. The API's JSON is read down to some 1,000; a value that holds itself would have no end.
+_DEEPEST: Final = 10_000
 
 
 def hashes(records: Sequence[CallRecord]) -> Iterable[int]:
@@ -42,11 +44,25 @@ def canonical_lines(records: Sequence[CallRecord]) -> list[bytes]:
     Raises:
         ValueError: As for `hashes`.
     """
-    rows: list[tuple[Any, ...]] = list(map(astuple, records))
-    if any(map(_extra, records)):
-        rows = [(*row[:-1], msgspec.Raw(_json(row[-1]))) if row[-1] else row for row in rows]
-    # No line break stands in JSON as msgspec writes it, and one stands behind each row.
-    return _encode_lines(rows).split(b"\n")[: len(rows)]
+    try:
+        rows: list[tuple[Any, ...]] = list(map(astuple, records))
+        if any(map(_extra, records)):
+            rows = [(*row[:-1], msgspec.Raw(_json(row[-1]))) if row[-1] else row for row in rows]
+        # No line break stands in JSON as msgspec writes it, and one stands behind each row.
+        return _encode_lines(rows).split(b"\n")[: len(rows)]
+    except (UnicodeEncodeError, TypeError, OverflowError) as error:
+        raise ValueError(f"{_unfit(records)} of a record is not a JSON value: {error}") from None
+
+
+def _unfit(records: Sequence[CallRecord]) -> str:
+    """Return the name of the first field that JSON cannot hold."""
+    for record in records:
+        for name, value in asdict(record).items():
+            try:
+                _encode(value)
+            except (UnicodeEncodeError, TypeError, OverflowError):
+                return name
+    return "extra"
 
 
 def in_utc(record: CallRecord) -> CallRecord:
@@ -63,12 +79,58 @@ def in_utc(record: CallRecord) -> CallRecord:
     return msgspec.structs.replace(record, start_time=record.start_time.astimezone(UTC))
 
 
+class _Text(bytes):
+    """JSON that is written already."""
+
+    __slots__ = ()
+
+
 def _json(value: Any) -> bytes:
     """Return a JSON value in its one form: names sorted, no spaces, and numbers that are not whole in powers of ten.
 
     Raises:
         ValueError: The value is not one that JSON has.
     """
+    text = list[bytes]()
+    # What is left of each value that is open. A stack, because the API may nest more deeply than Python may call.
+    left: list[Iterator[Any]] = [iter((value,))]
+    while left:
+        part = next(left[-1], _END)
+        if part is _END:
+            left.pop()
+        elif isinstance(part, _Text):
+            text.append(part)
+        elif isinstance(part, Mapping | list | tuple):
+            if len(left) > _DEEPEST:
+                raise ValueError(f"extra is nested more than {_DEEPEST:,} levels deep")
+            left.append(_members(part) if isinstance(part, Mapping) else _elements(part))
+        else:
+            text.append(_scalar(part))
+    return b"".join(text)
+
+
+def _members(value: Mapping[Any, Any]) -> Iterator[Any]:
+    """Yield the text of an object, and the values of its members where they belong."""
+    if unfit := [name for name in value if not isinstance(name, str)]:
+        raise ValueError(f"{unfit[0]!r} in extra is not a name that JSON has")
+    yield _Text(b"{")
+    for place, (name, member) in enumerate(sorted(value.items())):
+        yield _Text(b"%b%b:" % (b"," if place else b"", _encode(name)))
+        yield member
+    yield _Text(b"}")
+
+
+def _elements(value: Sequence[Any]) -> Iterator[Any]:
+    """Yield the text of an array, and its elements where they belong."""
+    yield _Text(b"[")
+    for place, element in enumerate(value):
+        if place:
+            yield _Text(b",")
+        yield element
+    yield _Text(b"]")
+
+
+def _scalar(value: Any) -> bytes:
     match value:
         case None | bool() | str():
             return _encode(value)
@@ -78,11 +140,6 @@ def _json(value: Any) -> bytes:
             return _number(Decimal(repr(value)))
         case Decimal():
             return _number(value)
-        case Mapping() if all(isinstance(name, str) for name in value):
-            members = sorted(value.items())
-            return b"{%b}" % b",".join(b"%b:%b" % (_encode(name), _json(each)) for name, each in members)
-        case list() | tuple():
-            return b"[%b]" % b",".join(map(_json, value))
         case _:
             raise ValueError(f"a {type(value).__name__} in extra is not a JSON value")
 

@@ -4,8 +4,9 @@ Pure: no I/O. A server whose `count` counts all rows of a window tells how many 
 as many as were expected, none has come and none has gone. Else the window is halved, down to single days, and these days are
 pulled. A `count` cannot tell that a record was revised, nor that as many came as went.
 
-Whether the server includes the bounds of a window is not known. A record at such a bound may make a count differ that should not.
-So a count is only a reason to pull a day, and never a difference.
+A record at a bound of a window makes a count differ, or worse, agree, if the server takes the bound in another way than expected.
+So two further requests show whether the server includes rows that start at `from` and at `till`, and windows are asked such that
+they hold just their own days. Even then a count is only a reason to pull a day, and never a difference.
 """
 
 from __future__ import annotations
@@ -14,43 +15,106 @@ from collections.abc import Generator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeAlias
 
-# Yields the start, the end and the `limit` of a request, receives the `count` of its answer, and returns what to pull.
-Counting: TypeAlias = Generator[tuple[datetime, datetime, int], int | None, list[tuple[datetime, datetime]]]
+from attrs import frozen
+
+from unlimcall_async.models import CdrPage
+
+# The start and the end of a request, and its `limit`.
+Request: TypeAlias = tuple[datetime, datetime, int]
+# Yields requests, receives their answers, `None` for one that cannot be read, and returns what to pull.
+Counting: TypeAlias = Generator[Request, CdrPage | None, list[tuple[datetime, datetime]]]
 
 _DAY: Final = timedelta(days=1)
+_SECOND: Final = timedelta(seconds=1)
+# The finest step of the API's times. A server that compares whole seconds rounds a bound down, and thereby to the second before.
+_STEP: Final = timedelta(milliseconds=1)
 _WIDEST: Final = 31
-# The most rows to ask for: they are not looked at.
+# The most rows to ask for. A window that holds fewer is counted also by a server whose `count` counts the rows of the answer.
 _LIMIT: Final = 10
+# The most rows of an answer: all of those that start within one second.
+_ALL: Final = 1000
+
+
+@frozen
+class Bounds:
+    """Whether the server includes rows that start exactly at `from` and at `till`."""
+
+    from_included: bool = True
+    till_included: bool = False
+
+    def around(self, first: datetime, last: datetime) -> tuple[datetime, datetime]:
+        """Return the bounds with which the server selects `[first, last)`."""
+        return first if self.from_included else first - _STEP, last - _STEP if self.till_included else last
+
+
+_USUAL: Final = Bounds()
 
 
 def days_to_pull(expected: Mapping[date, int], start: datetime, end: datetime) -> Counting:
-    """Yield windows of whole days to count, and return the days to pull, each as its start and its end.
-
-    Send the `count` of the answer to a request for the window, or `None` if the answer cannot be read.
+    """Yield requests that count whole days, and return the days to pull, each as its start and its end.
 
     Args:
         expected: The number of records of each UTC day.
-        start: The start of the time.
+        start: The start of the time, in UTC.
         end: Its end, which is not part of it.
     """
-    begin, stop = start.astimezone(UTC).date(), (end - timedelta(microseconds=1)).astimezone(UTC).date()
-    days = [begin + each * _DAY for each in range(0, (stop - begin).days + 1, _WIDEST)]
-    spans = [(day, min(_WIDEST, (stop - day).days + 1)) for day in days]
+    bounds: Bounds | None = None
     different = list[tuple[datetime, datetime]]()
+    stop = end.date() if end == start or end > _midnight(end.date()) else end.date() - _DAY
+    spans = _spans(start, end, stop)
     while spans:
         day, length = spans.pop(0)
         wanted = sum(expected.get(day + each * _DAY, 0) for each in range(length))
-        first, last = max(start, _midnight(day)), min(end, _midnight(day + length * _DAY))
+        final = day + (length - 1) * _DAY
+        first, last = max(start, _midnight(day)), end if final == stop else _midnight(final + _DAY)
+        asked = (bounds or _USUAL).around(first, last)
+        if asked[1] - asked[0] > _WIDEST * _DAY:
+            spans[:0] = _halves(day, length)
+            continue
         limit = min(wanted + 1, _LIMIT)
-        count = yield first, last, limit
+        page = None if last - first < _SECOND else (yield *asked, limit)
+        if bounds is None and page is not None and (shown := _whole_start(page)) is not None:
+            bounds = yield from _bounds(shown)
+            if bounds != _USUAL:
+                spans.insert(0, (day, length))
+                continue
         # A `count` of `limit` may be the number of rows in the answer: it tells nothing of a window that holds more.
-        tells = count is not None and count != limit
-        if not tells or (count != wanted and length == 1):
+        if page is None or page.count == limit or (page.count != wanted and length == 1):
             different.append((first, last))
-        elif count != wanted:
-            half = length // 2
-            spans[:0] = [(day, half), (day + half * _DAY, length - half)]
+        elif page.count != wanted:
+            spans[:0] = _halves(day, length)
     return different
+
+
+def _spans(start: datetime, end: datetime, stop: date) -> list[tuple[date, int]]:
+    """Return the days of the time in spans of up to 31, each as its first day and its length."""
+    if start == end:
+        return []
+    starts = range(0, (stop - start.date()).days + 1, _WIDEST)
+    days = [start.date() + each * _DAY for each in starts]
+    return [(day, min(_WIDEST, (stop - day).days + 1)) for day in days]
+
+
+def _halves(day: date, length: int) -> list[tuple[date, int]]:
+    half = length // 2
+    return [(day, half), (day + half * _DAY, length - half)]
+
+
+def _whole_start(page: CdrPage) -> datetime | None:
+    """Return a start that a bound of a request can name: the API's bounds have milliseconds."""
+    starts = (record.start_time for record in page.calls)
+    return next((start for start in starts if start.microsecond % 1000 == 0), None)
+
+
+def _bounds(start: datetime) -> Generator[Request, CdrPage | None, Bounds]:
+    """Yield two requests with a bound at the start of a row, and return what they show."""
+    before = yield start - _SECOND, start, _ALL
+    behind = yield start, start + _SECOND, _ALL
+    return Bounds(from_included=behind is None or _shows(behind, start), till_included=_shows(before, start))
+
+
+def _shows(page: CdrPage | None, start: datetime) -> bool:
+    return page is not None and any(record.start_time == start for record in page.calls)
 
 
 def _midnight(day: date) -> datetime:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeAlias
 
 from attrs import evolve
@@ -15,15 +15,15 @@ from attrs import evolve
 from unlimcall_async.cdrs.stats import Progress
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.errors import ResponseError
-from unlimcall_async.models import CallRecord, UnreadableRow
-from unlimcall_async.proof.comparison import Comparison, Edges, Verification
+from unlimcall_async.models import CallRecord, CdrPage, UnreadableRow
+from unlimcall_async.proof.comparison import Comparison, Difference, Edges, Verification
 from unlimcall_async.proof.counts import Counting, days_to_pull
 from unlimcall_async.proof.manifest import Manifest
 
 # Returns a stream of `[start, end)` that keeps rows that cannot be read.
 Streams: TypeAlias = Callable[[datetime, datetime], CdrStream]
-# Returns the `count` of the answer for a window, asked with a `limit`.
-Counts: TypeAlias = Callable[[datetime, datetime, int], Awaitable[int]]
+# Returns the answer for a window, asked with a `limit`.
+Answers: TypeAlias = Callable[[datetime, datetime, int], Awaitable[CdrPage]]
 OnProgress: TypeAlias = Callable[[Progress], object]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -63,49 +63,65 @@ async def verified_by_counts(
     manifest: Manifest,
     given: Mapping[date, Sequence[CallRecord]] | None,
     stream_of: Streams,
-    count_of: Counts,
+    answer_of: Answers,
     on_progress: OnProgress | None,
 ) -> Verification:
     """Compare the number of records in windows of up to 31 days, and pull only the days on which it differs."""
-    counting = days_to_pull({day: each.records for day, each in manifest.days.items()}, manifest.start, manifest.end)
-    requests, to_pull = await _answered(counting, count_of)
-    result = Verification(ok=True, days=len(manifest.days), requests=requests, differences=())
-    for start, end in to_pull:
-        one = await verified(_piece_of(manifest, start, end), given, stream_of, on_progress)
-        result = evolve(
-            result,
-            ok=result.ok and one.ok,
-            requests=result.requests + one.requests,
-            differences=(*result.differences, *one.differences),
-            unreadable=(*result.unreadable, *one.unreadable),
-        )
-    return result
+    edges, start, end = _edges_of(manifest)
+    counting = days_to_pull({day: each.records for day, each in manifest.days.items()}, start, end)
+    requests, different = await _answered(counting, answer_of)
+    ok, differences, unreadable = True, list[Difference](), list[UnreadableRow]()
+    for first, last in sorted([*edges, *different]):
+        one = await verified(_piece_of(manifest, first, last), given, stream_of, on_progress)
+        ok, requests = ok and one.ok, requests + one.requests
+        differences += one.differences
+        unreadable += one.unreadable
+    days = {*manifest.days, *(difference.day for difference in differences)}
+    return Verification(ok, len(days), requests, tuple(differences), tuple(unreadable))
 
 
-async def _answered(counting: Counting, count_of: Counts) -> tuple[int, list[tuple[datetime, datetime]]]:
+async def _answered(counting: Counting, answer_of: Answers) -> tuple[int, list[tuple[datetime, datetime]]]:
     """Ask for the counts that are wanted. Return the number of requests, and what is to be pulled."""
-    requests, count = 0, None
+    requests, page = 0, None
     while True:
         try:
-            window = counting.send(count)
+            request = counting.send(page)
         except StopIteration as ended:
             return requests, ended.value
         requests += 1
         try:
-            count = await count_of(*window)
+            page = await answer_of(*request)
         except ResponseError:
             # One of the few rows of the answer cannot be read.
-            count = None
+            page = None
+
+
+def _edges_of(manifest: Manifest) -> tuple[list[tuple[datetime, datetime]], datetime, datetime]:
+    """Return the days that a count cannot tell of, and the time between them.
+
+    Such a day has the start or the end of the manifest between two of its records that start together.
+    """
+    start, end = manifest.start, manifest.end
+    if manifest.held_at_end is not None:
+        end = max(start, datetime.combine(end.date(), time(), UTC))
+    edges = [] if manifest.held_at_end is None else [(end, manifest.end)]
+    if manifest.held_at_start is not None and start < end:
+        behind = end if end.date() == start.date() else datetime.combine(start.date() + timedelta(days=1), time(), UTC)
+        edges.append((start, behind))
+        start = behind
+    return edges, start, end
 
 
 def _piece_of(manifest: Manifest, start: datetime, end: datetime) -> Manifest:
     """Return the manifest of whole days, or of what the manifest covers of them."""
+    held_at_end = manifest.held_at_end if end == manifest.end else None
+    last = (end if held_at_end is not None else end - _MICROSECOND).date()
     return evolve(
         manifest,
         start=start,
         end=end,
         windows=(),
-        days={day: each for day, each in manifest.days.items() if start.date() <= day <= (end - _MICROSECOND).date()},
+        days={day: each for day, each in manifest.days.items() if start.date() <= day <= last},
         held_at_start=manifest.held_at_start if start == manifest.start else None,
-        held_at_end=manifest.held_at_end if end == manifest.end else None,
+        held_at_end=held_at_end,
     )

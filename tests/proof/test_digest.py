@@ -210,6 +210,12 @@ def test_a_record_that_json_cannot_hold_has_no_digest(fields: dict[str, Any], wo
     assert type(caught.value) is ValueError
 
 
+@pytest.mark.parametrize("other", [{"id": "1"}, "text", None], ids=repr)
+def test_only_call_records_have_a_digest(other: Any) -> None:
+    with pytest.raises(TypeError, match=f"CallRecord, not {type(other).__name__}"):
+        DayDigest.of([RECORD, other])
+
+
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[psycopg.Connection[Any]]:
     with postgres_server(tmp_path_factory.mktemp("postgres")) as url, psycopg.connect(url) as connection:

@@ -53,6 +53,23 @@ async def counted(calls: Sequence[SandboxCall], **settings: Any) -> Verification
         return await client.cdrs.verify(records, BEGIN, END, counts_only=True)
 
 
+async def test_what_is_verified_is_checked_before_anything_is_sent() -> None:
+    wrong: list[tuple[type[Exception], str, tuple[Any, ...]]] = [
+        (TypeError, "CallRecord, not dict", ([{"id": "1"}], BEGIN, END)),
+        (TypeError, "CallRecord, not str", ("text", BEGIN, END)),
+        (TypeError, "not int", (7, BEGIN, END)),
+        (ValueError, "start and end are needed", ([],)),
+        (ValueError, "has no zone", ([CallRecord("1", datetime(2026, 3, 2), 1, 1)], BEGIN, END)),  # noqa: DTZ001 # the point
+        (ValueError, r"records\[0\] starts at .* outside", ([CallRecord("1", END, 1, 1)], BEGIN, END)),
+        (ValueError, "those of the manifest", (Manifest(BEGIN, END), BEGIN, END)),
+    ]
+    async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+        for kind, words, arguments in wrong:
+            with pytest.raises(kind, match=words):
+                await client.cdrs.verify(*arguments)
+        assert not sandbox.requests
+
+
 # --- counts only ----------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 _extra: Final = attrgetter("extra")
 _digest: Final = methodcaller("digest")
-_END: Final = object()
+_NESTED: Final = (dict, list, tuple, Mapping)
 # The levels of `extra`. The API's JSON is read down to some 1,000; a value that holds itself would have no end.
 _DEEPEST: Final = 10_000
 
@@ -65,12 +65,15 @@ def _unfit(records: Sequence[CallRecord]) -> str:
     return "extra"
 
 
-def in_utc(record: CallRecord) -> CallRecord:
+def in_utc(record: object) -> CallRecord:
     """Return a record whose start is in UTC.
 
     Raises:
+        TypeError: `record` is not a call record.
         ValueError: The start has no zone.
     """
+    if not isinstance(record, CallRecord):
+        raise TypeError(f"each record must be a CallRecord, not {type(record).__name__}")
     zone = record.start_time.tzinfo
     if zone is UTC:
         return record
@@ -95,17 +98,18 @@ def _json(value: Any) -> bytes:
     # What is left of each value that is open. A stack, because the API may nest more deeply than Python may call.
     left: list[Iterator[Any]] = [iter((value,))]
     while left:
-        part = next(left[-1], _END)
-        if part is _END:
-            left.pop()
-        elif isinstance(part, _Text):
-            text.append(part)
-        elif isinstance(part, Mapping | list | tuple):
-            if len(left) > _DEEPEST:
-                raise ValueError(f"extra is nested more than {_DEEPEST:,} levels deep")
-            left.append(_members(part) if isinstance(part, Mapping) else _elements(part))
+        for part in left[-1]:
+            if isinstance(part, _Text):
+                text.append(part)
+            elif isinstance(part, _NESTED):
+                if len(left) > _DEEPEST:
+                    raise ValueError(f"extra is nested more than {_DEEPEST:,} levels deep")
+                left.append(_members(part) if isinstance(part, Mapping) else _elements(part))
+                break
+            else:
+                text.append(_scalar(part))
         else:
-            text.append(_scalar(part))
+            left.pop()
     return b"".join(text)
 
 
@@ -113,21 +117,22 @@ def _members(value: Mapping[Any, Any]) -> Iterator[Any]:
     """Yield the text of an object, and the values of its members where they belong."""
     if unfit := [name for name in value if not isinstance(name, str)]:
         raise ValueError(f"{unfit[0]!r} in extra is not a name that JSON has")
-    yield _Text(b"{")
-    for place, (name, member) in enumerate(sorted(value.items())):
-        yield _Text(b"%b%b:" % (b"," if place else b"", _encode(name)))
-        yield member
-    yield _Text(b"}")
+    before = b"{"
+    for name in sorted(value):
+        yield _Text(b"%b%b:" % (before, _encode(name)))
+        yield value[name]
+        before = b","
+    yield _Text(b"}" if value else b"{}")
 
 
 def _elements(value: Sequence[Any]) -> Iterator[Any]:
     """Yield the text of an array, and its elements where they belong."""
-    yield _Text(b"[")
-    for place, element in enumerate(value):
-        if place:
-            yield _Text(b",")
+    before = b"["
+    for element in value:
+        yield _Text(before)
         yield element
-    yield _Text(b"]")
+        before = b","
+    yield _Text(b"]" if value else b"[]")
 
 
 def _scalar(value: Any) -> bytes:

@@ -146,6 +146,7 @@ def by_day(records: Iterable[CallRecord], start: datetime, end: datetime) -> dic
     """Return records, in any order, by their UTC day.
 
     Raises:
+        TypeError: An element is not a call record.
         ValueError: A record does not start in `[start, end)`, or its start has no zone.
     """
     days = defaultdict[date, list[CallRecord]](list)

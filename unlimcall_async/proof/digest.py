@@ -54,6 +54,7 @@ class DayDigest(Model):
         """Return the digest of records, in any order, of one day or of several.
 
         Raises:
+            TypeError: An element is not a call record.
             ValueError: A record holds a value that JSON does not have, or its start has no zone.
         """
         number = total = 0

@@ -36,8 +36,10 @@ from unlimcall_async.proof import DayDigest, Manifest
 from unlimcall_async.proof.comparison import Comparison, by_day
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 
+# The days of the records on the wire, and those without a server.
 DAYS: Final = 60
 END: Final = BEGIN + DAYS * DAY
+YEAR: Final = 365
 PAGE: Final = 1000
 # Ranges of the trials on the wire: pulled once, and verified many times.
 RANGES: Final = 8
@@ -68,12 +70,12 @@ class Tally:
 
 def core_trials(trials: int, records: int, seed: int) -> Tally:
     """Change one record at a time, and compare."""
-    chance, tally = random.Random(seed), Tally("core")
-    held = by_day(some_records(chance, records, DAYS), BEGIN, END)
+    chance, tally, end = random.Random(seed), Tally("core"), BEGIN + YEAR * DAY
+    held = by_day(some_records(chance, records, YEAR), BEGIN, end)
     digests = {day: DayDigest.of(some) for day, some in held.items()}
     for number in range(trials):
         record = chance.choice(held[chance.choice([*held])])
-        change = change_of(chance, record, BEGIN, END)
+        change = change_of(chance, record, BEGIN, end)
         now = {day: _changed(held.get(day, []), change, day) for day in change.days}
         given = held if number % 2 else None
         expected = {day: digests[day] for day in change.days if day in digests}
@@ -239,7 +241,7 @@ class Amounts:
 
 
 def run(amounts: Amounts) -> list[Tally]:
-    """Make all trials."""
+    """Make all trials, and print what came of them."""
     wire = amounts.wire_trials, amounts.wire_records, amounts.seed
     makers: list[Callable[[], Tally]] = [
         lambda: core_trials(amounts.trials, amounts.records, amounts.seed),

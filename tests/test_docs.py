@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +164,16 @@ def served() -> Iterator[Sandbox]:
         loop.close()
 
 
+@cache
+def calls_of_a_week() -> list[SandboxCall]:
+    return generate_traffic(1500, start=now() - timedelta(days=7), end=now())
+
+
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.chdir(tmp_path)
     with served() as sandbox:
-        sandbox.add_calls(generate_traffic(1500, start=now() - timedelta(days=7), end=now()))
+        sandbox.add_calls(calls_of_a_week())
         monkeypatch.setenv("UNLIMCALL_TOKEN", sandbox.token)
         monkeypatch.setenv("UNLIMCALL_BASE_URL", sandbox.url)
         monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", SECRET)

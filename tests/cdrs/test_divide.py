@@ -111,6 +111,7 @@ def calls_of_a_year(traffic: str) -> Calls:
     return Calls.of_year(traffic, 100_000, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("traffic", "order", "newest_first", "concurrency", "most"),
     [

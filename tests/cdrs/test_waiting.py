@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Literal
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.cdrs.calls import every_second
 from tests.cdrs.matrix import START
 from unlimcall_async import AsyncClient, CdrStream, InvalidRequestError, Progress, RateLimit, RateLimits
-from unlimcall_async.sandbox import Delay, Sandbox, Status, generate_traffic
+from unlimcall_async.sandbox import Delay, Sandbox, SandboxCall, Status, generate_traffic
 
 pytestmark = pytest.mark.looptime
 
@@ -133,6 +134,11 @@ async def test_a_stream_that_has_failed_has_no_end_in_sight(sandbox: Sandbox) ->
         assert stream.progress.eta is None
 
 
+@cache
+def calls_of_a_centre() -> list[SandboxCall]:
+    return generate_traffic(8000, start=START, end=END, kind="call_centre", seed=1)
+
+
 @pytest.mark.parametrize(
     ("limit", "order"),
     [
@@ -149,7 +155,7 @@ async def test_a_stream_that_has_failed_has_no_end_in_sight(sandbox: Sandbox) ->
 async def test_the_estimate_counts_down_while_the_limit_holds_the_stream_up(
     sandbox: Sandbox, limit: RateLimit | None, order: Literal["newest_first", "oldest_first", "arbitrary"]
 ) -> None:
-    sandbox.add_calls(generate_traffic(8000, start=START, end=END, kind="call_centre", seed=1))
+    sandbox.add_calls(calls_of_a_centre())
     sandbox.settings.order = order
     if limit is None:
         # A pause that is over slows nothing down that is still to come, but the requests keep to a pace for a while.

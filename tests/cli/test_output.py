@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.selection import slow_but
 from unlimcall_async.cli.output import write_when_ready
 from unlimcall_async.sandbox import Sandbox, Status
 
@@ -41,7 +42,13 @@ async def test_a_full_disk_is_told_in_a_line(arguments: list[str]) -> None:
     assert (status, err.count("\n"), "No space left" in err) == (2, 1, True)
 
 
-@pytest.mark.parametrize("command", ["me", "agents", "cdrs pull --from 2026-05-01", "completion bash"])
+@pytest.mark.parametrize(
+    "command",
+    slow_but(
+        {"cdrs pull --from 2026-05-01", "completion bash"},
+        ["me", "agents", "cdrs pull --from 2026-05-01", "completion bash"],
+    ),
+)
 async def test_where_standard_output_is_closed_that_is_told(command: str) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(1))

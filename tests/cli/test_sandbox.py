@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
+from tests.selection import slow_but
 from unlimcall_async import AsyncClient
 from unlimcall_async.cli import sandbox as sandbox_module
 from unlimcall_async.cli.commands import unlimcall
@@ -80,9 +81,9 @@ async def test_only_a_sandbox_on_this_machine_is_asked_to_end_a_call(url: str) -
     assert (status, "a sandbox on this machine" in err) == (2, True)
 
 
-@pytest.mark.parametrize("arguments", [["--days", "5"], ["--seed", "2"], ["--days", "5", "--calls", "0"]], ids=" ".join)
-async def test_options_of_calls_without_calls_are_told(arguments: list[str]) -> None:
-    async with running(None, "sandbox", "--port", "0", *arguments) as process:
+@pytest.mark.parametrize("options", slow_but({"--seed 2"}, ["--days 5", "--seed 2", "--days 5 --calls 0"]))
+async def test_options_of_calls_without_calls_are_told(options: str) -> None:
+    async with running(None, "sandbox", "--port", "0", *options.split()) as process:
         told = await line_of(process.stderr)
     assert told == "The account has no call records. To generate some, add --calls, for example --calls 1000."
 

@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # The command reads settings there; a folder that nobody has made holds none.
     os.environ["XDG_CONFIG_HOME"] = f"{tempfile.gettempdir()}/unlimcall-without-settings"
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
-        # Some 250 tests start a Python process. Without byte code, each process would compile the package again, and take twice as
+        # Many tests start a Python process. Without byte code, each process would compile the package again, and take twice as
         # long. The workers of pytest-xdist inherit the environment, and share the folder.
         folder = tempfile.TemporaryDirectory(prefix="unlimcall-byte-code-", ignore_cleanup_errors=True)
         config.add_cleanup(folder.cleanup)

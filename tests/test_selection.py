@@ -6,7 +6,7 @@ from itertools import combinations, product
 
 import pytest
 
-from tests.selection import covering
+from tests.selection import covering, slow_but
 
 pytestmark = pytest.mark.own_rules
 
@@ -27,3 +27,9 @@ def test_each_combination_is_in_the_fast_run(together: int, most: int) -> None:
 def test_the_fast_run_takes_values_equally_often() -> None:
     fast = [row.values for row in covering(range(6), [False, True], together=1) if not row.marks]
     assert sum(bool(flag) for _, flag in fast) == 3
+
+
+def test_the_fast_run_takes_the_cases_that_are_named() -> None:
+    rows = slow_but({"b"}, "abc") + slow_but({(1, "x")}, [(1, "x"), (2, "x")])
+    assert [row.values for row in rows] == [("a",), ("b",), ("c",), (1, "x"), (2, "x")]
+    assert [row.values for row in rows if not row.marks] == [("b",), (1, "x")]

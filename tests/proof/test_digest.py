@@ -23,6 +23,7 @@ from tests.proof.records import EXTRAS, RECORDS, TEXTS, records
 from tests.sync.places import postgres_server
 from unlimcall_async import CallRecord
 from unlimcall_async.proof import DayDigest
+from unlimcall_async.proof.canonical import canonical_lines, in_utc
 
 PAGE = (Path(__file__).parents[2] / "docs/digest.md").read_text()
 (EXAMPLE,) = re.findall(r"^\[\"c-1\".*\]$", PAGE, re.MULTILINE)
@@ -153,6 +154,23 @@ def test_an_equal_record_in_another_time_zone_has_the_same_digest(record: CallRe
     except OverflowError:  # the first and the last day of all have no time there
         there = record.start_time
     assert digest_of(replace(record, start_time=there)) == digest_of(record)
+
+
+@pytest.mark.parametrize(
+    ("sent_time", "written_time"),
+    [
+        ("2026-05-24T18:14:02.0000000Z", "2026-05-24T18:14:02Z"),
+        ("2026-05-24T20:14:02.25+02:00", "2026-05-24T18:14:02.250000Z"),
+        ("2026-05-24T18:14:02.1234564999Z", "2026-05-24T18:14:02.123456Z"),
+        ("2026-05-24T18:14:02.1234565Z", "2026-05-24T18:14:02.123457Z"),
+        ("2026-05-24T23:59:59.9999999Z", "2026-05-25T00:00:00Z"),
+    ],
+)
+def test_a_time_finer_than_a_microsecond_is_rounded_as_the_page_says(sent_time: str, written_time: str) -> None:
+    body = json.dumps({"count": 1, "calls": [CALL | {"startTime": sent_time}]})
+    (record,) = read_page(body.encode()).calls
+    (canonical,) = canonical_lines([in_utc(record)])
+    assert json.loads(canonical)[1] == written_time
 
 
 @pytest.mark.parametrize("depth", [10, 500, 900])

@@ -237,10 +237,10 @@ class Cdrs:
             pulled: A manifest, or all records of `[start, end)` in any order. With records the differences name the records, too.
             start: The start of the records' time, timezone-aware. A manifest has its own.
             end: Its end, which is not part of it.
-            counts_only: Ask only how many records there are, in one request for each 31 days, and two or three that show how the
-                server takes bounds. Pull the days on which the number differs. This misses a record that has changed, and a day
-                on which as many have come as have gone. If `count` of the server does not count all records of a window, all is
-                pulled.
+            counts_only: Ask only how many records there are, in one request for each 31 days, and a few that show how the
+                server takes bounds. Pull the days on which the number differs. This misses a record that has changed, and 31
+                days in which as many have come as have gone, for example a record that has moved to another day. If `count` of
+                the server does not count all records of a window, all is pulled.
             concurrency: How many requests may be under way at once.
             strategy: As for `stream`.
             on_progress: Called with the `Progress` of the pull after each batch.

@@ -5,7 +5,7 @@ as many as were expected, none has come and none has gone. Else the window is ha
 pulled. A `count` cannot tell that a record was revised, nor that as many came as went.
 
 A record at a bound of a window makes a count differ, or worse, agree, if the server takes the bound in another way than expected.
-So two further requests show whether the server includes rows that start at `from` and at `till`, and windows are asked such that
+So a few further requests show whether the server includes rows that start at `from` and at `till`, and windows are asked such that
 they hold just their own days. Even then a count is only a reason to pull a day, and never a difference.
 """
 
@@ -29,7 +29,7 @@ _SECOND: Final = timedelta(seconds=1)
 # The finest step of the API's times. A server that compares whole seconds rounds a bound down, and thereby to the second before.
 _STEP: Final = timedelta(milliseconds=1)
 _WIDEST: Final = 31
-# The most rows to ask for. A window that holds fewer is counted also by a server whose `count` counts the rows of the answer.
+# About the most rows to ask for. A window that holds fewer is counted also by a server whose `count` counts the rows of the answer.
 _LIMIT: Final = 10
 # The most rows of an answer: all of those that start within one second.
 _ALL: Final = 1000
@@ -44,9 +44,11 @@ class Bounds:
 
     def around(self, first: datetime, last: datetime) -> tuple[datetime, datetime]:
         """Return the bounds with which the server selects `[first, last)`."""
-        return first if self.from_included else first - _STEP, last - _STEP if self.till_included else last
+        return first if self.from_included else _earlier(first, _STEP), last - _STEP if self.till_included else last
 
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _USUAL: Final = Bounds()
 
 
@@ -71,11 +73,12 @@ def days_to_pull(expected: Mapping[date, int], start: datetime, end: datetime) -
         if asked[1] - asked[0] > _WIDEST * _DAY:
             spans[:0] = _halves(day, length)
             continue
-        limit = min(wanted + 1, _LIMIT)
+        limit = wanted + 1 if wanted <= _LIMIT else _LIMIT
         page = None if last - first < _SECOND else (yield *asked, limit)
-        if bounds is None and page is not None and (shown := _whole_start(page)) is not None:
-            bounds = yield from _bounds(shown)
-            if bounds != _USUAL:
+        if bounds is None and page is not None:
+            # A row at the very start of a window may be all that the window holds, and may not be included.
+            shown = _whole_start(page if page.calls else (yield *_around(first), _ALL))
+            if shown is not None and (bounds := (yield from _bounds(shown))) != _USUAL:
                 spans.insert(0, (day, length))
                 continue
         # A `count` of `limit` may be the number of rows in the answer: it tells nothing of a window that holds more.
@@ -100,21 +103,30 @@ def _halves(day: date, length: int) -> list[tuple[date, int]]:
     return [(day, half), (day + half * _DAY, length - half)]
 
 
-def _whole_start(page: CdrPage) -> datetime | None:
+def _whole_start(page: CdrPage | None) -> datetime | None:
     """Return a start that a bound of a request can name: the API's bounds have milliseconds."""
-    starts = (record.start_time for record in page.calls)
+    starts = (record.start_time for record in page.calls) if page is not None else iter(())
     return next((start for start in starts if start.microsecond % 1000 == 0), None)
 
 
 def _bounds(start: datetime) -> Generator[Request, CdrPage | None, Bounds]:
     """Yield two requests with a bound at the start of a row, and return what they show."""
-    before = yield start - _SECOND, start, _ALL
-    behind = yield start, start + _SECOND, _ALL
+    first, last = _around(start)
+    before = yield first, start, _ALL
+    behind = yield start, last, _ALL
     return Bounds(from_included=behind is None or _shows(behind, start), till_included=_shows(before, start))
 
 
 def _shows(page: CdrPage | None, start: datetime) -> bool:
     return page is not None and any(record.start_time == start for record in page.calls)
+
+
+def _around(at: datetime) -> tuple[datetime, datetime]:
+    return _earlier(at, _SECOND), at + min(_SECOND, _LAST - at)
+
+
+def _earlier(at: datetime, by: timedelta) -> datetime:
+    return at - min(by, at - _FIRST)
 
 
 def _midnight(day: date) -> datetime:

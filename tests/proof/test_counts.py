@@ -117,3 +117,12 @@ def test_nothing_is_pulled_if_nothing_changed_and_count_counts_matches(
     windows = -((start - end) // WIDEST)
     assert requests <= 2 * windows + 3
     assert pieces == []
+
+
+def test_a_bound_within_a_second_hides_nothing() -> None:
+    start, end = BEGIN + MILLISECOND, BEGIN + 5 * DAY
+    # A server that compares whole seconds counts the first of these rows, which lies before the start.
+    rows = [BEGIN, BEGIN + DAY / 2, BEGIN + 2 * DAY]
+    server = Server([rows[0], rows[2]], Habits(True, False, SECOND, counts_matches=True, reverse=False))
+    pieces, _ = to_pull(server, rows[1:], start, end)
+    assert days_in(pieces) == {BEGIN.date()}

@@ -42,9 +42,15 @@ class Bounds:
     from_included: bool = True
     till_included: bool = False
 
-    def around(self, first: datetime, last: datetime) -> tuple[datetime, datetime]:
-        """Return the bounds with which the server selects `[first, last)`."""
-        return first if self.from_included else _earlier(first, _STEP), last - _STEP if self.till_included else last
+    def around(self, first: datetime, last: datetime) -> tuple[datetime, datetime] | None:
+        """Return the bounds with which the server selects `[first, last)`, or `None` if no request has such bounds.
+
+        A server may compare whole seconds, and a request may not exceed 31 days.
+        """
+        start = first if self.from_included else _earlier(first, _STEP)
+        till = last - _STEP if self.till_included else last
+        possible = not first.microsecond and not last.microsecond and till - start <= _WIDEST * _DAY
+        return (start, till) if possible else None
 
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -60,21 +66,24 @@ def days_to_pull(expected: Mapping[date, int], start: datetime, end: datetime) -
         start: The start of the time, in UTC.
         end: Its end, which is not part of it.
     """
+    if start == end:
+        return []
     bounds: Bounds | None = None
     different = list[tuple[datetime, datetime]]()
-    stop = end.date() if end == start or end > _midnight(end.date()) else end.date() - _DAY
-    spans = _spans(start, end, stop)
+    stop = (end - timedelta(microseconds=1)).date()
+    days = [start.date() + each * _DAY for each in range(0, (stop - start.date()).days + 1, _WIDEST)]
+    spans = [(day, min(_WIDEST, (stop - day).days + 1)) for day in days]
     while spans:
         day, length = spans.pop(0)
         wanted = sum(expected.get(day + each * _DAY, 0) for each in range(length))
         final = day + (length - 1) * _DAY
         first, last = max(start, _midnight(day)), end if final == stop else _midnight(final + _DAY)
         asked = (bounds or _USUAL).around(first, last)
-        if asked[1] - asked[0] > _WIDEST * _DAY:
+        if asked is None and length > 1:
             spans[:0] = _halves(day, length)
             continue
         limit = wanted + 1 if wanted <= _LIMIT else _LIMIT
-        page = None if last - first < _SECOND else (yield *asked, limit)
+        page = None if asked is None else (yield *asked, limit)
         if bounds is None and page is not None:
             # A row at the very start of a window may be all that the window holds, and may not be included.
             shown = _whole_start(page if page.calls else (yield *_around(first), _ALL))
@@ -87,15 +96,6 @@ def days_to_pull(expected: Mapping[date, int], start: datetime, end: datetime) -
         elif page.count != wanted:
             spans[:0] = _halves(day, length)
     return different
-
-
-def _spans(start: datetime, end: datetime, stop: date) -> list[tuple[date, int]]:
-    """Return the days of the time in spans of up to 31, each as its first day and its length."""
-    if start == end:
-        return []
-    starts = range(0, (stop - start.date()).days + 1, _WIDEST)
-    days = [start.date() + each * _DAY for each in starts]
-    return [(day, min(_WIDEST, (stop - day).days + 1)) for day in days]
 
 
 def _halves(day: date, length: int) -> list[tuple[date, int]]:

@@ -28,11 +28,18 @@ def check_installed() -> None:
 
 
 def message(records: Sequence[CallRecord], *, first: bool) -> bytes:
-    """Return what the part holds of some records: a message, and before the first one that of the schema."""
-    from unlimcall_async._columns import SCHEMA, to_batch  # noqa: PLC0415 # pyarrow is of an extra
+    """Return what the part holds of some records: a message, and before the first one that of the schema.
+
+    The records are used up: nobody else may hold them.
+    """
+    from unlimcall_async._columns import FILE_POOL, SCHEMA, BatchInMaking  # noqa: PLC0415 # pyarrow is of an extra
 
     head = SCHEMA.serialize().to_pybytes() if first else b""
-    return b"".join([head, to_batch(records).serialize().to_pybytes() if records else b""])
+    if not records:
+        return head
+    making = BatchInMaking(FILE_POOL)
+    making.add(records)
+    return head + bytes(making.batch().serialize(FILE_POOL))
 
 
 async def write_parquet(part: BinaryIO, path: Path, *, shown: Path) -> None:

@@ -118,9 +118,10 @@ def _key(record: CallRecord) -> tuple[datetime, str]:
     return record.start_time, record.id
 
 
-def _texts(*records: Any) -> str:
-    # Not by equality, to which 1, 1.0 and True are one value.
-    return repr([[*some] for some in records])
+def _texts(*some: Sequence[CallRecord | tuple[CallRecord, CallRecord]]) -> list[list[list[bytes]]]:
+    # Not by equality, to which 1, 1.0 and True are one value, and not as Python writes them: 0.0 and 0E0 are one value.
+    pairs = [[[each] if isinstance(each, CallRecord) else [*each] for each in records] for records in some]
+    return [[[*map(second_digest.canonical, pair)] for pair in records] for records in pairs]
 
 
 def change_of(chance: random.Random, record: CallRecord, start: datetime, end: datetime) -> Change:

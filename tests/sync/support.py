@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from attrs import define, evolve
 
 from tests.cdrs.raw_server import RawRow, RawServer, row_text
+from unlimcall_async import CallRecord
+from unlimcall_async.proof import DayDigest
 from unlimcall_async.sync import Address, Change, Destination, Row
 
 DAY = timedelta(days=1)
@@ -77,6 +80,15 @@ def call(start: datetime, call_id: str, cents: int | None = None, **texts: str) 
 def held_by(server: RawServer, start: datetime, end: datetime) -> Counter[Row]:
     """The rows that a table must hold of a range: those that can be read."""
     return Counter(row for raw in server.rows if start <= raw.start < end if (row := as_row(raw)) is not None)
+
+
+def digests_of(rows: Counter[Row]) -> dict[date, DayDigest]:
+    """The digest of each day of a table's rows, made without the sync's own way from rows to records."""
+    days = defaultdict[date, list[CallRecord]](list)
+    for row in rows.elements():
+        record = CallRecord(*row[:-1], *([json.loads(row[-1], parse_float=Decimal)] if row[-1] else []))
+        days[record.start_time.date()].append(record)
+    return {day: DayDigest.of(records) for day, records in days.items()}
 
 
 def as_row(raw: RawRow) -> Row | None:

@@ -17,10 +17,10 @@ import pytest
 
 from tests.cdrs.raw_server import RawServer, served
 from tests.sync.places import DuckDb, ParquetDays, Place, Sqlite
-from tests.sync.support import ACCOUNT, BEGIN, DAY, call, held_by, repriced
+from tests.sync.support import ACCOUNT, BEGIN, DAY, call, digests_of, held_by, repriced
 from tests.sync.test_sync import END, LONG, counts, synced
 from unlimcall_async import columns
-from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite
+from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, read_manifest, sqlite
 
 files = pytest.mark.parametrize("place", ["sqlite", "duckdb", "parquet"], indirect=True)
 
@@ -189,7 +189,7 @@ def folder(tmp_path: Path) -> ParquetDays:
     return ParquetDays(tmp_path)
 
 
-@pytest.mark.parametrize("kill_at", range(7))
+@pytest.mark.parametrize("kill_at", range(19))
 async def test_a_kill_between_two_days_leaves_nothing_twice(
     folder: ParquetDays, monkeypatch: pytest.MonkeyPatch, kill_at: int
 ) -> None:
@@ -208,9 +208,10 @@ async def test_a_kill_between_two_days_leaves_nothing_twice(
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", replace)
-            with pytest.raises(KeyboardInterrupt) if kill_at < 6 else pytest.raises(TypeError):
+            with pytest.raises(KeyboardInterrupt) if kill_at < 18 else pytest.raises(TypeError):
                 await synced(client, folder, lookback=LONG)
-                raise TypeError("six days are replaced")
+                raise TypeError("each of six days has three steps")
+        assert (await read_manifest(folder.url)).days == digests_of(folder.rows(ACCOUNT))
         await synced(client, folder, lookback=LONG)
     assert folder.rows(ACCOUNT) == held_by(server, BEGIN, END)
 

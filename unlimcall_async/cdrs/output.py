@@ -21,7 +21,7 @@ from unlimcall_async.cdrs.times import Range, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.models import CallRecord
 from unlimcall_async.proof.ledger import Ledger
-from unlimcall_async.proof.manifest import Manifest
+from unlimcall_async.proof.manifest import Evidence, Manifest
 
 
 @frozen
@@ -122,6 +122,10 @@ class Output:
             return self._ledger.manifest(self._held.checkpoint.place, handed_out)
         place = self.position.place if skipped is None else self.position.place_behind_unreadable
         return self._ledger.manifest(place, handed_out, skipped=skipped)
+
+    def evidence_from(self, number: int) -> list[Evidence]:
+        """Return what the parts from a number on rest on, in the order of the output, up to the one that is handed out now."""
+        return self._ledger.evidence_from(number)
 
     # --- holding --------------------------------------------------------------------------------------------------------
 

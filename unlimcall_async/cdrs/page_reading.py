@@ -95,13 +95,12 @@ def _read_row(text: bytes, index: int, before: int, window: Window, decoder: Pag
     return BadRow(where=where, reason=reason, body=text, window=window, before=before, start_time=start)
 
 
-def has_start(text: bytes) -> bool:
-    """Return whether the start of a row can be read, given the text of the row."""
+def start_in(text: bytes) -> datetime | None:
+    """Return the start of a row, given the text of the row, or `None` if the start cannot be read."""
     try:
-        decode(_members(text).get("startTime", b""), datetime)
+        return decode(_members(text).get("startTime", b""), datetime)
     except DecodeError:
-        return False
-    return True
+        return None
 
 
 def _time_without_offset(text: bytes) -> int | None:

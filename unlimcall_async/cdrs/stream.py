@@ -30,7 +30,7 @@ from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.pull import Pull
 from unlimcall_async.models import CallRecord, UnreadableRow
-from unlimcall_async.proof.manifest import Manifest
+from unlimcall_async.proof.manifest import Evidence, Manifest
 
 # Rows that a page holds at most (reference: `GET /cdrs`, limit).
 _MOST_ROWS: Final = 1000
@@ -252,6 +252,13 @@ class CdrStream(StreamViews):
             RuntimeError: More records than that were handed out before the first read.
         """
         return self._output.manifest(self._skipped)
+
+    def evidence_from(self, number: int) -> list[Evidence]:
+        """Return what the parts from a number on rest on, in the order of the output, up to the one that is handed out now.
+
+        So a reader of a long stream takes each part's evidence once, and `manifest` need not be made again and again.
+        """
+        return self._output.evidence_from(number)
 
     @property
     def progress(self) -> Progress:

@@ -194,21 +194,28 @@ class Ledger:
 
     def _windows(self, entries: _Entries, start: int, end: int) -> tuple[Evidence, ...]:
         windows = [
-            Evidence(
-                start=to_datetime(max(part.start, start)),
-                end=to_datetime(min(part.end, end)),
-                asked_from=to_datetime(basis.window.start),
-                asked_till=to_datetime(basis.window.till),
-                limit=self._limit,
-                rows=basis.rows,
-                count=basis.count,
-                reason="short" if basis.repeated is None else "sought",
-                repeated=basis.repeated,
-            )
+            self._evidence(Range(max(part.start, start), min(part.end, end)), basis)
             for part, basis in entries.windows
             if max(part.start, start) < min(part.end, end)
         ]
         return tuple(reversed(windows) if self._newest_first else windows)
+
+    def _evidence(self, part: Range, basis: Basis) -> Evidence:
+        return Evidence(
+            start=to_datetime(part.start),
+            end=to_datetime(part.end),
+            asked_from=to_datetime(basis.window.start),
+            asked_till=to_datetime(basis.window.till),
+            limit=self._limit,
+            rows=basis.rows,
+            count=basis.count,
+            reason="short" if basis.repeated is None else "sought",
+            repeated=basis.repeated,
+        )
+
+    def evidence_from(self, number: int) -> list[Evidence]:
+        """Return what the parts from a number on rest on, in the order of the output. The last one may be handed out in part."""
+        return [self._evidence(part, basis) for part, basis in self._entries.windows[number:]]
 
 
 def _held_at(place: Place, records: Sequence[CallRecord]) -> tuple[str, ...] | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from attrs import frozen
 
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.rows import Row
 
 # How a destination finds a row again that it has returned: any value that has a hash.
@@ -64,3 +67,52 @@ class Destination(Protocol):
     async def close(self) -> None:
         """Undo a transaction that was begun and not written, and let go of everything that `open` took. Also after a failure."""
         ...
+
+
+@runtime_checkable
+class ManifestDestination(Destination, Protocol):
+    """A destination that also keeps the manifest of the table: `read_manifest` returns what its entries add up to.
+
+    A class of your own that has `entries` is one. Then `write` gets entries with the change. In the transaction of the rows, it
+    removes the entries that begin at the times of `change.outdated`, and then stores those of `change.entries`.
+    """
+
+    async def entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        """Return the entries of the account that begin in `[start, end)`, by time. Called before `rows`, in no transaction."""
+        ...
+
+
+@frozen
+class Stored:
+    """What is stored beside a table for an account, as it was at one moment.
+
+    Attributes:
+        account: The account.
+        state: The state of the sync.
+        entries: The entries of the manifest, by time.
+    """
+
+    account: str
+    state: str
+    entries: Sequence[ManifestEntry]
+
+
+def one_account(accounts: Sequence[str], account: str | None) -> str:
+    """Return the account of a table to read.
+
+    Args:
+        accounts: The accounts that have been synced into the table.
+        account: The one that is wanted, or `None` for the only one.
+
+    Raises:
+        ValueError: It is not there, or there are several.
+    """
+    if account is None and len(accounts) == 1:
+        return accounts[0]
+    if account in accounts:
+        return str(account)
+    there = ", ".join(map(repr, sorted(accounts)[:10])) or "none"
+    if account is None and accounts:
+        raise ValueError(f"account is missing, and the table holds several: {there}")
+    wanted = "any account" if account is None else f"account {account!r}"
+    raise ValueError(f"no sync has written {wanted} to this table; it holds {there}")

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from attrs import field, frozen
 
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.rows import COLUMNS, Row
 
 A = TypeVar("A", bound=Hashable)
@@ -39,12 +41,22 @@ class Change(Generic[A]):
         revised: Stored rows that get other contents: the address of each, and its new contents.
         removed: The addresses of stored rows to delete.
         unchanged: How many stored rows are as they should be. They are not written.
+        outdated: The starts of entries of the manifest to remove, before `entries` are stored.
+        entries: Entries of the manifest to store.
     """
 
     inserted: Sequence[Row] = ()
     revised: Sequence[tuple[A, Row]] = ()
     removed: Sequence[A] = ()
     unchanged: int = field(default=0, eq=False)
+    outdated: Sequence[datetime] = ()
+    entries: Sequence[ManifestEntry] = ()
+
+    def behind(self, stored: Sequence[tuple[A, Row]]) -> list[Row]:
+        """Return the rows that are there once the change is written, given those that were there before."""
+        gone = {*self.removed, *(address for address, _ in self.revised)}
+        left = [row for address, row in stored if address not in gone]
+        return [*left, *(row for _, row in self.revised), *self.inserted]
 
 
 def compare(stored: Sequence[tuple[A, Row]], new: Sequence[Row], *, doubtful: bool = False) -> Change[A]:

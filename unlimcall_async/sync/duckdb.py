@@ -17,17 +17,20 @@ from typing import Any, Final
 
 import duckdb
 
-from unlimcall_async.cdrs.times import to_datetime, to_micros
+from unlimcall_async.cdrs.times import FIRST, LAST, to_datetime, to_micros
 from unlimcall_async.sync.database import DatabaseDestination
-from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.destination import Address, Stored, one_account
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.file_lock import locked, locked_by_itself
 from unlimcall_async.sync.rows import COLUMNS, START, Kind, Row
 from unlimcall_async.sync.table import (
+    MANIFEST_TABLE,
     STATE_TABLE,
     Dialect,
     Found,
+    create_manifest_table,
     create_state_table,
     create_table,
     differences,
@@ -74,7 +77,10 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
         self._path = path
         self._schema, self._table = schema or "main", own
         self._quoted = quoted(self._schema, own)
-        self._state_table = quoted(self._schema, STATE_TABLE)
+        self._state_table, self._manifest_table = (
+            quoted(self._schema, STATE_TABLE),
+            quoted(self._schema, MANIFEST_TABLE),
+        )
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
@@ -84,19 +90,45 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
         path = self._path.resolve()
         self._locks.append(locked(self.name, path.parent, path.name, key))
         with self._failures():
-            self._connection = connection = duckdb.connect(_first_name(path))
+            connection = self._connected(path, read_only=False)
             _first_name(path)  # of a file that is new
             self._locks += locked_by_itself(self.name, path, key)
-            # A schema may have the name of the file.
-            ((database,),) = connection.execute("SELECT current_database()").fetchall()
-            self._quoted = quoted(database, self._schema, self._table)
-            self._state_table = quoted(database, self._schema, STATE_TABLE)
             _patiently(lambda: self._check_tables(connection))
             found = connection.execute(
                 f"SELECT state FROM {self._state_table} WHERE table_name = ? AND account = ?",  # noqa: S608 # a quoted name
                 (_DIALECT.folded(self._table), account),
             ).fetchone()
             return None if found is None else str(found[0])
+
+    def _connected(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        self._connection = connection = duckdb.connect(_first_name(path), read_only=read_only)
+        # A schema may have the name of the file.
+        ((database,),) = connection.execute("SELECT current_database()").fetchall()
+        self._quoted = quoted(database, self._schema, self._table)
+        self._state_table = quoted(database, self._schema, STATE_TABLE)
+        self._manifest_table = quoted(database, self._schema, MANIFEST_TABLE)
+        return connection
+
+    def _look(self, account: str | None) -> Stored:
+        if not self._path.is_file():
+            raise SyncDestinationError(self.name, "no file is there")
+        with self._failures():
+            # A connection that reads alone would keep the syncs of this process from opening the file.
+            connection = self._connected(self._path.resolve(), read_only=not os.access(self._path, os.W_OK))
+            connection.execute("BEGIN")
+            found = connection.execute(
+                "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()"
+            ).fetchall()
+            schema, mine = _DIALECT.folded(self._schema), _DIALECT.folded(self._table)
+            there = {_DIALECT.folded(name) for of, name in found if _DIALECT.folded(of) == schema}
+            states = dict[str, str]()
+            if {mine, STATE_TABLE} <= there:
+                statement = f"SELECT account, state FROM {self._state_table} WHERE table_name = ?"  # noqa: S608 # a quoted name
+                states = dict(connection.execute(statement, (mine,)).fetchall())
+            self._account = one_account(list(states), account)
+            entries = self._entries(to_datetime(FIRST), to_datetime(LAST)) if MANIFEST_TABLE in there else ()
+            connection.execute("COMMIT")
+        return Stored(self._account, states[self._account], entries)
 
     def _check_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the tables that are not there.
@@ -120,10 +152,12 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
         ).fetchall()
         columns = [tuple(values) for schema, name, *values in columns if named(schema, name)]
         connection.execute(create_state_table(self._state_table, _DIALECT, key=False))
+        connection.execute(create_manifest_table(self._manifest_table, _DIALECT, key=False))
         if not columns:
             connection.execute(create_table(self._quoted, _DIALECT))
             # Of a table that was dropped or renamed.
-            connection.execute(f"DELETE FROM {self._state_table} WHERE table_name = ?", (mine[1],))  # noqa: S608 # a quoted name
+            for beside in (self._state_table, self._manifest_table):
+                connection.execute(f"DELETE FROM {beside} WHERE table_name = ?", (mine[1],))  # noqa: S608 # a quoted name
         elif lines := differences([Found(*values) for values in columns], _DIALECT):
             raise SyncSchemaError(self.name, self._table, lines)
 
@@ -132,6 +166,15 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
             self._connection.interrupt()
 
     # --- a piece of time ----------------------------------------------------------------------------------------------
+
+    def _entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        with self._transaction() as connection:
+            found = connection.execute(
+                f"SELECT begins, entry FROM {self._manifest_table} WHERE table_name = ? AND account = ? "  # noqa: S608 # a quoted name
+                "AND begins >= ? AND begins < ? ORDER BY begins",
+                (_DIALECT.folded(self._table), self._account, to_micros(start), to_micros(end)),
+            ).fetchall()
+        return [ManifestEntry(to_datetime(begins), entry) for begins, entry in found]
 
     def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
         with self._transaction() as connection:
@@ -172,8 +215,20 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
                     f"INSERT INTO {self._quoted} ({names()}) SELECT ?, {values}",  # as above
                     (self._account, *_lists(change.inserted[begin : begin + _AT_ONCE])),
                 )
+            mine = (_DIALECT.folded(self._table), self._account)
+            if change.outdated:
+                connection.execute(
+                    f"DELETE FROM {self._manifest_table} WHERE table_name = ? AND account = ? "  # noqa: S608 # as above
+                    "AND begins IN (SELECT unnest(?::BIGINT[]))",
+                    (*mine, [to_micros(begins) for begins in change.outdated]),
+                )
+            if change.entries:
+                entries = [to_micros(each.start) for each in change.entries], [each.text for each in change.entries]
+                connection.execute(
+                    f"INSERT INTO {self._manifest_table} SELECT ?, ?, unnest(?::BIGINT[]), unnest(?::VARCHAR[])",  # as above
+                    (*mine, *entries),
+                )
             if state is not None:
-                mine = (_DIALECT.folded(self._table), self._account)
                 connection.execute(
                     f"DELETE FROM {self._state_table} WHERE table_name = ? AND account = ?",  # noqa: S608 # as above
                     mine,

@@ -23,11 +23,13 @@ from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.times import FIRST, to_datetime
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.models import UnreadableRow
-from unlimcall_async.sync.destination import Address, Destination
-from unlimcall_async.sync.diff import Change, compare
+from unlimcall_async.sync.destination import Address, Destination, ManifestDestination
+from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import midnight, overlapping
 from unlimcall_async.sync.errors import SyncConflictError
+from unlimcall_async.sync.parts import Part
 from unlimcall_async.sync.pieces import Piece, pieces_of
-from unlimcall_async.sync.rows import Row, between, start_of
+from unlimcall_async.sync.rows import between, start_of
 from unlimcall_async.sync.state import Stretch, SyncState, resumable, stretches_of
 from unlimcall_async.sync.url import destination_at
 
@@ -243,14 +245,10 @@ class _Run:
         """Make the table hold a piece of time."""
         start, conflicts = piece.start, 0
         while True:
-            stored, end = await self._stored(start, piece.end)
-            new = piece.rows if (start, end) == (piece.start, piece.end) else between(piece.rows, start, end)
-            change: Change[Address] = Change(new)
-            if stored:
-                work = partial(compare, stored, new, doubtful=piece.doubtful)
-                change = await asyncio.get_running_loop().run_in_executor(self.thread, work)
+            part = await self._part(piece, start)
             # Of a piece that is cut, the state is written with the last part: until then, a next run asks the whole piece again.
-            state = self._state_behind(piece, stream) if end == piece.end else self.state
+            state = self._state_behind(piece, stream) if part.end == piece.end else self.state
+            change = await self._change(part, state)
             stored_now = state.to_json() if state is not None and state != self.state else None
             try:
                 await self.destination.write(change, stored_now)
@@ -264,22 +262,44 @@ class _Run:
             self.revised += len(change.revised)
             self.removed += len(change.removed)
             self.unchanged += change.unchanged
-            start = end
-            if end == piece.end:
+            start = part.end
+            if start == piece.end:
                 self.unreadable += piece.unreadable
                 return
 
-    async def _stored(self, start: datetime, end: datetime) -> tuple[Sequence[tuple[Address, Row]], datetime]:
-        """Return the stored rows from a time on, and up to where these are all: the end, or an earlier time if there are many."""
-        stored = await self.destination.rows(start, end, _MOST_STORED)
+    async def _part(self, piece: Piece, start: datetime) -> Part:
+        """Return the part of a piece from a time on: up to the end of the piece, or to an earlier time if many rows are stored."""
+        destination, end, entries = self.destination, piece.end, None
+        if isinstance(destination, ManifestDestination):
+            # Nobody else writes them. So they need not be read in the transaction.
+            entries = overlapping(await destination.entries(midnight(start), end), start, end)
+        first = min([start, *(entry.start for entry in entries or ())])
+        last = max([end, *(entry.end for entry in entries or ())])
+        stored = await destination.rows(first, last, _MOST_STORED)
         if len(stored) < _MOST_STORED:
-            return stored, end
-        cut = start_of(stored[-1][1])
+            return Part(piece, start, end, first, last, stored, entries)
+        if first < start and start_of(stored[-1][1]) <= start:
+            first = start
+            stored = await destination.rows(first, last, _MOST_STORED)
+        cut = min(start_of(stored[-1][1]), end)
         if cut > start:
-            return [(address, row) for address, row in stored if start_of(row) < cut], cut
-        # One instant holds so many, and cannot be cut.
-        cut = min(start + _MICROSECOND, end)
-        return await self.destination.rows(start, cut, None), cut
+            # At the end of an entry, if there is one: of the next one, not all rows are there.
+            cut = max((entry.end for entry in entries or () if start < entry.end <= cut), default=cut)
+            stored = [(address, row) for address, row in stored if start_of(row) < cut]
+        else:
+            # One instant holds so many, and cannot be cut.
+            first, cut = start, min(start + _MICROSECOND, end)
+            stored = await destination.rows(first, cut, None)
+        held = None if entries is None else [entry for entry in entries if entry.start < cut]
+        return Part(piece, start, cut, first, cut, stored, held)
+
+    async def _change(self, part: Part, state: SyncState | None) -> Change[Address]:
+        if part.entries is None and not part.stored:
+            return Change(between(part.piece.rows, part.start, part.end))
+        held = [each for each in (self.state, state) if each is not None]
+        ends = state.watermark if state is not None else part.end
+        work = partial(part.change, ends, [at for each in held for at in (each.first, each.watermark)])
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
     def _state_behind(self, piece: Piece, stream: CdrStream) -> SyncState:
         state = self.state or SyncState(piece.start, piece.start)

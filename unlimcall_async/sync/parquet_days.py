@@ -19,23 +19,26 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
 
 from unlimcall_async._columns import FILE_POOL, SCHEMA
-from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
-from unlimcall_async.sync.destination import Address
+from unlimcall_async.cdrs.times import EPOCH, FIRST, LAST, to_datetime, to_micros
+from unlimcall_async.sync.destination import Address, Stored, one_account
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.file_lock import locked, locked_by_itself
+from unlimcall_async.sync.parquet_entries import DayEntries, Version, sync_folder
 from unlimcall_async.sync.rows import COLUMNS, START, Row, start_of
 from unlimcall_async.sync.threaded import ThreadedDestination
 
 _NAMES: Final = SCHEMA.names
 
 _ACCOUNT: Final = "account="
+_STATE: Final = ".json"
 _FILE: Final = "calls.parquet"
 # What Hive writes for a missing value.
 _MISSING: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -61,32 +64,52 @@ class ParquetDestination(ThreadedDestination):
         self._root = folder
         # The folder of the account, and the hidden folder with the state and the file that is being written.
         self._folder = self._own = self._state = self._new = folder
+        self._proofs = DayEntries(folder)
         # Which files the rows that were read last stand in, by day.
-        self._seen = dict[date, tuple[int, ...] | None]()
+        self._seen = dict[date, Version]()
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _open(self, account: str) -> str | None:
         if account == _MISSING:
             raise ValueError(f"account must not be {_MISSING}, which readers of such folders take for a missing value")
-        root = self._root.resolve()
-        name = quote(account, safe="")
-        self._folder, self._own = root / f"{_ACCOUNT}{name}", root.with_name(f".{root.name}.unlimcall-sync")
+        name = self._find(account)
         with self._failures():
             self._own.mkdir(parents=True, exist_ok=True)
             _check_length(account, name, self._own)
-        self._state, self._new = self._own / f"{name}.json", self._own / f"{name}.new"
         self._locks.append(locked(self.name, self._own, name, (account,)))
         with self._failures():
             if not self._folder.exists():
                 self._state.unlink(missing_ok=True)  # of a folder that was removed
+                self._proofs.remove()
                 self._folder.mkdir(parents=True)
             self._check_folder(account)
             self._locks += locked_by_itself(self.name, self._folder, (account,))
             self._new.unlink(missing_ok=True)  # of a process that was killed
+            self._proofs.settle_all(self._version)
             with suppress(FileNotFoundError):
                 return self._state.read_text(encoding="utf-8")
             return None
+
+    def _find(self, account: str) -> str:
+        """Find the folders and files of an account, which need not be there. Return its name in theirs."""
+        root, name = self._root.resolve(), quote(account, safe="")
+        self._folder, self._own = root / f"{_ACCOUNT}{name}", root.with_name(f".{root.name}.unlimcall-sync")
+        self._state, self._new = self._own / f"{name}{_STATE}", self._own / f"{name}.new"
+        self._proofs = DayEntries(self._own / f"{name}.days")
+        return name
+
+    def _look(self, account: str | None) -> Stored:
+        self._find("")
+        with self._failures():
+            names = [path.name.removesuffix(_STATE) for path in self._own.glob(f"*{_STATE}")]
+            root = self._root.resolve()
+            there = [unquote(name) for name in names if (root / f"{_ACCOUNT}{name}").is_dir()]
+            account = one_account(there, account)
+            self._find(account)
+            # Before the entries: those that a sync stores meanwhile lie behind what the state says.
+            state = self._state.read_text(encoding="utf-8")
+            return Stored(account, state, self._entries(to_datetime(FIRST), to_datetime(LAST)))
 
     def _check_folder(self, account: str) -> None:
         """Check that no other account has the account's folder: file systems may take names for the same one.
@@ -106,6 +129,11 @@ class ParquetDestination(ThreadedDestination):
                 )
 
     # --- a piece of time ----------------------------------------------------------------------------------------------
+
+    def _entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        with self._failures():
+            found = (each for day in self._proofs.days(start, end) for each in self._proofs.of(day, self._version(day)))
+            return [each for each in found if start <= each.start < end]
 
     def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
         found = list[tuple[Address, Row]]()
@@ -131,13 +159,9 @@ class ParquetDestination(ThreadedDestination):
         days = (date.fromisoformat(name.removeprefix("date=")) for name in names)
         return [day for day in days if self._file(day).exists()]
 
-    def _version(self, day: date) -> tuple[int, ...] | None:
+    def _version(self, day: date) -> Version:
         """Return what tells a file from the one that it replaces, or `None` if the day has no file."""
-        try:
-            found = self._file(day).stat()
-        except FileNotFoundError:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return _version(self._file(day))
 
     def _file(self, day: date) -> Path:
         return self._folder / f"date={day.isoformat()}" / _FILE
@@ -165,14 +189,26 @@ class ParquetDestination(ThreadedDestination):
             days[day].revised[place] = row
         for day, place in change.removed:
             days[day].removed.append(place)
+        outdated, entries = set(change.outdated), defaultdict[date, list[ManifestEntry]](list)
+        for entry in change.entries:
+            entries[entry.start.date()].append(entry)
+        proven = {*entries, *(at.date() for at in outdated)}
         with self._failures():
-            for day in sorted(days):
-                self._rewrite(day, days[day])
+            for day in sorted({*days, *proven}):
+                left = [each for each in self._proofs.of(day, self._version(day)) if each.start not in outdated]
+                own = sorted([*left, *entries[day]], key=lambda entry: entry.start)
+                if day in days:
+                    self._rewrite(day, days[day], own)
+                else:
+                    self._proofs.prepare(day, own, self._version(day))
+                self._proofs.settle(day, self._version(day))
+            if proven:
+                self._proofs.sync()
             if state is not None:
                 self._replace_state(state)
 
-    def _rewrite(self, day: date, change: _DayChange) -> None:
-        """Replace the file of a day by one with a change."""
+    def _rewrite(self, day: date, change: _DayChange, entries: Sequence[ManifestEntry]) -> None:
+        """Replace the file of a day by one with a change, which has these entries."""
         path = self._file(day)
         if self._version(day) != self._seen.get(day):
             # The rows that are to change may stand elsewhere now.
@@ -183,10 +219,11 @@ class ParquetDestination(ThreadedDestination):
                 count = self._write_new(file.schema_arrow, change.applied(file.iter_batches(_GROUP_ROWS)))
         else:
             count = self._write_new(SCHEMA, change.applied(()))
+        self._proofs.prepare(day, entries, _version(self._new) if count else None)
         if count:
             path.parent.mkdir(exist_ok=True)
             self._new.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         else:
             self._new.unlink()
             path.unlink(missing_ok=True)
@@ -218,7 +255,7 @@ class ParquetDestination(ThreadedDestination):
             target.flush()
             os.fsync(target.fileno())
         self._new.replace(self._state)
-        _sync_folder(self._own)
+        sync_folder(self._own)
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
@@ -243,6 +280,14 @@ def _check_length(account: str, name: str, folder: Path) -> None:
             f"account is too long for the name of a folder: {account[:20]!r}... takes {len(name)} bytes there, "
             f"and may take {longest}"
         )
+
+
+def _version(path: Path) -> Version:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class _DayChange:
@@ -345,15 +390,3 @@ def _as(schema: pa.Schema, tables: Sequence[pa.Table]) -> pa.Table:
         if field.name not in joined.column_names:
             joined = joined.append_column(field, pa.nulls(joined.num_rows, field.type))
     return joined.select(schema.names).cast(schema)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, if the file system can."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

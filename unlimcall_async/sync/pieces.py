@@ -15,15 +15,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Final, TypeAlias
 
 from attrs import frozen
 
 from unlimcall_async._plain import to_json
-from unlimcall_async.cdrs.page_reading import has_start
+from unlimcall_async.cdrs.page_reading import start_in
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.times import to_datetime
 from unlimcall_async.models import CallRecord, UnreadableRow
+from unlimcall_async.proof.manifest import Evidence, UnreadRow
+from unlimcall_async.sync.entries import Unread
 from unlimcall_async.sync.rows import Row, row_of
 
 # Rows of a transaction: beyond some 10,000, a transaction for each piece costs no destination a measurable share of its time.
@@ -49,6 +52,8 @@ class Piece:
         rows: The rows.
         unreadable: The rows that cannot be read, and those that the destination cannot hold.
         doubtful: Whether such a row may lie in this piece.
+        windows: What the rows rest on, by time, without a gap.
+        unread: The rows of `unreadable`, as the manifest lists them.
     """
 
     start: datetime
@@ -56,6 +61,8 @@ class Piece:
     rows: Sequence[Row]
     unreadable: Sequence[UnreadableRow] = ()
     doubtful: bool = False
+    windows: Sequence[Evidence] = ()
+    unread: Sequence[Unread] = ()
 
 
 class Gathering:
@@ -73,21 +80,31 @@ class Gathering:
         # Where the rows that are gathered begin, and how far they go.
         self._begin = self._edge = edge
         self._rows = list[Row]()
+        # What they rest on, and what is left of the last window behind the edge, in the direction of the stream.
+        self._windows = list[Evidence]()
         # How far a row may lie whose start cannot be read.
         self._doubt_ends = edge
 
-    def add(self, edge: datetime, records: Sequence[CallRecord], unreadable: Sequence[UnreadableRow]) -> list[Piece]:
+    def add(
+        self,
+        edge: datetime,
+        records: Sequence[CallRecord],
+        unreadable: Sequence[UnreadableRow],
+        windows: Sequence[Evidence] = (),
+    ) -> list[Piece]:
         """Take in what lies between the last edge and this one. Return the pieces that shall be written now.
 
         Args:
             edge: The next place at which all that lies on one side was handed out.
             records: All records between the two edges.
             unreadable: The rows between them that cannot be read.
+            windows: What lies between them rests on these, and on the last ones before. The last one may go on behind the edge.
         """
         rows = [row_of(record) for record in records]
         unfit = self._unfit(rows)
         if not unfit and not unreadable and not self._in_doubt:
             self._rows += rows
+            self._windows += windows
             self._edge = edge
             return self.cut() if len(self._rows) >= MOST_ROWS else []
         self._extend_doubt(unreadable)
@@ -95,10 +112,14 @@ class Gathering:
         start, end = sorted((self._edge, edge))
         window = (start, end)
         found = [UnreadableRow(window, column, reason, to_json(records[at])) for at, column, reason in unfit]
+        unread = [unread_of(row, start_in(row.body)) for row in unreadable]
+        unread += [unread_of(row, records[at].start_time) for row, (at, _, _) in zip(found, unfit, strict=True)]
         left_out = {at for at, _, _ in unfit}
         rows = [row for at, row in enumerate(rows) if at not in left_out]
+        self._windows += windows
         self._begin = self._edge = edge
-        return [*pieces, Piece(start, end, rows, [*unreadable, *found], doubtful=True)]
+        proof = self._taken_windows(start, end)
+        return [*pieces, Piece(start, end, rows, [*unreadable, *found], doubtful=True, windows=proof, unread=unread)]
 
     def cut(self) -> list[Piece]:
         """Return what was gathered as a piece, if anything was."""
@@ -106,7 +127,13 @@ class Gathering:
             return []
         (start, end), rows = sorted((self._begin, self._edge)), self._rows
         self._begin, self._rows = self._edge, []
-        return [Piece(start, end, rows)]
+        return [Piece(start, end, rows, windows=self._taken_windows(start, end))]
+
+    def _taken_windows(self, start: datetime, end: datetime) -> list[Evidence]:
+        """Return the windows of a piece, by time. Those that go on behind it are kept."""
+        windows = self._windows
+        self._windows = [each for each in windows if (each.start < start if self._newest_first else each.end > end)]
+        return sorted(windows, key=lambda each: each.start)
 
     @property
     def _in_doubt(self) -> bool:
@@ -115,12 +142,20 @@ class Gathering:
     def _extend_doubt(self, rows: Sequence[UnreadableRow]) -> None:
         for row in rows:
             first, last = row.window
-            if has_start(row.body):
+            if start_in(row.body) is not None:
                 continue
             if self._newest_first:
                 self._doubt_ends = min(self._doubt_ends, first - _BESIDE)
             else:
                 self._doubt_ends = max(self._doubt_ends, last + _BESIDE)
+
+
+def unread_of(row: UnreadableRow, start: datetime | None) -> Unread:
+    """Return a row as the manifest lists it, given its start, or `None` if that cannot be read."""
+    first, last = row.window
+    digest = blake2b(row.body, digest_size=8).hexdigest()
+    listed = UnreadRow(first, last, row.where, row.reason, digest)
+    return Unread(listed, first - _BESIDE, last + _BESIDE) if start is None else Unread(listed, start, start)
 
 
 async def pieces_of(
@@ -132,16 +167,17 @@ async def pieces_of(
     """
     gathering = Gathering(stream.end if newest_first else stream.start, newest_first=newest_first, unfit=unfit)
     # What came since the last edge.
-    records, kept = list[CallRecord](), 0
+    records, kept, parts = list[CallRecord](), 0, 0
 
     def taken() -> list[Piece]:
-        nonlocal records, kept
+        nonlocal records, kept, parts
         place = stream.place
         if not place.is_edge:
             return []
         unreadable = stream.unreadable[kept:]
-        came, records, kept = records, [], kept + len(unreadable)
-        return gathering.add(to_datetime(place.at), came, unreadable)
+        windows = stream.evidence_from(parts)
+        came, records, kept, parts = records, [], kept + len(unreadable), parts + len(windows)
+        return gathering.add(to_datetime(place.at), came, unreadable, windows)
 
     step: asyncio.Task[list[CallRecord] | None] | None = None
     async with aclosing(stream.batches()) as batches:

@@ -12,27 +12,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from unlimcall_async.cdrs.times import FIRST, LAST, to_datetime, to_micros
 from unlimcall_async.sync.database import DatabaseDestination
-from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.destination import Address, Stored, one_account
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.forks import forks_so_far, owned
+from unlimcall_async.sync.postgres_words import beside_values, check_url, lock_key, sql
 from unlimcall_async.sync.rows import COLUMNS, Row
 from unlimcall_async.sync.table import (
     ALL_COLUMNS,
+    MANIFEST_TABLE,
     STATE_TABLE,
     Dialect,
     Found,
+    create_manifest_table,
     create_state_table,
     create_table,
     differences,
@@ -86,7 +90,7 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
             given = None
         if given is None:  # the error would quote the URL, which may hold a password
             raise ValueError("destination is not a URL that PostgreSQL can read")
-        _check_url(given)
+        check_url(given)
         at = given.get("host") or ""
         port = f":{given['port']}" if given.get("port") else ""
         user = f"{given['user']}@" if given.get("user") else ""
@@ -111,17 +115,15 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
         if "\0" in account:
             raise ValueError("account must not hold the character NUL")
         with self._failures():
-            self._connection = connection = self._connected()
-            connection.execute(_sql(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'"))
-            self._table = self._resolved(connection)
-            self._lock_run(connection, _key("run", *self._table, account))
+            connection = self._connected()
+            self._lock_run(connection, lock_key("run", *self._table, account))
             with connection.transaction():
                 # Two accounts may begin with one table at once.
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_key("tables", self._table[0]),))
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("tables", self._table[0]),))
                 self._check_table(connection)
             found = connection.execute(
-                _sql(
-                    f"SELECT state FROM {_beside_values(self._state_table)} "  # noqa: S608 # a quoted name
+                sql(
+                    f"SELECT state FROM {beside_values(self._state_table)} "  # noqa: S608 # a quoted name
                     f"WHERE table_name {_IS} %s AND account {_IS} %s"
                 ),
                 (self._table[1], account),
@@ -134,8 +136,37 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
             before = forks_so_far()
             connection = psycopg.connect(self._url, autocommit=True)
             if owned(connection.fileno(), before):
-                return connection
+                break
             connection.close()
+        self._connection = connection
+        connection.execute(sql(f"SET TIME ZONE 'UTC'; SET datestyle = ISO; SET lock_timeout = '{_LOCK_TIMEOUT}s'"))
+        self._table = self._resolved(connection)
+        return connection
+
+    def _look(self, account: str | None) -> Stored:
+        self._interrupted = False
+        with self._failures():
+            connection = self._connected()
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            states = dict[str, str]()
+            if (kind := self._kind(connection)) is not None and self._is_there(connection, self._state_table):
+                self._only = "" if kind[1] == _PARTITIONED else "ONLY "
+                found = f"SELECT account, state FROM {beside_values(self._state_table)} WHERE table_name {_IS} %s"  # noqa: S608 # quoted
+                states = dict(connection.execute(sql(found), (self._table[1],)).fetchall())
+            self._account = one_account(list(states), account)
+            is_proven = self._is_there(connection, self._manifest_table)
+            entries = self._entries(to_datetime(FIRST), to_datetime(LAST)) if is_proven else ()
+            connection.execute("COMMIT")
+        return Stored(self._account, states[self._account], entries)
+
+    def _is_there(self, connection: psycopg.Connection[tuple[Any, ...]], table: str) -> bool:
+        return connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() != (None,)
+
+    def _kind(self, connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+        """Return the number and the kind of the table, or `None` if it is not there."""
+        return connection.execute(
+            "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (self._quoted,)
+        ).fetchone()
 
     def _lock_run(self, connection: psycopg.Connection[tuple[Any, ...]], key: int) -> None:
         """Take the lock of the run, which is gone with the connection.
@@ -170,24 +201,30 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
     def _state_table(self) -> str:
         return quoted(self._table[0], STATE_TABLE)
 
+    @property
+    def _manifest_table(self) -> str:
+        return quoted(self._table[0], MANIFEST_TABLE)
+
     def _check_table(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         """Make the tables that are not there.
 
         Raises:
             SyncSchemaError: The table is there, and cannot be written to.
         """
-        if connection.execute("SELECT to_regclass(%s)", (self._state_table,)).fetchone() == (None,):
-            connection.execute(_sql(create_state_table(self._state_table, _DIALECT)))
-        found = connection.execute(
-            "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (self._quoted,)
-        ).fetchone()
+        # A role without the right to make tables may use those that are there.
+        if not self._is_there(connection, self._state_table):
+            connection.execute(sql(create_state_table(self._state_table, _DIALECT)))
+        if not self._is_there(connection, self._manifest_table):
+            connection.execute(sql(create_manifest_table(self._manifest_table, _DIALECT)))
+        found = self._kind(connection)
         self._only = "" if found is not None and found[1] == _PARTITIONED else "ONLY "
         if found is None:
-            connection.execute(_sql(create_table(self._quoted, _DIALECT)))
-            connection.execute(_sql(f"CREATE INDEX ON {self._quoted} (account, start_time)"))
+            connection.execute(sql(create_table(self._quoted, _DIALECT)))
+            connection.execute(sql(f"CREATE INDEX ON {self._quoted} (account, start_time)"))
             # Of a table that was dropped or renamed.
-            stale = f"DELETE FROM {_beside_values(self._state_table)} WHERE table_name = %s"  # noqa: S608 # a quoted name
-            connection.execute(_sql(stale), (self._table[1],))
+            for beside in (self._state_table, self._manifest_table):
+                stale = f"DELETE FROM {beside_values(beside)} WHERE table_name = %s"  # noqa: S608 # a quoted name
+                connection.execute(sql(stale), (self._table[1],))
             return
         table, kind = found
         shown = ".".join(self._table)
@@ -228,13 +265,24 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
                 found.append((place, COLUMNS[at].name, _NUL))
         return found
 
+    def _entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        with self._transaction() as connection:
+            found = connection.execute(
+                sql(
+                    f"SELECT begins, entry FROM {beside_values(self._manifest_table)} "  # noqa: S608 # a quoted name
+                    f"WHERE table_name {_IS} %s AND account {_IS} %s AND begins >= %s AND begins < %s ORDER BY begins"
+                ),
+                (self._table[1], self._account, to_micros(start), to_micros(end)),
+            )
+            return [ManifestEntry(to_datetime(begins), entry) for begins, entry in found]
+
     def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
         with self._transaction() as connection:
             connection.execute("ROLLBACK")  # of a transaction that was begun and not written
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             found = connection.execute(
-                _sql(
-                    f"SELECT tableoid, ctid::text, {names()} FROM {self._only}{_beside_values(self._quoted)} "  # noqa: S608 # quoted names
+                sql(
+                    f"SELECT tableoid, ctid::text, {names()} FROM {self._only}{beside_values(self._quoted)} "  # noqa: S608 # quoted names
                     # The first condition is the one that an index serves.
                     f"WHERE account = %s AND account {_IS} %s AND start_time >= %s AND start_time < %s "
                     "ORDER BY start_time LIMIT %s"
@@ -254,21 +302,36 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
                 self._change(connection, partition, removed[partition], revised[partition])
             if change.inserted:
                 cursor = connection.cursor()
-                with cursor.copy(_sql(f"COPY {self._quoted} ({names()}) FROM STDIN (FORMAT BINARY)")) as copy:
+                with cursor.copy(sql(f"COPY {self._quoted} ({names()}) FROM STDIN (FORMAT BINARY)")) as copy:
                     copy.set_types(_COPIED)
                     for row in change.inserted:
                         copy.write_row((self._account, *row))
                 if cursor.rowcount != len(change.inserted):
                     raise SyncDestinationError(self.name, _KEPT)
+            self._write_entries(connection, change)
             if state is not None:
                 connection.execute(
-                    _sql(
-                        f"INSERT INTO {_beside_values(self._state_table)} VALUES (%s, %s, %s) "  # noqa: S608 # a quoted name
+                    sql(
+                        f"INSERT INTO {beside_values(self._state_table)} VALUES (%s, %s, %s) "  # noqa: S608 # a quoted name
                         "ON CONFLICT (table_name, account) DO UPDATE SET state = excluded.state"
                     ),
                     (self._table[1], self._account, state),
                 )
             connection.execute("COMMIT")
+
+    def _write_entries(self, connection: psycopg.Connection[tuple[Any, ...]], change: Change[Address]) -> None:
+        table, mine = beside_values(self._manifest_table), (self._table[1], self._account)
+        if change.outdated:
+            connection.execute(
+                sql(f"DELETE FROM {table} WHERE table_name {_IS} %s AND account {_IS} %s AND begins = ANY(%s)"),  # noqa: S608 # quoted
+                (*mine, [to_micros(begins) for begins in change.outdated]),
+            )
+        if change.entries:
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    sql(f"INSERT INTO {table} VALUES (%s, %s, %s, %s)"),  # noqa: S608 # as above
+                    [(*mine, to_micros(entry.start), entry.text) for entry in change.entries],
+                )
 
     def _change(
         self,
@@ -279,15 +342,15 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
     ) -> None:
         """Remove and revise rows of a partition, which is the table itself if that has none."""
         named = connection.execute("SELECT %s::oid::regclass::text", (partition,)).fetchone()
-        table = "" if named is None else _beside_values(str(named[0]))
+        table = "" if named is None else beside_values(str(named[0]))
         done = 0
         if removed:
             delete = f"DELETE FROM ONLY {table} WHERE ctid = ANY(%s::tid[])"  # noqa: S608 # a name as the server quotes it
-            done += connection.execute(_sql(delete), (removed,)).rowcount
+            done += connection.execute(sql(delete), (removed,)).rowcount
         if revised:
             columns = ", ".join(f"{quoted(column.name)} = %s" for column in COLUMNS)
             with connection.cursor() as cursor:
-                cursor.executemany(_sql(f"UPDATE ONLY {table} SET {columns} WHERE ctid = %s::tid"), revised)  # noqa: S608 # as above
+                cursor.executemany(sql(f"UPDATE ONLY {table} SET {columns} WHERE ctid = %s::tid"), revised)  # noqa: S608 # as above
                 done += cursor.rowcount
         if done != len(removed) + len(revised):
             raise SyncDestinationError(self.name, _KEPT)
@@ -313,33 +376,3 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
 def _cancel(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=_PATIENCE)
-
-
-def _check_url(given: Mapping[str, Any]) -> None:
-    """Refuse a URL whose password has a character that libpq takes for the end of it: the rest would stand in messages.
-
-    Raises:
-        ValueError: The URL is of that kind.
-    """
-    port, host, name = (str(given.get(key) or "") for key in ("port", "host", "dbname"))
-    ports = port.replace(",", "")
-    if (ports and not (ports.isascii() and ports.isdigit())) or "@" in host or any(mark in name for mark in "@:="):
-        raise ValueError(
-            "destination is not a URL that PostgreSQL can read: "
-            "in a user name or a password, write %2F for /, %40 for @ and %3A for :"
-        )
-
-
-def _key(*words: str) -> int:
-    """Return the number of an advisory lock."""
-    return int.from_bytes(blake2b(repr(words).encode(), digest_size=8).digest(), "big", signed=True)
-
-
-def _sql(text: str) -> bytes:
-    """Return a statement of quoted names as the driver takes it: as bytes, because a `str` must be a literal to type checkers."""
-    return text.encode()
-
-
-def _beside_values(name: str) -> str:
-    """Return a quoted name as it stands in a statement with values, in which the driver takes a single `%` for one of them."""
-    return name.replace("%", "%%")

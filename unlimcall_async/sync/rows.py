@@ -6,12 +6,13 @@ Pure: no I/O. A row is a tuple of the values of `COLUMNS`, in their order. So tw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
+from unlimcall_async import _json
 from unlimcall_async._plain import json_of
 from unlimcall_async.models import CallRecord
 
@@ -61,6 +62,25 @@ def row_of(record: CallRecord) -> Row:
     """Return the row of a record. `extra` is a JSON object with its names in order, and `None` if it is empty."""
     values: tuple[Any, ...] = _fields(record)
     return (*values, json_of(record.extra) if record.extra else None)
+
+
+def record_of(row: Row) -> CallRecord:
+    """Return the record of a row.
+
+    Raises:
+        ValueError: `extra` is not a JSON object.
+    """
+    values = list(row)
+    extra = values.pop()
+    if values[START].tzinfo is not UTC:
+        values[START] = values[START].astimezone(UTC)
+    if extra is None:
+        return CallRecord(*values)
+    fields = _json.read(extra)
+    if isinstance(fields, dict):
+        values.append(fields)
+        return CallRecord(*values)
+    raise ValueError("extra is not a JSON object")
 
 
 def start_of(row: Row) -> datetime:

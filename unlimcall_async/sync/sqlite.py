@@ -10,17 +10,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from unlimcall_async.cdrs.times import FIRST, LAST, to_datetime, to_micros
 from unlimcall_async.sync.database import DatabaseDestination
-from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.destination import Address, Stored, one_account
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.file_lock import locked, locked_by_itself
 from unlimcall_async.sync.rows import START, Row
 from unlimcall_async.sync.table import (
     ALL_COLUMNS,
+    MANIFEST_TABLE,
     STATE_TABLE,
     Dialect,
     Found,
+    create_manifest_table,
     create_state_table,
     create_table,
     differences,
@@ -55,14 +59,14 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
         self._path = path
         self._table = table
         self._quoted = quoted("main", table)
-        self._state_table = quoted("main", STATE_TABLE)
+        self._state_table, self._manifest_table = quoted("main", STATE_TABLE), quoted("main", MANIFEST_TABLE)
         self._address = _ADDRESSES[0]
-        self._interrupted = False
+        self._reading = self._interrupted = False
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _open(self, account: str) -> str | None:
-        self._account, self._interrupted = account, False
+        self._account, self._reading, self._interrupted = account, False, False
         path = self._path.resolve()
         run = (_DIALECT.folded(self._table), account)
         self._locks.append(locked(self.name, path.parent, path.name, run))
@@ -73,6 +77,7 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
             self._locks += locked_by_itself(self.name, path, run)
             self._wait_for_others(connection, "BEGIN IMMEDIATE")
             connection.execute(create_state_table(self._state_table, _DIALECT))
+            connection.execute(create_manifest_table(self._manifest_table, _DIALECT))
             self._check_table(connection)
             found = connection.execute(
                 f"SELECT state FROM {self._state_table} WHERE table_name = ? AND account = ?",  # noqa: S608 # a quoted name
@@ -95,8 +100,9 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
             index = quoted("main", f"{self._table}_account_start_time")
             connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(self._table)} (account, start_time)")
             # Of a table that was dropped or renamed.
-            stale = f"DELETE FROM {self._state_table} WHERE table_name = ?"  # noqa: S608 # a quoted name
-            connection.execute(stale, (_DIALECT.folded(self._table),))
+            for beside in (self._state_table, self._manifest_table):
+                stale = f"DELETE FROM {beside} WHERE table_name = ?"  # noqa: S608 # a quoted name
+                connection.execute(stale, (_DIALECT.folded(self._table),))
             return
         ((kind, without_rowid),) = kinds
         if kind != "table" or without_rowid:
@@ -115,6 +121,26 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
             raise SyncSchemaError(self.name, self._table, [f"its columns hide all of {', '.join(_ADDRESSES)}"])
         self._address = free[0]
 
+    def _look(self, account: str | None) -> Stored:
+        self._reading, self._interrupted = True, False
+        if not self._path.is_file():
+            raise SyncDestinationError(self.name, "no file is there")
+        with self._failures():
+            self._connection = connection = sqlite3.connect(
+                f"{self._path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE, check_same_thread=False
+            )
+            connection.execute("BEGIN")
+            there = {_DIALECT.folded(name) for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
+            mine = _DIALECT.folded(self._table)
+            states = dict[str, str]()
+            if {mine, STATE_TABLE} <= there:
+                found = f"SELECT account, state FROM {self._state_table} WHERE table_name = ?"  # noqa: S608 # a quoted name
+                states = dict(connection.execute(found, (mine,)))
+            self._account = one_account(list(states), account)
+            entries = self._entries(to_datetime(FIRST), to_datetime(LAST)) if MANIFEST_TABLE in there else ()
+            connection.execute("COMMIT")
+        return Stored(self._account, states[self._account], entries)
+
     def _interrupt(self) -> None:
         self._interrupted = True
         if self._connection is not None:
@@ -122,9 +148,18 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
 
     # --- a piece of time ----------------------------------------------------------------------------------------------
 
+    def _entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        with self._transaction() as connection:
+            found = connection.execute(
+                f"SELECT begins, entry FROM {self._manifest_table} WHERE table_name = ? AND account = ? "  # noqa: S608 # a quoted name
+                "AND begins >= ? AND begins < ? ORDER BY begins",
+                (_DIALECT.folded(self._table), self._account, to_micros(start), to_micros(end)),
+            )
+            return [ManifestEntry(to_datetime(begins), entry) for begins, entry in found]
+
     def _rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
         with self._transaction() as connection:
-            if not connection.in_transaction:
+            if not connection.in_transaction and not self._reading:
                 self._wait_for_others(connection, "BEGIN IMMEDIATE")
             found = connection.execute(
                 f"SELECT {self._address}, {names()} FROM {self._quoted} "  # noqa: S608 # quoted names
@@ -156,11 +191,20 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
             done = (removed.rowcount, revised.rowcount, inserted.rowcount)
             if any(len(rows) > count for rows, count in zip(wanted, done, strict=True)):
                 raise SyncDestinationError(self.name, "a trigger kept rows from being changed")
+            mine = (_DIALECT.folded(self._table), self._account)
+            connection.executemany(
+                f"DELETE FROM {self._manifest_table} WHERE table_name = ? AND account = ? AND begins = ?",  # noqa: S608 # as above
+                [(*mine, to_micros(begins)) for begins in change.outdated],
+            )
+            connection.executemany(
+                f"INSERT INTO {self._manifest_table} VALUES (?, ?, ?, ?)",  # noqa: S608 # as above
+                [(*mine, to_micros(entry.start), entry.text) for entry in change.entries],
+            )
             if state is not None:
                 connection.execute(
                     f"INSERT INTO {self._state_table} VALUES (?, ?, ?) "  # noqa: S608 # as above
                     "ON CONFLICT (table_name, account) DO UPDATE SET state = excluded.state",
-                    (_DIALECT.folded(self._table), self._account, state),
+                    (*mine, state),
                 )
             self._wait_for_others(connection, "COMMIT")
 

@@ -15,6 +15,8 @@ from unlimcall_async.sync.rows import ACCOUNT, COLUMNS, Kind
 
 # The table that holds the state of each table and account.
 STATE_TABLE: Final = "unlimcall_sync"
+# The table that holds the entries of their manifests.
+MANIFEST_TABLE: Final = "unlimcall_sync_manifest"
 
 ALL_COLUMNS: Final = (ACCOUNT, *COLUMNS)
 
@@ -87,6 +89,18 @@ def create_state_table(table: str, dialect: Dialect, *, key: bool = True) -> str
     text = dialect.types["text"]
     columns = f"table_name {text} NOT NULL, account {text} NOT NULL, state {text} NOT NULL"
     return f"CREATE TABLE IF NOT EXISTS {table} ({columns}{', PRIMARY KEY (table_name, account)' if key else ''})"
+
+
+def create_manifest_table(table: str, dialect: Dialect, *, key: bool = True) -> str:
+    """Return the statement that makes the table of manifests, with or without a key, unless it is there, given its quoted name.
+
+    `begins` is the start of an entry, in microseconds since 1970.
+    """
+    text, integer = dialect.types["text"], dialect.types["integer"]
+    columns = f"table_name {text} NOT NULL, account {text} NOT NULL, begins {integer} NOT NULL, entry {text} NOT NULL"
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table} ({columns}{', PRIMARY KEY (table_name, account, begins)' if key else ''})"
+    )
 
 
 def differences(columns: Iterable[Found], dialect: Dialect) -> list[str]:

@@ -15,8 +15,9 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from unlimcall_async._threads import in_thread
-from unlimcall_async.sync.destination import Address
+from unlimcall_async.sync.destination import Address, Stored
 from unlimcall_async.sync.diff import Change
+from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.file_lock import FileLock
 from unlimcall_async.sync.rows import Row
 
@@ -49,6 +50,14 @@ class ThreadedDestination(ABC):
     def _write(self, change: Change[Address], state: str | None) -> None:
         """Do what `write` does."""
 
+    @abstractmethod
+    def _entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        """Do what `entries` does."""
+
+    @abstractmethod
+    def _look(self, account: str | None) -> Stored:
+        """Do what `look` does."""
+
     def _close(self) -> None:
         """Do what `close` does. This lets go of the locks, which are the last to go: a class lets go of what else it has before."""
         while self._locks:
@@ -63,10 +72,26 @@ class ThreadedDestination(ABC):
 
     async def open(self, account: str) -> str | None:
         """Prepare the table, and return the state that was stored last."""
+        self._begin()
+        return await self._in_thread(self._opened, self._open, account)
+
+    def _begin(self) -> None:
         if self._thread is not None:
             raise RuntimeError("a destination serves one sync at a time")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-sync")
-        return await self._in_thread(self._thread, self._open, account)
+
+    async def look(self, account: str | None) -> Stored:
+        """Open the table for reading alone, and return what is stored for an account, or for the only one. No lock is taken.
+
+        Raises:
+            ValueError: No sync has written the account to the table, or `account` is `None` and there are several.
+        """
+        self._begin()
+        return await self._in_thread(self._opened, self._look, account)
+
+    async def entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        """Return the entries of the manifest that begin in `[start, end)`."""
+        return await self._in_thread(self._opened, self._entries, start, end)
 
     async def rows(self, start: datetime, end: datetime, most: int | None) -> Sequence[tuple[Address, Row]]:
         """Begin a transaction, and return the rows of the account in `[start, end)`."""

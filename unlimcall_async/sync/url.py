@@ -11,15 +11,15 @@ from typing import Final
 
 from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
-from unlimcall_async.sync.destination import Destination
-from unlimcall_async.sync.table import STATE_TABLE
+from unlimcall_async.sync.table import MANIFEST_TABLE, STATE_TABLE
+from unlimcall_async.sync.threaded import ThreadedDestination
 
 _FORMS: Final = "sqlite:///FILE, duckdb:///FILE, postgresql://USER@HOST/DATABASE or parquet:///FOLDER"
 
 _DEFAULT_TABLE: Final = "cdrs"
 
 
-def destination_at(url: str, table: str) -> Destination:
+def destination_at(url: str, table: str) -> ThreadedDestination:
     """Return the destination of a URL. Nothing is opened yet.
 
     Raises:
@@ -59,8 +59,8 @@ def _table(table: object) -> str:
     name = _arguments.text("table", table)
     if not name or "\0" in name:
         raise ValueError("table must be the name of a table")
-    if name.casefold() == STATE_TABLE:
-        raise ValueError(f"table must not be {STATE_TABLE}, which holds the state of each sync")
+    if name.casefold() in {STATE_TABLE, MANIFEST_TABLE}:
+        raise ValueError(f"table must not be {name.casefold()}, which holds what a sync stores beside its tables")
     return name
 
 

@@ -84,7 +84,7 @@ LAYERS: list[set[str]] = [
     {"sync.threaded"},
     {"sync.database"},
     {"sync.duckdb", "sync.parquet_days", "sync.postgres", "sync.sqlite"},
-    {"sync.url"},
+    {"sync.run", "sync.url"},
     {"sync.engine", "sync.reading"},
     {"sync", "integrations"},
     {"integrations.dlt"},

@@ -5,7 +5,8 @@
 
 Each turn starts processes: one or two that sync one account, and one that syncs another account into the same table. They are
 killed at random points of their work, counted in requests that the server has seen and in a random time behind. Between two turns
-rows of the server come late, change and go. Among them are legs that share an id, and rows that are equal in all fields.
+rows of the server come late, change and go. Among them are legs that share an id, and rows that are equal in all fields. After each
+turn, the manifest of each account is compared with its rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import random
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -24,8 +25,8 @@ from typing import Final
 from tests.cdrs.raw_server import RawRow, RawServer, served
 from tests.sync.killed import BUSY
 from tests.sync.places import DuckDb, ParquetDays, Place, Postgres, Sqlite, postgres_server
-from tests.sync.support import BEGIN, DAY, call, held_by, repriced
-from unlimcall_async.sync import sync_cdrs
+from tests.sync.support import BEGIN, DAY, call, checked_manifest, held_by, repriced
+from unlimcall_async.sync import SyncDestinationError, sync_cdrs
 
 DESTINATIONS: Final = ("sqlite", "duckdb", "postgres", "parquet")
 DAYS: Final = 6
@@ -100,11 +101,17 @@ async def run(place: Place, kills: int, seed: int) -> bool:
     async with served(server) as client:
         while done < kills:
             done += await turn(place, server, client.base_url, chance)
+            for account in ("first", "second"):
+                with suppress(ValueError, SyncDestinationError):  # nothing was written yet
+                    await checked_manifest(place, account)
             change(server, chance)
         for account in ("first", "second"):
             options = {"end": END, "lookback": LONG, "account": account, "table": place.table}
             await sync_cdrs(client, place.url, BEGIN, **options)  # type: ignore[arg-type] # as its signature says
-    return all(place.rows(account) == held_by(server, BEGIN, END) for account in ("first", "second"))
+        manifests = [await checked_manifest(place, account) for account in ("first", "second")]
+        proven = [(manifest.start, manifest.end) == (BEGIN, END) for manifest in manifests]
+        proven += [(await client.cdrs.verify(manifest)).ok for manifest in manifests]
+    return all(proven) and all(place.rows(account) == held_by(server, BEGIN, END) for account in ("first", "second"))
 
 
 def main() -> int:

@@ -11,9 +11,10 @@ from decimal import Decimal
 from attrs import define, evolve
 
 from tests.cdrs.raw_server import RawRow, RawServer, row_text
+from tests.sync.places import Place
 from unlimcall_async import CallRecord
-from unlimcall_async.proof import DayDigest
-from unlimcall_async.sync import Address, Change, Destination, Row
+from unlimcall_async.proof import DayDigest, Manifest
+from unlimcall_async.sync import Address, Change, ManifestDestination, ManifestEntry, Row, read_manifest
 
 DAY = timedelta(days=1)
 BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ class Mortal:
         behind: Whether the last step still takes effect.
     """
 
-    inner: Destination
+    inner: ManifestDestination
     steps: int | None = None
     behind: bool = False
     writes: int = 0
@@ -45,6 +46,9 @@ class Mortal:
 
     def unfit(self, rows: Sequence[Row]) -> Sequence[tuple[int, str, str]]:
         return self.inner.unfit(rows)
+
+    async def entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
+        return await self.inner.entries(start, end)
 
     async def open(self, account: str) -> str | None:
         return await self.inner.open(account)
@@ -89,6 +93,21 @@ def digests_of(rows: Counter[Row]) -> dict[date, DayDigest]:
         record = CallRecord(*row[:-1], *([json.loads(row[-1], parse_float=Decimal)] if row[-1] else []))
         days[record.start_time.date()].append(record)
     return {day: DayDigest.of(records) for day, records in days.items()}
+
+
+async def checked_manifest(place: Place, account: str = ACCOUNT) -> Manifest:
+    """The manifest of a table, once it was compared with the rows that are there."""
+    manifest = await read_manifest(place.url, account, place.table)
+    rows = place.rows(account)
+    proven = Counter({row: count for row, count in rows.items() if manifest.start <= row[1] < manifest.end})
+    assert manifest.days == digests_of(proven)
+    reached = manifest.start
+    for window in manifest.windows:
+        assert window.start == reached < window.end
+        reached = window.end
+    assert reached == manifest.end
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    return manifest
 
 
 def as_row(raw: RawRow) -> Row | None:

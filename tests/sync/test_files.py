@@ -17,10 +17,10 @@ import pytest
 
 from tests.cdrs.raw_server import RawServer, served
 from tests.sync.places import DuckDb, ParquetDays, Place, Sqlite
-from tests.sync.support import ACCOUNT, BEGIN, DAY, call, digests_of, held_by, repriced
+from tests.sync.support import ACCOUNT, BEGIN, DAY, call, checked_manifest, held_by, repriced
 from tests.sync.test_sync import END, LONG, counts, synced
 from unlimcall_async import columns
-from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, read_manifest, sqlite
+from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite
 
 files = pytest.mark.parametrize("place", ["sqlite", "duckdb", "parquet"], indirect=True)
 
@@ -211,7 +211,7 @@ async def test_a_kill_between_two_days_leaves_nothing_twice(
             with pytest.raises(KeyboardInterrupt) if kill_at < 18 else pytest.raises(TypeError):
                 await synced(client, folder, lookback=LONG)
                 raise TypeError("each of six days has three steps")
-        assert (await read_manifest(folder.url)).days == digests_of(folder.rows(ACCOUNT))
+        await checked_manifest(folder)
         await synced(client, folder, lookback=LONG)
     assert folder.rows(ACCOUNT) == held_by(server, BEGIN, END)
 

@@ -1,6 +1,7 @@
 """A table of call records that is kept up to date with the API, exactly.
 
-engine         `sync_cdrs`: one run
+engine         `sync_cdrs` and `repair_cdrs`
+run            one run of either
 state          how far a table is, and what a run asks (pure)
 pieces         the pieces of time of a stream
 rows, diff     records as rows; what a piece changes in a table (pure)
@@ -15,11 +16,12 @@ from __future__ import annotations
 
 from unlimcall_async.sync.destination import Address, Destination, ManifestDestination
 from unlimcall_async.sync.diff import Change
-from unlimcall_async.sync.engine import SyncProgress, SyncResult, sync_cdrs
+from unlimcall_async.sync.engine import repair_cdrs, sync_cdrs
 from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.reading import read_manifest, read_records
 from unlimcall_async.sync.rows import COLUMNS, Column, Row
+from unlimcall_async.sync.run import SyncProgress, SyncResult
 
 __all__ = [
     "COLUMNS",
@@ -38,5 +40,6 @@ __all__ = [
     "SyncSchemaError",
     "read_manifest",
     "read_records",
+    "repair_cdrs",
     "sync_cdrs",
 ]

@@ -8,6 +8,7 @@ the table holds one interval, and two times are all that has to be stored of it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
@@ -91,6 +92,18 @@ def stretches_of(state: SyncState | None, start: datetime, end: datetime, lookba
     # An earlier end takes back nothing that the table holds.
     stretches = [Stretch(again, max(end, state.watermark))]
     return [*stretches, Stretch(start, state.first, newest_first=True)] if start < state.first else stretches
+
+
+def again(state: SyncState, ranges: Iterable[tuple[datetime, datetime]]) -> list[Stretch]:
+    """Return what a repair asks: the time of ranges, in any order, that lies in the interval of the table."""
+    stretches = list[Stretch]()
+    for start, end in sorted(ranges):
+        first, last = max(start, state.first), min(end, state.watermark)
+        if stretches and first <= stretches[-1].end:
+            first = stretches.pop().start if last > stretches[-1].end else last
+        if first < last:
+            stretches.append(Stretch(first, last))
+    return stretches
 
 
 def resumable(stretch: Stretch, order: ProvenOrder | None) -> StreamCheckpoint:

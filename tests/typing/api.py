@@ -94,6 +94,10 @@ async def wholes(client: AsyncClient, start: datetime) -> None:
     await client.hooks.delete("id", timeout=1, headers={"X": "y"})
 
 
+def manifests(stream: CdrStream) -> None:
+    assert_type(stream.manifest + stream.take_manifest(), Manifest)
+
+
 async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
     async with AsyncClient(
         "token",

@@ -123,6 +123,17 @@ class Output:
         place = self.position.place if skipped is None else self.position.place_behind_unreadable
         return self._ledger.manifest(place, handed_out, skipped=skipped)
 
+    def take_manifest(self) -> Manifest:
+        """Return the manifest of what was handed out, and begin a new one.
+
+        Raises:
+            RuntimeError: The output is held. Or as for `manifest`.
+        """
+        if self._held is not None:
+            raise RuntimeError("records were taken that are not handed out yet: take the manifest behind a whole batch")
+        handed_out, self._before_run = self.position.handed_out - self._before_run, self.position.handed_out
+        return self._ledger.take(self.position.place, handed_out)
+
     def evidence_from(self, number: int) -> list[Evidence]:
         """Return what the parts from a number on rest on, in the order of the output, up to the one that is handed out now."""
         return self._ledger.evidence_from(number)

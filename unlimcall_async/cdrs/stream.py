@@ -253,6 +253,17 @@ class CdrStream(StreamViews):
         """
         return self._output.manifest(self._skipped)
 
+    def take_manifest(self) -> Manifest:
+        """Return the manifest of what was handed out, and begin a new one: `manifest` then covers what comes next.
+
+        A job that stores each piece with its checkpoint stores the manifest of that piece, too. Whatever ends the job, the sum of
+        what was stored is the manifest of the whole. A row that has ended the stream is not part of it, as with `checkpoint`.
+
+        Raises:
+            RuntimeError: A view has taken records that it has not handed out yet. Or as for `manifest`.
+        """
+        return self._output.take_manifest()
+
     def evidence_from(self, number: int) -> list[Evidence]:
         """Return what the parts from a number on rest on, in the order of the output, up to the one that is handed out now.
 

@@ -192,6 +192,22 @@ class Ledger:
             _held_at(end, at_end),
         )
 
+    def take(self, place: Place, handed_out: int) -> Manifest:
+        """Return the manifest of what was handed out, and begin anew behind it. The output is not held.
+
+        Args:
+            place: The place behind what was handed out.
+            handed_out: How many records of the run were handed out.
+        """
+        manifest = self.manifest(place, handed_out)
+        rest = [(part, basis) for part, basis in self._entries.windows if self._reaches_behind(part, place.at)]
+        self._entries, self._run, self._began = _Entries(windows=rest), self._run[handed_out:], place
+        return manifest
+
+    def _reaches_behind(self, part: Range, at: int) -> bool:
+        """Return whether a part, or a piece of it, is handed out behind a time."""
+        return part.start < at if self._newest_first else part.end > at
+
     def _windows(self, entries: _Entries, start: int, end: int) -> tuple[Evidence, ...]:
         windows = [
             self._evidence(Range(max(part.start, start), min(part.end, end)), basis)

@@ -149,8 +149,8 @@ class Manifest(Model):
             added(first.days, last.days),
             (*first.unreadable, *last.unreadable),
             assumptions_of((*first.windows, *last.windows)),
-            first.held_at_start,
-            last.held_at_end,
+            _held(first.held_at_start, last.held_at_start if first.start == first.end else ()),
+            _held(last.held_at_end, first.held_at_end if last.start == last.end else ()),
             ", ".join(made_by),
         )
 
@@ -191,6 +191,11 @@ class Manifest(Model):
         if manifest.start > manifest.end or manifest.gaps():
             raise ValueError("the manifest is damaged: its windows leave out some of its time")
         return manifest
+
+
+def _held(edge: tuple[str, ...] | None, within: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the hashes at an edge of a sum: a manifest that lies within that instant adds its own."""
+    return None if edge is None else tuple(sorted([*edge, *(within or ())]))
 
 
 def assumptions_of(windows: Sequence[Evidence]) -> tuple[str, ...]:

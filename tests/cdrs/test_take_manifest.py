@@ -47,11 +47,10 @@ async def check_pieces(steps: list[int], ties: int, *, newest: bool, resumed: bo
         stream = client.cdrs.stream(START, END, page_size=20, newest_first=newest)
         for step in [*steps, 1000]:
             async with aclosing(aiter(stream)) as some:
-                async for record in some:
-                    records.append(record)
-                    step -= 1
-                    if not step:
+                for _ in range(step):
+                    if (record := await anext(some, None)) is None:
                         break
+                    records.append(record)
             if resumed:
                 pieces.append(stream.manifest)
                 stream = client.cdrs.stream(START, END, page_size=20, newest_first=newest, resume=stream.checkpoint)

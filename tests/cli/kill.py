@@ -15,13 +15,14 @@ import random
 import signal
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import openpyxl  # type: ignore[import-untyped] # it has no types
 from pyarrow import parquet  # type: ignore[import-untyped] # it has no types
 
 from tests.cli.support import names_in, running
+from unlimcall_async.proof import DayDigest, Manifest
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
@@ -85,7 +86,17 @@ async def run(kills: int, seed: int, suffix: str) -> bool:
             survived = await killed_pull(sandbox, Path(war) / f"calls.{ending}", kills, chance, *options)
             complete = lines_of(Path(peace) / f"calls.{ending}") == RECORDS + (ending in {"csv", "xlsx"})
             left = [name for name in names_in(Path(war)) if not name.endswith(".new")]
-    return whole == survived and complete and left == [f"calls.{ending}", f"calls.{ending}.checkpoint"]
+            same_days = days_in(Path(peace) / f"calls.{ending}") == days_in(Path(war) / f"calls.{ending}")
+    names = [f"calls.{ending}{more}" for more in ("", ".checkpoint", ".manifest.json")]
+    return whole == survived and complete and same_days and left == names
+
+
+def days_in(path: Path) -> dict[date, DayDigest]:
+    """The digests of the days in the manifest of a file."""
+    manifest = Manifest.from_json((path.parent / f"{path.name}.manifest.json").read_bytes())
+    if (manifest.start, manifest.end, manifest.total.records) != (START, END, RECORDS):
+        raise RuntimeError("the manifest is not that of the whole pull")
+    return dict(manifest.days)
 
 
 def lines_of(path: Path) -> int:

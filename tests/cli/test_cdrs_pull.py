@@ -67,7 +67,7 @@ async def test_a_file_is_written(tmp_path: Path, name: str, lines: int) -> None:
     assert (status, out) == (0, "")
     assert err.startswith(f"30 records in {name}, ")
     assert len((tmp_path / name).read_text().splitlines()) == lines
-    assert names_in(tmp_path) == [name, f"{name}.checkpoint"]
+    assert names_in(tmp_path) == [name, f"{name}.checkpoint", f"{name}.manifest.json"]
 
 
 async def test_what_it_has_come_to_is_there_for_a_program(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_call_records_are_for_their_owner(tmp_path: Path) -> None:
         sandbox.add_calls(made(2))
         await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.csv", cwd=tmp_path)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names_in(tmp_path)]
-    assert modes == [0o600, 0o600]
+    assert modes == [0o600, 0o600, 0o600]
 
 
 async def test_a_users_own_file_with_the_checkpoints_name_is_not_replaced(tmp_path: Path) -> None:
@@ -324,7 +324,9 @@ async def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: 
         assert process.returncode == status
         assert "To continue: unlimcall cdrs pull --out 'my calls.csv' --resume\n" in err.decode()
         assert b"Traceback" not in err
-        assert names_in(tmp_path) == ["my calls.csv.checkpoint", "my calls.csv.part"]
+        assert names_in(tmp_path) == [
+            *("my calls.csv.checkpoint", "my calls.csv.manifest.json.part", "my calls.csv.part")
+        ]
         again, _, _ = await run(sandbox, "cdrs", "pull", "--out", "my calls.csv", "--resume", cwd=tmp_path)
         await run(sandbox, "cdrs", "pull", *MAY, "--out", "whole.csv", cwd=tmp_path)
     assert again == 0

@@ -6,17 +6,20 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
+from unlimcall_async.cli import pull_manifest
 from unlimcall_async.cli.journal import Journal, Kept
 from unlimcall_async.cli.output import UnusableError, UnwritableError
+from unlimcall_async.cli.pieces import Piece
 from unlimcall_async.cli.pull_file import PullFile
 from unlimcall_async.cli.rejects import Rejects
+from unlimcall_async.proof import DayDigest, Evidence, Manifest
 
 from .support import names_in, place_at
 
@@ -30,6 +33,27 @@ WHOLE = b"".join(BATCHES)
 
 
 PLACE = place_at(START)
+
+
+def piece(number: int) -> Any:
+    """The piece of a batch, with one record."""
+    start, end = (START + (number + more) * timedelta(hours=8) for more in (0, 1))
+    day = {start.date(): DayDigest(1, f"{number + 1:064x}")}
+    manifest = Manifest(start, end, (Evidence(start, end, start, end, 1000, 1, 1, "short"),), day)
+    return Piece(None, [], [], PLACE, manifest=manifest)  # type: ignore[arg-type] # no stream is needed
+
+
+def check_manifest(path: Path, *, is_there: bool = True) -> None:
+    """Check that the manifest is that of the file, or, if the pull was killed, not there."""
+    try:
+        manifest = pull_manifest.read(pull_manifest.path_of(path))
+    except FileNotFoundError:
+        assert not is_there
+        return
+    days = manifest.days.items()
+    assert (manifest.start, manifest.total.records) == (START, path.read_bytes().count(b"\n"))
+    assert all(int(each.digest, 16) == (6 if day == START.date() else 15) for day, each in days)
+    assert manifest.gaps() == []
 
 
 @pytest.fixture(autouse=True)
@@ -51,15 +75,18 @@ def pull(path: Path, *, force: bool = False, rejects: bool = False, book: bool =
         if journal is None:
             form = "xlsx" if book else "ndjson"
             journal = Journal(START, END, form, replace=force, rejects=Rejects("bad") if rejects else None)
-            file.begin(journal)
+            journal, kept = pull_manifest.begun(path, journal, wanted=True)
+            file.begin(journal, kept)
         else:
             file.go_on(journal)
+            journal = pull_manifest.continued(file.manifest, path, journal, wanted=True)
         if not journal.complete:
             for batch in BATCHES[journal.records :]:
+                journal, manifest = pull_manifest.after(file.manifest, path, journal, piece(journal.records))
                 journal = journal.after(batch, 1, PLACE)
                 if journal.rejects is not None:
                     journal = attrs.evolve(journal, rejects=journal.rejects.after(batch[::-1], 1))
-                journal = file.append(batch, journal, batch[::-1] if rejects else b"")
+                journal = file.append(batch, journal, batch[::-1] if rejects else b"", manifest)
         if book and (file.unmade or not journal.complete):
             with file.workshop() as folder:
                 made = folder / "book"
@@ -80,17 +107,20 @@ def add(path: Path) -> None:
         journal = file.stored()
         if journal is None or (journal.kept is None and not journal.complete):
             raise AssertionError("there is no pull to go on behind")
-        if journal.kept is None and file.has_part:
+        if journal.kept is None and file.is_unfinished:
             raise AssertionError("that pull has ended")
         if journal.kept is None:
             kept = Kept(journal.end, journal.length, journal.records)
             journal = attrs.evolve(journal, end=LATER, kept=kept, replace=True, complete=False, checkpoint=None)
-            file.begin(journal)
+            journal, lines = pull_manifest.begun(path, journal, wanted=True)
+            file.begin(journal, lines)
         else:
             file.go_on(journal)
+            journal = pull_manifest.continued(file.manifest, path, journal, wanted=True)
         if not journal.complete:
             for batch in BATCHES[journal.came :]:
-                journal = file.append(batch, journal.after(batch, 1, PLACE))
+                journal, manifest = pull_manifest.after(file.manifest, path, journal, piece(journal.records))
+                journal = file.append(batch, journal.after(batch, 1, PLACE), manifest=manifest)
         file.finish(journal)
 
 
@@ -157,11 +187,14 @@ def test_a_kill_at_any_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.
             path = tmp_path / f"{first}.{second}" / "calls.ndjson"
             path.parent.mkdir()
             in_steps(path, monkeypatch, first, done=done)
+            check_manifest(path, is_there=False)
             in_steps(path, monkeypatch, second, done=done)
+            check_manifest(path, is_there=False)
             pull(path)
             assert path.read_bytes() == WHOLE
+            check_manifest(path)
             left = [name for name in names_in(path.parent) if not name.endswith(".new")]
-            assert left == ["calls.ndjson", "calls.ndjson.checkpoint"]
+            assert left == ["calls.ndjson", "calls.ndjson.checkpoint", "calls.ndjson.manifest.json"]
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -180,7 +213,8 @@ def test_a_kill_at_any_step_rejects_each_row_once(tmp_path: Path, monkeypatch: p
         assert (folder / "calls.ndjson").read_bytes() == WHOLE
         assert (folder / "bad").read_bytes() == b"".join(batch[::-1] for batch in BATCHES)
         left = [name for name in names_in(folder) if not name.endswith(".new")]
-        assert left == ["bad", "calls.ndjson", "calls.ndjson.checkpoint"]
+        assert left == ["bad", "calls.ndjson", "calls.ndjson.checkpoint", "calls.ndjson.manifest.json"]
+        check_manifest(folder / "calls.ndjson")
 
 
 def test_a_pull_that_replaces_another_survives_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,8 +227,8 @@ def test_a_pull_that_replaces_another_survives_too(tmp_path: Path, monkeypatch: 
         path.write_bytes(old)
         in_steps(path, monkeypatch, step, force=True)
         assert path.read_bytes() in {old, WHOLE}
-        # Killed before its checkpoint was in place, the fourth step, there was no such pull.
-        pull(path, force=step <= 4)
+        # Killed before its checkpoint was in place, the sixth step, there was no such pull.
+        pull(path, force=step <= 6)
         assert path.read_bytes() == WHOLE
 
 
@@ -237,7 +271,10 @@ def test_a_workbook_survives_a_kill_at_every_step(
         pull(path, book=True, force=force and not (folder / "calls.xlsx.checkpoint").exists())
         assert path.read_bytes() == whole
         # A kill leaves a folder for one use, which may be deleted.
-        assert [name for name in names_in(folder) if ".new" not in name] == ["calls.xlsx", "calls.xlsx.checkpoint"]
+        assert [name for name in names_in(folder) if ".new" not in name] == [
+            *("calls.xlsx", "calls.xlsx.checkpoint", "calls.xlsx.manifest.json")
+        ]
+        check_manifest(path)
     assert step > 10
 
 
@@ -265,10 +302,12 @@ def test_a_file_that_grows_survives_a_kill_at_every_step(
         killed = len(steps) >= step
         # All of it, or as it was.
         assert path.read_bytes() in {WHOLE, WHOLE + WHOLE}
+        check_manifest(path, is_there=False)
         add(path)
         assert path.read_bytes() == WHOLE + WHOLE
+        check_manifest(path)
         left = [name for name in names_in(path.parent) if not name.endswith(".new")]
-        assert left == ["calls.ndjson", "calls.ndjson.checkpoint"]
+        assert left == ["calls.ndjson", "calls.ndjson.checkpoint", "calls.ndjson.manifest.json"]
     assert step > 10
 
 

@@ -42,7 +42,7 @@ async def test_a_file_has_what_the_api_has(tmp_path: Path) -> None:
         status, out, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", "c.parquet", "--json", cwd=tmp_path)
         assert status == 0, err
         _, lines, _ = await run(sandbox, "cdrs", "pull", *MAY)
-    assert names_in(tmp_path) == ["c.parquet", "c.parquet.checkpoint"]
+    assert names_in(tmp_path) == ["c.parquet", "c.parquet.checkpoint", "c.parquet.manifest.json"]
     path = tmp_path / "c.parquet"
     assert records_in(path) == [from_dict(CallRecord, json.loads(line)) for line in lines.splitlines()]
     summary: dict[str, Any] = json.loads(out)
@@ -62,7 +62,7 @@ async def test_a_pull_that_was_stopped_goes_on(tmp_path: Path) -> None:
         sandbox.add_calls(made(100))
         sandbox.inject(Status(409), endpoint="cdrs", skip=12)
         status, _, err = await run(sandbox, "cdrs", "pull", *DAY, "--out", "c", "--format", "parquet", cwd=tmp_path)
-        assert (status, names_in(tmp_path)) == (3, ["c.checkpoint", "c.part"]), err
+        assert (status, names_in(tmp_path)) == (3, ["c.checkpoint", "c.manifest.json.part", "c.part"]), err
         again, _, err = await run(sandbox, "cdrs", "pull", "--out", "c", "--resume", cwd=tmp_path)
         ended, _, _ = await run(sandbox, "cdrs", "pull", "--out", "c", "--resume", cwd=tmp_path)
         await run(sandbox, "cdrs", "pull", *DAY, "--out", "whole.parquet", cwd=tmp_path)

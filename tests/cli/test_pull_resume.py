@@ -321,9 +321,12 @@ async def test_a_checkpoint_of_an_earlier_release_is_continued(tmp_path: Path) -
         await stopped(sandbox, tmp_path, "--from", "1d")
         path = tmp_path / "c.ndjson.checkpoint"
         fields: dict[str, Any] = unsealed(path.read_bytes())
-        for name in ("zone", "till", "kept", "made", "begun"):
+        for name in ("zone", "till", "kept", "made", "begun", "manifest"):
             del fields[name]
         path.write_text(sealed(fields))
-        status, _, _ = await run(sandbox, "cdrs", "pull", "--from", "1d", "--out", "c.ndjson", "--resume", cwd=tmp_path)
+        status, _, err = await run(
+            sandbox, "cdrs", "pull", "--from", "1d", "--out", "c.ndjson", "--resume", cwd=tmp_path
+        )
+    assert "c.ndjson gets no manifest: its pull was begun without one." in err
     assert (status, len((tmp_path / "c.ndjson").read_text().splitlines())) == (0, 3)
     assert names_in(tmp_path) == ["c.ndjson", "c.ndjson.checkpoint"]

@@ -59,7 +59,7 @@ async def pulled(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 
 async def test_a_workbook_has_what_the_api_has(tmp_path: Path) -> None:
     records = await pulled(tmp_path, "--out", "c.xlsx", "--tz", "Asia/Tokyo")
-    assert names_in(tmp_path) == ["c.xlsx", "c.xlsx.checkpoint"]
+    assert names_in(tmp_path) == ["c.xlsx", "c.xlsx.checkpoint", "c.xlsx.manifest.json"]
     head, *rows = openpyxl.load_workbook(tmp_path / "c.xlsx").active.iter_rows(values_only=True)
     assert head == (*records[0], "extra")
     assert len(rows) == len(records) == len(CALLS)
@@ -111,7 +111,10 @@ async def test_a_workbook_goes_on(tmp_path: Path, arguments: list[str]) -> None:
         sandbox.add_calls(made(100))
         sandbox.inject(Status(409), endpoint="cdrs", skip=12)
         status, _, err = await run(sandbox, "cdrs", "pull", *DAY, *arguments, cwd=tmp_path)
-        assert (status, names_in(tmp_path)) == (3, [f"{arguments[1]}.checkpoint", f"{arguments[1]}.part"]), err
+        assert (status, names_in(tmp_path)) == (
+            3,
+            [f"{arguments[1]}.{ending}" for ending in ("checkpoint", "manifest.json.part", "part")],
+        ), err
         again, _, err = await run(sandbox, "cdrs", "pull", "--out", arguments[1], "--resume", cwd=tmp_path)
         ended, _, _ = await run(sandbox, "cdrs", "pull", "--out", arguments[1], "--resume", cwd=tmp_path)
         await run(sandbox, "cdrs", "pull", *DAY, "--out", "whole.xlsx", cwd=tmp_path)
@@ -134,7 +137,7 @@ async def test_a_signal_while_the_workbook_is_written_is_heard(tmp_path: Path) -
             process.send_signal(signal.SIGTERM)
             _, err = await process.communicate()
     assert (process.returncode, b"To continue: unlimcall cdrs pull --out c.xlsx --resume\n" in err) == (143, True)
-    assert names_in(tmp_path) == ["c.xlsx.checkpoint", "c.xlsx.part"]
+    assert names_in(tmp_path) == ["c.xlsx.checkpoint", "c.xlsx.manifest.json.part", "c.xlsx.part"]
 
 
 async def test_without_the_extra_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

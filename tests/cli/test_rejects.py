@@ -63,7 +63,7 @@ async def test_rows_that_cannot_be_read_go_to_their_file_and_all_others_to_their
     assert all(set(row) == {"window", "where", "reason", "row"} and row["where"].endswith("billsec") for row in rows)
     assert all(datetime.fromisoformat(at).tzinfo for row in rows for at in row["window"])
     assert stat.S_IMODE((tmp_path / "bad.ndjson").stat().st_mode) == 0o600
-    assert names_in(tmp_path) == ["bad.ndjson", "c.ndjson", "c.ndjson.checkpoint"]
+    assert names_in(tmp_path) == ["bad.ndjson", "c.ndjson", "c.ndjson.checkpoint", "c.ndjson.manifest.json"]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ async def test_a_file_grows_run_by_run(tmp_path: Path, monkeypatch: pytest.Monke
             status, _, err = await cron.run()
             assert status == 0, err
             assert [cell.strip('="') for cell in ids_of(tmp_path / name)] == cron.due
-            assert names_in(tmp_path) == [name, f"{name}.checkpoint"]
+            assert names_in(tmp_path) == [name, f"{name}.checkpoint", f"{name}.manifest.json"]
         assert f"40 records in {name}, 10 of them new" in err
         # It does not ask again for what it has.
         assert [request.endpoint for request in sandbox.requests].count("cdrs") == 4
@@ -87,7 +87,8 @@ async def test_a_folder_gets_a_file_for_each_run(tmp_path: Path, monkeypatch: py
     assert json.loads(out)["file"] == "calls-20260501T030000Z-20260501T040000Z.ndjson"
     assert (json.loads(out)["new"], json.loads(out)["records"]) == (10, 10)
     names = [f"calls-20260501T0{hour}0000Z-20260501T0{hour + 1}0000Z.ndjson" for hour in (1, 2, 3)]
-    assert names_in(tmp_path) == [*names, "pull.checkpoint"]
+    manifests = [f"{name}.manifest.json" for name in (first, *names)]
+    assert names_in(tmp_path) == sorted([*names, *manifests, "pull.checkpoint"])
     assert [found for name in names for found in ids_of(tmp_path / name)] == cron.due[10:]
 
 
@@ -97,7 +98,11 @@ async def test_a_folder_keeps_the_format_of_the_newest_file(tmp_path: Path, monk
         cron = Cron(sandbox, tmp_path, monkeypatch, "--out", ".")
         for more in ([], ["--format", "csv"], [], ["--format", "ndjson"], []):
             assert (await cron.run(*more))[0] == 0
-    endings = [name.rpartition(".")[2] for name in names_in(tmp_path) if name.startswith("calls-")]
+    endings = [
+        name.rpartition(".")[2]
+        for name in names_in(tmp_path)
+        if name.startswith("calls-") and not name.endswith(".json")
+    ]
     assert endings == ["ndjson", "csv", "csv", "ndjson", "ndjson"]
 
 

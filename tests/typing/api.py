@@ -21,6 +21,7 @@ from unlimcall_async import (
     CallRecord,
     CdrFollow,
     CdrPage,
+    CdrStream,
     Checkpoint,
     CheckpointFile,
     CheckpointJournal,

@@ -55,6 +55,14 @@ _NOT_AGAIN = {"start", "end", "settle", "zone", "form", "reader", "rejects", "re
     is_flag=True,
     help="Go on behind an instant that holds more records than the API shows, with those that it shows.",
 )
+@click.option(
+    "--no-manifest",
+    "manifest",
+    is_flag=True,
+    default=True,
+    flag_value=False,
+    help="Write no FILE.manifest.json, which takes about as much CPU time as the records.",
+)
 @rate_option
 @concurrency_option
 @quiet
@@ -77,13 +85,15 @@ def pull(
     force: bool,
     rejects: Path | None,
     skip_saturated: bool,
+    manifest: bool,
     as_json: bool,
 ) -> None:
     """Pull all call records of a range, each once and in order.
 
     A pull with --out may be stopped by anything: Ctrl-C, a kill or a lost connection. The same command with --resume then pulls
     exactly the rest, and --from and --till need not be repeated. The file is called FILE.part until it is complete.
-    FILE.checkpoint holds the place that the pull has reached. Without --till, the range ends now. With --json, a summary goes to
+    FILE.checkpoint holds the place that the pull has reached. FILE.manifest.json is what `unlimcall cdrs verify` and `unlimcall
+    cdrs prove` read. Without --till, the range ends now. With --json, a summary goes to
     standard output as a JSON object.
 
     With --since-last, each pull begins where the last one ended. It adds its records to FILE, or writes a new file into the folder.
@@ -112,7 +122,7 @@ def pull(
         # A pull since the last one first finishes that, and then goes on: it needs all that was typed.
         without, more = ({"resume"}, []) if since_last else (_NOT_AGAIN, ["--resume"])
         command = again(context, "unlimcall cdrs pull", without=without, more=more)
-        order = Order(client, wanted, asked, accepted, out, resume, since_last, force, as_json, command)
+        order = Order(client, wanted, asked, accepted, out, resume, since_last, force, as_json, manifest, command)
         flawed = pull_to_file(order)
     if flawed:
         raise SystemExit(FOUND)
@@ -158,6 +168,7 @@ def _check_apart(out: Path, rejects: Path) -> None:
     if out.is_dir():
         own = {without_detours(out / FOLDER_JOURNAL)}
     else:
-        own = {without_detours(out.with_name(f"{out.name}{ending}")) for ending in ("", ".part", ".checkpoint")}
+        endings = ("", ".part", ".checkpoint", ".manifest.json", ".manifest.json.part")
+        own = {without_detours(out.with_name(f"{out.name}{ending}")) for ending in endings}
     if own & {without_detours(rejects.with_name(f"{rejects.name}{ending}")) for ending in ("", ".part")}:
         raise click.UsageError("--rejects must name another file than --out and the files beside it")

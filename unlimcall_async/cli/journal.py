@@ -15,6 +15,7 @@ from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.pull_formats import FORMS
 from unlimcall_async.cli.rejects import Rejects, count
 from unlimcall_async.cli.sealed import sealed, unsealed
+from unlimcall_async.cli.sums import Lines
 
 VERSION: Final = 2
 
@@ -78,6 +79,7 @@ class Journal:
         kept: What earlier pulls into the file left, if this pull continues the file of a pull that has ended.
         made: The file that was made of the part, if the format cannot grow.
         begun: When the pull began: relative times of its command count back from then. Earlier releases have not stored it.
+        manifest: How much of the manifest's part counts. Without it, the file gets no manifest: earlier releases have made none.
     """
 
     start: datetime
@@ -96,6 +98,7 @@ class Journal:
     kept: Kept | None = None
     made: Made | None = None
     begun: datetime | None = None
+    manifest: Lines | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check the fields against each other."""
@@ -141,7 +144,7 @@ class Journal:
         if self.kept is not None:
             times = {"end": text_of(self.kept.end), "begun": _text(self.kept.begun)}
             fields["kept"] = attrs.asdict(self.kept) | times
-        for name in ("rejects", "made"):
+        for name in ("rejects", "made", "manifest"):
             if fields[name] is not None:
                 fields[name] = attrs.asdict(fields[name])
         if self.checkpoint is not None:
@@ -171,6 +174,8 @@ class Journal:
                 fields["kept"] = Kept(**{**kept, **times})
             if (made := fields.get("made")) is not None:
                 fields["made"] = Made(**made)
+            if (manifest := fields.get("manifest")) is not None:
+                fields["manifest"] = Lines(**manifest)
             return cls(**fields)
         except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
             raise JournalError("the text is not a journal of this release") from None

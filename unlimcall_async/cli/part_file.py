@@ -204,6 +204,11 @@ class PartFile(KeptFile):
                 self._in_place = self.file_is(length, crc32)
             return self._in_place or self.part_is(length, crc32)
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether `is_complete` has found the file in place."""
+        return self._in_place
+
     def lines(self) -> Iterator[bytes]:
         """Iterate over the lines of the part."""
         with unwritable(self.path):

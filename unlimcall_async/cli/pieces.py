@@ -28,6 +28,7 @@ from unlimcall_async import (
 )
 from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.wording import many
+from unlimcall_async.proof import Manifest
 
 # Seconds during which batches that end at rows that cannot be read become one piece.
 _TOGETHER: Final = 0.2
@@ -58,6 +59,7 @@ class Piece:
         rejects: Its rows that cannot be read.
         checkpoint: Where to continue behind them.
         saturated: The instant that holds more records than these: its start and its end.
+        manifest: The manifest of the piece, if one is asked for. A saturated instant has none.
     """
 
     stream: CdrStream
@@ -65,6 +67,7 @@ class Piece:
     rejects: Sequence[UnreadableRow]
     checkpoint: Checkpoint
     saturated: tuple[str, str] | None = None
+    manifest: Manifest | None = None
 
 
 @attrs.define
@@ -97,8 +100,11 @@ async def pieces(
     skip_saturated: bool,
     cost: Cost,
     concurrency: int = 4,
+    manifest: bool = False,
 ) -> AsyncGenerator[Piece, None]:
     """Iterate over the range, with so many requests under way at once. The last piece has the checkpoint at its end.
+
+    With `manifest`, each piece has its manifest, and those of all pieces touch.
 
     Raises:
         UnlimCallError: As for a stream. What was handed out before is in the pieces.
@@ -108,7 +114,10 @@ async def pieces(
         records: list[CallRecord] = []
         rejects: list[UnreadableRow] = []
         unreadable: Literal["keep", "raise"] = "keep" if with_rejects else "raise"
-        stream = client.cdrs.stream(start, end, concurrency=concurrency, unreadable=unreadable, resume=checkpoint)
+        stream = client.cdrs.stream(
+            start, end, concurrency=concurrency, unreadable=unreadable, resume=checkpoint, manifest=manifest
+        )
+        take = stream.take_manifest if manifest else _nothing
         try:
             async with stream, aclosing(stream.batches()) as batches:
                 async for batch in batches:
@@ -119,12 +128,12 @@ async def pieces(
                     # A batch ends at a row that cannot be read, and to bring a piece to the disk takes much longer than a batch.
                     if came and time.monotonic() - written < _TOGETHER:
                         continue
-                    yield Piece(stream, records, rejects, stream.checkpoint)
+                    yield Piece(stream, records, rejects, stream.checkpoint, manifest=take())
                     records, rejects, written = [], [], time.monotonic()
         except UnlimCallError as error:
             rejects += taken(stream.unreadable)
             if records or rejects:
-                yield Piece(stream, records, rejects, stream.checkpoint)
+                yield Piece(stream, records, rejects, stream.checkpoint, manifest=take())
             if not (skip_saturated and isinstance(error, WindowSaturatedError)):
                 raise
             checkpoint = error.resume_after
@@ -134,8 +143,13 @@ async def pieces(
             continue
         finally:
             cost.add(stream.stats)
-        yield Piece(stream, records, [*rejects, *taken(stream.unreadable)], stream.checkpoint)
+        rejects += taken(stream.unreadable)
+        yield Piece(stream, records, rejects, stream.checkpoint, manifest=take())
         return
+
+
+def _nothing() -> None:
+    """Take no manifest."""
 
 
 def taken(rows: list[UnreadableRow]) -> list[UnreadableRow]:

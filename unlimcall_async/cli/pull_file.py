@@ -16,7 +16,8 @@ A workbook cannot grow, and neither can a Parquet file. The part of the one is N
 and the file is made of the complete part. The journal says "complete", with the length of the file (`made`), before the file gets
 its name, and the part stays until then. So a pull that was killed between the two makes the file anew.
 
-The rows that cannot be read go to a file of rejects, if the user wants one. That file grows and is counted in the same way.
+The rows that cannot be read go to a file of rejects, if the user wants one. That file grows and is counted in the same way. So do
+the pieces of the manifest (`pull_manifest`).
 
 Before a pull is continued, the journal is compared with the part, or with the file. Both must hold just what the journal counts.
 """
@@ -35,8 +36,9 @@ import attrs
 
 from unlimcall_async.cli.files import check_name, exists, read_kept, store, writing
 from unlimcall_async.cli.journal import Journal, JournalError, Made
-from unlimcall_async.cli.output import UnusableError, unwritable
+from unlimcall_async.cli.output import UnusableError, to_stderr, unwritable
 from unlimcall_async.cli.part_file import PartFile
+from unlimcall_async.cli.pull_manifest import PullManifest
 from unlimcall_async.cli.rejects import Rejects
 
 
@@ -49,6 +51,7 @@ class PullFile:
 
     Attributes:
         unmade: Whether a complete part waits for the file to be made of it.
+        manifest: The manifest of the file.
 
     Raises:
         UnwritableError: A file cannot be written. All methods raise this error too.
@@ -63,6 +66,13 @@ class PullFile:
         self._file = PartFile(path)
         self._rejects: PartFile | None = None
         self._has_journal = False
+        # Whether the file that was made of the part was found to be in place.
+        self._made_is_in_place = False
+        try:
+            self.manifest: PullManifest = PullManifest(path)
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +81,7 @@ class PullFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+        self.manifest.close()
         if self._rejects is not None:
             self._rejects.close()
 
@@ -93,6 +104,11 @@ class PullFile:
     def has_part(self) -> bool:
         """Whether there is a part with content."""
         return self._file.length > 0
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there is a part with content, of the file or of its manifest."""
+        return self.has_part or self.manifest.waits
 
     def file_is(self, length: int, crc32: int) -> bool:
         """Return whether the complete file has this length and this CRC."""
@@ -120,13 +136,14 @@ class PullFile:
         self._has_journal = journal is not None
         return journal
 
-    def begin(self, journal: Journal) -> None:
-        """Start anew. The complete file of an earlier pull stays until this pull is complete."""
+    def begin(self, journal: Journal, manifest: bytes = b"") -> None:
+        """Start anew, with the manifest of what is kept. The file of an earlier pull stays until this pull is complete."""
         # First: from here on, --resume continues this pull.
         store(self._journal, journal.to_json(), replace=journal.replace or self._has_journal)
         self._file.clear()
         if self._rejects is not None:
             self._rejects.clear()
+        self.manifest.begin(manifest)
         self._fill(journal)
 
     def _fill(self, journal: Journal) -> None:
@@ -175,6 +192,7 @@ class PullFile:
     def _go_on_made(self, journal: Journal, made: Made) -> bool:
         """Return whether the file that was made is in place, or its part waits for it to be made anew."""
         if self._file.file_is(made.length, made.crc32):
+            self._made_is_in_place = True
             return True
         self.unmade = self._file.part_is(journal.length, journal.crc32)
         if not self.unmade:
@@ -183,11 +201,12 @@ class PullFile:
             raise UnusableError(f"{self._path} has appeared since the pull began; move it away")
         return True
 
-    def append(self, text: bytes, journal: Journal, rejects: bytes = b"") -> Journal:
-        """Append records to the part, and rejects to theirs, and then store the journal that counts them."""
+    def append(self, text: bytes, journal: Journal, rejects: bytes = b"", manifest: bytes = b"") -> Journal:
+        """Append records, rejects and the manifest of both to their parts, and then store the journal that counts them."""
         self._file.append(text)
         if self._rejects is not None:
             self._rejects.append(rejects)
+        self.manifest.append(manifest)
         store(self._journal, journal.to_json())
         return journal
 
@@ -205,15 +224,20 @@ class PullFile:
                 length, crc32 = _copied(made, file)
                 complete = attrs.evolve(journal, complete=True, made=Made(length, crc32))
                 store(self._journal, complete.to_json())
+                self.manifest.drop_old()
         else:
             complete = attrs.evolve(journal, complete=True)
             store(self._journal, complete.to_json())
+            if not (self._file.is_in_place or self._made_is_in_place):
+                self.manifest.drop_old()
             if complete.made is None:
                 self._file.put_in_place(replace=journal.replace)
         if self._rejects is not None and journal.rejects is not None:
             self._rejects.put_in_place(replace=journal.replace or journal.rejects.kept is not None)
         if complete.made is not None:
             self._file.clear()
+        if (reason := self.manifest.finish(complete)) is not None:
+            to_stderr(f"{self._path} gets no manifest: {reason}.")
         return complete
 
     @contextmanager

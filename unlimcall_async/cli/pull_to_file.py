@@ -10,6 +10,7 @@ import attrs
 import click
 
 from unlimcall_async import CheckpointError, UnlimCallError
+from unlimcall_async.cli import pull_manifest
 from unlimcall_async.cli.files import without_detours
 from unlimcall_async.cli.journal import Journal, Kept
 from unlimcall_async.cli.made_file import check_installed, make
@@ -40,6 +41,7 @@ class Order:
         since_last: Whether to begin where the last pull ended.
         force: Whether to replace a file.
         as_json: Whether the summary is JSON.
+        manifest: Whether the file gets a manifest.
         again: The command that continues the pull if this one is stopped.
     """
 
@@ -52,6 +54,7 @@ class Order:
     since_last: bool
     force: bool
     as_json: bool
+    manifest: bool
     again: str
 
 
@@ -122,7 +125,7 @@ def _finish_last(order: Order, place: Place) -> bool:
         # Under the lock of the part: another process may just have finished.
         if (last := file.stored()) is None or place.file_of(last) != path:
             raise UnusableError(f"another process is pulling into {order.out}")
-        if last.complete and not file.has_part:
+        if last.complete and not file.is_unfinished:
             return False
         return _go_on(order, file, path, last)
 
@@ -267,7 +270,8 @@ def _held_rejects(order: Order, file: PullFile, out: Path, journal: Journal) -> 
 
 
 def _pull_new(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
-    file.begin(journal)
+    journal, lines_kept = pull_manifest.begun(path, journal, wanted=order.manifest)
+    file.begin(journal, lines_kept)
     return _pull_rest(order, file, path, journal)
 
 
@@ -275,6 +279,7 @@ def _go_on(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
     check_installed(journal.form)
     journal = _held_rejects(order, file, path, journal)
     file.go_on(journal)
+    journal = pull_manifest.continued(file.manifest, path, journal, wanted=order.manifest)
     return _pull_rest(order, file, path, journal)
 
 
@@ -307,7 +312,8 @@ def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Co
             rejects = rejects.after(rejected, len(piece.rejects))
         saturated = [*reached.saturated, *([piece.saturated] if piece.saturated else [])]
         after = reached.after(text, len(piece.records), piece.checkpoint)
-        return file.append(text, attrs.evolve(after, rejects=rejects, saturated=saturated), rejected)
+        after, manifest = pull_manifest.after(file.manifest, path, after, piece)
+        return file.append(text, attrs.evolve(after, rejects=rejects, saturated=saturated), rejected, manifest)
 
     async def pull() -> Journal:
         reached = journal
@@ -324,6 +330,7 @@ def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Co
                         skip_saturated=order.accepted.saturated,
                         cost=cost,
                         concurrency=order.client.concurrency,
+                        manifest=journal.manifest is not None,
                     )
                 ) as came,
             ):

@@ -125,6 +125,7 @@ PURE = {
     "cli.settings",
     "cli.tables",
     "cli.times",
+    "cli.verify_report",
     "cli.wording",
     "errors",
     "models",

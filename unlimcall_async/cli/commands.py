@@ -11,6 +11,7 @@ from unlimcall_async.cli.calls import calls
 from unlimcall_async.cli.cdrs_follow import follow
 from unlimcall_async.cli.cdrs_pull import pull
 from unlimcall_async.cli.cdrs_sync import sync
+from unlimcall_async.cli.cdrs_verify import verify
 from unlimcall_async.cli.demo import demo
 from unlimcall_async.cli.doctor import doctor
 from unlimcall_async.cli.health import health
@@ -38,7 +39,7 @@ def unlimcall() -> None:
 
 @unlimcall.group(cls=Commands)
 def cdrs() -> None:
-    """Pull, follow or sync call detail records."""
+    """Pull, follow, sync or verify call detail records."""
 
 
 @unlimcall.group(cls=Commands)
@@ -64,4 +65,5 @@ for _command in (login, logout, me, balance, agents, calls, hooks, health, docto
 cdrs.add_command(pull)
 cdrs.add_command(follow)
 cdrs.add_command(sync)
+cdrs.add_command(verify)
 webhooks.add_command(listen)

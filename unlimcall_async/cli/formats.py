@@ -2,9 +2,9 @@
 
 A line of JSON is what `to_json` returns.
 
-CSV has the fields of `CallRecord` as columns, with `extra` as JSON in the last. `None` is an empty cell. A spreadsheet may take a
-text for a formula, and a caller chooses the name that he shows. So such a text gets an apostrophe in front (`formulas`). Numbers,
-and so phone numbers, stay as they are.
+CSV has the fields of `CallRecord` as columns, with `extra` as JSON in the last. `None` is an empty cell, and an empty text is `""`.
+A spreadsheet may take a text for a formula, and a caller chooses the name that he shows. So such a text gets an apostrophe in front
+(`formulas`). Numbers, and so phone numbers, stay as they are. `record_files` reads both formats back, exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 import attrs
 
 from unlimcall_async import CallRecord
-from unlimcall_async._plain import to_json_lines
+from unlimcall_async._plain import extra_to_json, to_json_lines
 from unlimcall_async.cli.formulas import guarded
 
 FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
@@ -51,13 +51,25 @@ def ndjson(records: Iterable[CallRecord]) -> str:
 
 def csv_lines(records: Iterable[CallRecord]) -> str:
     """Return one CSV line for each record."""
-    return csv_text(
+    rows = [
         [
             *(_cell(getattr(record, name)) for name in FIELDS),
-            extra_text(record.extra),
+            extra_to_json(record.extra) if record.extra else None,
         ]
         for record in records
+    ]
+    # The writer writes an empty text as it writes `None`. Hardly any row has one.
+    return (
+        "".join(_exact_line(row) if "" in row else csv_text([row]) for row in rows)
+        if any("" in row for row in rows)
+        else csv_text(rows)
     )
+
+
+def _exact_line(row: Iterable[object]) -> str:
+    """Return a row as CSV, in which an empty text differs from `None`."""
+    # A row of one cell always shows that the cell is there: an empty text is `""`.
+    return ",".join("" if value is None else csv_text([[value]]).removesuffix("\r\n") for value in row) + "\r\n"
 
 
 def extra_text(extra: Mapping[str, Any]) -> str:

@@ -22,6 +22,12 @@ def guarded(text: str) -> str:
     return f"'{text}" if is_formula(text) and not _NUMBER.fullmatch(text) else text
 
 
+def unguarded(text: str) -> str:
+    """Return the text that `guarded` has returned this text for."""
+    bare = text.removeprefix("'")
+    return bare if guarded(bare) == text else text
+
+
 def is_formula(text: str) -> bool:
     """Return whether a spreadsheet may take the text for a formula, or drop characters at its start."""
     if text.isalnum():

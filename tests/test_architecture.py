@@ -118,6 +118,8 @@ PURE = {
     "cli.formulas",
     "cli.journal",
     "cli.outage",
+    "cli.proof_facts",
+    "cli.proof_page",
     "cli.pull_formats",
     "cli.rejects",
     "cli.sealed",

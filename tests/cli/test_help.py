@@ -20,6 +20,7 @@ EXAMPLES = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 TOKEN = {"--profile", "--token-file", "--token-stdin", "--timeout", "--allow-plain-http"}
 # These ask no API that takes the account's token.
 WITHOUT_TOKEN = {"unlimcall webhooks listen", "unlimcall demo", "unlimcall completion", "unlimcall logout"}
+WITHOUT_TOKEN |= {"unlimcall cdrs prove"}
 WITHOUT_TOKEN |= {"unlimcall sandbox", "unlimcall sandbox end-call"}
 
 

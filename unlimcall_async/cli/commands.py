@@ -9,6 +9,7 @@ from unlimcall_async import __version__
 from unlimcall_async.cli.account import agents, balance, me
 from unlimcall_async.cli.calls import calls
 from unlimcall_async.cli.cdrs_follow import follow
+from unlimcall_async.cli.cdrs_prove import prove
 from unlimcall_async.cli.cdrs_pull import pull
 from unlimcall_async.cli.cdrs_sync import sync
 from unlimcall_async.cli.cdrs_verify import verify
@@ -39,7 +40,7 @@ def unlimcall() -> None:
 
 @unlimcall.group(cls=Commands)
 def cdrs() -> None:
-    """Pull, follow, sync or verify call detail records."""
+    """Pull, follow, sync, verify or prove call detail records."""
 
 
 @unlimcall.group(cls=Commands)
@@ -66,4 +67,5 @@ cdrs.add_command(pull)
 cdrs.add_command(follow)
 cdrs.add_command(sync)
 cdrs.add_command(verify)
+cdrs.add_command(prove)
 webhooks.add_command(listen)

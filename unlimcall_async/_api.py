@@ -3,6 +3,8 @@
 from unlimcall_async._plain import from_dict as from_dict
 from unlimcall_async._plain import to_dict as to_dict
 from unlimcall_async._plain import to_json as to_json
+from unlimcall_async.cdrs.changes import CdrChange as CdrChange
+from unlimcall_async.cdrs.changes import CdrKey as CdrKey
 from unlimcall_async.cdrs.checkpoint import Checkpoint as Checkpoint
 from unlimcall_async.cdrs.checkpoint_file import CheckpointFile as CheckpointFile
 from unlimcall_async.cdrs.checkpoint_journal import CheckpointJournal as CheckpointJournal

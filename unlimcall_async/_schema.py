@@ -17,8 +17,8 @@ from pydantic_core import core_schema
 from unlimcall_async._plain import plain_field, read_field, types_of
 
 
-def schema_of(model: type, handler: Callable[[Any], Any]) -> core_schema.CoreSchema:
-    """Return the schema of a model. `handler` returns the schema of any other type."""
+def schema_of(model: type, handler: Any) -> core_schema.CoreSchema:
+    """Return the schema of a model. `handler` generates the schemas of other types."""
     fields = {
         each.name: core_schema.typed_dict_field(
             _field_schema(model, each.name, kind, handler), required=each.default is attrs.NOTHING
@@ -46,8 +46,9 @@ def _write(value: Any, write: Callable[[Any], Any]) -> Any:
     return write({name: getattr(value, name) for name in names if name != "extra" or value.extra})
 
 
-def _field_schema(model: type, name: str, kind: Any, handler: Callable[[Any], Any]) -> core_schema.CoreSchema:
-    described: core_schema.CoreSchema = handler(_in_json(kind))
+def _field_schema(model: type, name: str, kind: Any, handler: Any) -> core_schema.CoreSchema:
+    # Calling the handler would not ask a model for its schema.
+    described: core_schema.CoreSchema = handler.generate_schema(_in_json(kind))
     if _holds_model(kind):
         return described
 

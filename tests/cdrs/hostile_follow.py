@@ -130,9 +130,13 @@ def run_follow(case: FollowCase) -> FollowStory:
                 for place, (at, appears) in enumerate(case.records)
                 if appears <= answered and _in(wanted, at)
             ]
-            for each in tail.fresh(in_output_order(held, newest_first=False)):
+            found = tail.found(in_output_order(held, newest_first=False), wanted)
+            for each in found:
                 if not left:
                     break
+                if not isinstance(each, CallRecord):
+                    tail.settle(each, handed_out=False)
+                    continue
                 left -= 1
                 tail.record(each)
                 got[_name(each)] += 1

@@ -23,7 +23,15 @@ from attrs import define, field, frozen
 from unlimcall_async import _json
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.checkpoint import Checkpoint
-from unlimcall_async.cdrs.follow_checkpoint import Cell, FollowCheckpoint, cell_of, times_of
+from unlimcall_async.cdrs.follow_checkpoint import (
+    NAMED,
+    Cell,
+    FollowCheckpoint,
+    cell_of,
+    read_cell,
+    times_of,
+    values_of,
+)
 
 # Entries of this length do not make a new base due, however short the base is: some fifty polls without a record.
 _LEAST_CHARACTERS: Final = 1 << 15
@@ -131,15 +139,40 @@ def _changes(old: FollowCheckpoint, new: FollowCheckpoint) -> dict[str, Any]:
 
 
 def _cell_since(cells: tuple[Cell, ...], place: int | None, cell: Cell) -> list[Any]:
-    """Return what has become of a cell: its place among the old ones, when it was asked, and the marks that were added."""
-    start, end, asked_at = times_of(cell)
-    if place is not None and cells[place].end == cell.end:
-        seen = cells[place].seen
-        if cell.seen is seen:
-            return [place, asked_at]
-        if cell.seen.startswith(seen):
-            return [place, asked_at, b64encode(cell.seen[len(seen) :]).decode()]
-    return [start, end, asked_at, b64encode(cell.seen).decode()]
+    """Return what has become of a cell: its place among the old ones, when it was asked, and which marks were added or are gone."""
+    old = None if place is None else cells[place]
+    if old is None or old.end != cell.end or not cell.seen.startswith(old.seen):
+        return values_of(cell)
+    asked_at = times_of(cell)[-1]
+    if cell.seen is old.seen and cell.named is old.named:
+        return [place, asked_at]
+    gone = _gone(old, cell)
+    kept = len(old.ids) - len(gone)
+    added = {
+        "seen": b64encode(cell.seen[len(old.seen) :]).decode(),
+        "gone": gone,
+        "named": b64encode(cell.named[kept * NAMED.size :]).decode(),
+        "ids": cell.ids[kept:],
+    }
+    return [place, asked_at, {name: value for name, value in added.items() if value}]
+
+
+def _gone(old: Cell, new: Cell) -> list[int]:
+    """Return the places of named marks of a cell without which the marks are the first ones of a later form of the cell."""
+    if new.named.startswith(old.named) and new.ids[: len(old.ids)] == old.ids:
+        return []
+    gone, left = list[int](), iter(_named_marks(new))
+    expected = next(left, None)
+    for place, mark in enumerate(_named_marks(old)):
+        if mark == expected:
+            expected = next(left, None)
+        else:
+            gone.append(place)
+    return gone
+
+
+def _named_marks(cell: Cell) -> Iterator[tuple[bytes, str]]:
+    return ((cell.named[at * NAMED.size : (at + 1) * NAMED.size], text) for at, text in enumerate(cell.ids))
 
 
 def _base(checkpoint: Checkpoint, note: Any) -> str:
@@ -166,6 +199,38 @@ def _crc_in(text: str) -> str:
 
 
 @define
+class _GrowingCell:
+    """A cell to which entries add marks.
+
+    Attributes:
+        times: The start, the end and the time of the last question, in milliseconds.
+        seen: The short marks.
+        named: The named marks.
+        ids: The ids that belong to them.
+    """
+
+    times: list[Any]
+    seen: bytearray
+    named: bytearray
+    ids: list[Any]
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return a cell as it is in a checkpoint."""
+        return cls([*times_of(cell)], bytearray(cell.seen), bytearray(cell.named), [*cell.ids])
+
+    def change(self, seen: str = "", gone: Iterable[int] = (), named: str = "", ids: Iterable[Any] = ()) -> None:
+        """Remove the named marks at some places, and add marks."""
+        self.seen += b64decode(seen, validate=True)
+        if places := set(gone):
+            kept = [place for place in range(len(self.ids)) if place not in places]
+            self.ids = [self.ids[place] for place in kept]
+            self.named = bytearray().join(self.named[at * NAMED.size : (at + 1) * NAMED.size] for at in kept)
+        self.named += b64decode(named, validate=True)
+        self.ids += ids
+
+
+@define
 class _Reader:
     """Goes through the texts of a journal.
 
@@ -183,8 +248,7 @@ class _Reader:
     _number: int = 0
     _base: Checkpoint | None = None
     _fields: dict[str, Any] = field(factory=dict)
-    # Of each cell: its start, end and time of the last question in milliseconds, and its marks.
-    _cells: list[tuple[Any, Any, Any, bytearray]] = field(factory=list)
+    _cells: list[_GrowingCell] = field(factory=list)
 
     def read(self, text: str) -> None:
         """Go on to the next text."""
@@ -223,9 +287,7 @@ class _Reader:
         self._cells = []
         if isinstance(self._base, FollowCheckpoint):
             self._fields = self._base.fields()
-            for cell in self._base.place.cells:
-                start, end, asked_at = times_of(cell)
-                self._cells.append((start, end, asked_at, bytearray(cell.seen)))
+            self._cells = [_GrowingCell.of(cell) for cell in self._base.place.cells]
 
     def _change(self, content: dict[str, Any]) -> None:
         """Apply an entry."""
@@ -238,21 +300,22 @@ class _Reader:
         self._cells = []
         for cell in content["cells"]:
             if len(cell) > _MOST_OF_OLD:
-                start, end, asked_at, seen = cell
-                self._cells.append((start, end, asked_at, bytearray(b64decode(seen, validate=True))))
+                self._cells.append(_GrowingCell.of(read_cell(cell)))
                 continue
-            place, asked_at, *added = cell
-            start, end, _, marks = old.pop(place)
-            for more in added:
-                marks += b64decode(more, validate=True)
-            self._cells.append((start, end, asked_at, marks))
+            place, asked_at, *changes = cell
+            grown = old.pop(place)
+            grown.times[-1] = asked_at
+            for change in changes:
+                # Earlier releases had short marks alone.
+                grown.change(**(change if isinstance(change, dict) else {"seen": change}))
+            self._cells.append(grown)
 
     def checkpoint(self) -> Checkpoint | None:
         """Return the last checkpoint."""
         if not isinstance(self._base, FollowCheckpoint) or not self.length:
             return self._base
         try:
-            cells = [cell_of(start, end, asked_at, bytes(marks)) for start, end, asked_at, marks in self._cells]
+            cells = [cell_of(cell.times, bytes(cell.seen), bytes(cell.named), cell.ids) for cell in self._cells]
             return FollowCheckpoint.of_fields(self._fields, cells)
         except (ValueError, KeyError, TypeError, OverflowError):
             raise CheckpointError("an entry of the journal does not fit its base") from None

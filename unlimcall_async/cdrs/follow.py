@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import define, evolve
+from attrs import evolve
 
 from unlimcall_async import _clock
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import StreamOptions
+from unlimcall_async.cdrs.changes import CdrChange, change_of
 from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint
 from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint, TailPlace
-from unlimcall_async.cdrs.iteration import Iteration, OneAtATime
+from unlimcall_async.cdrs.iteration import OneAtATime
+from unlimcall_async.cdrs.marks import Found, Revised
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.poll_clock import PollClock
+from unlimcall_async.cdrs.polls import FollowIteration, Poll, seconds_per_request
 from unlimcall_async.cdrs.rows import BadRow
 from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream
@@ -32,7 +35,6 @@ from unlimcall_async.cdrs.tail import RowsOfTail, Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import Unreadable
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
-from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.limiter import Limiter
@@ -50,54 +52,11 @@ _NEAR: Final = 0.8
 _logger = logging.getLogger("unlimcall_async")
 
 
-class _FollowIteration(Iteration):
-    """One iteration over a follow, and the stream that it pulls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended = asyncio.Event()
-        self.stream: CdrStream | None = None
-
-    async def stop(self) -> None:
-        """End the wait, and the requests of the stream."""
-        self.ended.set()
-        if self.stream is not None:
-            await self.stream.aclose()
-
-    async def wait_until(self, moment: float) -> None:
-        """Wait for a time of the event loop's clock, or for the end."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(moment):
-                await self.ended.wait()
-
-
-@define(eq=False)
-class _Poll:
-    """A poll under way.
-
-    Attributes:
-        began: The event loop's time at its start.
-        late: Whether the follow was so late that the poll gets all of the rate limit.
-        limiter: The limiter of its requests.
-        pace: Seconds that a request takes of the limit.
-        ranges: The ranges that are still to be asked.
-        requests: How many requests the follow had sent before.
-        stream: The stream over the range that is being asked.
-    """
-
-    began: float
-    late: bool
-    limiter: Limiter
-    pace: float
-    ranges: Iterator[Range]
-    requests: int
-    stream: CdrStream | None = None
-
-
-class CdrFollow(OneAtATime[_FollowIteration]):
+class CdrFollow(OneAtATime[FollowIteration]):
     """The call records from a start on, without an end: each once, as an async iterator that waits for more.
 
-    `async for record in follow` gives records, `async for batch in follow.batches()` lists of them; both go on from one position.
+    `async for record in follow` gives records, `async for batch in follow.batches()` lists of them. `async for change in
+    follow.changes()` also gives the changes of records that were handed out. All of them go on from one position.
     Leave `async with follow`, or call `aclose()` from anywhere: the iteration then ends, also while it waits.
 
     Attributes:
@@ -116,7 +75,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         lookback: timedelta,
         unreadable: Unreadable,
     ) -> None:
-        super().__init__(_FollowIteration)
+        super().__init__(FollowIteration)
         self.start: datetime = start
         self._caller = caller
         self._decoder = decoder
@@ -131,12 +90,12 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         self._whole_limit = caller.limiters.of(CDRS.bucket)
         self._poll_limit = caller.limiters.share_of("cdrs", SHARE)
         # From the start of the last poll to that of the next: the share may not allow for a poll at each interval.
-        self._pause = max(self._interval, _seconds_per_request(self._poll_limit))
+        self._pause = max(self._interval, seconds_per_request(self._poll_limit))
         # The poll that a cancellation has left, and when the next one is to begin by the event loop's clock.
-        self._left: _Poll | None = None
+        self._left: Poll | None = None
         self._next_at = 0.0
         self._clock = PollClock()
-        self._polls = self._records = self._new = 0
+        self._polls = self._records = self._new = self._revised = self._removed = 0
         # What the streams that have ended cost, and the stream that is under way.
         self._requests = self._rows = self._full_pages = self._retries = 0
         self._waited = 0.0
@@ -165,33 +124,69 @@ class CdrFollow(OneAtATime[_FollowIteration]):
         """
         return self._iterator(self._iterate_batches)
 
-    async def _iterate_records(self, iteration: _FollowIteration) -> AsyncGenerator[CallRecord, None]:
-        async with aclosing(self._poll(iteration)) as batches:
+    def changes(self) -> AsyncGenerator[CdrChange, None]:
+        """Iterate over changes, as they come: records that are new, revised or removed, by start and id within a poll.
+
+        A record is revised if any field has changed since it was handed out, `extra` included. It is removed if a complete answer
+        no longer holds it. If its start or its id changes, it is removed, and another one is added. Changes come as long as the
+        record is asked for: until `lookback` after its start. Changes that another view has passed over come, too.
+
+        Raises:
+            RuntimeError: Two iterations at once.
+            WindowSaturatedError: As for `batches`.
+            ResponseError: As for `batches`.
+            UnlimCallError: As for `batches`.
+        """
+        return self._iterator(self._iterate_changes)
+
+    async def _iterate_records(self, iteration: FollowIteration) -> AsyncGenerator[CallRecord, None]:
+        async with aclosing(self._poll(iteration, owed=False)) as batches:
             async for batch in batches:
-                for record in batch:
+                for each in batch:
                     if iteration.stopped:
                         return
-                    self._record(record)
-                    yield record
+                    self._settle(each, handed_out=False)
+                    if isinstance(each, CallRecord):
+                        yield each
 
-    async def _iterate_batches(self, iteration: _FollowIteration) -> AsyncGenerator[list[CallRecord], None]:
-        async with aclosing(self._poll(iteration)) as batches:
+    async def _iterate_batches(self, iteration: FollowIteration) -> AsyncGenerator[list[CallRecord], None]:
+        async with aclosing(self._poll(iteration, owed=False)) as batches:
             async for batch in batches:
-                for record in batch:
-                    self._record(record)
-                yield batch
+                for each in batch:
+                    self._settle(each, handed_out=False)
+                if records := [each for each in batch if isinstance(each, CallRecord)]:
+                    yield records
 
-    def _record(self, record: CallRecord) -> None:
-        self._tail.record(record)
-        self._records += 1
+    async def _iterate_changes(self, iteration: FollowIteration) -> AsyncGenerator[CdrChange, None]:
+        async with aclosing(self._poll(iteration, owed=True)) as batches:
+            async for batch in batches:
+                for each in batch:
+                    if iteration.stopped:
+                        return
+                    self._settle(each, handed_out=True)
+                    yield change_of(each)
+
+    def _settle(self, found: Found, *, handed_out: bool) -> None:
+        """Record that a record is about to be handed out, or that its change is, or is passed over."""
+        if isinstance(found, CallRecord):
+            self._tail.record(found)
+            self._records += 1
+            return
+        self._tail.settle(found, handed_out=handed_out)
+        if found.is_counted:
+            return
+        if isinstance(found, Revised):
+            self._revised += 1
+        else:
+            self._removed += 1
 
     def _reset(self) -> None:
         """Keep nothing: what was not handed out is asked again."""
 
     # --- polls --------------------------------------------------------------------------------------------------------
 
-    async def _poll(self, iteration: _FollowIteration) -> AsyncGenerator[list[CallRecord], None]:
-        """Poll until the iteration is stopped, and yield what is new."""
+    async def _poll(self, iteration: FollowIteration, *, owed: bool) -> AsyncGenerator[list[Found], None]:
+        """Poll until the iteration is stopped, and yield what is found: also what was passed over, if that is wanted."""
         clock = asyncio.get_running_loop().time
         poll, next_at = self._left, self._next_at
         self._left, self._next_at = None, 0.0
@@ -208,9 +203,9 @@ class CdrFollow(OneAtATime[_FollowIteration]):
                     if iteration.stopped:
                         break
                     poll = self._begin_poll(clock())
-                async with aclosing(self._pull(iteration, poll)) as batches:
-                    async for fresh in batches:
-                        yield fresh
+                async with aclosing(self._pull(iteration, poll, owed=owed)) as batches:
+                    async for found in batches:
+                        yield found
                 if iteration.stopped:
                     break
                 self._polls += 1
@@ -226,23 +221,20 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             iteration.exhausted = iteration.stopped
             await self._finish(iteration)
 
-    async def _pull(self, iteration: _FollowIteration, poll: _Poll) -> AsyncGenerator[list[CallRecord], None]:
-        """Pull what is left of a poll, and yield what is new."""
+    async def _pull(self, iteration: FollowIteration, poll: Poll, *, owed: bool) -> AsyncGenerator[list[Found], None]:
+        """Pull what is left of a poll, and yield what is found."""
         while (stream := poll.stream or self._next_stream(poll)) is not None:
             poll.stream = self._stream = iteration.stream = stream
             # Before anything is asked: what has come is not to wait, or a cancellation would lose it.
-            for _ in self._tail.index():
-                await asyncio.sleep(0)
-                if iteration.stopped:
-                    return
+            await self._index(iteration)
+            if iteration.stopped:
+                return
             try:
                 async with aclosing(stream.batches()) as batches:
                     async for batch in batches:
                         self._heed_server_time(poll, stream)
-                        fresh = self._tail.fresh(batch)
-                        self._new += len(fresh)
-                        if fresh:
-                            yield fresh
+                        if found := self._found(batch, poll.take(), owed=owed):
+                            yield found
                         if iteration.stopped:
                             return  # the tail may belong to another iteration by now
                         self._tail.reached(_position_of(stream))
@@ -252,25 +244,43 @@ class CdrFollow(OneAtATime[_FollowIteration]):
                 raise
             if iteration.stopped:
                 return  # the stream has ended because the follow was closed, and perhaps not at the end of its range
+            if found := self._found([], poll.take(all_of_it=True), owed=owed):
+                yield found
+                if iteration.stopped:
+                    return
             self._heed_server_time(poll, stream)
             self._end_stream(poll)
 
-    def _begin_poll(self, began: float) -> _Poll:
+    async def _index(self, iteration: FollowIteration) -> None:
+        for _ in self._tail.index():
+            await asyncio.sleep(0)
+            if iteration.stopped:
+                return
+
+    def _found(self, batch: Sequence[CallRecord], within: Range, *, owed: bool) -> list[Found]:
+        found = self._tail.found(batch, within, owed=owed)
+        self._new += sum(isinstance(each, CallRecord) for each in found)
+        return found
+
+    def _begin_poll(self, began: float) -> Poll:
         """Return a new poll, which begins at this time of the event loop."""
         now = self._clock.begin(floor(to_micros(_clock.utc_now()), MILLISECOND), began)
         self._unreadable.forget_before(self._tail.frontier)
         # The history, and what an outage has left, get all of the limit; a poll that is in time gets its share.
         late = self._clock.real(now, began) - self._tail.edge > self._lookback + 2 * self._pause * SECOND
         limiter = self._whole_limit if late else self._poll_limit
-        pace = _seconds_per_request(limiter)
+        pace = seconds_per_request(limiter)
         budget = max(2, int(self._interval / pace)) if pace else None
-        return _Poll(began, late, limiter, pace, self._tail.ranges(now, budget), self._requests)
+        return Poll(began, late, limiter, pace, self._tail.ranges(now, budget), self._requests)
 
-    def _next_stream(self, poll: _Poll) -> CdrStream | None:
+    def _next_stream(self, poll: Poll) -> CdrStream | None:
         wanted = next(poll.ranges, None)
-        return None if wanted is None else self._stream_over(wanted, poll.limiter)
+        if wanted is None:
+            return None
+        poll.left = wanted
+        return self._stream_over(wanted, poll.limiter)
 
-    def _heed_server_time(self, poll: _Poll, stream: CdrStream) -> None:
+    def _heed_server_time(self, poll: Poll, stream: CdrStream) -> None:
         """Take nothing for known that lies behind the time that the server had when the poll began."""
         if stream.first_page_at is not None:
             server_time, at = stream.first_page_at
@@ -293,7 +303,7 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             self._lookback / SECOND,
         )
 
-    def _end_stream(self, poll: _Poll) -> None:
+    def _end_stream(self, poll: Poll) -> None:
         """Add what the poll's stream has cost, once it has ended."""
         if poll.stream is None:
             return
@@ -364,6 +374,8 @@ class CdrFollow(OneAtATime[_FollowIteration]):
             late_p99_s=lateness.within(0.99),
             waiting_for=None if wait is None else wait.waiting_for,
             waiting_until=None if wait is None else wait.waiting_until,
+            revised=self._revised,
+            removed=self._removed,
         )
 
     def __repr__(self) -> str:
@@ -372,14 +384,6 @@ class CdrFollow(OneAtATime[_FollowIteration]):
     def _repr_html_(self) -> str:
         """Return how far the follow is as a table, for notebooks."""
         return notebook.of_follow(self.start, self.stats)
-
-
-def _seconds_per_request(limiter: Limiter) -> float:
-    """Return the seconds that a request takes of a limit, in the long run; 0 without a limit."""
-    if limiter.limit is None:
-        return 0.0
-    per_day = limiter.limit.per_day
-    return max(MINUTE / limiter.limit.per_minute, DAY / per_day if per_day is not None else 0.0)
 
 
 def _position_of(stream: CdrStream) -> int:

@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
+from struct import Struct
 from typing import Any, ClassVar, Final, Self
 
 from attrs import field, frozen
@@ -34,12 +35,19 @@ from unlimcall_async.cdrs.checkpoint import (
 )
 from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, Range, floor, to_micros
 
-# Versions 1 and 2 are those of the checkpoints of a stream; this one has cells of any length, and longer marks.
-VERSION_OF_FOLLOW: Final = 3
-# The bytes that a follow keeps of a record: a digest of its start and id, and digests of the other fields. With a million records
-# in a lookback, two of them share the first by chance once in some 40 million follows; the others only tell legs of one call apart.
+# Versions 1 and 2 are those of the checkpoints of a stream. Version 3 has cells of any length, and longer marks; version 4 has
+# named marks.
+VERSION_WITH_CELLS, VERSION_WITH_NAMES = 3, 4
+# The bytes of a short mark, which bad rows have, and the records in a checkpoint of an earlier release: a digest of start and id,
+# and a leg. With a million records in a lookback, two of them share the first by chance once in some 40 million follows.
 KEY_BYTES: Final = 8
 MARK_BYTES: Final = KEY_BYTES + LEG_BYTES
+# The bytes of a named mark: the start, the leg, more of the digest of all fields, and a state. The id stands beside them. By chance
+# a changed price goes unnoticed once in 2 ** 48 times: the byte of its group, two more of the leg and these three must agree.
+MORE_BYTES: Final = 3
+NAMED: Final = Struct(f">q{LEG_BYTES}s{MORE_BYTES}sH")
+# The values of a cell in version 3: three times, and the short marks.
+_OF_VERSION_3: Final = 4
 # In version 1 and 2: the bytes of the digest of all fields. It was the only one.
 _OLD_DIGEST_BYTES: Final = 4
 
@@ -57,17 +65,23 @@ class Cell:
         start: The start of the cell.
         end: The end of the cell, which is not part of it.
         asked_at: When the cell was asked last, in microseconds since 1970; `None` if it never was asked whole.
-        seen: The marks of its records that were handed out.
+        seen: The short marks of its rows that were handed out.
+        named: The named marks of its records that were handed out.
+        ids: The ids of these records.
     """
 
     start: int = field(validator=[check_whole, ge(FIRST)])
     end: int = field(validator=[check_whole, le(LAST)])
     asked_at: int | None = field(default=None, validator=optional(check_whole))
     seen: bytes = field(default=b"", repr=False, validator=[instance_of(bytes), _check_packed])
+    named: bytes = field(default=b"", repr=False, validator=instance_of(bytes))
+    ids: tuple[str, ...] = field(default=(), repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.start >= self.end:
             raise ValueError("a cell must end after its start")
+        if len(self.named) != NAMED.size * len(self.ids):
+            raise ValueError("named must be whole marks, one for each id")
 
 
 @frozen
@@ -103,10 +117,10 @@ class TailPlace:
 
 @frozen
 class FollowCheckpoint(Checkpoint):
-    """All that a follow from `start` has handed out so far, with 24 characters for each record that may come again."""
+    """All that a follow from `start` has handed out so far, with 35 characters and its id for each record that may come again."""
 
     kind: ClassVar[str] = "cdrs.follow"
-    _versions: ClassVar[tuple[int, ...]] = (VERSION, VERSION_WITH_UNREADABLE, VERSION_OF_FOLLOW)
+    _versions: ClassVar[tuple[int, ...]] = (VERSION, VERSION_WITH_UNREADABLE, VERSION_WITH_CELLS, VERSION_WITH_NAMES)
 
     start: datetime = field(converter=utc_start)
     place: TailPlace = field(repr=False)
@@ -119,18 +133,16 @@ class FollowCheckpoint(Checkpoint):
 
     @property
     def _version(self) -> int:
-        return VERSION_OF_FOLLOW
+        return VERSION_WITH_NAMES if any(cell.ids for cell in self.place.cells) else VERSION_WITH_CELLS
 
     def _may_be_of(self, version: int) -> bool:
-        return version == VERSION_OF_FOLLOW or (version == VERSION_WITH_UNREADABLE) == bool(self.place.unplaced)
+        if version >= VERSION_WITH_CELLS:
+            return version == self._version
+        return (version == VERSION_WITH_UNREADABLE) == bool(self.place.unplaced)
 
     def to_json(self) -> str:
         """Return the checkpoint as JSON, without a secret or a phone number."""
-        # To look for characters to escape in a million marks would take longer than all the rest.
-        cells = (
-            f'[{json.dumps(times_of(cell))[1:-1]}, "{b64encode(cell.seen).decode()}"]' for cell in self.place.cells
-        )
-        return f'{super().to_json()[:-1]}, "cells": [{", ".join(cells)}]}}'
+        return f'{super().to_json()[:-1]}, "cells": [{", ".join(map(_cell_to_json, self.place.cells))}]}}'
 
     def _content(self) -> dict[str, Any]:
         return self.fields()
@@ -149,7 +161,7 @@ class FollowCheckpoint(Checkpoint):
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
-        is_old = content["version"] < VERSION_OF_FOLLOW
+        is_old = content["version"] < VERSION_WITH_CELLS
         return cls.of_fields(content, _read_old_cells(content) if is_old else _read_cells(content))
 
     @classmethod
@@ -167,14 +179,34 @@ def times_of(cell: Cell) -> list[int | None]:
     return [cell.start // MILLISECOND, cell.end // MILLISECOND, asked_at]
 
 
-def cell_of(start: object, end: object, asked_at: object, seen: bytes) -> Cell:
-    """Return the cell with these times in milliseconds."""
-    return Cell(micros_of(start), micros_of(end), None if asked_at is None else micros_of(asked_at), seen)
+def cell_of(times: Iterable[object], seen: bytes, named: bytes = b"", ids: Iterable[object] = ()) -> Cell:
+    """Return the cell with these times in milliseconds, as `times_of` returns them, and these marks."""
+    start, end, asked_at = times
+    # An id that is not text is left out, so that one is missing.
+    texts = tuple(each for each in ids if isinstance(each, str))
+    return Cell(micros_of(start), micros_of(end), None if asked_at is None else micros_of(asked_at), seen, named, texts)
+
+
+def values_of(cell: Cell) -> list[Any]:
+    """Return a cell as JSON holds it: `read_cell` reads it. A cell without named marks is as in version 3."""
+    named = [b64encode(cell.named).decode(), cell.ids] if cell.ids else []
+    return [*times_of(cell), b64encode(cell.seen).decode(), *named]
+
+
+def _cell_to_json(cell: Cell) -> str:
+    # To look for characters to escape in a million marks would take longer than all the rest.
+    named = f', "{b64encode(cell.named).decode()}", {json.dumps(cell.ids)}' if cell.ids else ""
+    return f'[{json.dumps(times_of(cell))[1:-1]}, "{b64encode(cell.seen).decode()}"{named}]'
 
 
 def _read_cells(content: dict[str, Any]) -> list[Cell]:
-    cells = array_of(content["cells"])
-    return [cell_of(start, end, asked_at, b64decode(seen, validate=True)) for start, end, asked_at, seen in cells]
+    return [read_cell(cell) for cell in array_of(content["cells"])]
+
+
+def read_cell(cell: Any) -> Cell:
+    """Return the cell with these values."""
+    *times, seen, named, ids = cell if len(array_of(cell)) > _OF_VERSION_3 else (*cell, "", [])
+    return cell_of(times, b64decode(seen, validate=True), b64decode(named, validate=True), array_of(ids))
 
 
 def _read_old_cells(content: dict[str, Any]) -> list[Cell]:
@@ -189,7 +221,7 @@ def _read_old_cells(content: dict[str, Any]) -> list[Cell]:
         start = index * width
         # The last cell may reach beyond the last time.
         first, last = max(start, FIRST) // MILLISECOND, min(start + width, LAST) // MILLISECOND
-        cells.append(cell_of(first, last, asked_at, _read_old_marks(b64decode(seen, validate=True))))
+        cells.append(cell_of((first, last, asked_at), _read_old_marks(b64decode(seen, validate=True))))
     return cells
 
 

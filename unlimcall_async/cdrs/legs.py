@@ -3,7 +3,8 @@
 Pure: no I/O. A record may be rated again between two pages: its price is filled in, its disposition or its currency changes. So
 each group of fields has a digest of its own, in the order of how little the group changes. The rows of a page, and those that
 were handed out, are paired by what they have in common: by all fields first, then by fewer and fewer groups. That is the
-assignment in which the least has changed. Rows do not vanish, so the rows that are paired with none are new.
+assignment in which the least has changed. A stream goes on from rows that do not vanish, so there the rows that are paired with
+none are new. A follow also tells which rows have changed, and which are gone.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+from unlimcall_async._plain import json_of
 from unlimcall_async.cdrs.checkpoint import LEG_BYTES
+from unlimcall_async.cdrs.follow_checkpoint import MORE_BYTES
 from unlimcall_async.cdrs.rows import BadRow, Row
+from unlimcall_async.models import CallRecord
 
 # The documented fields alone, so that fields that the API, or a later release, adds do not change a digest that a user has stored.
 _documented: Final = attrgetter(
@@ -36,14 +40,17 @@ _GROUPS: Final[tuple[Callable[[Any], Any], ...]] = (
 )
 _CALL_BYTES: Final = 3
 _GROUPED: Final = _CALL_BYTES + len(_GROUPS)
-# Which of the digests must agree, and whether that is asked of legs of earlier releases: all, then those of a group less each time.
+# Which of the digests must agree, and whether that is asked of legs of earlier releases: all of the contents, all of the leg, then
+# those of a group less each time.
 _STAGES: Final = (
+    (slice(LEG_BYTES + MORE_BYTES), False),
     (slice(LEG_BYTES), False),
     (slice(_GROUPED, LEG_BYTES), True),
     *((slice(length), False) for length in range(_GROUPED - 1, _CALL_BYTES - 1, -1)),
 )
 
-T = TypeVar("T", bound=Row)
+T = TypeVar("T")
+R = TypeVar("R", bound=Row)
 
 
 def digest(row: Row) -> str:
@@ -67,7 +74,49 @@ def _crc(values: object) -> int:
     return crc32(repr(values).encode("utf-8", "surrogatepass"))
 
 
-def new_of(rows: Sequence[T], handed_out: Sequence[bytes]) -> list[T]:
+def contents_of(record: CallRecord) -> bytes:
+    """Return the leg of a record, and three bytes more: a record that has changed in any field, `extra` included, has others."""
+    whole = bytes.fromhex(digest(record))
+    if record.extra:
+        # The leg has no part of this, so that a field that the API adds does not tell legs apart.
+        text = json_of(record.extra).encode("utf-8", "surrogatepass")
+        whole = whole[: LEG_BYTES - _GROUPED] + blake2b(whole + text, digest_size=8).digest()
+    return leg_of(record) + whole[LEG_BYTES - _GROUPED :][:MORE_BYTES]
+
+
+def are_equal(contents: bytes, known: bytes) -> bool:
+    """Return whether a record with some contents is as it was known, as far as a leg, or contents, can tell."""
+    first = _GROUPED if _is_old(known) else 0
+    return contents[first : len(known)] == known[first:]
+
+
+def pair(rows: Sequence[tuple[bytes, T]], legs: Sequence[bytes]) -> tuple[list[tuple[T, int]], list[T], list[int]]:
+    """Return which legs some rows are, by what they have in common.
+
+    Args:
+        rows: The legs, or the contents, of rows that share start and id, and the rows.
+        legs: The legs, or the contents, of the rows that were handed out.
+
+    Returns:
+        Each row that was found with the place of its leg; the rows that are left, in order; the places of the legs that are left.
+    """
+    left, places, pairs = list(rows), list(range(len(legs))), list[tuple[T, int]]()
+    for common, of_old in _STAGES:
+        by_common = defaultdict[bytes, list[int]](list)
+        others, unpaired = list[int](), list[tuple[bytes, T]]()
+        for place in places:
+            leg = legs[place]
+            (by_common[leg[common]] if _is_old(leg) == of_old else others).append(place)
+        for leg, row in left:
+            if same := by_common.get(leg[common]):
+                pairs.append((row, same.pop()))
+            else:
+                unpaired.append((leg, row))
+        left, places = unpaired, [*others, *chain.from_iterable(by_common.values())]
+    return pairs, [row for _, row in left], sorted(places)
+
+
+def new_of(rows: Sequence[R], handed_out: Sequence[bytes]) -> list[R]:
     """Return the rows, of all that share start and id, that were not handed out: so many as there are more of them.
 
     Args:
@@ -76,20 +125,9 @@ def new_of(rows: Sequence[T], handed_out: Sequence[bytes]) -> list[T]:
     """
     if len(rows) <= len(handed_out):
         return []
-    left, legs = [(leg_of(row), row) for row in rows], list(handed_out)
-    for common, of_old in _STAGES:
-        by_common = defaultdict[bytes, list[bytes]](list)
-        others, unpaired = list[bytes](), list[tuple[bytes, T]]()
-        for leg in legs:
-            (by_common[leg[common]] if _is_old(leg) == of_old else others).append(leg)
-        for leg, row in left:
-            if same := by_common.get(leg[common]):
-                same.pop()
-            else:
-                unpaired.append((leg, row))
-        left, legs = unpaired, [*others, *chain.from_iterable(by_common.values())]
+    _, left, places = pair([(leg_of(row), row) for row in rows], handed_out)
     # Nothing tells which of these rows the other legs are. In the order of the output the new ones are the last.
-    return [row for _, row in left[len(legs) :]]
+    return left[len(places) :]
 
 
 def _is_old(leg: bytes) -> bool:

@@ -92,6 +92,9 @@ class FollowStats(Model):
         late_p99_s: Within how many seconds 99 % of these records appeared, as far as is known; `None` without such a record.
         waiting_for: What the poll under way waits for, as in `Progress`; `None` between two polls.
         waiting_until: When that wait is over; `None` if that is not known.
+        revised: Records that came again with other contents than those in which they came last, once for each time.
+        removed: Records that were handed out and then were gone, once for each time. What one view has counted, and passed over,
+            `changes()` hands out and does not count again.
     """
 
     requests: int
@@ -110,3 +113,5 @@ class FollowStats(Model):
     late_p99_s: float | None = None
     waiting_for: Waiting | None = None
     waiting_until: datetime | None = None
+    revised: int = 0
+    removed: int = 0

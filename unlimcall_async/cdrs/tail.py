@@ -1,4 +1,4 @@
-"""What a follow still has to ask of the time that it covers, and which of the rows that come are new.
+"""What a follow still has to ask of the time that it covers, and what is new in the answers: records, and changes of records.
 
 Pure: no I/O, and time is an argument. All times are microseconds since 1970, and whole milliseconds.
 
@@ -12,28 +12,34 @@ closed; nothing behind the `edge` was ever asked.
 What is open costs one request at most times, and far more after a burst of calls. Then a poll asks the newest cells, where most new
 records appear. Of the older cells it asks those that have waited longest, so that each is asked in its turn.
 
-A mark of each record that was handed out is kept until its cell is closed: see `marks`. A mark does not tell the time of its record
-more finely than its cell. So cells that a follow with another lookback has left may be put together, and are never divided.
+A mark of each record that was handed out is kept until its cell is closed: see `marks`. A short mark does not tell the time of its
+record more finely than its cell. So cells that a follow with another lookback has left may be put together, and are never divided.
+
+A record is gone if a complete answer for its instant does not hold the record. A record that cannot be read any more is not gone.
+So nothing counts as gone at the start of a bad row, and in the windows that have shown a row without a start.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from itertools import accumulate, groupby
 from math import ceil as round_up
 from operator import attrgetter
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
-from attrs import define, evolve, field
+from attrs import evolve
 
+from unlimcall_async.cdrs.cells import OpenCell, open_cells
 from unlimcall_async.cdrs.checkpoint import UnplacedMark
 from unlimcall_async.cdrs.follow_checkpoint import Cell, TailPlace
 from unlimcall_async.cdrs.lateness import Lateness
-from unlimcall_async.cdrs.marks import Marks
+from unlimcall_async.cdrs.marks import Found, Marks, Name, Removed, Revised, name_of
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, floor, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
+from unlimcall_async.models import CallRecord
 
 # Cells to a lookback: the more, the less is asked again of a cell that a poll has covered in part, and the longer the checkpoint.
 _CELLS: Final = 24
@@ -43,51 +49,8 @@ _PAGE: Final = 900
 # The share of a poll's requests that its newest cells may take.
 _NEWEST: Final = 0.5
 
-T = TypeVar("T", bound=Row)
-
 _start = attrgetter("start")
-
-
-@define(eq=False)
-class _OpenCell:
-    """A cell that may still get records: when it was last asked, and the marks of its records that were handed out."""
-
-    start: int
-    end: int
-    asked_at: int | None = None
-    marks: Marks = field(factory=Marks)
-
-    def holds(self, at: int) -> bool:
-        return self.start <= at < self.end
-
-
-def _open(cells: Sequence[Cell], width: int, frontier: int) -> Iterator[_OpenCell]:
-    """Yield the cells of a checkpoint, without gaps from the frontier on. Cells that are narrow for a width are put together."""
-    together, at = list[Cell](), frontier
-    for cell in cells:
-        if at < cell.start:
-            yield from _joined(together)
-            together = []
-            yield _OpenCell(at, cell.start)
-        elif together and not _fits(together, cell, width):
-            yield from _joined(together)
-            together = []
-        together.append(cell)
-        at = cell.end
-    yield from _joined(together)
-
-
-def _fits(together: Sequence[Cell], cell: Cell, width: int) -> bool:
-    # One that was never asked is asked soon, and need not bring others along.
-    same = (together[0].asked_at is None) == (cell.asked_at is None)
-    return same and cell.end - together[0].start <= width
-
-
-def _joined(cells: Sequence[Cell]) -> Iterator[_OpenCell]:
-    if cells:
-        asked_at = min((cell.asked_at for cell in cells if cell.asked_at is not None), default=None)
-        marks = cells[0].seen if len(cells) == 1 else b"".join(cell.seen for cell in cells)
-        yield _OpenCell(cells[0].start, cells[-1].end, asked_at, Marks(marks))
+_start_and_id = attrgetter("start_time", "id")
 
 
 class Tail:
@@ -104,7 +67,6 @@ class Tail:
         frontier: Everything before it is closed.
         edge: Everything before it was asked at least once.
         holes: Ranges that are not to be asked.
-        held: How many records have marks that are kept.
         lateness: How late records came.
     """
 
@@ -116,13 +78,14 @@ class Tail:
         self._lookback = lookback
         self._width = max(SECOND, floor(lookback // _CELLS, MILLISECOND))
         # In order, without gaps, from the one that holds the frontier on.
-        self._cells = list(_open(place.cells, self._width, self.frontier))
-        self.held: int = sum(len(cell.marks) for cell in self._cells)
+        self._cells = list(open_cells(place.cells, self._width, self.frontier))
         # The range that is being asked, since when, and up to where its cells were handed out whole.
         self._range = Range(self.frontier, self.frontier)
         self._asked_at = self._next = 0
         # The cell of the last record that was recorded.
-        self._last_cell: _OpenCell | None = None
+        self._last_cell: OpenCell | None = None
+        # Where a row of the range cannot be read, so that no record counts as gone.
+        self._doubtful: list[Range] = []
         self._known_until: int | None = None
         self._close_cells()
 
@@ -134,11 +97,16 @@ class Tail:
     def place(self) -> TailPlace:
         """Return what a checkpoint has to hold. The marks of a cell are the same object as before, unless some were added."""
         cells = (
-            Cell(cell.start, cell.end, cell.asked_at, cell.marks.packed)
+            Cell(cell.start, cell.end, cell.asked_at, *cell.marks.packed)
             for cell in self._cells
             if cell.asked_at is not None or len(cell.marks)
         )
         return TailPlace(self.frontier, self.edge, tuple(cells), tuple(self.holes))
+
+    @property
+    def held(self) -> int:
+        """How many rows have marks that are kept."""
+        return sum(len(cell.marks) for cell in self._cells)
 
     @property
     def known_until(self) -> int:
@@ -161,7 +129,7 @@ class Tail:
             return []
         cells = self._cells[: self._place_of(now - 1) + 1]
         if not cells or cells[-1].end < now:
-            cells.append(_OpenCell(cells[-1].end if cells else self.frontier, now))
+            cells.append(OpenCell(cells[-1].end if cells else self.frontier, now))
         rows = [0, *accumulate(len(cell.marks) for cell in cells)]
 
         def cost(first: int, behind: int) -> int:
@@ -203,7 +171,7 @@ class Tail:
     def begin(self, wanted: Range, now: int) -> list[Range]:
         """Begin to ask a range of the plan, and return its pieces between the holes, in order."""
         self._range, self._asked_at, self._next = wanted, now, wanted.start
-        self._last_cell = None
+        self._last_cell, self._doubtful = None, []
         pieces = []
         at = wanted.start
         for hole in sorted(hole for hole in self.holes if hole.start < wanted.end):
@@ -213,22 +181,51 @@ class Tail:
         return [*pieces, Range(at, wanted.end)] if at < wanted.end else pieces
 
     def index(self) -> Iterator[None]:
-        """Prepare, step by step, for the rows of the range that was begun: `fresh` does in one step what is left of this."""
-        for cell in self._cells[max(0, self._place_of(self._range.start)) :]:
-            if cell.start >= self._range.end:
-                break
+        """Prepare, step by step, for the rows of the range that was begun: `found` does in one step what is left of this."""
+        for cell in self._cells_of(self._range):
             yield from cell.marks.index()
 
-    def fresh(self, rows: Sequence[T]) -> list[T]:
-        """Return the rows that were not handed out, of ordered rows: all records, or all bad rows, of each of their instants."""
-        new: list[T] = []
-        for _, same_id in groupby(rows, key=lambda row: (row.start_time, row.id)):
-            same = list(same_id)
+    def found(self, records: Sequence[CallRecord], within: Range, *, owed: bool = False) -> list[Found]:
+        """Return which records are new or have changed, and which others are gone, by start and id.
+
+        Args:
+            records: All records of each of their instants, ordered.
+            within: The stretch of time that the answer covers, in microseconds.
+            owed: Whether to return changes that were passed over, too.
+        """
+        found, came = list[Found](), set[Name]()
+        for _, same_name in groupby(records, key=_start_and_id):
+            same = list(same_name)
             cell = self._known_cell(to_micros(same[0].start_time))
-            new += same if cell is None else cell.marks.new(same)
+            if cell is None:
+                found += same
+            else:
+                came.add(name_of(same[0]))
+                found += cell.marks.compare(same, owed=owed)
+        gone = [each for cell in self._cells_of(within) for each in cell.marks.absent(within, came, owed=owed)]
+        gone = [each for each in gone if not any(doubt.holds(each.name[0]) for doubt in self._doubtful)]
+        return [*merge(found, gone, key=_name_of)] if gone else found
+
+    def _cells_of(self, stretch: Range) -> Iterator[OpenCell]:
+        for cell in self._cells[max(0, self._place_of(stretch.start)) :]:
+            if cell.start >= stretch.end:
+                break
+            yield cell
+
+    def new_bad(self, rows: Sequence[BadRow]) -> list[BadRow]:
+        """Return the rows that were not handed out, of all bad rows of some instants, ordered."""
+        new = list[BadRow]()
+        for _, same_name in groupby(rows, key=_start_and_id):
+            same = list(same_name)
+            cell = self._known_cell(to_micros(same[0].start_time))
+            new += same if cell is None else cell.marks.new_bad(same)
         return new
 
-    def _known_cell(self, at: int) -> _OpenCell | None:
+    def doubt(self, stretch: Range) -> None:
+        """Record that a row of the range cannot be read, and was somewhere in a stretch of time."""
+        self._doubtful.append(stretch)
+
+    def _known_cell(self, at: int) -> OpenCell | None:
         place = self._place_of(at)
         return self._cells[place] if place >= 0 and self._cells[place].holds(at) else None
 
@@ -240,19 +237,25 @@ class Tail:
             self.reached(at)
             cell = self._last_cell = self._cell_at(at)
         cell.marks.add(row)
-        self.held += 1
         if cell.asked_at is not None:
             # It was not there when the cell was asked before.
             self.lateness.add(cell.asked_at - at)
 
-    def _cell_at(self, at: int) -> _OpenCell:
+    def settle(self, change: Revised | Removed, *, handed_out: bool) -> None:
+        """Record that a change is about to be handed out, or is passed over, and that all before it were."""
+        self.reached(floor(change.name[0], MILLISECOND))
+        # A cell that has been closed meanwhile gets no more changes.
+        if (cell := self._known_cell(change.name[0])) is not None:
+            cell.marks.settle(change, handed_out=handed_out)
+
+    def _cell_at(self, at: int) -> OpenCell:
         """Return the cell of a time. New cells go on from the last one, or from the frontier."""
         if not self._cells:
             start = min(at, floor(self.frontier, self._width))
-            self._cells.append(_OpenCell(start, start + self._width))
+            self._cells.append(OpenCell(start, start + self._width))
         while self._cells[-1].end <= at:
             start = self._cells[-1].end
-            self._cells.append(_OpenCell(start, start + self._width))
+            self._cells.append(OpenCell(start, start + self._width))
         return self._cells[max(0, self._place_of(at))]
 
     def limit(self, asked_at: int) -> None:
@@ -292,7 +295,6 @@ class Tail:
                 self.frontier = max(self.frontier, cell.end)
             if cell.end > self.frontier:
                 break
-            self.held -= len(cell.marks)
             closed += 1
         if closed:
             del self._cells[:closed]
@@ -306,7 +308,8 @@ class Tail:
         marks.add(row)
         skipping = self._cell_at(at)
         cells = [cell for cell in place.cells if cell.start != skipping.start]
-        cells.append(Cell(skipping.start, skipping.end, skipping.asked_at, skipping.marks.packed + marks.packed))
+        seen, named, ids = skipping.marks.packed
+        cells.append(Cell(skipping.start, skipping.end, skipping.asked_at, seen + marks.packed[0], named, ids))
         return evolve(place, cells=tuple(sorted(cells, key=_start)))
 
     def without(self, hole: Range) -> TailPlace:
@@ -315,7 +318,11 @@ class Tail:
         return evolve(place, holes=(*place.holes, hole))
 
 
-def _asked_at_or_never(cell: _OpenCell) -> float:
+def _name_of(found: Found) -> Name:
+    return name_of(found) if isinstance(found, CallRecord) else found.name
+
+
+def _asked_at_or_never(cell: OpenCell) -> float:
     return float("-inf") if cell.asked_at is None else cell.asked_at
 
 
@@ -328,7 +335,16 @@ class RowsOfTail(UnreadableRows):
 
     def new(self, rows: Sequence[BadRow]) -> Sequence[BadRow]:
         """Return the rows, of all bad rows of some instants, that were not handed out."""
-        return self._tail.fresh(rows)
+        for at in {to_micros(row.start_time) for row in rows}:
+            self._tail.doubt(Range(at, at + 1))
+        return self._tail.new_bad(rows)
+
+    def new_unplaced(self, rows: Sequence[UnplacedRow], vanished: Sequence[UnplacedRow] = ()) -> list[UnplacedRow]:
+        """Return the rows, of all rows without a start that some windows show, that were not handed out."""
+        for window in {row.window for row in (*rows, *vanished)}:
+            # A server may show a row whose start is a second beside the window.
+            self._tail.doubt(Range(window.start - SECOND, window.till + SECOND + 1))
+        return super().new_unplaced(rows, vanished)
 
     def keep(self, row: UnplacedRow) -> bool:
         """Keep a row whose turn has come. Return whether the follow may go on behind it."""

@@ -95,7 +95,7 @@ class Changes:
             self._start, interval=interval, lookback=_LOOKBACK, unreadable="keep", resume=stored
         )
         self._polls, self._tells = -1, self._chance.random() < 0.8
-        left = self._chance.randrange(200)
+        left = self._chance.randrange(80)
         if self._tells:
             async with aclosing(follow.changes()) as changes:
                 async for change in changes:

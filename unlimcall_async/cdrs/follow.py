@@ -229,27 +229,39 @@ class CdrFollow(OneAtATime[FollowIteration]):
             await self._index(iteration)
             if iteration.stopped:
                 return
-            try:
-                async with aclosing(stream.batches()) as batches:
-                    async for batch in batches:
-                        self._heed_server_time(poll, stream)
-                        if found := self._found(batch, poll.take(), owed=owed):
-                            yield found
-                        if iteration.stopped:
-                            return  # the tail may belong to another iteration by now
-                        self._tail.reached(_position_of(stream))
-                        self._heed_lateness()
-            except (WindowSaturatedError, ResponseError) as error:
-                self._skip_in_checkpoint(error, stream)
-                raise
+            async with aclosing(self._ask(iteration, poll, stream, owed=owed)) as answers:
+                async for found in answers:
+                    yield found
             if iteration.stopped:
                 return  # the stream has ended because the follow was closed, and perhaps not at the end of its range
-            if found := self._found([], poll.take(all_of_it=True), owed=owed):
-                yield found
-                if iteration.stopped:
-                    return
             self._heed_server_time(poll, stream)
             self._end_stream(poll)
+
+    async def _ask(
+        self, iteration: FollowIteration, poll: Poll, stream: CdrStream, *, owed: bool
+    ) -> AsyncGenerator[list[Found], None]:
+        """Pull the range that a poll asks, and yield what is found."""
+        failed: WindowSaturatedError | ResponseError | None = None
+        try:
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    self._heed_server_time(poll, stream)
+                    if found := self._found(batch, poll.take(), owed=owed):
+                        yield found
+                    if iteration.stopped:
+                        return  # the tail may belong to another iteration by now
+                    self._tail.reached(_position_of(stream))
+                    self._heed_lateness()
+        except (WindowSaturatedError, ResponseError) as error:
+            failed = error
+        if iteration.stopped:
+            return
+        # What is gone of the time behind the last record, and before an error.
+        if found := self._found([], poll.take(all_of_it=failed is None), owed=owed):
+            yield found
+        if failed is not None and not iteration.stopped:
+            self._skip_in_checkpoint(failed, stream)
+            raise failed
 
     async def _index(self, iteration: FollowIteration) -> None:
         for _ in self._tail.index():

@@ -12,8 +12,9 @@ from contextlib import suppress
 from attrs import define, field
 
 from unlimcall_async.cdrs.iteration import Iteration
+from unlimcall_async.cdrs.rows import BadRow
 from unlimcall_async.cdrs.stream import CdrStream
-from unlimcall_async.cdrs.times import Range
+from unlimcall_async.cdrs.times import Range, to_micros
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.limiter import Limiter
 
@@ -67,9 +68,10 @@ class Poll:
         """Return the stretch of the range for which all records have come, and go on behind it."""
         end = self.left.end
         if self.stream is not None and not all_of_it:
-            place = self.stream.place
-            # Behind a record come the other records of its instant first, and they have come.
-            end = min(end, place.at if place.is_edge else place.at + 1)
+            place, row = self.stream.place, self.stream.row_ahead
+            # All records of an instant come one behind the other, and before a bad row.
+            behind = place.at if place.is_edge else place.at + 1
+            end = min(end, max(behind, to_micros(row.start_time)) if isinstance(row, BadRow) else behind)
         taken, self.left = Range(self.left.start, end), Range(end, self.left.end)
         return taken
 

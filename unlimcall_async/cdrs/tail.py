@@ -341,10 +341,11 @@ class RowsOfTail(UnreadableRows):
 
     def new_unplaced(self, rows: Sequence[UnplacedRow], vanished: Sequence[UnplacedRow] = ()) -> list[UnplacedRow]:
         """Return the rows, of all rows without a start that some windows show, that were not handed out."""
-        for window in {row.window for row in (*rows, *vanished)}:
+        new = super().new_unplaced(rows, vanished)
+        for window in {*self.stretches_of(rows, new), *(row.window for row in vanished)}:
             # A server may show a row whose start is a second beside the window.
             self._tail.doubt(Range(window.start - SECOND, window.till + SECOND + 1))
-        return super().new_unplaced(rows, vanished)
+        return new
 
     def keep(self, row: UnplacedRow) -> bool:
         """Keep a row whose turn has come. Return whether the follow may go on behind it."""

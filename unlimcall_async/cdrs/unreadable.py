@@ -15,7 +15,7 @@ comes again, it is the same row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 from attrs import evolve
@@ -121,6 +121,26 @@ class UnreadableRows:
                 new.append(row)
             beside[row.digest] -= 1
         return new
+
+    def stretches_of(self, rows: Sequence[UnplacedRow], new: Sequence[UnplacedRow]) -> Iterator[Window]:
+        """Yield, for rows without a start that are handed out or known, a window in which each of them lies.
+
+        Args:
+            rows: The rows.
+            new: Those that were not handed out, as `new_unplaced` returns them.
+        """
+        are_new = {*map(id, new)}
+        for row in rows:
+            inside = (
+                m for m in self._marks if m.digest == row.digest and m.first != FIRST and _is_beside(m, row.window)
+            )
+            if len(row.window) <= _NARROW:
+                yield row.window
+            elif (mark := next(inside, None)) is not None:
+                yield Window(mark.start, mark.till)
+            elif id(row) not in are_new:
+                yield row.window
+            # A new row in a wide window: the window is cut until a narrow one shows the row.
 
     def _note_again(self, mark: UnplacedMark, window: Window) -> None:
         """Record that a window, in which all rows with the text of a mark were handed out, shows one."""

@@ -86,7 +86,7 @@ def test_the_checkpoint_of_a_follow_of_an_earlier_release_is_read() -> None:
 
 
 def with_names() -> FollowCheckpoint:
-    named = NAMED.pack(9 * SECOND, bytes(range(10)), b"abc", 1) + NAMED.pack(9 * SECOND + 1, bytes(10), b"abc", 0)
+    named = NAMED.pack(9 * SECOND, bytes(range(15))) + NAMED.pack(9 * SECOND + 1, bytes(15))
     cell = Cell(9 * SECOND, 10 * SECOND, None, bytes(18), named, ("1747852442.42", '"ü"\n'))
     return evolve(of_a_follow(), place=evolve(of_a_follow().place, cells=(cell,)))
 

@@ -57,7 +57,7 @@ def change(tail: Tail, number: int) -> None:
 
 
 def named(cell: Cell) -> Iterator[tuple[int, str]]:
-    return ((start, call_id) for (start, *_), call_id in zip(NAMED.iter_unpack(cell.named), cell.ids, strict=True))
+    return ((start, call_id) for (start, _), call_id in zip(NAMED.iter_unpack(cell.named), cell.ids, strict=True))
 
 
 def checkpoints(polls: list[tuple[int, list[int], int]]) -> Iterator[FollowCheckpoint]:

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
 from tests.cdrs.simulated import record
 from unlimcall_async import CheckpointJournal
-from unlimcall_async.cdrs.follow_checkpoint import MARK_BYTES, Cell, FollowCheckpoint, TailPlace
+from unlimcall_async.cdrs.follow_checkpoint import HELD_BYTES, MARK_BYTES, NAMED, Cell, FollowCheckpoint, TailPlace
+from unlimcall_async.cdrs.marks import Removed
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import SECOND, Range
 
@@ -38,9 +40,20 @@ def place_of_a_million(cells: int) -> TailPlace:
     return TailPlace(START, NOW, tuple(made))
 
 
-@pytest.mark.parametrize("cells", [1, 25])
-def test_no_step_with_a_million_records_takes_long(cells: int) -> None:
-    place = place_of_a_million(cells)
+def named(place: TailPlace) -> TailPlace:
+    """Return the place of a follow that knows the names of its records."""
+    cells = list[Cell]()
+    for cell in place.cells:
+        count = len(cell.seen) // MARK_BYTES
+        starts = range(cell.start, cell.end, (cell.end - cell.start) // count)
+        marks = b"".join(NAMED.pack(start, bytes(HELD_BYTES)) for start in starts[:count])
+        cells.append(evolve(cell, seen=b"", named=marks, ids=tuple(f"1747852442.{number}" for number in range(count))))
+    return evolve(place, cells=tuple(cells))
+
+
+@pytest.mark.parametrize(("cells", "names"), [(1, False), (25, False), (25, True)])
+def test_no_step_with_a_million_records_takes_long(cells: int, names: bool) -> None:
+    place = named(place_of_a_million(cells)) if names else place_of_a_million(cells)
     with at_once():
         tail = Tail(place, LOOKBACK)
     with at_once():
@@ -67,6 +80,15 @@ def test_no_step_with_a_million_records_takes_long(cells: int) -> None:
     tail.record(record(START + 2000, number=2000))
     assert sum(new.named is not old.named for new, old in zip(tail.place().cells, before, strict=True)) == 1
     assert wanted.end == NOW + MINUTE
+    with at_once():
+        gone = tail.found([], Range(START + 4 * MINUTE, START + 4 * MINUTE + SECOND))
+    assert bool(gone) == names
+    for removed in gone[:1]:
+        assert isinstance(removed, Removed)
+        with at_once():
+            tail.settle(removed, handed_out=True)
+        with at_once():
+            assert tail.place() != place
 
 
 def test_what_is_stored_for_a_batch_takes_as_long_as_the_batch() -> None:

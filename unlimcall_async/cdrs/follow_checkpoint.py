@@ -45,7 +45,8 @@ MARK_BYTES: Final = KEY_BYTES + LEG_BYTES
 # The bytes of a named mark: the start, the leg, more of the digest of all fields, and a state. The id stands beside them. By chance
 # a changed price goes unnoticed once in 2 ** 48 times: the byte of its group, two more of the leg and these three must agree.
 MORE_BYTES: Final = 3
-NAMED: Final = Struct(f">q{LEG_BYTES}s{MORE_BYTES}sH")
+HELD_BYTES: Final = LEG_BYTES + MORE_BYTES + 2
+NAMED: Final = Struct(f">q{HELD_BYTES}s")
 # The values of a cell in version 3: three times, and the short marks.
 _OF_VERSION_3: Final = 4
 # In version 1 and 2: the bytes of the digest of all fields. It was the only one.

@@ -26,7 +26,7 @@ import msgspec
 from attrs import frozen
 
 from unlimcall_async.cdrs.checkpoint import LEG_BYTES
-from unlimcall_async.cdrs.follow_checkpoint import KEY_BYTES, MARK_BYTES, MORE_BYTES, NAMED
+from unlimcall_async.cdrs.follow_checkpoint import HELD_BYTES, KEY_BYTES, MARK_BYTES, MORE_BYTES, NAMED
 from unlimcall_async.cdrs.legs import are_equal, contents_of, leg_of, new_of, pair
 from unlimcall_async.cdrs.rows import BadRow, Row
 from unlimcall_async.cdrs.times import Range, to_micros
@@ -38,7 +38,6 @@ _PIECE: Final = 20_000
 # digest of the contents that came last, which is 0 if these were handed out. A second revision that is passed over is not counted
 # by chance once in 32,767 times. `changes()` hands it out all the same.
 _CONTENTS: Final = LEG_BYTES + MORE_BYTES
-_HELD: Final = _CONTENTS + 2
 _AS_HANDED_OUT, _GONE = 0, 0x8000
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -125,8 +124,8 @@ class Marks:
         self._held: dict[Name, bytes] = {}
         self._index = self._indexing()
         self._count = len(seen) // MARK_BYTES + len(ids)
-        # The names in order, unless one was added or removed. And the hash of each record that was as its mark says when it came
-        # last: to compare it takes a tenth of the time.
+        # The names in order, unless one was added or removed. And what `_hash_of` returned of the records with a name when
+        # nothing was found of them: to compare that takes a tenth of the time.
         self._ordered: list[Name] | None = None
         self._unchanged: dict[Name, int] = {}
 
@@ -141,9 +140,14 @@ class Marks:
         if self._changed:
             self._changed = False
             self._seen = b"".join(key + leg for key, legs in self._legs.items() for leg in _pieces_of(legs, LEG_BYTES))
-            each = [(name, held) for name, all_held in self._held.items() for held in _pieces_of(all_held, _HELD)]
-            self._named = b"".join(_packed(start, held) for (start, _), held in each)
-            self._ids = tuple(call_id for (_, call_id), _ in each)
+            # Nearly every name has one mark.
+            each = [
+                (name, held)
+                for name, all_held in self._held.items()
+                for held in ((all_held,) if len(all_held) == HELD_BYTES else _pieces_of(all_held, HELD_BYTES))
+            ]
+            self._named = b"".join([NAMED.pack(start, held) for (start, _), held in each])
+            self._ids = tuple([call_id for (_, call_id), _ in each])
         else:
             if self._more_seen:
                 self._seen += self._more_seen
@@ -167,8 +171,8 @@ class Marks:
             yield
         for at in range(0, len(self._ids), _PIECE):
             named = NAMED.iter_unpack(self._named[at * NAMED.size : (at + _PIECE) * NAMED.size])
-            for call_id, (start, leg, more, state) in zip(islice(self._ids, at, at + _PIECE), named, strict=True):
-                name, held = (start, call_id), leg + more + state.to_bytes(2, "big")
+            for call_id, (start, held) in zip(islice(self._ids, at, at + _PIECE), named, strict=True):
+                name = start, call_id
                 self._held[name] = self._held[name] + held if name in self._held else held
             yield
 
@@ -194,7 +198,7 @@ class Marks:
         else:
             self._held[name] = held
             self._ordered = None
-        self._more_named += _packed(name[0], held)
+        self._more_named += NAMED.pack(name[0], held)
         self._more_ids.append(row.id)
         self._count += 1
 
@@ -229,7 +233,7 @@ class Marks:
         self._changed = True
         self._unchanged.pop(name, None)
         # What has changed stands at the end, so that a journal stores this alone.
-        all_held = [*_pieces_of(self._held.pop(name, b""), _HELD)]
+        all_held = [*_pieces_of(self._held.pop(name, b""), HELD_BYTES)]
         before = len(all_held)
         if was in all_held:
             all_held.remove(was)
@@ -262,14 +266,12 @@ class Marks:
         legs = self._legs.get(key_of(rows[0]), b"") if self._legs else b""
         if not (all_held or legs):
             return [*rows]
-        if len(rows) > 1 or len(all_held) != _HELD or legs:
-            return self._compare_legs(name, rows, all_held, legs, owed=owed)
-        # A record that was passed over as it is now is unchanged only to a view that passes it over. `extra` may hold what the
-        # encoder refuses.
-        known = 0 if rows[0].extra or (owed and _state_of(all_held)) else hash(_encode(rows[0]))
+        known = 0 if legs else _hash_of(rows, all_held, owed=owed)
         if known and self._unchanged.get(name) == known:
             return []
-        found = self._compare_legs(name, rows, all_held, legs, owed=owed)
+        # Nearly every record is as it was, and the only one with its name.
+        as_handed_out = len(rows) == 1 and all_held == _held(contents_of(rows[0]), _AS_HANDED_OUT) and not legs
+        found = [] if as_handed_out else self._compare_legs(name, rows, all_held, legs, owed=owed)
         if known and not found:
             self._unchanged[name] = known
         return found
@@ -277,7 +279,7 @@ class Marks:
     def _compare_legs(
         self, name: Name, rows: Sequence[CallRecord], all_held: bytes, legs: bytes, *, owed: bool
     ) -> list[Found]:
-        marks = [*_pieces_of(all_held, _HELD), *_pieces_of(legs, LEG_BYTES)]
+        marks = [*_pieces_of(all_held, HELD_BYTES), *_pieces_of(legs, LEG_BYTES)]
         contents = [contents_of(row) for row in rows]
         known = [mark[:_CONTENTS] for mark in marks]
         pairs, left, places = pair([*zip(contents, range(len(rows)), strict=True)], known)
@@ -304,7 +306,7 @@ class Marks:
             if len(was) == LEG_BYTES or state:
                 self._name(row, was, _held(contents, _AS_HANDED_OUT))
             return None
-        is_counted = len(was) == _HELD and _passed(contents, was) == state & ~_GONE
+        is_counted = len(was) == HELD_BYTES and _passed(contents, was) == state & ~_GONE
         if owed or not is_counted:
             return Revised(row, was, is_counted)
         if state & _GONE:
@@ -327,19 +329,23 @@ class Marks:
         return [
             gone
             for name in names
-            for held in _pieces_of(self._held[name], _HELD)
+            for held in _pieces_of(self._held[name], HELD_BYTES)
             for gone in _removed(name, held, owed=owed)
         ]
+
+
+def _hash_of(rows: Sequence[CallRecord], all_held: bytes, *, owed: bool) -> int:
+    """Return a number that stands for records with one name, or 0 if they have to be compared each time."""
+    # What was passed over is unchanged only to a view that passes it over. `extra` may hold what the encoder refuses.
+    if any(row.extra for row in rows) or (owed and any(map(_state_of, _pieces_of(all_held, HELD_BYTES)))):
+        return 0
+    return hash(_encode(rows))
 
 
 def _removed(name: Name, was: bytes, *, owed: bool) -> list[Removed]:
     """Return the removal of a record, unless that was passed over, and is not wanted."""
     is_counted = bool(_state_of(was) & _GONE)
     return [Removed(name, was, is_counted)] if owed or not is_counted else []
-
-
-def _packed(start: int, held: bytes) -> bytes:
-    return NAMED.pack(start, held[:LEG_BYTES], held[LEG_BYTES:_CONTENTS], _state_of(held))
 
 
 def _held(contents: bytes, state: int) -> bytes:

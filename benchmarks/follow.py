@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from unlimcall_async import CallRecord, Checkpoint, CheckpointFile
-from unlimcall_async.cdrs.follow_checkpoint import MARK_BYTES, Cell, FollowCheckpoint, TailPlace
+from unlimcall_async.cdrs.follow_checkpoint import HELD_BYTES, NAMED, Cell, FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import EPOCH, SECOND, Range
 
@@ -42,11 +42,13 @@ def measured(label: str, step: Callable[[], T]) -> T:
 
 def tail_of(records: int) -> Tail:
     """Return the tail of a follow that has handed out so many records within its lookback."""
-    chance, width = random.Random(1), LOOKBACK // _CELLS  # noqa: S311 # no secret
-    cells = [
-        Cell(START + at * width, START + (at + 1) * width, NOW, chance.randbytes(records // _CELLS * MARK_BYTES))
-        for at in range(_CELLS)
-    ]
+    chance, width, count = random.Random(1), LOOKBACK // _CELLS, records // _CELLS  # noqa: S311 # no secret
+    cells = list[Cell]()
+    for first in range(START, NOW, width):
+        starts = [first + width * number // count for number in range(count)]
+        named = b"".join(NAMED.pack(start, chance.randbytes(HELD_BYTES - 2) + bytes(2)) for start in starts)
+        ids = tuple(f"{start // SECOND}.{number % 100:02}" for number, start in enumerate(starts))
+        cells.append(Cell(first, first + width, NOW, b"", named, ids))
     return Tail(TailPlace(START, NOW, tuple(cells)), LOOKBACK)
 
 

@@ -224,6 +224,12 @@ def follows_until_it_is_stopped(desk: Desk, block: Block) -> None:
     assert [desk.output.text.count(f" {number} ") for number in (history, fresh)] == [1, 1]
 
 
+def follows_changes(desk: Desk, block: Block) -> None:
+    desk.sandbox.add_calls([SandboxCall(id="1.1", start_time=now() - timedelta(minutes=9), sell_price_cents=34)])
+    with pytest.raises(KeyboardInterrupt), desk.interrupted(lambda: "added 1.1 34" in desk.output.text):
+        desk.run(block.code)
+
+
 def follows_into_a_file(desk: Desk, block: Block) -> None:
     path, calls = desk.folder / "calls.txt", 1500
     for call in ("1.1", "2.2"):
@@ -277,6 +283,7 @@ def passes(desk: Desk, block: Block) -> None:
 DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
     "Pull call records in bulk, and resume after a crash": goes_on_after_a_crash,
     "Follow new calls live": follows_until_it_is_stopped,
+    "Records that change": follows_changes,
     "Storing how far a follow is": follows_into_a_file,
     "Place calls safely": places_one_call,
     "Receive webhooks": receives_a_delivery,

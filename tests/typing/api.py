@@ -19,7 +19,9 @@ from unlimcall_async import (
     AsyncClient,
     Balance,
     CallRecord,
+    CdrChange,
     CdrFollow,
+    CdrKey,
     CdrPage,
     CdrStream,
     Checkpoint,
@@ -173,6 +175,14 @@ async def endpoints(start: datetime, session: aiohttp.ClientSession) -> None:
         raw = await client.request("GET", "/numbers", params={"n": 1}, headers={"X": "y"})
         assert_type(raw, RawResponse)
         assert_type(raw.json(), Any)
+
+
+async def changed(follow: CdrFollow) -> None:
+    async for change in follow.changes():
+        assert_type(change, CdrChange)
+        assert_type(change.kind, Literal["added", "revised", "removed"])
+        assert_type((change.record, change.key), tuple[CallRecord | None, CdrKey])
+    assert_type((follow.stats.revised, follow.stats.removed), tuple[int, int])
 
 
 async def tracked(client: AsyncClient, start: datetime) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import UTC, date, datetime, time
+from contextlib import aclosing, contextmanager, nullcontext
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,16 @@ from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.output import UnusableError, is_quiet, note, to_stderr, write, write_json, write_table
 from unlimcall_async.cli.progress import working
 from unlimcall_async.cli.running import Clients, run
-from unlimcall_async.cli.wording import many, plain
+from unlimcall_async.cli.wording import many
 from unlimcall_async.proof import DayDigest, Manifest, Verification
 from unlimcall_async.sync import (
-    StoredRecords,
     SyncBusyError,
     SyncDestinationError,
     SyncResult,
     SyncSchemaError,
-    stored_records,
-    sync_cdrs,
+    read_interval,
+    read_records,
+    repair_cdrs,
 )
 
 # What the user calls the arguments of the package.
@@ -170,21 +170,26 @@ def verify_table(asked: Asked) -> bool:
     if asked.what.lower().startswith(_FILES) and not Path(asked.what.partition(":///")[2]).exists():
         raise UnusableError(f"{asked.what}: there is no such file")
     with options.in_option_names(_NAMES), _own_errors():
-        given, watermark = run(lambda: _stored(asked))
+        given = run(lambda: _stored(asked))
         found = run(lambda: _verified(asked, given))
         mended = None
         if asked.repair and not found.ok:
-            mended = run(lambda: _mended(asked, found, watermark))
+            mended = run(lambda: _mended(asked, found))
     _show(asked, given, found, mended)
     return found.ok or mended is not None
 
 
-async def _stored(asked: Asked) -> tuple[Given, datetime]:
+async def _stored(asked: Asked) -> Given:
     account = await _account(asked)
-    stored: StoredRecords | None = await stored_records(asked.what, account, *asked.range, table=asked.table)
-    if stored is None:
-        raise UnusableError(f"no sync has written an account {plain(account)} to this table")
-    return Given(None, stored.records, stored.start, stored.end), stored.watermark
+    first, last = await read_interval(asked.what, account, asked.table)
+    start, end = asked.range[0] or first, asked.range[1] or last
+    if not first <= start <= end <= last:
+        raise ValueError(
+            f"start and end must lie within the time that the table holds: {first.isoformat()} till {last.isoformat()}"
+        )
+    async with aclosing(read_records(asked.what, account, asked.table, start, end)) as lists:
+        records = [record async for some in lists for record in some]
+    return Given(None, records, start, end)
 
 
 async def _account(asked: Asked) -> str:
@@ -194,19 +199,11 @@ async def _account(asked: Asked) -> str:
         return (await client.me()).customer_id
 
 
-async def _mended(asked: Asked, found: Verification, watermark: datetime) -> SyncResult:
-    """Sync again from the first day that differs."""
-    first = datetime.combine(found.differences[0].day, time(), UTC)
+async def _mended(asked: Asked, found: Verification) -> SyncResult:
+    """Ask the days that differ again."""
+    days = [each.day for each in found.differences]
     async with asked.client() as client:
-        return await sync_cdrs(
-            client,
-            asked.what,
-            None,
-            end=watermark,
-            lookback=watermark - min(first, watermark),
-            account=asked.account,
-            table=asked.table,
-        )
+        return await repair_cdrs(client, asked.what, days, account=asked.account, table=asked.table)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.engine import repair_cdrs, sync_cdrs
 from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncBusyError, SyncConflictError, SyncDestinationError, SyncSchemaError
-from unlimcall_async.sync.reading import read_manifest, read_records
+from unlimcall_async.sync.reading import read_interval, read_manifest, read_records
 from unlimcall_async.sync.rows import COLUMNS, Column, Row
 from unlimcall_async.sync.run import SyncProgress, SyncResult
 
@@ -38,6 +38,7 @@ __all__ = [
     "SyncProgress",
     "SyncResult",
     "SyncSchemaError",
+    "read_interval",
     "read_manifest",
     "read_records",
     "repair_cdrs",

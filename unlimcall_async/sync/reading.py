@@ -53,6 +53,25 @@ async def read_manifest(destination: str, account: str | None = None, table: str
         await opened.close()
 
 
+async def read_interval(destination: str, account: str | None = None, table: str = "cdrs") -> tuple[datetime, datetime]:
+    """Return the start and the end of the time that a table holds: its end is the watermark.
+
+    Args:
+        destination: The URL of the destination, as for `sync_cdrs`.
+        account: The name of the account in the table; `None` for the only one.
+        table: The name of the table, for a URL of a database.
+
+    Raises:
+        ValueError, TypeError, ImportError, SyncBusyError, SyncDestinationError, CheckpointError: As for `read_manifest`.
+    """
+    opened = destination_at(destination, table)
+    try:
+        state = SyncState.from_json((await opened.look(account)).state)
+        return state.first, state.watermark
+    finally:
+        await opened.close()
+
+
 async def read_records(
     destination: str,
     account: str | None = None,

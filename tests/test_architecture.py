@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
     {"cdrs.legs"},
     {"cdrs.output_order", "cdrs.unreadable"},
     {"cdrs.position", "cdrs.marks", "cdrs.planner.page", "cdrs.planner.density", "cdrs.planner.margins"},
-    {"cdrs.tail", "proof.comparison", "proof.counts", "proof.ledger"},
+    {"proof.comparison", "proof.counts", "proof.ledger"},
     {"cdrs.cells", "cdrs.changes"},
     {"cdrs.tail"},
     {"cdrs.page_reading", "cdrs.planner.durations", "cdrs.planner.tasks", "cdrs.planner.traffic"},

@@ -49,11 +49,11 @@ class StreamOptions:
 
     start: datetime
     end: datetime
-    newest_first: bool
-    concurrency: int
-    page_size: int
-    seek: bool
-    manifest: bool | None
+    newest_first: bool = False
+    concurrency: int = 4
+    page_size: int = 1000
+    seek: bool = True
+    manifest: bool | None = None
 
 
 class _NothingToAskError(Exception):

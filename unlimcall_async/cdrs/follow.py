@@ -332,9 +332,7 @@ class CdrFollow(OneAtATime[FollowIteration]):
         """Return a stream over a range of the plan."""
         last = to_datetime(wanted.end)
         first = min(max(self.start, to_datetime(wanted.start)), last)
-        options = StreamOptions(
-            first, last, newest_first=False, concurrency=_CONCURRENCY, page_size=1000, seek=True, manifest=None
-        )
+        options = StreamOptions(first, last, concurrency=_CONCURRENCY)
         pull = Pull(limiter=limiter, patience=Patience(math.inf, of_pull=True))
         return CdrStream(self._caller, self._decoder, options, self._unreadable, self._known, pull=pull)
 

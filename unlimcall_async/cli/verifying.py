@@ -185,7 +185,7 @@ async def _stored(asked: Asked) -> Given:
     start, end = asked.range[0] or first, asked.range[1] or last
     if not first <= start <= end <= last:
         raise ValueError(
-            f"start and end must lie within the time that the table holds: {first.isoformat()} till {last.isoformat()}"
+            f"start and end must lie within the time that was synced: {first.isoformat()} till {last.isoformat()}"
         )
     async with aclosing(read_records(asked.what, account, asked.table, start, end)) as lists:
         records = [record async for some in lists for record in some]

@@ -113,6 +113,6 @@ def one_account(accounts: Sequence[str], account: str | None) -> str:
         return str(account)
     there = ", ".join(map(repr, sorted(accounts)[:10])) or "none"
     if account is None and accounts:
-        raise ValueError(f"account is missing, and the table holds several: {there}")
+        raise ValueError(f"account is missing, and several were synced there: {there}")
     wanted = "any account" if account is None else f"account {account!r}"
-    raise ValueError(f"no sync has written {wanted} to this table; it holds {there}")
+    raise ValueError(f"no sync has written {wanted} there; synced were: {there}")

@@ -119,7 +119,7 @@ async def repair_cdrs(
     try:
         text = await opened.open(account)
         if text is None:
-            raise ValueError(f"no sync has written account {account!r} to this table")
+            raise ValueError(f"no sync has written account {account!r} there")
         state = SyncState.from_json(text)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-compare") as thread:
             run = Run(client, opened, state, on_progress, thread)

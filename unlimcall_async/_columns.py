@@ -100,7 +100,7 @@ FILE_POOL: Final = pa.system_memory_pool()
 
 
 class BatchInMaking:
-    """Turns records into one batch of columns, for some two thirds of what `to_batch` costs, and without an import of pandas.
+    """Turns records into one batch of columns, for a tenth less CPU than `to_batch`, and without an import of pandas.
 
     msgspec writes the records as lines, each of them a JSON array. Arrow's reader of CSV takes such lines for rows: a text is
     quoted, a number and `null` are not. CSV writes only two things otherwise: what JSON escapes, and an `extra`. Records with these

@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
 
-from unlimcall_async._columns import FILE_POOL, SCHEMA
+from unlimcall_async._columns import SCHEMA
 from unlimcall_async.cdrs.times import EPOCH, FIRST, LAST, to_datetime, to_micros
 from unlimcall_async.sync.destination import Address, Stored, one_account
 from unlimcall_async.sync.diff import Change
@@ -235,7 +235,7 @@ class ParquetDestination(ThreadedDestination):
         schema = pa.schema([*SCHEMA, *(field.with_nullable(True) for field in schema if field.name not in _NAMES)])
         count, waiting, held = 0, list[pa.Table](), 0
         with self._new.open("wb") as target:
-            with pq.ParquetWriter(target, schema, compression="zstd", memory_pool=FILE_POOL) as writer:
+            with pq.ParquetWriter(target, schema, compression="zstd") as writer:
                 for table in tables:
                     waiting.append(table.select([name for name in schema.names if name in table.column_names]))
                     held += table.num_rows
@@ -375,9 +375,9 @@ def _table_of(rows: Sequence[Row]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
     columns[START] = tuple(at - EPOCH for at in columns[START])
     arrays = [
-        pa.array(values, pa.duration("us"), memory_pool=FILE_POOL).cast(pa.int64()).cast(field.type)
+        pa.array(values, pa.duration("us")).cast(pa.int64()).cast(field.type)
         if field.name == "start_time"
-        else pa.array(values, field.type, memory_pool=FILE_POOL)
+        else pa.array(values, field.type)
         for field, values in zip(SCHEMA, columns, strict=True)
     ]
     return pa.table(arrays, schema=SCHEMA)

@@ -281,6 +281,29 @@ async def test_a_record_that_cannot_be_read_any_more_is_not_removed(fault: str, 
 
 @virtual
 @pytest.mark.looptime
+async def test_nothing_is_removed_while_a_server_shows_a_row_without_a_start_in_all_windows() -> None:
+    server = RawServer([row(0), row(1, LATER), row(2, 55 * MINUTE)], date=now)
+    everywhere = False
+
+    async def show(first: datetime, _last: datetime) -> None:
+        server.rows = [each for each in server.rows if b"null" not in each.text]
+        if everywhere:
+            server.rows.append(RawRow(first, row(1, LATER, startTime="null").text))
+
+    server.answer = show
+    async with served(server) as client, begin(client, unreadable="keep") as follow:
+        changes = follow.changes()
+        assert len(await within(changes)) == 3
+        server.rows, everywhere = [row(0, **PRICE), row(2, 55 * MINUTE)], True
+        assert told(await within(changes, 5 * MINUTE)) == ["revised 0 7"]
+        server.rows = [row(2, 55 * MINUTE)]
+        assert told(await within(changes, 5 * MINUTE)) == []
+        everywhere = False
+        assert told(await within(changes)) == ["removed 0", "removed 1"]
+
+
+@virtual
+@pytest.mark.looptime
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_row_that_cannot_be_read_raises_behind_the_changes_before_it(fault: str) -> None:
     server = RawServer([row(0), row(1, LATER), row(2, 52 * MINUTE)], date=now)

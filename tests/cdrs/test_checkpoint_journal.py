@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord, Checkpoint, CheckpointError, CheckpointFile, CheckpointJournal
 from unlimcall_async.cdrs import checkpoint_journal
 from unlimcall_async.cdrs.checkpoint import StreamCheckpoint, UnplacedMark
-from unlimcall_async.cdrs.follow_checkpoint import NAMED, Cell, FollowCheckpoint
+from unlimcall_async.cdrs.follow_checkpoint import NAMED, Cell, FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.output_order import place_behind
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_datetime
@@ -198,6 +199,21 @@ def test_a_text_that_is_damaged_missing_or_comes_twice_is_refused() -> None:
 def resealed(text: str, **changes: Any) -> str:
     content = {name: value for name, value in json.loads(text).items() if name != "crc32"}
     return checkpoint_journal._sealed(json.dumps({**content, **changes})[1:])  # what an error of the program writes
+
+
+def test_an_entry_of_an_earlier_release_is_read() -> None:
+    tail = Tail(TailPlace(START, START, (Cell(START, START + MINUTE, None, bytes(18)),)), LOOKBACK)
+    base = checkpoint_of(tail).to_json()
+    with CheckpointJournal([base]).storing(checkpoint_of(tail)) as entry:
+        pass
+    added = base64.b64encode(bytes(range(18))).decode()
+    (cell,) = read(CheckpointJournal([base, resealed(entry.text, cells=[[0, None, added]])])).place.cells
+    assert cell == Cell(START, START + MINUTE, None, bytes(18) + bytes(range(18)))
+
+
+def read(journal: CheckpointJournal) -> FollowCheckpoint:
+    assert isinstance(journal.checkpoint, FollowCheckpoint)
+    return journal.checkpoint
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,16 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "table": "cdrs",
         "on_progress": None,
     }
+    assert parameters(sync.repair_cdrs) == {
+        "client": REQUIRED,
+        "destination": REQUIRED,
+        "ranges": REQUIRED,
+        "account": None,
+        "table": "cdrs",
+        "on_progress": None,
+    }
+    assert parameters(sync.read_manifest) == {"destination": REQUIRED, "account": None, "table": "cdrs"}
+    assert parameters(sync.read_records) == parameters(sync.read_manifest) | {"start": None, "end": None}
     assert [field.name for field in attrs.fields(sync.SyncResult)] == [
         *("start", "end", "inserted", "revised", "removed", "unchanged", "unreadable", "requests", "watermark"),
     ]

@@ -52,7 +52,16 @@ from unlimcall_async import (
 )
 from unlimcall_async.columns import SCHEMA, write_parquet
 from unlimcall_async.proof import DayDigest, Manifest, Verification
-from unlimcall_async.sync import Destination, SyncProgress, SyncResult, SyncSchemaError, sync_cdrs
+from unlimcall_async.sync import (
+    Destination,
+    SyncProgress,
+    SyncResult,
+    SyncSchemaError,
+    read_manifest,
+    read_records,
+    repair_cdrs,
+    sync_cdrs,
+)
 from unlimcall_async.webhooks import (
     CallEnded,
     CallTracker,
@@ -283,3 +292,7 @@ async def sync_into_tables(client: AsyncClient, start: datetime, mine: Destinati
         assert_type(result.watermark, datetime)
         assert_type(result.unreadable, list[UnreadableRow])
     await sync_cdrs(client, mine, None, account="acme", table="calls")
+    assert_type(await read_manifest("sqlite:///calls.db", "acme"), Manifest)
+    async for records in read_records("sqlite:///calls.db", start=start):
+        assert_type(records, list[CallRecord])
+    assert_type(await repair_cdrs(client, mine, [start.date(), (start, start)]), SyncResult)

@@ -6,7 +6,7 @@ state          how far a table is, and what a run asks (pure)
 pieces         the pieces of time of a stream
 rows, diff     records as rows; what a piece changes in a table (pure)
 entries        what a piece changes in the manifest of a table, which `reading` returns (pure)
-parts          what one transaction writes: rows and entries (pure)
+portions       what one transaction writes: rows and entries (pure)
 reading        the manifest and the records of a table
 destination    the protocol of what a run writes to, and `url`, which finds the destination of a URL
 sqlite         one module for each destination, with what they share: `table` (SQL, pure), `threaded`, `database` and `file_lock`

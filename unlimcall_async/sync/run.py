@@ -1,6 +1,6 @@
 """One run of a sync or of a repair: asks stretches of time, and makes the table hold what the API holds of them.
 
-A thin shell. `pieces` cuts what a stream hands out, `parts` finds what a transaction writes, and a destination writes that.
+A thin shell. `pieces` cuts what a stream hands out, `portions` finds what a transaction writes, and a destination writes that.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from unlimcall_async.sync.destination import Address, Destination, ManifestDesti
 from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.entries import midnight, overlapping
 from unlimcall_async.sync.errors import SyncConflictError
-from unlimcall_async.sync.parts import Part
 from unlimcall_async.sync.pieces import Piece, pieces_of
+from unlimcall_async.sync.portions import Portion
 from unlimcall_async.sync.rows import between, start_of
 from unlimcall_async.sync.state import Stretch, SyncState, resumable
 
@@ -159,10 +159,10 @@ class Run:
         """Make the table hold a piece of time."""
         start, conflicts = piece.start, 0
         while True:
-            part = await self._part(piece, start)
-            # Of a piece that is cut, the state is written with the last part: until then, a next run asks the whole piece again.
-            state = self._state_behind(piece, stream) if part.end == piece.end else self.state
-            change = await self._change(part, state)
+            portion = await self._portion(piece, start)
+            # Of a piece that is cut, the state is written with the last portion: until then, a next run asks the whole piece again.
+            state = self._state_behind(piece, stream) if portion.end == piece.end else self.state
+            change = await self._change(portion, state)
             stored_now = state.to_json() if state is not None and state != self.state else None
             try:
                 await self.destination.write(change, stored_now)
@@ -176,13 +176,13 @@ class Run:
             self.revised += len(change.revised)
             self.removed += len(change.removed)
             self.unchanged += change.unchanged
-            start = part.end
+            start = portion.end
             if start == piece.end:
                 self.unreadable += piece.unreadable
                 return
 
-    async def _part(self, piece: Piece, start: datetime) -> Part:
-        """Return the part of a piece from a time on: up to the end of the piece, or to an earlier time if many rows are stored."""
+    async def _portion(self, piece: Piece, start: datetime) -> Portion:
+        """Return the portion of a piece from a time on: up to its end, or to an earlier time if many rows are stored."""
         destination, end, entries = self.destination, piece.end, None
         if isinstance(destination, ManifestDestination):
             # Nobody else writes them. So they need not be read in the transaction.
@@ -191,7 +191,7 @@ class Run:
         last = max([end, *(entry.end for entry in entries or ())])
         stored = await destination.rows(first, last, _MOST_STORED)
         if len(stored) < _MOST_STORED:
-            return Part(piece, start, end, first, last, stored, entries)
+            return Portion(piece, start, end, first, last, stored, entries)
         if first < start and start_of(stored[-1][1]) <= start:
             first = start
             stored = await destination.rows(first, last, _MOST_STORED)
@@ -205,14 +205,14 @@ class Run:
             first, cut = start, min(start + _MICROSECOND, end)
             stored = await destination.rows(first, cut, None)
         held = None if entries is None else [entry for entry in entries if entry.start < cut]
-        return Part(piece, start, cut, first, cut, stored, held)
+        return Portion(piece, start, cut, first, cut, stored, held)
 
-    async def _change(self, part: Part, state: SyncState | None) -> Change[Address]:
-        if part.entries is None and not part.stored:
-            return Change(between(part.piece.rows, part.start, part.end))
+    async def _change(self, portion: Portion, state: SyncState | None) -> Change[Address]:
+        if portion.entries is None and not portion.stored:
+            return Change(between(portion.piece.rows, portion.start, portion.end))
         held = [each for each in (self.state, state) if each is not None]
-        ends = state.watermark if state is not None else part.end
-        work = partial(part.change, ends, [at for each in held for at in (each.first, each.watermark)])
+        ends = state.watermark if state is not None else portion.end
+        work = partial(portion.change, ends, [at for each in held for at in (each.first, each.watermark)])
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
     def _state_behind(self, piece: Piece, stream: CdrStream) -> SyncState:

@@ -1,7 +1,7 @@
-"""What one transaction writes: the rows and the entries of a piece of time, or of a part of one.
+"""What one transaction writes: the rows and the entries of a piece of time, or of a portion of one.
 
-Pure: no I/O. A piece begins and ends wherever the stream was, and so within entries that are stored. Their other rows, the margins
-of the piece, are read with its own, because what is left of such an entry needs the digest of these.
+Pure: no I/O. A piece begins and ends wherever the stream was, and so within entries that are stored. Their other rows, those around
+the piece, are read with its own, because what is left of such an entry needs the digest of these.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from unlimcall_async.sync.rows import Row, between, start_of
 
 
 @frozen
-class Part:
-    """A part of a piece, and what is stored of its time.
+class Portion:
+    """A portion of a piece, or all of one, and what is stored of its time.
 
     Attributes:
         piece: The piece.
-        start: The start of the part.
+        start: The start of the portion.
         end: Its end.
-        first: The stored rows are all of those from here on: from the start of the part, or of the entry that begins before it.
-        last: They go up to here: to the end of the part, or of the entry that ends behind it.
+        first: The stored rows are all of those from here on: from the start of the portion, or of the entry that begins before it.
+        last: They go up to here: to the end of the portion, or of the entry that ends behind it.
         stored: The stored rows, each with its address.
-        entries: The entries that overlap with the part, by time; `None` if the destination keeps no manifest.
+        entries: The entries that overlap with the portion, by time; `None` if the destination keeps no manifest.
     """
 
     piece: Piece
@@ -54,13 +54,13 @@ class Part:
         change = compare(own, new, doubtful=piece.doubtful)
         if self.entries is None:
             return change
-        margins = [row for _, row in self.stored if not self.start <= start_of(row) < self.end]
+        around = [row for _, row in self.stored if not self.start <= start_of(row) < self.end]
         proven = min(self.end, max(ends, self.start))
         unread = [each for each in piece.unread if each.may_lie_in(self.start, self.end)]
         outdated, entries = replaced(
             Proof(self.start, proven, piece.windows, unread, cuts),
             self.entries,
-            [*margins, *(change.behind(own) if piece.doubtful else new)],
+            [*around, *(change.behind(own) if piece.doubtful else new)],
             self.first,
             max(self.last, proven),
         )

@@ -170,6 +170,10 @@ def _as_float(value: Decimal) -> float | str:
 
 def _as_it_is(value: Decimal) -> Decimal | str:
     """Return the value, which the encoder writes as a number, or the text of what is not a number in JSON."""
+    sign, digits, exponent = value.as_tuple()
+    if exponent == 0:
+        # `5e0` of the API: as `5`, a reader would take the number for an integer.
+        return Decimal((sign, (*digits, 0), -1))
     return value if value.is_finite() else str(value)
 
 

@@ -67,6 +67,18 @@ def test_what_is_read_is_what_was_written(kind: str, given_records: list[CallRec
     assert found == given_records
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("number", ["5", "-0", "1E+3", "0.10", "12345678901234567890.5"])
+def test_a_fraction_of_the_api_stays_one(tmp_path: Path, kind: str, number: str) -> None:
+    # The API may write `5e0`, which is not the integer 5.
+    path = tmp_path / "calls"
+    written = CallRecord("1", START, 1, 1, extra={"rate": Decimal(number)})
+    path.write_bytes(FORMATS[kind].part([written], first=True))
+    (found,) = records_in(path)
+    assert (found, type(found.extra["rate"])) == (written, Decimal)
+    assert DayDigest.of([found]) == DayDigest.of([written])
+
+
 def record(number: int, src: str | None = "+14155550100") -> CallRecord:
     return CallRecord(f"17.{number}", START + timedelta(minutes=number), 30, 25, src)
 

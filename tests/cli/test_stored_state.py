@@ -112,7 +112,7 @@ async def test_a_part_that_was_changed_is_not_continued(tmp_path: Path, done: st
             assert (path.read_bytes() if path.exists() else b"") == damaged
         path.write_bytes(sound)
         assert (await run(sandbox, "cdrs", "pull", "--out", "c.csv", "--resume", cwd=tmp_path))[0] == 0
-    assert names_in(tmp_path) == ["c.csv", "c.csv.checkpoint"]
+    assert names_in(tmp_path) == ["c.csv", "c.csv.checkpoint", "c.csv.manifest.json"]
 
 
 async def test_the_checkpoint_of_another_command_or_file_is_not_continued(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from unlimcall_async.cli import proof_facts
 from unlimcall_async.cli.proof_facts import Proof
 from unlimcall_async.cli.verify_report import edited_rows
+from unlimcall_async.cli.wording import plain
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #c9d1d9; --soft: #f3f5f7; --good: #14652f; --bad: #a11622 }
@@ -33,7 +34,7 @@ th { font-weight: 600 }
 td.digest { font-family: ui-monospace, monospace; font-size: .8rem; overflow-wrap: anywhere }
 @page { size: A4; margin: 18mm 15mm }
 @media print {
-  :root { --ink: #000; --paper: #fff; --line: #999; --soft: #fff; --good: #000; --bad: #000 }
+  :root { color-scheme: light; --ink: #000; --paper: #fff; --line: #999; --soft: #fff; --good: #000; --bad: #000 }
   body { max-width: none; padding: 0; font-size: 9.5pt }
   .wide { overflow: visible }
   h2 { break-after: avoid }
@@ -57,7 +58,7 @@ def page(proof: Proof, *, windows: bool) -> str:
     """
     bad = " bad" if proof.edited else ""
     parts = [
-        f"<h1>Proof of {escape(proof.name)}</h1>",
+        f"<h1>Proof of {_text(proof.name)}</h1>",
         f'<p class="verdict{bad}">{escape(proof.verdict)}</p>',
         _table(proof_facts.EDITED_HEAD, edited_rows(proof.edited)) if proof.edited else "",
         _facts(proof.facts()),
@@ -81,9 +82,14 @@ def page(proof: Proof, *, windows: bool) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Proof of {escape(proof.name)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<title>Proof of {_text(proof.name)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def _text(text: str) -> str:
+    """Return a text for the page. A file's name may hold what UTF-8 cannot, and characters that change the direction of others."""
+    return escape(plain(text))
 
 
 def _heading(text: str) -> str:
@@ -95,7 +101,7 @@ def _paragraphs(texts: Iterable[str]) -> str:
 
 
 def _list(texts: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+    return f"<ul>{''.join(f'<li>{_text(text)}</li>' for text in texts)}</ul>"
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from unlimcall_async.cli import sums
-from unlimcall_async.cli.files import exists, open_ordinary, store
+from unlimcall_async.cli.files import exists, store
 from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnusableError, note, to_stderr, unwritable
 from unlimcall_async.cli.part_file import PartFile
@@ -35,8 +35,7 @@ def read(path: Path) -> Manifest:
         UnusableError: The file cannot be read, or does not hold a manifest.
     """
     try:
-        with open_ordinary(path) as file:
-            return Manifest.from_json(file.read())
+        return Manifest.from_json(path.read_bytes())
     except FileNotFoundError:
         raise
     except OSError as error:

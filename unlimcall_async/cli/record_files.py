@@ -24,6 +24,7 @@ _NUMBERS: Final = frozenset({"duration", "billsec", "sell_price_cents"})
 _WHOLE: Final = re.compile("-?[0-9]{1,4000}")
 # A cell of CSV, and what ends it.
 _CELL: Final = re.compile(r'("(?:[^"]|"")*"|[^,"\r\n]*)(,|\r?\n|\Z)')
+_MANIFEST: Final = re.compile(rb'\s*\{\s*"kind"\s*:\s*"cdrs\.manifest"')
 # Bytes that tell what a file holds.
 _BEGINNING: Final = 200
 
@@ -40,7 +41,7 @@ def kind_of(path: Path) -> Kind:
         return "parquet"
     if begin.startswith(b"id,start_time,"):
         return "csv"
-    if b'"kind": "cdrs.manifest"' in begin:
+    if _MANIFEST.match(begin):
         return "manifest"
     if begin.startswith(b"{") or not begin:
         return "ndjson"

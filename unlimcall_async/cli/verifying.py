@@ -172,11 +172,15 @@ def verify_table(asked: Asked) -> bool:
     with options.in_option_names(_NAMES), _own_errors():
         given = run(lambda: _stored(asked))
         found = run(lambda: _verified(asked, given))
-        mended = None
-        if asked.repair and not found.ok:
+        mended, left = None, [*found.differences]
+        if asked.repair and left:
             mended = run(lambda: _mended(asked, found))
+            days = digests(run(lambda: _stored(asked)).records or ())
+            left = [each for each in left if days.get(each.day, DayDigest()) != each.found]
     _show(asked, given, found, mended)
-    return found.ok or mended is not None
+    if mended is not None and left:
+        to_stderr(f"{many(len(left), 'day has', 'days have')} not become as the API was found: verify the table again.")
+    return not left
 
 
 async def _stored(asked: Asked) -> Given:

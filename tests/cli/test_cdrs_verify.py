@@ -250,6 +250,21 @@ async def test_a_table_is_verified_and_mended(
     assert (status, "No difference" in err) == (0, True), err
 
 
+@pytest.mark.parametrize("url", ["duckdb:///calls.duckdb", "parquet:///calls"])
+async def test_other_tables_are_verified_too(tmp_path: Path, url: str) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        status, _, err = await run(sandbox, "cdrs", "sync", "--to", url, *RANGE, cwd=tmp_path)
+        assert status == 0, err
+        status, _, err = await verify(sandbox, tmp_path, url)
+        assert (status, "3 days with records" in err) == (0, True), err
+    async with changed_api() as sandbox:
+        status, out, err = await verify(sandbox, tmp_path, url, "--repair")
+        assert (status, "Repaired: 1 inserted, 1 revised, 0 removed." in err) == (0, True), err
+        assert [line.split()[0] for line in out.splitlines()[1:3]] == ["2026-05-01", DAY]
+        assert (await verify(sandbox, tmp_path, url))[0] == 0
+
+
 async def test_a_table_of_no_sync_is_told(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(CALLS)

@@ -418,6 +418,8 @@ async def test_a_clock_that_is_ahead_does_not_move_the_watermark_ahead_of_the_se
         for start in (begin + newer, begin):
             result = await synced(client, place, start, end=None, lookback=timedelta(0))
             assert abs(datetime.now(UTC) - ahead - result.watermark) < timedelta(seconds=30)
+            manifest = await checked_manifest(place)
+            assert (manifest.start, manifest.end) == (result.start, result.watermark)
     now = datetime.now(UTC) - ahead + timedelta(minutes=2)
     server.rows.append(call(now - timedelta(minutes=1), "just now"))
     server.date = lambda: now

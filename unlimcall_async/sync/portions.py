@@ -48,13 +48,15 @@ class Portion:
             cuts: Other times at which an entry has to end.
         """
         piece = self.piece
-        own = [(address, row) for address, row in self.stored if self.start <= start_of(row) < self.end]
+        own, around = self.stored, list[Row]()
+        if (self.first, self.last) != (self.start, self.end):
+            own = [(address, row) for address, row in self.stored if self.start <= start_of(row) < self.end]
+            around = [row for _, row in self.stored if not self.start <= start_of(row) < self.end]
         is_whole = (self.start, self.end) == (piece.start, piece.end)
         new = piece.rows if is_whole else between(piece.rows, self.start, self.end)
         change = compare(own, new, doubtful=piece.doubtful)
         if self.entries is None:
             return change
-        around = [row for _, row in self.stored if not self.start <= start_of(row) < self.end]
         proven = min(self.end, max(ends, self.start))
         unread = [each for each in piece.unread if each.may_lie_in(self.start, self.end)]
         outdated, entries = replaced(

@@ -70,6 +70,8 @@ def record_of(row: Row) -> CallRecord:
     Raises:
         ValueError: `extra` is not a JSON object.
     """
+    if row[-1] is None and row[START].tzinfo is UTC:
+        return CallRecord(*row[:-1])  # as nearly all are
     values = list(row)
     extra = values.pop()
     if values[START].tzinfo is not UTC:

@@ -200,7 +200,7 @@ def _held(edge: tuple[str, ...] | None, within: tuple[str, ...] | None) -> tuple
 
 def assumptions_of(windows: Sequence[Evidence]) -> tuple[str, ...]:
     """Return what windows rest on beside their answers."""
-    assumptions = list(_ASSUMED)
+    assumptions = list[str](_ASSUMED)
     if any(window.start < window.asked_from or window.asked_till < window.end for window in windows):
         assumptions.append(_BEYOND_ASSUMED)
     if any(window.reason == "sought" for window in windows):

@@ -24,7 +24,7 @@ class FollowIteration(Iteration):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Event = asyncio.Event()
         self.stream: CdrStream | None = None
 
     async def stop(self) -> None:

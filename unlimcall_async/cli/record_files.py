@@ -107,7 +107,7 @@ class _Lines:
 def _from_csv(path: Path) -> Iterator[CallRecord]:
     with _opened(path) as file:
         lines = _Lines(file)
-        rows = csv.reader(lines, strict=True)
+        rows, number = csv.reader(lines, strict=True), 1
         try:
             if next(rows) != _HEAD:
                 raise ValueError("the names of the columns are not those of call records")  # noqa: TRY301 # as any other

@@ -93,6 +93,8 @@ def record(number: int, src: str | None = "+14155550100") -> CallRecord:
         ("csv", b",30,", b",3O,", "line 2: duration is not a whole number"),
         ("csv", b"17.1,2026", b"17.1,x026", "line 3: CallRecord: Invalid RFC3339"),
         ("csv", b"17.1,", b'"17"1,', "line 3: "),
+        ("csv", b"17.0,", b"\xff,", "line 2: 'utf-8' codec"),
+        ("csv", b"17.1,", b"\xff,", "line 3: 'utf-8' codec"),
         ("csv", b"id,start_time,duration", b"id,start_time,length", "line 1: the names of the columns"),
     ],
 )
@@ -115,6 +117,26 @@ def test_rows_of_several_lines_are_counted(tmp_path: Path) -> None:
     path.write_bytes(content.replace(b"17.1,", b"17.1,,"))
     with pytest.raises(UnusableError, match="line 4: the row has 14 cells"):
         list(records_in(path))
+
+
+def test_a_long_cell_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    written = CallRecord("1", START, 1, 1, extra={"note": "x" * 300_000})
+    path.write_bytes(FORMATS["csv"].part([written], first=True))
+    assert list(records_in(path)) == [written]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.json", b'{"kind":"cdrs.manifest","version":1}'),
+        ("c.csv.manifest.json", b""),
+        ("c.csv.manifest.json", b'{"days": {}, "kind": "cdrs.manifest"}'),
+    ],
+)
+def test_a_manifest_is_known_however_it_was_written(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert kind_of(tmp_path / name) == "manifest"
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04", b"\xef\xbb\xbfid,start_time", b"hello", b"\x00" * 20])

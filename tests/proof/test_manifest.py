@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -216,6 +217,13 @@ def test_manifests_that_do_not_touch_do_not_add_up() -> None:
             _ = first + other
 
 
+def _replaced(text: str, name: str, value: object) -> str:
+    """Return a manifest whose first window has another value."""
+    content = json.loads(text)
+    content["windows"][0][name] = value
+    return json.dumps(content)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -229,6 +237,20 @@ def test_manifests_that_do_not_touch_do_not_add_up() -> None:
         (lambda text: text.replace('"digest": "', '"digest": "g'), "digest"),
         (lambda text: text.replace('"days": {', '"days": {"2026-02-30": {},'), "damaged"),
         (lambda text: text.replace(START.isoformat()[:10], "2025-12-01", 1), "leave out"),
+        (lambda text: text.replace('"days"', '"dates"'), "days is not an object"),
+        (
+            lambda text: text.replace(
+                '"days": {', f'"days": {{"2020-02-02": {{"records": 1, "digest": "{64 * "0"}"}},'
+            ),
+            "on 2020",
+        ),
+        # What a manifest shows of an answer bears out what it says of the window.
+        (lambda text: _replaced(text, "asked_till", START.isoformat()), "beyond what was asked"),
+        (lambda text: _replaced(text, "asked_from", END.isoformat()), "beyond what was asked"),
+        (lambda text: _replaced(text, "rows", 1000), "is not short"),
+        (lambda text: _replaced(text, "count", 1000), "is not short"),
+        (lambda text: _replaced(text, "repeated", 8), "is not short"),
+        (lambda text: _replaced(text, "reason", "sought"), "is not sought"),
     ],
 )
 async def test_a_damaged_manifest_is_refused(change: Callable[[str], str], reason: str) -> None:

@@ -1,6 +1,6 @@
 """Call records from the files that `cdrs pull` writes: NDJSON, CSV and Parquet, record by record, and exactly.
 
-What a file holds is told by how it begins, and not by its name.
+What a file holds is told by how it begins, and not by its name. Only a damaged manifest is told by its name.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ _NUMBERS: Final = frozenset({"duration", "billsec", "sell_price_cents"})
 _WHOLE: Final = re.compile("-?[0-9]{1,4000}")
 # A cell of CSV, and what ends it.
 _CELL: Final = re.compile(r'("(?:[^"]|"")*"|[^,"\r\n]*)(,|\r?\n|\Z)')
-_MANIFEST: Final = re.compile(rb'\s*\{\s*"kind"\s*:\s*"cdrs\.manifest"')
 # Bytes that tell what a file holds.
 _BEGINNING: Final = 200
+# Another program may have written the manifest anew, for example `jq -c`.
+_MANIFEST: Final = re.compile(rb'\s*\{\s*"kind"\s*:\s*"cdrs\.manifest"')
+# The longest cell of CSV: `extra` may hold any JSON. The library's own limit is 128 KiB.
+_LONGEST: Final = 2**31 - 1
 
 
 def kind_of(path: Path) -> Kind:
@@ -41,7 +44,8 @@ def kind_of(path: Path) -> Kind:
         return "parquet"
     if begin.startswith(b"id,start_time,"):
         return "csv"
-    if _MANIFEST.match(begin):
+    # A manifest that was cut off, or whose members another program has sorted, is told by its name.
+    if _MANIFEST.match(begin) or path.name.endswith(".manifest.json"):
         return "manifest"
     if begin.startswith(b"{") or not begin:
         return "ndjson"
@@ -100,13 +104,16 @@ class _Lines:
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
             self.number += 1
-            self.row.append(line.decode())
+            # A line that is not UTF-8 counts, too.
+            self.row.append("")
+            self.row[-1] = line.decode()
             yield self.row[-1]
 
 
 def _from_csv(path: Path) -> Iterator[CallRecord]:
     with _opened(path) as file:
         lines = _Lines(file)
+        csv.field_size_limit(_LONGEST)
         rows, number = csv.reader(lines, strict=True), 1
         try:
             if next(rows) != _HEAD:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Literal, Self, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -20,6 +20,7 @@ from unlimcall_async.proof.digest import DayDigest, added
 
 VERSION: Final = 1
 _KIND: Final = "cdrs.manifest"
+_SECOND: Final = timedelta(seconds=1)
 
 Reason: TypeAlias = Literal["short", "sought"]
 
@@ -70,6 +71,19 @@ class Evidence(Model):
     count: int
     reason: Reason
     repeated: int | None = None
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the window lies within what was asked, but for the pieces of a second."""
+        before, behind = self.asked_from - self.start, self.end - self.asked_till
+        return self.start <= self.end and before < _SECOND and behind < _SECOND
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is as the reason says."""
+        if self.reason == "short":
+            return 0 <= self.count <= self.rows < self.limit and self.repeated is None
+        return self.repeated is not None and 0 < self.repeated <= self.rows
 
 
 @frozen
@@ -163,6 +177,21 @@ class Manifest(Model):
             reached = max(reached, window.end)
         return [*gaps, (reached, self.end)] if reached < self.end else gaps
 
+    def _check(self) -> None:
+        """Check that the manifest does not contradict itself.
+
+        Raises:
+            ValueError: A window was not asked or need not be complete, or a day is not one of the manifest.
+        """
+        for place, window in enumerate(self.windows):
+            if not window.was_asked:
+                raise ValueError(f"windows[{place}] reaches beyond what was asked")
+            if not window.is_complete:
+                raise ValueError(f"windows[{place}] is not {window.reason}: its answer does not say so")
+        for day, each in self.days.items():
+            if each.records < 0 or not self.start.date() <= day <= self.end.date():
+                raise ValueError(f"there cannot be {each.records} records on {day}")
+
     def to_json(self) -> str:
         """Return the manifest as JSON, without a secret or a phone number."""
         content = to_dict(evolve(self, days={}))
@@ -184,8 +213,12 @@ class Manifest(Model):
         if (kind, version) != (_KIND, VERSION):
             raise ValueError(f"this release does not know a manifest of {kind!r}, version {version!r}")
         try:
-            days = {date.fromisoformat(day): from_dict(DayDigest, each) for day, each in content.pop("days").items()}
-            manifest = evolve(from_dict(cls, content), days=days)
+            days = content.pop("days", None)
+            if not isinstance(days, dict):
+                raise TypeError("days is not an object")  # noqa: TRY301 # as any other damage
+            read = {date.fromisoformat(day): from_dict(DayDigest, each) for day, each in days.items()}
+            manifest = evolve(from_dict(cls, content), days=read)
+            manifest._check()  # noqa: SLF001 # of this class
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"the manifest is damaged: {error}") from None
         if manifest.start > manifest.end or manifest.gaps():

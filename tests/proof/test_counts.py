@@ -126,3 +126,14 @@ def test_a_bound_within_a_second_hides_nothing() -> None:
     server = Server([rows[0], rows[2]], Habits(True, False, SECOND, counts_matches=True, reverse=False))
     pieces, _ = to_pull(server, rows[1:], start, end)
     assert days_in(pieces) == {BEGIN.date()}
+
+
+def test_rows_that_are_shown_are_there_whatever_count_says() -> None:
+    counting = days_to_pull({}, BEGIN, BEGIN + DAY)
+    next(counting)
+    page = CdrPage(0, (CallRecord("1", BEGIN + SECOND, 1, 1),), complete=True)
+    try:
+        while True:
+            counting.send(page)
+    except StopIteration as ended:
+        assert ended.value == [(BEGIN, BEGIN + DAY)]

@@ -90,10 +90,12 @@ def days_to_pull(expected: Mapping[date, int], start: datetime, end: datetime) -
             if shown is not None and (bounds := (yield from _bounds(shown))) != _USUAL:
                 spans.insert(0, (day, length))
                 continue
+        # A server's `count` may be below the rows that it shows, and those are there all the same.
+        count = None if page is None else max(page.count, len(page.calls))
         # A `count` of `limit` may be the number of rows in the answer: it tells nothing of a window that holds more.
-        if page is None or page.count == limit or (page.count != wanted and length == 1):
+        if count is None or count == limit or (count != wanted and length == 1):
             different.append((first, last))
-        elif page.count != wanted:
+        elif count != wanted:
             spans[:0] = _halves(day, length)
     return different
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from unlimcall_async.sandbox import Sandbox
+from unlimcall_async.sandbox import Sandbox, Status
 
 from .support import START, Ended, in_this_process, made, run
 
@@ -179,6 +179,11 @@ async def test_the_manifest_of_another_file_is_found(tmp_path: Path) -> None:
         (["m.json"], "cannot read m.json: "),
         (["m.json", "--from", "1d"], "--from and --till are for records; m.json is a manifest"),
         (["bad.ndjson", "--repair"], "--repair mends the table of a sync; pull a file again with --force"),
+        (
+            ["bad.ndjson", "--account", "a"],
+            "--account and --table are for the table of a sync, and bad.ndjson is a file",
+        ),
+        (["bad.ndjson", "--table", "t"], "--account and --table are for the table of a sync, and bad.ndjson is a file"),
         (["bad.ndjson", "--from", "now", "--till", "1d"], "--from is after --till"),
         (["sqlite:///none.db"], "sqlite:///none.db: there is no such file"),
         (["mysql://u:secret@h/x", "--account", "a"], "URL must be a URL like"),
@@ -263,6 +268,19 @@ async def test_other_tables_are_verified_too(tmp_path: Path, url: str) -> None:
         assert (status, "Repaired: 1 inserted, 1 revised, 0 removed." in err) == (0, True), err
         assert [line.split()[0] for line in out.splitlines()[1:3]] == ["2026-05-01", DAY]
         assert (await verify(sandbox, tmp_path, url))[0] == 0
+
+
+async def test_a_table_that_a_row_keeps_from_being_mended_is_told(tmp_path: Path) -> None:
+    day = [*SYNC[:-1], "2026-05-02"]
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        await run(sandbox, *day, cwd=tmp_path)
+        changed(tmp_path, "INSERT INTO cdrs SELECT * FROM cdrs WHERE id = '17.5'")
+        # One row lacks what a record must have: so nobody knows that the double is not that row.
+        rows = [{"id": "17.5", "startTime": "2026-05-01T05:00:00Z", "duration": 1, "billsec": None}]
+        sandbox.inject(Status(200, body=json.dumps({"count": 1, "calls": rows})), endpoint="cdrs", times=9)
+        status, _, err = await verify(sandbox, tmp_path, "sqlite:///calls.db", "--repair")
+    assert (status, "0 removed" in err, "Not all was mended: 2026-05-01." in err) == (1, True, True), err
 
 
 async def test_a_table_of_no_sync_is_told(tmp_path: Path) -> None:

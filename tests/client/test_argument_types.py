@@ -206,6 +206,7 @@ def test_a_disguised_argument_has_the_same_effect(name: str) -> None:
 TIMES: dict[str, str] = {
     "cdrs.resource.Cdrs.list start, end": "cdrs.list",
     "cdrs.resource.Cdrs.stream start, end, settle": "cdrs.stream",
+    "cdrs.resource.Cdrs.verify start, end": "cdrs.verify",
     "cdrs.resource.Cdrs.follow start, interval, lookback": "the follow",
     "cdrs.checkpoint.StreamCheckpoint start, end": "StreamCheckpoint",
     "cdrs.follow_checkpoint.FollowCheckpoint start": "FollowCheckpoint",
@@ -226,7 +227,17 @@ TIMES: dict[str, str] = {
 }
 # What the package makes and users read.
 MADE = {
-    *("CallRecord", "Agent", "StreamStats", "Progress", "CarrierAlert", "CreditAlert", "NoCallerIdError", "Spend"),
+    *(
+        "CallRecord",
+        "CdrKey",
+        "Agent",
+        "StreamStats",
+        "Progress",
+        "CarrierAlert",
+        "CreditAlert",
+        "NoCallerIdError",
+        "Spend",
+    ),
     *("Event", "CallEnded", "CallTransferred", "DispositionSet", "DncAdded", "LeadCompleted", "UnknownEvent"),
     *(
         "CdrStream",

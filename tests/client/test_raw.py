@@ -67,7 +67,8 @@ def test_it_has_each_method_that_makes_one_call() -> None:
     client = AsyncClient("unl_test_token")
     assert methods_of(client.raw) == methods_of(client) - {"aclose"}
     for name in ("cdrs", "calls", "hooks"):
-        assert methods_of(getattr(client.raw, name)) == methods_of(getattr(client, name))
+        # `verify` makes many calls.
+        assert methods_of(getattr(client.raw, name)) == methods_of(getattr(client, name)) - {"verify"}
 
 
 def test_tools_see_the_signature_the_text_and_the_types() -> None:

@@ -139,7 +139,7 @@ class Proof:
         """Return how many windows the records rest on, as a sentence."""
         reasons = Counter(window.reason for window in self.manifest.windows)
         return (
-            f"The records rest on {many(len(self.manifest.windows), 'window', 'windows')}, which leave out nothing of the range: "
+            f"The records rest on {many(len(self.manifest.windows), 'window', 'windows')}, and nothing of the range is left out: "
             f"{reasons['short']:,} short, {reasons['sought']:,} sought."
         )
 

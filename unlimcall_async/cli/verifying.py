@@ -91,6 +91,8 @@ def verify_file(asked: Asked) -> bool:
     """Verify a file or a manifest, and return whether nothing differs."""
     if asked.repair:
         raise click.UsageError("--repair mends the table of a sync; pull a file again with --force")
+    if asked.account is not None or asked.table != "cdrs":
+        raise click.UsageError(f"--account and --table are for the table of a sync, and {asked.what} is a file")
     given = _given(Path(asked.what), asked.range)
     if given.edited and not asked.as_json:
         to_stderr(f"{asked.what} is not as its manifest says: it was changed after the pull, or is another file.")
@@ -179,7 +181,8 @@ def verify_table(asked: Asked) -> bool:
             left = [each for each in left if days.get(each.day, DayDigest()) != each.found]
     _show(asked, given, found, mended)
     if mended is not None and left:
-        to_stderr(f"{many(len(left), 'day has', 'days have')} not become as the API was found: verify the table again.")
+        days_left = ", ".join(each.day.isoformat() for each in left)
+        to_stderr(f"Not all was mended: {days_left}. Where rows of the API cannot be read, a repair removes nothing.")
     return not left
 
 
@@ -247,7 +250,8 @@ def _show(asked: Asked, given: Given, found: Verification, mended: SyncResult | 
 
 def _sum_up(given: Given, found: Verification, mended: SyncResult | None) -> None:
     if found.unreadable:
-        to_stderr(f"{many(len(found.unreadable), 'row', 'rows')} of the API cannot be read, and were not compared.")
+        rows = many(len(found.unreadable), "row of the API was", "rows of the API were")
+        to_stderr(f"{rows} not compared: what cannot be read has no digest.")
     differing = (
         f"{many(len(found.differences), 'day differs', 'days differ')}" if found.differences else "No difference"
     )

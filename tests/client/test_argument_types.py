@@ -63,6 +63,9 @@ SENT: dict[str, Callable[[AsyncClient, Dress], Awaitable[object]]] = {
             start=d(MAY - HOUR), end=d(MAY), concurrency=d(2), page_size=d(50), settle=d(HOUR), strategy=d("auto")
         )
     ),
+    "cdrs.verify": lambda client, d: client.cdrs.verify(
+        [], start=d(MAY - HOUR), end=d(MAY), concurrency=d(2), strategy=d("auto")
+    ),
     "calls.create": lambda client, d: client.calls.create(
         ai_agent_id=d("27"),
         to_number=d("+14155551234"),

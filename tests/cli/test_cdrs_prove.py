@@ -163,3 +163,16 @@ async def test_no_file_is_replaced_without_leave(tmp_path: Path, monkeypatch: py
     status, _, err = in_this_process("cdrs", "prove", "c.ndjson")
     assert (status, "there is no c.ndjson.manifest.json: nothing says why c.ndjson is complete" in err) == (2, True)
     assert "p.html" in names_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.csv.manifest.json"])
+async def test_a_page_does_not_replace_what_it_proves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    await pulled(tmp_path, "c.csv")
+    monkeypatch.chdir(tmp_path)
+    before = (tmp_path / name).read_bytes()
+    for html in (name, f"../{tmp_path.name}/{name}"):
+        status, _, err = in_this_process("cdrs", "prove", "c.csv", "--html", html, "--force")
+        assert (status, "--html would replace what is to be proven" in err) == (2, True), err
+    assert (tmp_path / name).read_bytes() == before

@@ -17,6 +17,8 @@ from unlimcall_async.cli.verify_report import edited_rows
 
 def prove_file(path: Path, html: Path | None, *, windows: bool, force: bool, as_json: bool) -> bool:
     """Write the proof of a file, and return whether the file is as its manifest says."""
+    if html is not None and any(_is_one(html, each) for each in (path, pull_manifest.path_of(path))):
+        raise click.UsageError(f"--html would replace what is to be proven, {html}: name another file")
     if html is not None and exists(html) and not force:
         raise click.UsageError(f"{html} exists: --force replaces it")
     proof = _proof_of(path)
@@ -29,6 +31,11 @@ def prove_file(path: Path, html: Path | None, *, windows: bool, force: bool, as_
     else:
         note(f"{html} is written. {proof.verdict}")
     return not proof.edited
+
+
+def _is_one(first: Path, second: Path) -> bool:
+    """Return whether both names are of one file that exists."""
+    return first.exists() and second.exists() and first.samefile(second)
 
 
 def _proof_of(path: Path) -> Proof:

@@ -36,6 +36,7 @@ from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_datetime, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
+from unlimcall_async.proof.manifest import Evidence, Reason
 
 # How far beside a range its windows may show rows.
 _BESIDE = 5 * SECOND
@@ -348,6 +349,10 @@ class Pull:
         check(reaches and (len(part) <= SECOND or _holds(basis.window, part)), f"{basis} was not asked for {part}")
         short = basis.rows < limit and basis.count <= basis.rows
         check(short if basis.repeated is None else basis.repeated >= OVERLAP, f"{basis} is not enough")
+        start, end, first, till = map(to_datetime, (part.start, part.end, basis.window.start, basis.window.till))
+        reason: Reason = "short" if basis.repeated is None else "sought"
+        evidence = Evidence(start, end, first, till, limit, basis.rows, basis.count, reason, basis.repeated)
+        check(evidence.was_asked and evidence.is_complete, f"a manifest would be refused for {evidence}")
 
     def _enter(self, part: Part) -> None:
         """Go on to a part, as a stream does."""

@@ -251,6 +251,7 @@ def _replaced(text: str, name: str, value: object) -> str:
         (lambda text: _replaced(text, "count", 1000), "is not short"),
         (lambda text: _replaced(text, "repeated", 8), "is not short"),
         (lambda text: _replaced(text, "reason", "sought"), "is not sought"),
+        (lambda text: json.dumps(json.loads(text) | {"windows": 2 * json.loads(text)["windows"]}), "two windows hold"),
     ],
 )
 async def test_a_damaged_manifest_is_refused(change: Callable[[str], str], reason: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Final, Literal, Self, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -52,7 +53,7 @@ class Evidence(Model):
         start: The start of the time whose records rest on this answer.
         end: Its end, which is not part of it.
         asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter. Only the
-            pieces of a second that was taken apart may reach beyond it, by less than a second.
+            pieces of a second that was taken apart may reach beyond it, by a second at most.
         asked_till: `till` of the request.
         limit: `limit` of the request.
         rows: The rows of the answer.
@@ -76,7 +77,7 @@ class Evidence(Model):
     def was_asked(self) -> bool:
         """Whether the window lies within what was asked, but for the pieces of a second."""
         before, behind = self.asked_from - self.start, self.end - self.asked_till
-        return self.start <= self.end and before < _SECOND and behind < _SECOND
+        return self.start <= self.end and before <= _SECOND and behind <= _SECOND
 
     @property
     def is_complete(self) -> bool:
@@ -181,13 +182,17 @@ class Manifest(Model):
         """Check that the manifest does not contradict itself.
 
         Raises:
-            ValueError: A window was not asked or need not be complete, or a day is not one of the manifest.
+            ValueError: A window was not asked or need not be complete, two windows overlap, or a day is not one of the manifest.
         """
         for place, window in enumerate(self.windows):
             if not window.was_asked:
                 raise ValueError(f"windows[{place}] reaches beyond what was asked")
             if not window.is_complete:
                 raise ValueError(f"windows[{place}] is not {window.reason}: its answer does not say so")
+        by_time = sorted(self.windows, key=lambda each: each.start)
+        for before, behind in pairwise(by_time):
+            if before.end > behind.start:
+                raise ValueError(f"two windows hold {behind.start.isoformat()}")
         for day, each in self.days.items():
             if each.records < 0 or not self.start.date() <= day <= self.end.date():
                 raise ValueError(f"there cannot be {each.records} records on {day}")

@@ -177,7 +177,8 @@ def _from_parquet(path: Path) -> Iterator[CallRecord]:
             opened = parquet.ParquetFile(file)
             if not opened.schema_arrow.equals(SCHEMA):
                 raise UnusableError(f"{path}: its columns are not those that `unlimcall cdrs pull` writes")
-            for batch in opened.iter_batches():
+            # Earlier releases of pyarrow fail for a file without a row.
+            for batch in opened.iter_batches() if opened.num_row_groups else ():
                 yield from to_records(batch)
                 row += len(batch)
         except (ValueError, TypeError, OverflowError, ArrowException) as error:

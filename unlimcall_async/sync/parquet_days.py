@@ -40,8 +40,8 @@ _NAMES: Final = SCHEMA.names
 _ACCOUNT: Final = "account="
 _STATE: Final = ".json"
 _FILE: Final = "calls.parquet"
-# What Hive writes for a missing value.
-_MISSING: Final = "__HIVE_DEFAULT_PARTITION__"
+# What readers take for a missing value: Hive writes the first, and DuckDB 1 reads the second so.
+_MISSING: Final = frozenset({"__HIVE_DEFAULT_PARTITION__", "NULL"})
 # The longest name of most file systems in bytes, and what the longest name of a file of an account adds to the account's.
 _NAME_MAX: Final = 255
 _ENDING: Final = len(".0123456789ab.lock")
@@ -71,8 +71,8 @@ class ParquetDestination(ThreadedDestination):
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _open(self, account: str) -> str | None:
-        if account == _MISSING:
-            raise ValueError(f"account must not be {_MISSING}, which readers of such folders take for a missing value")
+        if account in _MISSING:
+            raise ValueError(f"account must not be {account}, which readers of such folders take for a missing value")
         name = self._find(account)
         with self._failures():
             self._own.mkdir(parents=True, exist_ok=True)

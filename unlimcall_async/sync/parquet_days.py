@@ -40,7 +40,7 @@ _NAMES: Final = SCHEMA.names
 _ACCOUNT: Final = "account="
 _STATE: Final = ".json"
 _FILE: Final = "calls.parquet"
-# What readers take for a missing value: Hive writes the first, and DuckDB 1 reads the second so.
+# What readers take for a missing value: Hive writes the first, and DuckDB 1 reads the second so, in any case.
 _MISSING: Final = frozenset({"__HIVE_DEFAULT_PARTITION__", "NULL"})
 # The longest name of most file systems in bytes, and what the longest name of a file of an account adds to the account's.
 _NAME_MAX: Final = 255
@@ -71,7 +71,7 @@ class ParquetDestination(ThreadedDestination):
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _open(self, account: str) -> str | None:
-        if account in _MISSING:
+        if account.upper() in _MISSING:
             raise ValueError(f"account must not be {account}, which readers of such folders take for a missing value")
         name = self._find(account)
         with self._failures():

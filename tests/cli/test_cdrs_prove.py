@@ -176,3 +176,12 @@ async def test_a_page_does_not_replace_what_it_proves(
         status, _, err = in_this_process("cdrs", "prove", "c.csv", "--html", html, "--force")
         assert (status, "--html would replace what is to be proven" in err) == (2, True), err
     assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"), [("sqlite:///calls.db", "`unlimcall cdrs verify` reads the table"), (".", "name a file in it")]
+)
+def test_what_is_not_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, reason: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, err = in_this_process("cdrs", "prove", what)
+    assert (status, reason in err) == (2, True), err

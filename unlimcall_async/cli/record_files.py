@@ -75,6 +75,8 @@ def records_in(path: Path) -> Iterator[CallRecord]:
 
 
 def _opened(path: Path) -> BinaryIO:
+    if path.is_dir():
+        raise UnusableError(f"{path} is a folder: name a file in it")
     try:
         return path.open("rb")
     except OSError as error:

@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
@@ -86,7 +88,9 @@ async def turn(place: Place, server: RawServer, url: str, chance: random.Random)
     await asyncio.sleep(chance.random() * 0.02)
     alive = [process for process in processes if process.returncode is None]
     for process in alive:
-        process.kill()
+        # `process.kill` first looks whether the process has ended, and may take its status away from `process.wait`.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
     for status in await asyncio.gather(*ends):
         if status not in {0, BUSY, -9}:
             raise RuntimeError(f"a sync ended with {status}")

@@ -153,6 +153,26 @@ async def test_a_manifest_is_that_of_what_was_handed_out_at_any_position(
     assert [*complaints(whole, server.log)] == []
 
 
+async def test_what_is_asked_again_rests_on_the_later_answer() -> None:
+    server = dense(60)
+    failing = False
+
+    async def fail(_first: datetime, _last: datetime) -> web.Response | None:
+        return web.Response(status=500) if failing else None
+
+    server.answer = fail
+    async with served(server) as client:
+        stream = client.cdrs.stream(START, END, page_size=20, concurrency=1)
+        at = (await take(stream, "records", 3))[-1].start_time
+        asked, failing = len(server.log), True
+        assert await take(stream, "all", 0) == []
+        failing = False
+        await stream.to_list()
+    behind = next(window for window in stream.manifest.windows if window.end > at)
+    assert behind.start == at
+    assert (behind.asked_from, behind.asked_till) in {(answer.start, answer.till) for answer in server.log[asked:]}
+
+
 async def test_unread_rows_are_named_and_the_sum_covers_a_row_that_was_skipped() -> None:
     server = dense(100)
     at = server.rows[50].start

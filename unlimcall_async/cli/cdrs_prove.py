@@ -19,7 +19,7 @@ from unlimcall_async.cli.running import FOUND, as_json
 @click.option("--force", is_flag=True, help="Replace a file of --html that exists.")
 @as_json
 def prove(*, file: str, html: Path | None, windows: bool, force: bool, as_json: bool) -> None:
-    """Say what a file holds, and why nothing is missing in it. Nothing is asked of the API.
+    """Print what a file holds, and why nothing is missing in it. Nothing is asked of the API.
 
     FILE is NDJSON, CSV or Parquet from `unlimcall cdrs pull`, with FILE.manifest.json beside it. Such a manifest may also stand
     alone, and then has no sums. The file is compared with its manifest first. If they differ, that is the first thing that is said,

@@ -81,7 +81,7 @@ class Proof:
     """A file and its manifest.
 
     Attributes:
-        name: The name of the file, or of the manifest if there are no records.
+        name: The name of the file, or of the manifest, if only that was read.
         manifest: The manifest.
         sums: The sums of the file's records; `None` for a manifest alone.
         edited: The days on which the file is not as its manifest says.

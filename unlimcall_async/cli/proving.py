@@ -42,7 +42,7 @@ def _proof_of(path: Path) -> Proof:
     """Read a file and its manifest.
 
     Raises:
-        UnusableError: A file cannot be read, or there is no manifest.
+        UnusableError: A file cannot be read, or the manifest is missing.
     """
     if record_files.kind_of(path) == "manifest":
         return Proof.of(str(path), pull_manifest.read(path), None)

@@ -85,7 +85,7 @@ class PullManifest:
                 self._path.unlink()
 
     def finish(self, journal: Journal) -> str | None:
-        """Make the manifest of a pull whose file has its name. Return why there is none, or `None`."""
+        """Make the manifest of a pull whose file has its name. Return the reason if that fails, else `None`."""
         if not self.waits:
             return None
         try:

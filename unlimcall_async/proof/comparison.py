@@ -87,7 +87,7 @@ class Comparison:
                 self._day += some
 
     def _end_day(self) -> None:
-        """Let go of the records of a day that does not differ."""
+        """Drop the records of the day that has ended, unless the day differs."""
         if self._day:
             day, self._day, records = self._day[0].start_time.date(), [], self._day
             if self._days.digest_of(day) != self._expected.get(day):

@@ -65,7 +65,10 @@ def _before() -> None:
 
 
 def _let_go() -> None:
-    """Let go of what the parent holds. The numbers stay taken: an object of the parent may close them at any time."""
+    """Close the parent's files in this process, and have their numbers stand for the null device.
+
+    The numbers stay taken, because an object of the parent may close them at any time.
+    """
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, stood_for in _descriptors.items():

@@ -17,16 +17,18 @@ from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.resource import Cdrs, RawCdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, BASE_PATH, ME, endpoint_at
-from unlimcall_async.http.limiter import Limiters, LimitState, RateLimits
+from unlimcall_async.http.limiter import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse
 from unlimcall_async.http.network import network_to
 from unlimcall_async.http.observer import Observer, Reporter
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.proxies import proxy_at
+from unlimcall_async.http.rate_limits import LimitState, RateLimits
 from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.retry import RetryPolicy
 from unlimcall_async.models import Agent, Balance, Identity
 from unlimcall_async.resources import Calls, Hooks, RawCalls, RawHooks
+from unlimcall_async.shared.limits import SharedRateLimits
 
 if TYPE_CHECKING:
     import aiohttp
@@ -53,7 +55,8 @@ class AsyncClient:
             would be longer, the call raises a `RateLimitedError` at once, whose `sent` is false. `cdrs.stream` and `cdrs.follow`
             wait as long as it takes.
         retry: When a request is sent again.
-        rate_limits: How many requests each endpoint takes.
+        rate_limits: How many requests each endpoint takes: a `RateLimits` for this client alone, or a
+            `unlimcall_async.shared.SharedRateLimits` for all processes.
         max_connections: How many requests may be under way at once.
         session: An aiohttp session to use. The client never closes it. The client overrides the session's headers, redirects,
             middlewares and `raise_for_status` if they would break a promise of the client. Such a session does not report what it
@@ -91,7 +94,7 @@ class AsyncClient:
         timeout: float = 30.0,
         max_wait: float | None = None,
         retry: RetryPolicy | None = None,
-        rate_limits: RateLimits | None = None,
+        rate_limits: RateLimits | SharedRateLimits | None = None,
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         allow_plain_http: bool = False,
@@ -133,8 +136,9 @@ class AsyncClient:
                 _arguments.seconds("timeout", timeout),
                 None if max_wait is None else _arguments.seconds("max_wait", max_wait, or_zero=True),
                 _instance("retry", retry, RetryPolicy, RetryPolicy()),
-                Limiters(_instance("rate_limits", rate_limits, RateLimits, RateLimits())),
+                _limiters(rate_limits, authorization),
                 owns_pool=True,
+                owns_limiters=True,
                 reporter=None if observer is None else Reporter(observer),
             ),
             PageDecoder(),
@@ -157,7 +161,7 @@ class AsyncClient:
         timeout: float | None = None,
         max_wait: float | None = None,
         retry: RetryPolicy | None = None,
-        rate_limits: RateLimits | None = None,
+        rate_limits: RateLimits | SharedRateLimits | None = None,
         observer: Observer | None = None,
     ) -> Self:
         """Return a view of this client with other options; `None` keeps the option of this client.
@@ -175,8 +179,9 @@ class AsyncClient:
                 caller.timeout if timeout is None else _arguments.seconds("timeout", timeout),
                 caller.max_wait if max_wait is None else _arguments.seconds("max_wait", max_wait, or_zero=True),
                 _instance("retry", retry, RetryPolicy, caller.policy),
-                caller.limiters if rate_limits is None else Limiters(_instance("rate_limits", rate_limits, RateLimits)),
+                caller.limiters if rate_limits is None else _limiters(rate_limits, caller.authorization),
                 owns_pool=False,
+                owns_limiters=rate_limits is not None,
                 closed=caller.closed,
                 reporter=caller.reporter if observer is None else Reporter(observer),
             ),
@@ -341,6 +346,12 @@ def _authorization(token: str | None) -> Authorization | Exception:
     if token is None:
         return ValueError("token is missing: pass it, or set UNLIMCALL_TOKEN")
     return _arguments.token_problem(token) or Authorization(_arguments.text("token", token))
+
+
+def _limiters(rate_limits: RateLimits | SharedRateLimits | None, authorization: Authorization) -> Limiters:
+    if isinstance(rate_limits, SharedRateLimits):
+        return rate_limits.limiters(authorization)
+    return Limiters.local(_instance("rate_limits", rate_limits, RateLimits, RateLimits()))
 
 
 _T = TypeVar("_T")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from unlimcall_async import RateLimit, RateLimits
-from unlimcall_async.http.limiter import Limiter, Limiters, ShareLimiter
+from unlimcall_async.http.limiter import Limiter, Limiters, LocalLimiter, ShareLimiter
 
 pytestmark = pytest.mark.looptime
 
@@ -23,7 +23,7 @@ async def take(limiter: Limiter, count: int = 1) -> list[float]:
 
 
 async def test_a_share_takes_its_part_and_leaves_the_rest() -> None:
-    whole = Limiter(RateLimit(10, burst=10))
+    whole = LocalLimiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
     assert share.limit == RateLimit(5, burst=5)
     times = await take(share, 6)
@@ -33,14 +33,14 @@ async def test_a_share_takes_its_part_and_leaves_the_rest() -> None:
 
 
 async def test_a_share_of_little_is_one_request() -> None:
-    share = ShareLimiter(Limiter(RateLimit(1, per_day=1, burst=1)), 0.5)
+    share = ShareLimiter(LocalLimiter(RateLimit(1, per_day=1, burst=1)), 0.5)
     assert share.limit == RateLimit(1, per_day=1, burst=1)
-    assert ShareLimiter(Limiter(RateLimit(60, per_day=1000, burst=10)), 0.5).limit == RateLimit(30, 500, 5)
-    assert ShareLimiter(Limiter(None), 0.5).limit is None
+    assert ShareLimiter(LocalLimiter(RateLimit(60, per_day=1000, burst=10)), 0.5).limit == RateLimit(30, 500, 5)
+    assert ShareLimiter(LocalLimiter(None), 0.5).limit is None
 
 
 async def test_a_share_waits_for_the_whole_too() -> None:
-    whole = Limiter(RateLimit(10, burst=10))
+    whole = LocalLimiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
     await take(whole, 10)
     assert share.wait() == whole.wait() > 0
@@ -48,7 +48,7 @@ async def test_a_share_waits_for_the_whole_too() -> None:
 
 
 async def test_the_wait_of_a_share_is_the_longer_one() -> None:
-    whole = Limiter(RateLimit(10, burst=10))
+    whole = LocalLimiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
     await take(share, 5)
     assert whole.wait() == 0
@@ -56,7 +56,7 @@ async def test_the_wait_of_a_share_is_the_longer_one() -> None:
 
 
 async def test_a_token_that_comes_back_comes_back_to_both() -> None:
-    whole = Limiter(RateLimit(2, burst=2))
+    whole = LocalLimiter(RateLimit(2, burst=2))
     share = ShareLimiter(whole, 0.5)
     (taken_at,) = await take(share)
     await take(whole)
@@ -66,15 +66,15 @@ async def test_a_token_that_comes_back_comes_back_to_both() -> None:
 
 
 async def test_a_pause_of_a_share_is_one_of_the_whole() -> None:
-    whole = Limiter(RateLimit(10, burst=10))
+    whole = LocalLimiter(RateLimit(10, burst=10))
     share = ShareLimiter(whole, 0.5)
-    share.pause(30)
+    await share.pause(30)
     assert whole.wait() == share.wait() == 30
     assert await take(share) == [30]
 
 
 async def test_a_waiter_that_is_cancelled_takes_nothing_of_either() -> None:
-    whole = Limiter(RateLimit(4, burst=4))
+    whole = LocalLimiter(RateLimit(4, burst=4))
     share = ShareLimiter(whole, 0.5)
     await take(share, 2)
     task = asyncio.create_task(take(share))
@@ -85,6 +85,6 @@ async def test_a_waiter_that_is_cancelled_takes_nothing_of_either() -> None:
 
 
 async def test_all_that_ask_for_a_share_get_the_same() -> None:
-    limiters = Limiters(RateLimits(cdrs=RateLimit(10)))
+    limiters = Limiters.local(RateLimits(cdrs=RateLimit(10)))
     assert limiters.share_of("cdrs", 0.5) is limiters.share_of("cdrs", 0.5)
     assert limiters.share_of("cdrs", 0.5) is not limiters.share_of("me", 0.5)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlimcall_async import RateLimit
-from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.limiter import LocalLimiter
 from unlimcall_async.http.turns import Turns, Waiter
 
 
@@ -69,7 +69,7 @@ def test_a_refused_request_goes_before_others_of_its_party_but_not_before_the_he
 
 @pytest.mark.looptime
 async def test_a_cancelled_waiter_takes_no_token_and_leaves_no_hole() -> None:
-    limiter, slots = Limiter(RateLimit(60, burst=1)), asyncio.Semaphore(100)
+    limiter, slots = LocalLimiter(RateLimit(60, burst=1)), asyncio.Semaphore(100)
     clock = asyncio.get_running_loop().time
     await limiter.acquire(slots)
     before = clock()

@@ -41,8 +41,8 @@ _BURST_SHARE: Final = 6
 _SPREAD_OVER: Final = 600
 # Requests are dense if three went out within one refill, or five within ten, and the server has accepted one within two. A refill
 # counts as a second, if it is shorter.
-_DENSE_AT_ONCE: Final = 3
-_DENSE: Final = 5
+DENSE_AT_ONCE: Final = 3
+DENSE: Final = 5
 # Grants that tell whether requests are dense, and the rate of a bucket without a limit.
 _RECENT: Final = 128
 
@@ -168,6 +168,10 @@ class TokenBucket:
                 seconds = max(seconds, returns_at - now)
         return seconds
 
+    def rate(self, now: float) -> float | None:
+        """Return the requests a second that the server is believed to take; `None` if there is no such belief."""
+        return self.pace.rate(now)
+
     def dense(self, now: float) -> bool:
         """Return whether requests went out at or near the rate of the bucket lately, so that a server may have had too many."""
         # Without a limit, and with a high one, some requests in a second are many: nobody knows how few the server takes.
@@ -177,7 +181,7 @@ class TokenBucket:
             return False
         ages = [now - at for at in self._recent]
         at_once, recent = sum(age <= span for age in ages), sum(age <= 10 * span for age in ages)
-        return at_once >= _DENSE_AT_ONCE or recent >= _DENSE
+        return at_once >= DENSE_AT_ONCE or recent >= DENSE
 
     # --- what happens -------------------------------------------------------------------------------------------------
 

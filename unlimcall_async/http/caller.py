@@ -55,6 +55,7 @@ class Caller:
         policy: When to send a request again.
         limiters: The limiter of each endpoint.
         owns_pool: Whether closing this caller closes the pool: true for a client, false for a view.
+        owns_limiters: Whether closing this caller closes the limiters: false for a view that shares them.
         closed: Whether this view takes no more calls.
         reporter: The user's observer, or `None`.
         owner: The caller that this one is a copy of, and whose closing ends the calls; `None` if it is not a copy.
@@ -69,6 +70,7 @@ class Caller:
     policy: RetryPolicy
     limiters: Limiters = field(repr=False)
     owns_pool: bool
+    owns_limiters: bool
     closed: bool = False
     reporter: Reporter | None = None
     owner: Caller | None = field(default=None, repr=False)
@@ -216,11 +218,15 @@ class Caller:
 
     async def aclose(self) -> None:
         """Take no more calls, and end those under way. A client closes its pool; a view ends only its own calls."""
-        if self.owns_pool:
-            await self.pool.aclose()
-        else:
-            self.closed = True
-            await self.pool.end(self)
+        try:
+            if self.owns_pool:
+                await self.pool.aclose()
+            else:
+                self.closed = True
+                await self.pool.end(self)
+        finally:
+            if self.owns_limiters:
+                await self.limiters.aclose()
 
 
 def _decoded(decode: Callable[[bytes], T], request: Request, response: RawResponse) -> T | ResponseError:

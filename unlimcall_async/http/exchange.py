@@ -145,7 +145,7 @@ class Call(Generic[T]):
             if isinstance(error, TransportError):
                 error.attempt, error.attempts = self.retries + 1, len(self.policy.delays) + 1
             if refused := is_refusal(error, dense=self.limiter.dense()):
-                delay = self._delay_after_refusal(verdict, error, token_at)
+                delay = await self._delay_after_refusal(verdict, error, token_at)
             else:
                 self.limiter.failed(token_at)
                 delay = self._delay(verdict, error)
@@ -258,18 +258,18 @@ class Call(Generic[T]):
             _report_give_up(self.policy, error)
         return delay
 
-    def _delay_after_refusal(self, verdict: Verdict, error: APIError, token_at: float) -> float | None:
+    async def _delay_after_refusal(self, verdict: Verdict, error: APIError, token_at: float) -> float | None:
         """Slow the limiter down. Return the seconds to wait before the next attempt, or `None` if the call has failed."""
         self.refusals += 1
         self.slow_in_a_row = 0
-        rounds = self.limiter.refused(token_at)
+        rounds = await self.limiter.refused(token_at)
         chance = random.random()  # noqa: S311 # no secret
         delay = delay_after_refusal(self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance)
         pause = pause_after(self.policy, error, delay)
         if pause > self.policy.max_retry_after:
             # Calls that wait already have logged a shorter wait.
             _logger.info("%s: its rate limit stops all calls of the endpoint for %.0f s", self.name, pause)
-        self.limiter.pause(pause)
+        await self.limiter.pause(pause)
         if delay is not None and delay > self._wait_left():
             delay = None
         if delay is None:

@@ -8,69 +8,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Hashable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final, Protocol
 
-from attrs import field, fields, frozen
+from attrs import fields
 
-from unlimcall_async._model import Model
 from unlimcall_async.http.bucket import MINUTE, RateLimit, TokenBucket
 from unlimcall_async.http.endpoints import BucketName
+from unlimcall_async.http.rate_limits import LimitState, RateLimits
 from unlimcall_async.http.turns import Turns, Waiter
-
-
-def _check_limit(_limits: RateLimits, attribute: Any, value: object) -> None:
-    if value is not None and not isinstance(value, RateLimit):
-        raise TypeError(f"{attribute.name} must be a RateLimit or None, not {type(value).__name__}")
-
 
 # Seconds: the shortest wait. The rest that rounding leaves of a wait may be less than the loop's clock can resolve.
 _TICK: Final = 0.001
-
-# The operations guide expects 60 to 120 requests a minute on `/cdrs`, and names no figure for other endpoints. The low end is the
-# safe choice for all of them.
-_DEFAULT = RateLimit(per_minute=60)
-
-
-@frozen(kw_only=True)
-class RateLimits(Model):
-    """The rate limit of each endpoint; `None` for no limit. The default of each is 60 requests a minute."""
-
-    me: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
-    balance: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
-    cdrs: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
-    agents: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
-    calls: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
-    hooks: RateLimit | None = field(default=_DEFAULT, validator=_check_limit)
-
-    @classmethod
-    def unlimited(cls) -> RateLimits:
-        """Return no limit for any endpoint. A 429 still pauses its endpoint for as long as the server asks."""
-        return cls(me=None, balance=None, cdrs=None, agents=None, calls=None, hooks=None)
-
-
-@frozen
-class LimitState(Model):
-    """The state of an endpoint's rate limit at one moment.
-
-    Attributes:
-        limit: The limit; `None` for no limit.
-        free: How many requests could go out at this moment; `None` for any number.
-        ready_in_s: Seconds that a call made now would wait.
-        paused_for_s: Seconds that the endpoint is still stopped after a refusal.
-        waiting: How many requests wait.
-        next_in_s: Seconds until the next request may go out: the first of those that wait, if any do.
-        pace_per_minute: Requests a minute that are sent, after the server has refused some; `None` if the limit alone holds.
-    """
-
-    limit: RateLimit | None
-    free: int | None
-    ready_in_s: float
-    paused_for_s: float
-    waiting: int = 0
-    next_in_s: float = 0.0
-    pace_per_minute: float | None = None
 
 
 class TooLateError(Exception):
@@ -81,58 +32,84 @@ class TooLateError(Exception):
         self.seconds = seconds
 
 
-class Limiter:
-    """One bucket and its queue.
+class Outlook(Protocol):
+    """What a bucket shows of the time to come. All times are the loop's. See `TokenBucket`."""
+
+    @property
+    def paused_until(self) -> float:
+        """The time before which no token is granted."""
+
+    def ready_at(self) -> float:
+        """Return the time from which the next token may be taken."""
+
+    def ready_behind(self, ahead: int, now: float) -> float:
+        """Return when a token may be taken by one who waits behind `ahead` others, if all take theirs as early as they can."""
+
+    def free(self, now: float) -> int | None:
+        """Return how many tokens can be taken at this time; `None` for any number."""
+
+    def seconds_for(self, requests: float, now: float) -> float:
+        """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
+
+    def rate(self, now: float) -> float | None:
+        """Return the requests a second that the server is believed to take; `None` if there is no such belief."""
+
+
+class Limiter(ABC):
+    """The queue in front of one bucket, wherever the bucket is.
+
+    Args:
+        limit: The bucket's limit, `None` for no limit.
+        outlook: What is known of the bucket.
 
     Attributes:
         limit: The bucket's limit, `None` for no limit.
     """
 
-    def __init__(self, limit: RateLimit | None = None) -> None:
+    def __init__(self, limit: RateLimit | None, outlook: Outlook) -> None:
         self.limit: RateLimit | None = limit
-        self._bucket = TokenBucket(limit)
+        self._outlook = outlook
         # Only the head of the queue looks at the bucket.
         self._queue = Turns()
-        self._given_back = asyncio.Event()
 
     # --- how long -----------------------------------------------------------------------------------------------------
 
     def wait(self) -> float:
         """Return the seconds that the head of the queue has to wait, if nothing changes meanwhile."""
-        return max(0.0, self._bucket.ready_at() - _now())
+        return max(0.0, self._outlook.ready_at() - _now())
 
     def wait_in_queue(self, party: Hashable = None) -> float:
         """Return the seconds that one of a party who comes now has to wait, if nothing changes and no others come."""
         now = _now()
-        return self._bucket.ready_behind(self._queue.ahead_of(party), now) - now
+        return self._outlook.ready_behind(self._queue.ahead_of(party), now) - now
 
     def wait_of(self, party: Hashable) -> float | None:
         """Return the seconds that the first waiter of a party has still to wait; `None` if the party does not wait."""
         now = _now()
         for ahead, waiter in enumerate(self._queue.in_order()):
             if waiter.party == party:
-                return self._bucket.ready_behind(ahead, now) - now
+                return self._outlook.ready_behind(ahead, now) - now
         return None
 
     def free(self) -> float:
         """Return how many requests could go out now, in addition to those that wait."""
-        free = self._bucket.free(_now())
+        free = self._outlook.free(_now())
         return math.inf if free is None else max(0, free - len(self._queue))
 
     def seconds_for(self, requests: float) -> float:
         """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
-        return self._bucket.seconds_for(requests, _now())
+        return self._outlook.seconds_for(requests, _now())
 
     def state(self) -> LimitState:
         """Return the state at this moment."""
         now = _now()
-        bucket = self._bucket
-        rate = bucket.pace.rate(now)
+        outlook = self._outlook
+        rate = outlook.rate(now)
         return LimitState(
             limit=self.limit,
-            free=bucket.free(now),
+            free=outlook.free(now),
             ready_in_s=self.wait_in_queue(),
-            paused_for_s=max(0.0, bucket.paused_until - now),
+            paused_for_s=max(0.0, outlook.paused_until - now),
             waiting=len(self._queue),
             next_in_s=self.wait(),
             pace_per_minute=None if rate is None else rate * MINUTE,
@@ -156,8 +133,7 @@ class Limiter:
         """
         now = _now()
         party = object() if party is None else party
-        ready = self._bucket.ready_behind(self._queue.ahead_of(party), now) if patience < math.inf else now
-        if ready > now + patience:
+        if patience < math.inf and (ready := self._soonest(party, now)) > now + patience:
             raise TooLateError(ready - now)
         scope = asyncio.timeout(None)
         waiter = Waiter(party, now + patience, scope)
@@ -174,7 +150,62 @@ class Limiter:
                 raise
         finally:
             self._queue.remove(waiter, served=served)
-        raise TooLateError(self.wait_in_queue())
+        raise self._too_late()
+
+    def _too_late(self) -> Exception:
+        return TooLateError(self.wait_in_queue())
+
+    def _soonest(self, party: Hashable, now: float) -> float:
+        """Return the earliest time at which one of a party who comes now can have a token."""
+        return self._outlook.ready_behind(self._queue.ahead_of(party), now)
+
+    def _send_away(self, now: float) -> None:
+        """End the waits of those to whom the token would come too late. The others move up."""
+        ahead = 0
+        for waiter in self._queue.in_order():
+            if self._outlook.ready_behind(ahead, now) <= waiter.latest:
+                ahead += 1
+            elif waiter.scope is not None and ((ends := waiter.scope.when()) is None or ends > now):
+                waiter.scope.reschedule(now)
+
+    @abstractmethod
+    async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:
+        """Wait as the head of the queue, and take a token and a slot. Return the loop's time that names the token."""
+
+    @abstractmethod
+    def give_back(self, taken_at: float) -> None:
+        """Put the token of a request that was never sent back into the bucket."""
+
+    # --- what the server says -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def dense(self) -> bool:
+        """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
+
+    @abstractmethod
+    async def refused(self, granted_at: float) -> int:
+        """Slow down after a refusal. Return how many rounds of refusals there were since the server last accepted a request."""
+
+    @abstractmethod
+    def accepted(self, granted_at: float) -> None:
+        """Take note that the server has not refused a request."""
+
+    @abstractmethod
+    def failed(self, granted_at: float) -> None:
+        """Take note that a request has failed, and was not refused."""
+
+    @abstractmethod
+    async def pause(self, seconds: float) -> None:
+        """Grant no token for so many seconds."""
+
+
+class LocalLimiter(Limiter):
+    """A bucket of this process and its queue."""
+
+    def __init__(self, limit: RateLimit | None = None) -> None:
+        self._bucket = TokenBucket(limit)
+        super().__init__(limit, self._bucket)
+        self._given_back = asyncio.Event()
 
     async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:  # noqa: ARG002 # a share passes it on
         """Wait as the head of the queue, and take a token and a slot.
@@ -211,7 +242,7 @@ class Limiter:
         """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
         return self._bucket.pace.streak > 0 or self._bucket.dense(_now())
 
-    def refused(self, granted_at: float) -> int:
+    async def refused(self, granted_at: float) -> int:
         """Slow down after a refusal. Return how many rounds of refusals there were since the server last accepted a request."""
         self._bucket.refused(granted_at, _now())
         return self._bucket.pace.streak
@@ -224,20 +255,14 @@ class Limiter:
         """Take note that a request has failed, and was not refused."""
         self._bucket.failed(granted_at)
 
-    def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
         """Grant no token for so many seconds."""
         now = _now()
         self._bucket.pause(now + seconds)
-        # Those for whom the pause is too long leave the queue, and the others move up.
-        ahead = 0
-        for waiter in self._queue.in_order():
-            if self._bucket.ready_behind(ahead, now) <= waiter.latest:
-                ahead += 1
-            elif waiter.scope is not None and waiter.scope.when() is None:
-                waiter.scope.reschedule(now)
+        self._send_away(now)
 
 
-class ShareLimiter(Limiter):
+class ShareLimiter(LocalLimiter):
     """A share of another limiter's tokens, for work that must leave the rest to other calls.
 
     Attributes:
@@ -292,9 +317,9 @@ class ShareLimiter(Limiter):
         """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
         return self._whole.dense()
 
-    def refused(self, granted_at: float) -> int:
+    async def refused(self, granted_at: float) -> int:
         """Slow the whole down. Return how many rounds of refusals there were since the server last accepted a request."""
-        return self._whole.refused(granted_at)
+        return await self._whole.refused(granted_at)
 
     def accepted(self, granted_at: float) -> None:
         """Take note that the server has not refused a request."""
@@ -304,9 +329,9 @@ class ShareLimiter(Limiter):
         """Take note that a request has failed, and was not refused."""
         self._whole.failed(granted_at)
 
-    def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
         """Grant no token of the whole for so many seconds, and so none of the share."""
-        self._whole.pause(seconds)
+        await self._whole.pause(seconds)
 
 
 def _now() -> float:
@@ -318,15 +343,26 @@ def _now() -> float:
 
 
 class Limiters:
-    """The limiters of all endpoints: one each, so that a full queue does not delay the calls of other endpoints."""
+    """The limiters of all endpoints: one each, so that a full queue does not delay the calls of other endpoints.
 
-    def __init__(self, limits: RateLimits) -> None:
-        self._by_name = {attribute.name: Limiter(getattr(limits, attribute.name)) for attribute in fields(RateLimits)}
+    Args:
+        by_name: The limiter of each bucket.
+        close: Closes what the limiters have opened, or `None`.
+    """
+
+    def __init__(self, by_name: Mapping[str, Limiter], close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._by_name = by_name
+        self._close = close
         self._shares: dict[tuple[BucketName, float], ShareLimiter] = {}
+
+    @classmethod
+    def local(cls, limits: RateLimits) -> Limiters:
+        """Return limiters of this process alone."""
+        return cls({attribute.name: LocalLimiter(getattr(limits, attribute.name)) for attribute in fields(RateLimits)})
 
     def of(self, bucket: BucketName | None) -> Limiter:
         """Return the limiter of a bucket, or a new one without a limit for `None`, the bucket of an undocumented path."""
-        return Limiter() if bucket is None else self._by_name[bucket]
+        return LocalLimiter() if bucket is None else self._by_name[bucket]
 
     def states(self) -> Mapping[str, LimitState]:
         """Return the state of each limit, by its name in `RateLimits`."""
@@ -337,3 +373,8 @@ class Limiters:
         if (bucket, share) not in self._shares:
             self._shares[bucket, share] = ShareLimiter(self._by_name[bucket], share)
         return self._shares[bucket, share]
+
+    async def aclose(self) -> None:
+        """Close what the limiters have opened. Nothing waits in them any more."""
+        if self._close is not None:
+            await self._close()

@@ -7,6 +7,7 @@ logged or shown has the token in it.
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -27,6 +28,8 @@ USER_AGENT: Final = f"unlimcall-async/{__version__}"
 _MIN_TOKEN: Final = 8
 # Characters. A part of the token that is as long is struck out, too. Shorter ones are mostly what all tokens have in common.
 _MIN_PART: Final = 12
+# Hexadecimal digits of a digest of the token: 128 bits, so that no two tokens share one.
+_DIGEST: Final = 32
 # What an id of a request looks like: printable ASCII, of at most 200 characters. A UUID has 36, a trace of AWS has 74.
 _REQUEST_ID: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 
@@ -47,6 +50,10 @@ class Authorization:
     def header(self) -> str:
         """Return the value of the header."""
         return masked_header("Bearer", self._token)
+
+    def digest(self, purpose: bytes) -> str:
+        """Return a text from which the token cannot be found: the same one for the same token and purpose, wherever it is made."""
+        return hmac.digest(self._token.encode(), purpose, "sha256").hex()[:_DIGEST]
 
     def struck_out(self, text: str) -> str:
         """Return a text of the server without the token, in whatever spelling the server may have echoed the token."""

@@ -3,8 +3,8 @@
 -- The rules are those of `unlimcall_async/http/bucket.py` and `pace.py`. The names are theirs, too. What differs:
 -- - The clock is the server's, so that the clocks of the processes do not matter.
 -- - Each process has at most one waiter here: the head of its own queue. A waiter learns how long it has to wait, and asks again
---   then. One with `rank` others before it waits until there are tokens for them, too. So nobody asks in vain, and a waiter that died
---   delays the others by one token, until its place is taken away.
+--   then. One with `rank` others before it is told to wait until there are tokens for them, too. So few ask in vain, and a waiter
+--   that died delays the others by one token, until its place is taken away.
 -- - A grant has a name. So a process that did not get the answer gives the grant back, and asks for another.
 -- - What the server has forgotten counts as used. See `memory`.
 --
@@ -27,6 +27,8 @@ local KEPT = DAY + 2 * 3600
 local GRACE = 2
 -- Seconds. The process learns from the script's answer how long the pause is, and prolongs it. The shortest pause is a second.
 local AT_ONCE = 0.9
+-- Seconds: times are written so exactly.
+local RESOLUTION = 1e-6
 -- Grants that are looked at for the spread: each costs a microsecond.
 local SPREAD_OVER = 30
 -- See pace.py.
@@ -105,7 +107,6 @@ end
 
 set_back()
 local mark, lost = memory()
-redis.call('ZREMRANGEBYSCORE', grants, '-inf', string.format('%.6f', now - s.kept - 2 * MARGIN))
 
 -- --- the pace ---------------------------------------------------------------------------------------------------------
 
@@ -164,10 +165,13 @@ local function time_of(place)
   return number(redis.call('ZRANGE', grants, place, place, 'WITHSCORES')[2])
 end
 
+local function most_tokens()
+  return rate() and 1 or burst
+end
+
 local function tokens_now()
-  local most = rate() and 1 or burst
-  if s.interval <= 0 then return most end
-  return math.min(most, s.tokens + (now - s.at) / s.interval)
+  if s.interval <= 0 then return most_tokens() end
+  return math.min(most_tokens(), s.tokens + (now - s.at) / s.interval)
 end
 
 local function least_interval()
@@ -188,18 +192,23 @@ local function spread()
   return longest
 end
 
+local ready_at
+
 -- Return when a guard lets the request out that has `rank` others before it.
 local function guarded(most, span, rank)
   if most == 0 then return 0 end
+  -- The grant `most` places before is one that is not made yet.
+  if rank >= most then return ready_at(rank - most) + span + MARGIN end
   local ready, place = lost > 0 and lost + span + MARGIN or 0, count - most + rank
-  if place >= count then return math.max(ready, now + span) end
   if place < 0 then return ready end
   return math.max(ready, time_of(place) + span + MARGIN)
 end
 
-local function ready_at(rank)
-  local missing = math.max(0, rank + 1 - tokens_now())
-  local ready = math.max(s.paused, now + missing * s.interval)
+function ready_at(rank)
+  local ready = s.at + math.max(0, rank + 1 - s.tokens) * s.interval
+  -- More tokens than a bucket holds come only if others are taken meanwhile.
+  if rank + 1 > most_tokens() then ready = now + (rank + 1 - tokens_now()) * s.interval end
+  ready = math.max(ready, s.paused)
   return math.max(ready, guarded(per_minute, MINUTE, rank), guarded(per_day, DAY, rank))
 end
 
@@ -259,8 +268,14 @@ if waiter ~= '' then
     redis.call('ZADD', waiters, s.turn, waiter)
     rank = redis.call('ZCARD', waiters) - 1
   end
-  local ready = ready_at(rank)
-  if ready <= now then
+  -- One who sleeps longer than needed, because tokens came sooner than was to be expected, does not keep the others waiting.
+  local awake = 0
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.6f', now + GRACE))) do
+    if name ~= waiter and redis.call('ZRANK', waiters, name) < rank then awake = awake + 1 end
+  end
+  local ready = ready_at(awake)
+  if ready > now then ready = ready_at(rank) end
+  if ready < now + RESOLUTION then
     take(ready)
     reports.leave(waiter)
     granted = 1
@@ -271,22 +286,7 @@ if waiter ~= '' then
   end
 end
 
--- --- the answer -------------------------------------------------------------------------------------------------------
-
-local fields = {}
-for _, name in ipairs(NAMES) do
-  if s[name] then
-    fields[#fields + 1] = name
-    fields[#fields + 1] = string.format('%.17g', s[name])
-  end
-end
-if not s.base then redis.call('HDEL', state_key, 'base') end
-if not s.last then redis.call('HDEL', state_key, 'last') end
-redis.call('HSET', state_key, unpack(fields))
-local kept = math.ceil(math.min(math.max(KEPT, s.paused - now + MINUTE), 1e9))
-for _, key in ipairs({grants, state_key, waiters, alive}) do
-  redis.call('EXPIRE', key, kept)
-end
+-- --- the answer, and the state ----------------------------------------------------------------------------------------
 
 local others = redis.call('ZCARD', waiters)
 local used_today = per_day > 0 and redis.call('ZCOUNT', grants, now - DAY - MARGIN, '+inf') or 0
@@ -302,4 +302,20 @@ for i, value in ipairs(answer) do
   answer[i] = string.format('%.6f', value)
 end
 answer[#answer + 1] = mark
+
+redis.call('ZREMRANGEBYSCORE', grants, '-inf', string.format('%.6f', now - s.kept - 2 * MARGIN))
+local fields = {}
+for _, name in ipairs(NAMES) do
+  if s[name] then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = string.format('%.17g', s[name])
+  end
+end
+if not s.base then redis.call('HDEL', state_key, 'base') end
+if not s.last then redis.call('HDEL', state_key, 'last') end
+redis.call('HSET', state_key, unpack(fields))
+local kept = math.ceil(math.min(math.max(KEPT, s.paused - now + MINUTE), 1e9))
+for _, key in ipairs({grants, state_key, waiters, alive}) do
+  redis.call('EXPIRE', key, kept)
+end
 return answer

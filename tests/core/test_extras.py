@@ -23,6 +23,7 @@ SYNC = "from unlimcall_async.sync.url import destination_at; destination_at('{}'
         ("dlt", "dlt", "import unlimcall_async.integrations.dlt"),
         ("dlt", "pyarrow", "sys.modules['dlt'] = sys; import unlimcall_async.integrations.dlt"),
         ("numbers", "phonenumbers", "from unlimcall_async.operations import CallerId; CallerId('+442079460812')"),
+        ("redis", "redis", "from unlimcall_async.shared import SharedRateLimits; SharedRateLimits('redis://host')"),
         ("xlsx", "xlsxwriter", "from unlimcall_async.cli.workbook import check_installed; check_installed()"),
         ("arrow", "pyarrow", "from unlimcall_async.cli.parquet import check_installed; check_installed()"),
     ],

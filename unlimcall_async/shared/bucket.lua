@@ -165,13 +165,10 @@ local function time_of(place)
   return number(redis.call('ZRANGE', grants, place, place, 'WITHSCORES')[2])
 end
 
-local function most_tokens()
-  return rate() and 1 or burst
-end
-
 local function tokens_now()
-  if s.interval <= 0 then return most_tokens() end
-  return math.min(most_tokens(), s.tokens + (now - s.at) / s.interval)
+  local most = rate() and 1 or burst
+  if s.interval <= 0 then return most end
+  return math.min(most, s.tokens + (now - s.at) / s.interval)
 end
 
 local function least_interval()
@@ -205,9 +202,10 @@ local function guarded(most, span, rank)
 end
 
 function ready_at(rank)
-  local ready = s.at + math.max(0, rank + 1 - s.tokens) * s.interval
-  -- More tokens than a bucket holds come only if others are taken meanwhile.
-  if rank + 1 > most_tokens() then ready = now + (rank + 1 - tokens_now()) * s.interval end
+  local ready = s.at + math.max(0, 1 - s.tokens) * s.interval
+  -- The interval may be shorter after the next grant. Who wakes too early asks again, and nobody sleeps too long.
+  local behind = rank - math.max(0, math.floor(tokens_now()) - 1)
+  if behind > 0 then ready = math.max(now, ready) + behind * least_interval() end
   ready = math.max(ready, s.paused)
   return math.max(ready, guarded(per_minute, MINUTE, rank), guarded(per_day, DAY, rank))
 end

@@ -151,4 +151,7 @@ def _address(url: object) -> tuple[str, str]:
         return text, parts.path
     if parts.scheme not in {"redis", "rediss"} or not host:
         raise ValueError("url must begin with redis://, rediss:// or unix://, and name a host or a socket")
+    database = parts.path.strip("/")
+    if database and not database.isdecimal():
+        raise ValueError(f"url must end in the number of a database, such as /0, not in {database}")
     return text, f"{host}:{port or _PORT}"

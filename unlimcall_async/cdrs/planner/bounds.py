@@ -12,6 +12,7 @@ must not be. (Rows may appear, but they neither vanish nor move.)
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
@@ -46,17 +47,21 @@ class Bounds:
 
     def may_cover(self, window: Window, shown: int) -> bool:
         """Return whether a row that shows a time may be in the page of a window."""
-        first, last = self._steps_of(window)
+        first, last = self.steps_of(window)
         return (shown - self.earlier) // self.step <= last and first <= (shown + self.later) // self.step
 
     def surely_covers(self, window: Window, shown: int) -> bool:
         """Return whether such a row is in the page of a window."""
-        first, last = self._steps_of(window)
+        first, last = self.steps_of(window)
         return first <= (shown - self.earlier) // self.step and (shown + self.later) // self.step <= last
 
-    def _steps_of(self, window: Window) -> tuple[int, int]:
+    def steps_of(self, window: Window) -> tuple[int, int]:
         """Return the first and the last step that a window covers."""
         return window.start // self.step + (not self.from_included), window.till // self.step - (not self.till_included)
+
+    def steps_of_rows(self, shown: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Return the first and the last step in which each row may be compared, of rows that show these times."""
+        return [(at - self.earlier) // self.step for at in shown], [(at + self.later) // self.step for at in shown]
 
     def narrowest(self, first: int, last: int) -> Window:
         """Return the narrowest window, in steps, that covers the times from `first` to `last`."""
@@ -156,27 +161,16 @@ class KnownBounds:
         # Rows of the range first. A few rows at a time are cheap to try, and mostly enough.
         known = sorted(set(seen), key=lambda micros: (not wanted.holds(micros), micros))
         for first in range(0, len(known), _ROWS_AT_ONCE):
-            few = known[first : first + _ROWS_AT_ONCE]
-            most_left = {
-                window: self._most_left(window, few)
-                for micros in few
-                for window in self._windows_around(floor(micros, MILLISECOND))
-            }
+            few = sorted(known[first : first + _ROWS_AT_ONCE])
+            places = [(bounds, *bounds.steps_of_rows(few)) for bounds in self.left]
+            around = {window for micros in few for window in self._windows_around(floor(micros, MILLISECOND))}
+            most_left = {window: _most_left(window, places) for window in around}
             ranked = sorted(most_left, key=lambda window: (most_left[window], len(window), window.start))
             yield from (window for window in ranked if most_left[window] < len(self.left))
         for at in (floor(micros, MILLISECOND) for micros in known if wanted.holds(micros)):
             start = floor(at, self.step)
             beside = (Window(at, start + self.step - MILLISECOND), Window(start, at - MILLISECOND), Window(start, at))
             yield from (window for window in beside if window.till > window.start)
-
-    def _most_left(self, window: Window, few: Sequence[int]) -> int:
-        """Return how many hypotheses the page of a window leaves at most, by whether it has these rows."""
-        outcomes = Counter(
-            tuple(bounds.may_cover(window, at) + bounds.surely_covers(window, at) for at in few) for bounds in self.left
-        )
-        # Of a row that may come or not, both is allowed.
-        unsure = sum(number for outcome, number in outcomes.items() if 1 in outcome)
-        return unsure + max((number for outcome, number in outcomes.items() if 1 not in outcome), default=0)
 
     def _windows_around(self, at: int) -> Iterator[Window]:
         """Yield windows within, at the edges of, and beside the step that a time falls in."""
@@ -188,3 +182,24 @@ class KnownBounds:
             # If both bounds are included, no window above leaves the time out, unless the server's step is finer.
             yield Window(start + step, start + 2 * step)
             yield Window(start - 2 * step, start - step)
+
+
+def _most_left(window: Window, places: Iterable[tuple[Bounds, Sequence[int], Sequence[int]]]) -> int:
+    """Return how many hypotheses the page of a window leaves at most, by which rows it has.
+
+    Args:
+        window: The window.
+        places: Each hypothesis, with the first and the last step of each row. Both ascend.
+    """
+    outcomes = Counter[range]()
+    unsure = 0
+    for bounds, earliest, latest in places:
+        first, last = bounds.steps_of(window)
+        # The steps ascend, so that the rows of a page are neighbours. Ranges without a row equal each other.
+        surely = range(bisect_left(earliest, first), bisect_right(latest, last))
+        if surely == range(bisect_left(latest, first), bisect_right(earliest, last)):
+            outcomes[surely] += 1
+        else:
+            # Of a row that may come or not, both is allowed.
+            unsure += 1
+    return unsure + max(outcomes.values(), default=0)

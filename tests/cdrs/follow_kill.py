@@ -21,6 +21,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.cli.support import until
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
 RECORDS = 6000
@@ -34,7 +35,7 @@ from unlimcall_async.cdrs import checkpoint_journal
 checkpoint_journal._LEAST_CHARACTERS = 2000
 
 async def main():
-    start, interval = datetime.fromisoformat(sys.argv[1]), timedelta(seconds=0.05)
+    start, interval = datetime.fromisoformat(sys.argv[1]), timedelta(milliseconds=10)
     with CheckpointFile("follow.checkpoint") as stored, open("out", "ab") as file:
         file.truncate(stored.note or 0)
         file.seek(0, os.SEEK_END)
@@ -54,13 +55,13 @@ from datetime import timedelta
 from unlimcall_async import AsyncClient, RateLimits
 from unlimcall_async.cdrs import checkpoint_journal
 from unlimcall_async.cdrs.resource import Cdrs
-from unlimcall_async.cli import running
+from unlimcall_async.cli import access
 from unlimcall_async.cli.commands import unlimcall
 
 checkpoint_journal._LEAST_CHARACTERS = 2000
 follow = Cdrs.follow
-Cdrs.follow = lambda self, start, **more: follow(self, start, **{**more, "interval": timedelta(seconds=0.05)})
-running.AsyncClient = lambda *given, **more: AsyncClient(*given, **more, rate_limits=RateLimits.unlimited())
+Cdrs.follow = lambda self, start, **more: follow(self, start, **{**more, "interval": timedelta(milliseconds=10)})
+access.AsyncClient = lambda *given, **more: AsyncClient(*given, **{**more, "rate_limits": RateLimits.unlimited()})
 unlimcall(["cdrs", "follow", "--from", sys.argv[1], "--checkpoint", "follow.checkpoint"], prog_name="unlimcall")
 """
 
@@ -76,8 +77,7 @@ async def killed_follow(
                 *[sys.executable, "-c", code, start.isoformat()], cwd=folder, env=environment, stdout=out
             )
         last = len(sandbox.requests) + requests
-        while len(sandbox.requests) < last and process.returncode is None:  # noqa: ASYNC110 # a request sets no event
-            await asyncio.sleep(0)
+        await until(lambda: len(sandbox.requests) >= last or process.returncode is not None)  # noqa: B023 # ends in this turn
         for _ in range(turns):
             await asyncio.sleep(0)
         if process.returncode is not None:

@@ -17,6 +17,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.cli.support import until
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
 PROGRAM = Path(__file__).with_name("pull_to_file.py")
@@ -43,8 +44,7 @@ async def killed_pull(sandbox: Sandbox, folder: Path, kills: int, chance: random
         if done < kills:
             # A resumed pull asks some 40 times; most kills fall into its first part, so that there is something left to kill.
             last = len(sandbox.requests) + chance.randrange(1, 9)
-            while len(sandbox.requests) < last and not ended.done():  # noqa: ASYNC110 # a request sets no event
-                await asyncio.sleep(0)
+            await until(lambda: len(sandbox.requests) >= last or ended.done())  # noqa: B023 # ends in this turn
             for _ in range(chance.randrange(2000)):
                 await asyncio.sleep(0)
             if not ended.done():

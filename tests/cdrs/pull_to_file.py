@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import attrs
 
-from unlimcall_async import AsyncClient, CallRecord, Checkpoint
+from unlimcall_async import AsyncClient, CallRecord, Checkpoint, RateLimits
 
 FILE, PLACE = Path("calls.ndjson"), Path("calls.ndjson.checkpoint")
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
@@ -53,7 +53,10 @@ async def pull(out: BinaryIO) -> None:
     resume, length = stored()
     out.truncate(length)
     out.seek(length)
-    async with AsyncClient() as client, client.cdrs.stream(START, END, resume=resume) as stream:
+    async with (
+        AsyncClient(rate_limits=RateLimits.unlimited()) as client,
+        client.cdrs.stream(START, END, resume=resume) as stream,
+    ):
         async for batch in stream.batches():
             out.writelines(map(line_of, batch))
             out.flush()

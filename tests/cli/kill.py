@@ -21,7 +21,7 @@ from pathlib import Path
 import openpyxl  # type: ignore[import-untyped] # it has no types
 from pyarrow import parquet  # type: ignore[import-untyped] # it has no types
 
-from tests.cli.support import names_in, running
+from tests.cli.support import names_in, running, until
 from unlimcall_async.proof import DayDigest, Manifest
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
@@ -34,14 +34,23 @@ async def one_pull(
     sandbox: Sandbox, out: Path, number: signal.Signals | None, chance: random.Random, *options: str
 ) -> int:
     """Pull, or go on; give the status, which is below 0 where a signal ended it without a word."""
-    arguments = ["--from", START.isoformat(), "--till", END.isoformat(), "--out", str(out), "--resume"]
+    arguments = [
+        "--from",
+        START.isoformat(),
+        "--till",
+        END.isoformat(),
+        "--out",
+        str(out),
+        "--resume",
+        "--rate",
+        "60000",
+    ]
     async with running(sandbox, "cdrs", "pull", *arguments, *options) as process:
         ended = asyncio.create_task(process.communicate())
         if number is not None:
             # A resumed pull asks some 40 times; most kills fall into its first part, so that there is something left to kill.
             last = len(sandbox.requests) + chance.randrange(1, 9)
-            while len(sandbox.requests) < last and not ended.done():  # noqa: ASYNC110 # a request sets no event
-                await asyncio.sleep(0)
+            await until(lambda: len(sandbox.requests) >= last or ended.done())
             for _ in range(chance.randrange(3000)):
                 await asyncio.sleep(0)
             if not ended.done():

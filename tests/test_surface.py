@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
-from unlimcall_async import _api, columns, proof, sync
+from unlimcall_async import _api, columns, proof, shared, sync
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -57,6 +57,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "proof",
         "resources",
         "sandbox",
+        "shared",
         "sync",
         "webhooks",
         "tracking",
@@ -144,6 +145,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "table": "cdrs",
         "on_progress": None,
     }
+    assert parameters(shared.SharedRateLimits) == {"url": REQUIRED, "limits": None, "on_outage": "wait"}
     assert parameters(sync.repair_cdrs) == {
         "client": REQUIRED,
         "destination": REQUIRED,

@@ -52,6 +52,7 @@ from unlimcall_async import (
 )
 from unlimcall_async.columns import SCHEMA, write_parquet
 from unlimcall_async.proof import DayDigest, Manifest, Verification
+from unlimcall_async.shared import LimiterUnavailableError, SharedRateLimits
 from unlimcall_async.sync import (
     Destination,
     SyncProgress,
@@ -276,6 +277,16 @@ async def prove(client: AsyncClient, start: datetime, end: datetime) -> None:
     assert_type(verification, Verification)
     verification = await client.cdrs.verify(iter(records), start, end)
     assert_type(verification.differences[0].revised, tuple[tuple[CallRecord, CallRecord], ...])
+
+
+async def share_limits(url: str) -> None:
+    shared = SharedRateLimits(url, RateLimits(cdrs=RateLimit(120)), on_outage="raise")
+    assert_type(shared.limits, RateLimits)
+    async with AsyncClient(rate_limits=shared) as client, client.with_options(rate_limits=shared) as view:
+        try:
+            await view.me()
+        except LimiterUnavailableError as error:
+            assert_type((error.server, error.reason), tuple[str, str])
 
 
 async def sync_into_tables(client: AsyncClient, start: datetime, mine: Destination) -> None:

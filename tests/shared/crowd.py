@@ -139,13 +139,15 @@ class Outcome:
     requests: int
 
 
-async def show(folder: Path, *, processes: int, minute: float, per_minute: int, per_day: int, steady: float) -> Outcome:
+async def show(
+    folder: Path, *, processes: int, minute: float, margin: float, per_minute: int, per_day: int, steady: float
+) -> Outcome:
     """Run the processes through all that may happen, and return what the API has counted."""
     api, valkey, loop = Api(), Valkey(folder), asyncio.get_running_loop()
     await valkey.start()
     async with api.served() as url:
         redis = f"redis://127.0.0.1:{valkey.port}"
-        crowd = Crowd([redis, url, TOKEN, str(per_minute), str(per_day), str(minute)])
+        crowd = Crowd([redis, url, TOKEN, str(per_minute), str(per_day), str(minute), str(margin)])
         for number in range(processes):
             await crowd.start(5.0 * number)
         # Steady state begins when all have started, and the first burst is a minute old.
@@ -180,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--minute", type=float, default=60.0, help="seconds of a minute; a day has ten minutes")
+    parser.add_argument("--margin", type=float, default=0.5, help="seconds by which a span is longer for the limits")
     parser.add_argument("--per-minute", type=int, default=60)
     parser.add_argument("--per-day", type=int, default=0)
     parser.add_argument("--steady", type=float, default=120.0, help="seconds for which the use is measured")

@@ -7,6 +7,7 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from random import Random
 from typing import Any
 
 import pytest
@@ -93,6 +94,23 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue(process:
     await asyncio.wait([waiting])
     await until(lambda: not valkey.keys("*:me:waiters"))
     assert client.limits()["me"].waiting == 0
+
+
+async def test_calls_that_are_cancelled_at_any_moment_take_no_token(
+    sandbox: Sandbox, process: Process, valkey: Redis
+) -> None:
+    client, chance = process(RateLimit(60_000, burst=10_000), max_wait=None), Random(1)
+    for _ in range(100):
+        calls = [asyncio.create_task(client.me()) for _ in range(3)]
+        await asyncio.wait(calls, timeout=chance.uniform(0, 0.004))
+        for call in calls[: chance.randint(1, 3)]:
+            call.cancel()
+        await asyncio.wait(calls)
+    [grants] = valkey.keys("*:me:grants")
+    await client.aclose()
+    assert not valkey.keys("*:me:waiters")
+    # A request whose first bytes were on their way when it was cancelled may not have reached the server.
+    assert 0 <= valkey.zcard(grants) - len(sandbox.requests) <= 3
 
 
 async def test_calls_wait_and_come_through_in_their_order(sandbox: Sandbox, process: Process) -> None:

@@ -1,4 +1,4 @@
-"""A process that asks an API for ever through shared limits: `python -m tests.shared.worker REDIS API TOKEN LIMIT DAY MINUTE`."""
+"""A process that asks an API for ever through shared limits. Its minute may be shorter than others'."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from unlimcall_async.shared import SharedRateLimits, server
 SPANS = "local MINUTE, DAY, MARGIN = 60, 86400, 0.5"
 
 
-def spans_of(minute: float) -> str:
+def spans_of(minute: str, margin: str) -> str:
     """Return the spans of a script whose minute is so many seconds long, and whose day has ten minutes."""
-    return f"local MINUTE, DAY, MARGIN = {minute}, {10 * minute}, 0.5"
+    return f"local MINUTE, DAY, MARGIN = {minute}, {10 * float(minute)}, {margin}"
 
 
 async def ask_for_ever(url: str, api: str, token: str, limit: RateLimit) -> None:
@@ -32,9 +32,9 @@ async def ask_for_ever(url: str, api: str, token: str, limit: RateLimit) -> None
 
 
 def main() -> None:
-    url, api, token, per_minute, per_day, minute, ahead = sys.argv[1:]
+    url, api, token, per_minute, per_day, minute, margin, ahead = sys.argv[1:]
     assert server._SCRIPT.count(SPANS) == 1
-    server._SCRIPT = server._SCRIPT.replace(SPANS, spans_of(float(minute)))  # type: ignore[misc] # in this process alone
+    server._SCRIPT = server._SCRIPT.replace(SPANS, spans_of(minute, margin))  # type: ignore[misc] # in this process alone
     real, by = time.time, float(ahead)
     time.time = lambda: real() + by
     asyncio.run(ask_for_ever(url, api, token, RateLimit(int(per_minute), per_day=int(per_day) or None)))

@@ -30,7 +30,7 @@ local AT_ONCE = 0.9
 -- Seconds: times are written so exactly.
 local RESOLUTION = 1e-6
 -- Grants that are looked at for the spread: each costs a microsecond.
-local SPREAD_OVER = 30
+local SPREAD_OVER = 12
 -- See pace.py.
 local DECREASE, PLATEAU, INCREASE, NEAR = 0.8, 0.9, 0.05, 1.5
 local FEW, LEAST_OF_FEW, LEAST_OF_MANY, MOST_OF_MANY = 5, 0.4, 0.05, 0.95

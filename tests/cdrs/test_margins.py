@@ -38,11 +38,14 @@ class Clock:
         late = {"cut": 0, "nearest": self.shown // 2, "up": self.shown - 1}[self.mode]
         return (at + late) // self.shown * self.shown
 
+    def covered(self, window: Window) -> range:
+        """Return the times of the calls that are in the page of a window."""
+        first, last = window.start // self.compared, window.till // self.compared
+        return range((first + (not self.from_included)) * self.compared, (last + self.till_included) * self.compared)
+
     def covers(self, window: Window, at: int) -> bool:
         """Return whether a call is in the page of a window."""
-        first, last, place = window.start // self.compared, window.till // self.compared, at // self.compared
-        after = place > first or (self.from_included and place == first)
-        return after and (place < last or (self.till_included and place == last))
+        return at in self.covered(window)
 
 
 CLOCKS: Final = [Clock(*each) for each in product(STEPS, STEPS, get_args(Mode), (True, False), (True, False))]
@@ -111,7 +114,8 @@ class Server:
         """Return the rows of a window, and whether the page is complete."""
         assert 0 < len(window) <= WIDEST
         self.asked += 1
-        matches = [row for at, row in self._rows if self.clock.covers(window, at)]
+        covered = self.clock.covered(window)
+        matches = [row for at, row in self._rows if at in covered]
         return matches[:limit], len(matches) < limit
 
 

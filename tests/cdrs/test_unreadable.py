@@ -225,7 +225,7 @@ async def test_what_becomes_of_rows_is_one_of_two_words(unreadable: Any) -> None
 # --- any mixture, with any interruption -----------------------------------------------------------------------------------
 
 KINDS: list[dict[str, str] | None] = [None, None, {"billsec": "null"}, {"startTime": "null"}, {"src": '"\\ud83d"'}]
-mixtures = st.lists(st.tuples(st.integers(0, 5400_0), st.sampled_from(KINDS), st.integers(1, 3)), max_size=14)
+mixtures = st.lists(st.tuples(st.integers(0, 5400_0), st.sampled_from(KINDS), st.integers(1, 3)), max_size=8)
 
 
 def mixture(chosen: list[tuple[int, dict[str, str] | None, int]]) -> tuple[list[RawRow], list[RawRow]]:

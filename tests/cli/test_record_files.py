@@ -49,7 +49,7 @@ records = st.builds(
 
 
 @pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
-@given(given_records=st.lists(records, max_size=5))
+@given(given_records=st.lists(records, max_size=3))
 def test_what_is_read_is_what_was_written(kind: str, given_records: list[CallRecord]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "calls"

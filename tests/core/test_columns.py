@@ -82,7 +82,10 @@ PLAIN_RECORDS = records_with(ODD_TEXTS | PLAIN_TEXTS)
 
 @given(
     st.lists(
-        st.lists(PLAIN_RECORDS, min_size=1) | st.lists(RECORDS | records_with(ESCAPED_TEXTS), min_size=1), min_size=1
+        st.lists(PLAIN_RECORDS, min_size=1, max_size=3)
+        | st.lists(RECORDS | records_with(ESCAPED_TEXTS), min_size=1, max_size=3),
+        min_size=1,
+        max_size=4,
     )
 )
 def test_records_of_a_stream_become_the_same_columns(parts: list[list[CallRecord]]) -> None:

@@ -82,6 +82,7 @@ async def test_a_follow_that_is_stopped_writes_nothing() -> None:
     assert (process.returncode, err) == (0, b"")
 
 
+@pytest.mark.slow  # the client waits for 1, 2 and 4 seconds
 async def test_a_follow_writes_what_goes_wrong() -> None:
     async with Sandbox() as sandbox:
         sandbox.inject(Status(500), endpoint="cdrs", times=None)

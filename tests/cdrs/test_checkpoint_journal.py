@@ -24,6 +24,8 @@ from unlimcall_async.cdrs.output_order import place_behind
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_datetime
 
+pytestmark = pytest.mark.own_rules
+
 MINUTE = 60 * SECOND
 LOOKBACK = 24 * MINUTE
 START = 1_000 * MINUTE

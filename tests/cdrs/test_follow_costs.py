@@ -19,6 +19,8 @@ from unlimcall_async.cdrs.marks import Removed
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.cdrs.times import SECOND, Range
 
+pytestmark = pytest.mark.own_rules
+
 MINUTE = 60 * SECOND
 START, LOOKBACK = 1_000_000 * MINUTE, 120 * MINUTE
 NOW = START + LOOKBACK

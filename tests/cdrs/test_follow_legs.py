@@ -9,6 +9,8 @@ import pytest
 from tests.cdrs.raw_server import ORDERS, Order, RawRow, RawServer, row_text, served
 from unlimcall_async import AsyncClient, Checkpoint
 
+pytestmark = pytest.mark.own_rules
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 START = NOW - timedelta(minutes=30)
 

@@ -15,7 +15,7 @@ from tests.cdrs.matrix import START
 from unlimcall_async import AsyncClient, CdrStream, InvalidRequestError, Progress, RateLimit, RateLimits
 from unlimcall_async.sandbox import Delay, Sandbox, SandboxCall, Status, generate_traffic
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.own_rules]
 
 END = START + timedelta(days=30)
 DAY = 24 * 3600

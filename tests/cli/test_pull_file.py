@@ -23,6 +23,8 @@ from unlimcall_async.proof import DayDigest, Evidence, Manifest
 
 from .support import names_in, place_at
 
+pytestmark = pytest.mark.own_rules
+
 START, END, LATER = (datetime(2026, 5, day, tzinfo=UTC) for day in (1, 2, 3))
 
 

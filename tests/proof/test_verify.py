@@ -20,6 +20,8 @@ from unlimcall_async import AsyncClient, CallRecord, RateLimits
 from unlimcall_async.proof import DayDigest, Manifest, Verification
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 
+pytestmark = pytest.mark.own_rules
+
 BEGIN, DAY, MONTH = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=1), timedelta(days=31)
 END = BEGIN + 2 * MONTH
 # The pages of these calls are short, and every 31 days a call starts at midnight, at a bound of the windows that are counted.

@@ -26,7 +26,7 @@ from unlimcall_async.proof import DayDigest, Manifest
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
-RECORDS = 12_000
+RECORDS = 6000
 SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
 
 
@@ -40,7 +40,7 @@ async def one_pull(
     async with running(sandbox, "cdrs", "pull", *arguments, *options) as process:
         ended = asyncio.create_task(process.communicate())
         if number is not None:
-            # A resumed pull asks some 40 times; most kills fall into its first part, so that there is something left to kill.
+            # A resumed pull asks some 20 times; most kills fall into its first part, so that there is something left to kill.
             last = len(sandbox.requests) + chance.randrange(1, 9)
             await until(lambda: len(sandbox.requests) >= last or ended.done())
             for _ in range(chance.randrange(3000)):

@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
-    {"_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain", "_threads"},
+    {
+        *("_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"),
+        *("_spans", "_threads"),
+    },
     {"_schema"},
     {"_model"},
     {"_arguments", "models", "cdrs.times"},
@@ -116,6 +119,7 @@ PURE = {
     "_pages",
     "_plain",
     "_schema",
+    "_spans",
     "_progress_words",
     "cli.checks",
     "cli.comparison",
@@ -328,7 +332,8 @@ def test_the_command_uses_the_public_package_only() -> None:
         if name.split(".")[0] == "cli":
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
             # The first four are public packages. The others are the one reader of JSON, the one writer of many records, that
-            # of columns, the bar of `track`, what `$UNLIMCALL_LOG` turns on, and the wording for an extra that is missing.
+            # of columns, the bar of `track`, what `$UNLIMCALL_LOG` turns on, the wording for an extra that is missing, and the
+            # reader of spans.
             assert inner <= {
                 "operations",
                 "proof",
@@ -341,6 +346,7 @@ def test_the_command_uses_the_public_package_only() -> None:
                 "_extras",
                 "_log_setup",
                 "_progress_words",
+                "_spans",
             }, name
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.cli.times import moment, span
+from unlimcall_async._spans import span
+from unlimcall_async.cli.times import moment
 
 NOW = datetime(2026, 5, 24, 22, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -23,13 +23,14 @@ from unlimcall_async import (
     UnlimCallError,
     WindowSaturatedError,
 )
+from unlimcall_async._spans import span
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.outage import Outage, Refusals, may_pass, wait_asked
 from unlimcall_async.cli.output import note, to_stderr
 from unlimcall_async.cli.pieces import with_ways_out
 from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, rate_option, run, with_client
-from unlimcall_async.cli.times import is_relative, span
+from unlimcall_async.cli.times import is_relative
 from unlimcall_async.cli.wording import many, plain
 
 if TYPE_CHECKING:

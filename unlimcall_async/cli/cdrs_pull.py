@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from unlimcall_async._spans import span
 from unlimcall_async.cli import options
 from unlimcall_async.cli.pieces import Accepted
 from unlimcall_async.cli.pull_formats import MADE, NAMES, READERS, form_of
 from unlimcall_async.cli.pull_range import Wanted
 from unlimcall_async.cli.repeating import Repeatable, again
 from unlimcall_async.cli.running import FOUND, Clients, as_json, concurrency_option, quiet, rate_option, with_client
-from unlimcall_async.cli.times import span
 
 # What a command that continues a pull leaves out: the pull's journal has it, or the user would not mean it again.
 _NOT_AGAIN = {"start", "end", "settle", "zone", "form", "reader", "rejects", "resume", "force"}

@@ -13,12 +13,12 @@ import attrs
 import click
 
 from unlimcall_async import UnlimCallError
+from unlimcall_async._spans import span
 from unlimcall_async.cli import options
 from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.outage import may_pass
 from unlimcall_async.cli.output import UnusableError, is_quiet, note, to_stderr, write_json
 from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, rate_option, run, with_client
-from unlimcall_async.cli.times import span
 from unlimcall_async.cli.wording import many, plain
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw])")
+from unlimcall_async._spans import is_span, span
+
 _DAYS_AGO: Final = {"today": 0, "yesterday": 1}
 # Python reads other forms too, such as weeks, or dates without hyphens. They are more often a slip than meant.
 _ISO: Final = re.compile(
@@ -24,24 +24,9 @@ TIME_FORMS: Final = (
 )
 
 
-def span(text: str) -> timedelta:
-    """Read a span of time, such as `30s` or `2h`.
-
-    Raises:
-        ValueError: `text` is not a span of time, or is too long.
-    """
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a span of time; write one like 30s, 15m, 2h, 7d or 4w")
-    try:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        raise ValueError(f"{text!r} is too long") from None
-
-
 def is_relative(text: str) -> bool:
     """Return whether a text means another time whenever it is read."""
-    return text == "now" or text in _DAYS_AGO or _SPAN.fullmatch(text) is not None
+    return text == "now" or text in _DAYS_AGO or is_span(text)
 
 
 def moment(text: str, *, now: datetime, zone: tzinfo) -> datetime:
@@ -56,7 +41,7 @@ def moment(text: str, *, now: datetime, zone: tzinfo) -> datetime:
         elif text in _DAYS_AGO:
             day = now.astimezone(zone).date() - timedelta(days=_DAYS_AGO[text])
             read = datetime(day.year, day.month, day.day, tzinfo=zone)
-        elif _SPAN.fullmatch(text):
+        elif is_span(text):
             read = now - span(text)
         else:
             read = _iso(text, zone)

@@ -77,7 +77,8 @@ SCRIPTS = [
     pytest.param(block, id=f"{name}: {block.heading}")
     for name, blocks in BLOCKS.items()
     for block in blocks
-    if block.language == "python" and block.heading != "dlt"  # `tests/with_dlt` has its example
+    # `tests/with_dlt` and `tests/with_spark` have the others.
+    if block.language == "python" and block.heading != "dlt" and name != "docs/spark.md"
 ]
 SESSIONS = [
     pytest.param([block for block in blocks if block.language == "console"], id=name)

@@ -22,6 +22,8 @@ SYNC = "from unlimcall_async.sync.url import destination_at; destination_at('{}'
         ("postgres", "psycopg", SYNC.format("postgresql://host/database")),
         ("dlt", "dlt", "import unlimcall_async.integrations.dlt"),
         ("dlt", "pyarrow", "sys.modules['dlt'] = sys; import unlimcall_async.integrations.dlt"),
+        ("spark", "pyspark", "import unlimcall_async.spark"),
+        ("spark", "pyarrow", "import unlimcall_async.spark"),
         ("numbers", "phonenumbers", "from unlimcall_async.operations import CallerId; CallerId('+442079460812')"),
         ("redis", "redis", "from unlimcall_async.shared import SharedRateLimits; SharedRateLimits('redis://host')"),
         ("xlsx", "xlsxwriter", "from unlimcall_async.cli.workbook import check_installed; check_installed()"),

@@ -29,4 +29,4 @@ async def rest_of(stream: CdrStream) -> list[CallRecord]:
 
 
 def requests_under_way(client: AsyncClient) -> int:
-    return len(client._caller.pool._calls)
+    return len(client._caller.pool._connections.calls)

@@ -37,7 +37,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def assert_works(sandbox: Sandbox, client: AsyncClient) -> None:
     assert connections_in_use(client) == 0
-    assert not client._caller.pool._calls
+    assert not client._caller.pool._connections.calls
     sandbox.clear_faults()
     assert (await client.me()).customer_id == "1042"
 
@@ -95,7 +95,7 @@ async def test_while_connecting(silent_port: tuple[int, asyncio.Event]) -> None:
         await connected.wait()
         await cancel(call)
         assert connections_in_use(client) == 0
-        assert not client._caller.pool._calls
+        assert not client._caller.pool._connections.calls
 
 
 async def test_while_a_name_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -356,7 +356,7 @@ def test_the_end_of_the_process_passes_and_leaves_nothing_behind(
                 async with asyncio.timeout(0.05 if cancelled else None):
                     await client.me()
             finally:
-                assert not client._caller.pool._calls
+                assert not client._caller.pool._connections.calls
                 assert client.limits()["me"].waiting == 0
 
     with pytest.raises(type(error)):

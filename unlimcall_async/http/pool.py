@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from attrs import define, field
+
 from unlimcall_async.http.network import Network
 from unlimcall_async.http.server_clock import ServerClock
 
@@ -14,6 +16,29 @@ if TYPE_CHECKING:
     import aiohttp
 
     from unlimcall_async.http.transport import Transport
+
+
+@define(eq=False)
+class Connections:
+    """The connections of one pool or of several, and the calls that use them.
+
+    Attributes:
+        session: The session that was handed in, or `None`.
+        max_connections: How many requests may be under way at once, those of all pools together.
+        transport: Opened at the first call.
+        loop: The event loop of the first call.
+        calls: The scope of each call under way, and the call's owner.
+        call_left: Set when a call has left its scope.
+        closed: Whether the connections were closed.
+    """
+
+    session: aiohttp.ClientSession | None
+    max_connections: int
+    transport: Transport | None = field(default=None, init=False)
+    loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    calls: dict[asyncio.Timeout, object] = field(factory=dict, init=False)
+    call_left: asyncio.Event = field(factory=asyncio.Event, init=False)
+    closed: bool = field(default=False, init=False)
 
 
 class Pool:
@@ -31,7 +56,6 @@ class Pool:
 
     Attributes:
         clock: What the responses have shown of the server's clock.
-        closed: Whether `aclose` was called.
     """
 
     def __init__(
@@ -42,16 +66,19 @@ class Pool:
         network: Network,
     ) -> None:
         self._name = name
-        self._session = session
-        self._max_connections = max_connections
         self._network = network
+        self._connections = Connections(session, max_connections)
         self._transport: Transport | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        # The scope of each call under way, and the call's owner.
-        self._calls: dict[asyncio.Timeout, object] = {}
-        self._call_left = asyncio.Event()
         self.clock: ServerClock = ServerClock()
-        self.closed: bool = False
+
+    def join(self, other: Pool) -> None:
+        """Use the connections of another pool from now on, before the first call. To close one of the two closes both."""
+        self._connections = other._connections  # its own kind
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._connections.closed
 
     @property
     def proxy(self) -> str | None:
@@ -73,27 +100,30 @@ class Pool:
         # Imported here, because a program that imports the package may never need the 0.2 s that importing aiohttp takes.
         from unlimcall_async.http.transport import Transport  # noqa: PLC0415
 
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        shared = self._connections
+        if shared.loop is None:
+            shared.loop = asyncio.get_running_loop()
         self._check_loop()
+        if shared.transport is None:
+            shared.transport = Transport(shared.session, shared.max_connections, self._network)
         if self._transport is None:
-            self._transport = Transport(self._session, self._max_connections, self._network)
+            self._transport = shared.transport.beside(self._network)
         self._transport.check_open()
         scope = asyncio.timeout(None)
         try:
             async with scope:
-                self._calls[scope] = owner
+                shared.calls[scope] = owner
                 yield self._transport
         except TimeoutError:
             # Any other TimeoutError is the block's own.
             if not scope.expired():
                 raise
         finally:
-            self._calls.pop(scope, None)
-            self._call_left.set()
+            shared.calls.pop(scope, None)
+            shared.call_left.set()
 
     def _check_loop(self) -> None:
-        if self._loop not in {None, asyncio.get_running_loop()}:
+        if self._connections.loop not in {None, asyncio.get_running_loop()}:
             raise RuntimeError(
                 f"the client of {self._name} belongs to another event loop, the one of its first call: make a client in each loop; "
                 "each asyncio.run() has a loop of its own"
@@ -102,17 +132,18 @@ class Pool:
     async def end(self, owner: object) -> None:
         """End the calls of `owner`, and wait until they have left."""
         self._check_loop()
-        await self._end({scope for scope, of in self._calls.items() if of is owner})
+        await self._end({scope for scope, of in self._connections.calls.items() if of is owner})
 
     async def aclose(self) -> None:
         """End all calls, wait until they have left, and close the connections."""
         self._check_loop()
-        self.closed = True
+        shared = self._connections
+        shared.closed = True
         try:
-            await self._end(set(self._calls))
+            await self._end(set(shared.calls))
         finally:
-            if self._transport is not None:
-                await self._transport.aclose()
+            if shared.transport is not None:
+                await shared.transport.aclose()
 
     async def _end(self, scopes: set[asyncio.Timeout]) -> None:
         now = asyncio.get_running_loop().time()
@@ -120,6 +151,7 @@ class Pool:
             # A scope with a deadline was ended before, by a close that is still waiting.
             if scope.when() is None:
                 scope.reschedule(now)
-        while not scopes.isdisjoint(self._calls):
-            self._call_left.clear()
-            await self._call_left.wait()
+        shared = self._connections
+        while not scopes.isdisjoint(shared.calls):
+            shared.call_left.clear()
+            await shared.call_left.wait()

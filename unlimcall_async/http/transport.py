@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +89,14 @@ class Transport:
         self.network: Network = network
         self.slots: asyncio.Semaphore = asyncio.Semaphore(max_connections)
         self._tls: ssl.SSLContext | None = network.tls or (_environment_tls() if session is None else None)
+
+    def beside(self, network: Network) -> Transport:
+        """Return a transport over the same connections and slots, for a server that is reached in another way."""
+        if network == self.network:
+            return self
+        other = copy(self)
+        other.network = network
+        return other
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if the session was closed by its owner."""

@@ -307,3 +307,24 @@ def test_the_time_for_further_requests_is_that_in_which_a_bucket_without_bursts_
     # A request that has to wait for a day delays those behind it by up to the time that they need among themselves.
     assert said == pytest.approx(at - now, abs=1 + requests * 60 / per_minute)
     assert bucket.seconds_for(0, at) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "idle_after"),
+    [(RateLimit(5), 60.5), (RateLimit(5, per_day=9), 24 * 3600 + 0.5), (None, 0.0)],
+)
+def test_a_bucket_is_idle_once_each_grant_is_older_than_its_span(limit: RateLimit | None, idle_after: float) -> None:
+    bucket = TokenBucket(limit)
+    assert bucket.is_idle(0.0)
+    bucket.take(0.0)
+    assert limit is None or not bucket.is_idle(idle_after - 0.1)
+    assert bucket.is_idle(idle_after)
+
+
+def test_a_bucket_with_a_pause_or_a_pace_is_not_idle() -> None:
+    bucket = TokenBucket(None)
+    bucket.pause(100.0)
+    assert not bucket.is_idle(99.0)
+    assert bucket.is_idle(100.0)
+    bucket.refused(100.0, 101.0)
+    assert not bucket.is_idle(300.0)

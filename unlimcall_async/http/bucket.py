@@ -141,6 +141,15 @@ class TokenBucket:
         twin._minute, twin._day = self._minute.copy(), self._day.copy()
         return twin
 
+    def is_idle(self, now: float) -> bool:
+        """Return whether a new bucket would grant the same: each grant is older than its span, and no pause or pace holds."""
+        if now < self.paused_until or self.pace.rate(now) is not None:
+            return False
+        return not (
+            (self._minute and self._minute[-1][0] > now - MINUTE - MARGIN)
+            or (self._day and self._day[-1] > now - DAY - MARGIN)
+        )
+
     def free(self, now: float) -> int | None:
         """Return how many tokens can be taken at this time; `None` for any number."""
         if self.ready_at() > now:

@@ -54,6 +54,9 @@ class Outlook(Protocol):
     def rate(self, now: float) -> float | None:
         """Return the requests a second that the server is believed to take; `None` if there is no such belief."""
 
+    def is_idle(self, now: float) -> bool:
+        """Return whether a new bucket would grant the same."""
+
 
 class Limiter(ABC):
     """The queue in front of one bucket, wherever the bucket is.
@@ -114,6 +117,15 @@ class Limiter(ABC):
             next_in_s=self.wait(),
             pace_per_minute=None if rate is None else rate * MINUTE,
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits."""
+        return len(self._queue) > 0
+
+    def is_idle(self) -> bool:
+        """Return whether nothing waits, and a new limiter would grant the same."""
+        return not self.waits and self._outlook.is_idle(_now())
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
@@ -197,6 +209,9 @@ class Limiter(ABC):
     @abstractmethod
     async def pause(self, seconds: float) -> None:
         """Grant no token for so many seconds."""
+
+    async def aclose(self) -> None:  # noqa: B027 # most limiters have nothing to close
+        """Close what the limiter has opened. Nothing waits in it any more."""
 
 
 class LocalLimiter(Limiter):
@@ -345,36 +360,58 @@ def _now() -> float:
 class Limiters:
     """The limiters of all endpoints: one each, so that a full queue does not delay the calls of other endpoints.
 
+    They are made at their first use: a process may have thousands of accounts, most of which ask one endpoint alone.
+
     Args:
-        by_name: The limiter of each bucket.
+        make: Returns a new limiter for a bucket.
         close: Closes what the limiters have opened, or `None`.
     """
 
-    def __init__(self, by_name: Mapping[str, Limiter], close: Callable[[], Awaitable[None]] | None = None) -> None:
-        self._by_name = by_name
+    def __init__(self, make: Callable[[str], Limiter], close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._make = make
         self._close = close
+        self._by_name: dict[str, Limiter] = {}
         self._shares: dict[tuple[BucketName, float], ShareLimiter] = {}
 
     @classmethod
     def local(cls, limits: RateLimits) -> Limiters:
         """Return limiters of this process alone."""
-        return cls({attribute.name: LocalLimiter(getattr(limits, attribute.name)) for attribute in fields(RateLimits)})
+        return cls(lambda name: LocalLimiter(getattr(limits, name)))
 
     def of(self, bucket: BucketName | None) -> Limiter:
         """Return the limiter of a bucket, or a new one without a limit for `None`, the bucket of an undocumented path."""
-        return LocalLimiter() if bucket is None else self._by_name[bucket]
+        return LocalLimiter() if bucket is None else self._named(bucket)
+
+    def _named(self, name: str) -> Limiter:
+        if name not in self._by_name:
+            self._by_name[name] = self._make(name)
+        return self._by_name[name]
 
     def states(self) -> Mapping[str, LimitState]:
         """Return the state of each limit, by its name in `RateLimits`."""
-        return {name: limiter.state() for name, limiter in self._by_name.items()}
+        return {attribute.name: self._named(attribute.name).state() for attribute in fields(RateLimits)}
+
+    def are_idle(self) -> bool:
+        """Return whether nothing waits, and new limiters would grant the same. So these can be forgotten."""
+        return all(limiter.is_idle() for limiter in self._made)
+
+    def held_s(self) -> float:
+        """Return the seconds until a request goes out that waits, of the endpoint that waits longest; 0 if none waits."""
+        return max((limiter.wait() for limiter in self._made if limiter.waits), default=0.0)
+
+    @property
+    def _made(self) -> tuple[Limiter, ...]:
+        return *self._by_name.values(), *self._shares.values()
 
     def share_of(self, bucket: BucketName, share: float) -> Limiter:
         """Return the limiter for a share of a bucket: the same one for all calls that keep to this share, together."""
         if (bucket, share) not in self._shares:
-            self._shares[bucket, share] = ShareLimiter(self._by_name[bucket], share)
+            self._shares[bucket, share] = ShareLimiter(self._named(bucket), share)
         return self._shares[bucket, share]
 
     async def aclose(self) -> None:
         """Close what the limiters have opened. Nothing waits in them any more."""
+        for limiter in self._by_name.values():
+            await limiter.aclose()
         if self._close is not None:
             await self._close()

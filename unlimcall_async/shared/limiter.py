@@ -48,6 +48,10 @@ class SharedLimiter(Limiter):
         self._given_back = asyncio.Event()
         self._accepted_at = -math.inf
 
+    def is_idle(self) -> bool:
+        """Return whether nothing waits, and the server knows of all that has happened."""
+        return super().is_idle() and not self._reports
+
     # --- tokens -------------------------------------------------------------------------------------------------------
 
     def _soonest(self, party: Hashable, now: float) -> float:  # noqa: ARG002 # only the server knows, and the head will ask

@@ -6,13 +6,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from attrs import define, fields
+from attrs import define
 
 from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
-from unlimcall_async.http.limiter import Limiters
+from unlimcall_async.http.limiter import Limiter, Limiters
 from unlimcall_async.http.messages import Authorization
 from unlimcall_async.http.rate_limits import RateLimits
 from unlimcall_async.shared.memory import Memory
@@ -72,17 +72,11 @@ class SharedRateLimits:
 
         lease = _Lease(self._servers)
         token = authorization.digest(_PURPOSE)
-        by_name = {
-            name: SharedLimiter(getattr(self.limits, name), f"{token}:{name}", lease.server)
-            for name in (attribute.name for attribute in fields(RateLimits))
-        }
 
-        async def close() -> None:
-            for limiter in by_name.values():
-                await limiter.aclose()
-            await lease.end()
+        def make(name: str) -> Limiter:
+            return SharedLimiter(getattr(self.limits, name), f"{token}:{name}", lease.server)
 
-        return Limiters(by_name, close)
+        return Limiters(make, lease.end)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}>"
@@ -100,43 +94,45 @@ class _Servers:
         self._name = name
         self._gives_up_after = gives_up_after
         self._memory = Memory()
-        self._by_loop = WeakKeyDictionary[asyncio.AbstractEventLoop, "Server"]()
+        self._by_loop = WeakKeyDictionary[asyncio.AbstractEventLoop, "tuple[Server, WeakSet[_Lease]]"]()
 
-    def here(self) -> Server:
-        """Return the server as the running event loop reaches it."""
+    def of(self, lease: _Lease) -> Server:
+        """Return the server as the running event loop reaches it. The lease keeps the connections open until it ends or is gone."""
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             # Imports redis-py, which users of other limits do not need.
             from unlimcall_async.shared.server import Server  # noqa: PLC0415
 
-            self._by_loop[loop] = Server(self._url, self._name, self._memory, self._gives_up_after)
-        return self._by_loop[loop]
+            self._by_loop[loop] = Server(self._url, self._name, self._memory, self._gives_up_after), WeakSet()
+        server, leases = self._by_loop[loop]
+        leases.add(lease)
+        return server
 
-    async def close(self, server: Server) -> None:
-        """Close the connections of the running event loop."""
-        self._by_loop.pop(asyncio.get_running_loop(), None)
-        await server.aclose()
+    async def end(self, lease: _Lease) -> None:
+        """End a lease. The last one of an event loop closes the connections."""
+        loop = asyncio.get_running_loop()
+        if loop in self._by_loop:
+            server, leases = self._by_loop[loop]
+            leases.discard(lease)
+            if not leases:
+                del self._by_loop[loop]
+                await server.aclose()
 
 
-@define
+@define(eq=False)
 class _Lease:
-    """One client's use of the server: the last client of an event loop closes the connections."""
+    """One client's use of the server."""
 
     servers: _Servers
     taken: Server | None = None
 
     def server(self) -> Server:
-        if self.taken is None:
-            self.taken = self.servers.here()
-            self.taken.users += 1
+        self.taken = self.taken or self.servers.of(self)
         return self.taken
 
     async def end(self) -> None:
-        server, self.taken = self.taken, None
-        if server is not None:
-            server.users -= 1
-            if not server.users:
-                await self.servers.close(server)
+        self.taken = None
+        await self.servers.end(self)
 
 
 def _address(url: object) -> tuple[str, str]:

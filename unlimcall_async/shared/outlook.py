@@ -133,6 +133,10 @@ class SharedOutlook:
         """Return the requests a second that the server is believed to take; `None` if there is no such belief."""
         return self._answer.rate if self._answer.rate > 0 else None
 
+    def is_idle(self, now: float) -> bool:  # noqa: ARG002 # whatever the bucket holds, it holds on the server
+        """Return true: a new limiter of this process would be told the same."""
+        return True
+
     def dense(self, accepted_at: float, now: float) -> bool:
         """Return whether requests of all processes go out so fast that the API may have too many.
 

@@ -62,13 +62,9 @@ class Server:
         name: The server, as messages show it.
         memory: What the process has seen on the server.
         gives_up_after: The seconds without an answer after which a call fails; `None` for never.
-
-    Attributes:
-        users: How many clients use it.
     """
 
     def __init__(self, url: str, name: str, memory: Memory, gives_up_after: float | None) -> None:
-        self.users: int = 0
         self._name = name
         self._memory = memory
         self._gives_up_after = gives_up_after

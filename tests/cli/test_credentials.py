@@ -51,7 +51,7 @@ async def test_a_file_of_another_user_is_read_with_a_warning(tmp_path: Path, mon
     path.write_text("unl_test_x")
     # Only the superuser could give the file away.
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    monkeypatch.setattr("unlimcall_async.cli.credentials.ROOT", path.stat().st_uid + 2)
+    monkeypatch.setattr("unlimcall_async._secrets.ROOT", path.stat().st_uid + 2)
     async with Sandbox() as sandbox:
         _, _, err = await run(sandbox, "me", "--token-file", str(path))
     assert f"Warning: {path} belongs to another user, who could have changed it.\n" in err

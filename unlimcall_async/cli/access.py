@@ -12,8 +12,9 @@ import click
 from attrs import evolve, field, frozen
 
 from unlimcall_async import AsyncClient, AuthenticationError, RateLimit, RateLimits
+from unlimcall_async._secrets import bare
 from unlimcall_async.cli import stored_tokens
-from unlimcall_async.cli.credentials import bare, read_private, read_stdin, sole
+from unlimcall_async.cli.credentials import read_private, read_stdin, sole
 from unlimcall_async.cli.options import in_option_names
 from unlimcall_async.cli.output import UnusableError
 from unlimcall_async.cli.settings import DEFAULT_PROFILE, Settings, is_profile_name, settings_in

@@ -5,45 +5,37 @@ They never come from the command line's arguments, which every user of the machi
 
 from __future__ import annotations
 
-import codecs
-import os
-import re
-import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import click
 
+from unlimcall_async import _secrets
+from unlimcall_async._secrets import bare
 from unlimcall_async.cli.output import UnusableError, to_stderr
 
-# More bytes than any token or secret has. A longer file is the wrong file.
-_LONGEST: Final = 10_000
-# The user who may change any file.
-ROOT: Final = 0
+
+@contextmanager
+def _unusable() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
 
 
 def read_private(path: Path) -> str:
-    """Return the token or the secret in a file.
-
-    A file that other users can read is read, too: the secrets that Kubernetes and Docker mount are such files. If other users can
-    write the file, a line on standard error says so.
+    """Return the token or the secret in a file. If another user could have written the file, a line on standard error says so.
 
     Raises:
         UnusableError: The file cannot be read, or it holds no text.
     """
-    try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            content = file.read(_LONGEST + 1)
-    except OSError as error:
-        raise UnusableError(f"cannot read {path}: {error.strerror}") from None
-    if os.name == "posix":
-        if found.st_uid not in {ROOT, os.geteuid()}:
-            to_stderr(f"Warning: {path} belongs to another user, who could have changed it.")
-        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            to_stderr(f"Warning: other users can write {path}; run: chmod 600 {path}")
-    return _text(content, str(path))
+    with _unusable():
+        text, warning = _secrets.read_file(path)
+    if warning:
+        to_stderr(f"Warning: {warning}")
+    return text
 
 
 def read_stdin() -> str:
@@ -56,59 +48,15 @@ def read_stdin() -> str:
         raise UnusableError("standard input is closed; give the token in UNLIMCALL_TOKEN or by --token-file")
     if sys.stdin.isatty():
         return sole(bare(click.prompt("Token", hide_input=True, err=True)), "what was typed")
-    return _text(sys.stdin.buffer.read(_LONGEST + 1), "standard input")
-
-
-def _text(content: bytes, place: str) -> str:
-    # Windows PowerShell writes the output of `echo` in UTF-16, and editors put a mark in front of UTF-8.
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        text = bare(content.decode(encoding))
-    except UnicodeDecodeError:
-        text = ""
-    if not text or len(content) > _LONGEST:
-        raise UnusableError(f"{place} does not hold a token or a secret") from None
-    return sole(text, place)
-
-
-# A line of a file of settings, of a shell, of PowerShell, of YAML or of JSON. A secret may end in `=`, as base64 does.
-_ASSIGNMENT: Final = re.compile(
-    r"""^\s*(?:export\s+|set\s+|\$env:|\{\s*)?["']?(?:[A-Z][A-Z0-9_]*["']?\s*[=:]|(?i:token)["']?\s*[=:])\s*[^\s=]""",
-    re.MULTILINE | re.ASCII,
-)
-_SCHEME: Final = re.compile(r"^(?:authorization\s*:\s*)?(?:bearer|token|basic)\s", re.IGNORECASE)
-_INSIDE: Final = re.compile("(?<!^)unl_(?:live|test)_")
+    with _unusable():
+        return _secrets.decoded(sys.stdin.buffer.read(_secrets.LONGEST + 1), "standard input")
 
 
 def sole(text: str, place: str) -> str:
     """Return a token or a secret, if nothing else stands beside it.
 
-    Args:
-        text: The token or the secret.
-        place: Where it comes from, for people. The message names nothing else of the text.
-
     Raises:
         UnusableError: There is something else, or a character that no token has.
     """
-    if _SCHEME.match(text):
-        word = re.match(r"[A-Za-z]+", text)
-        fault = f"it begins with {word[0].title() if word else 'a word'}"
-    elif _ASSIGNMENT.search(text):
-        fault = "it has an assignment, NAME=VALUE, as a .env file or a shell script has"
-    elif (lines := len(text.splitlines())) > 1:
-        fault = f"it has {lines} lines"
-    elif _INSIDE.search(text):
-        fault = "it has more in front of the token"
-    elif not (text.isascii() and text.isprintable()) or " " in text:
-        fault = "it must be visible ASCII without spaces"
-    else:
-        return text
-    raise UnusableError(f"{place} is not a bare token or secret: {fault}")
-
-
-def bare(text: str) -> str:
-    """Return a secret without what editors, shells and files of settings leave around it: spaces, ends of lines, quotes."""
-    text = text.strip().strip("\ufeff").strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        text = text[1:-1].strip()
-    return text
+    with _unusable():
+        return _secrets.sole(text, place)

@@ -111,6 +111,10 @@ class Output:
 
     # --- the manifest ---------------------------------------------------------------------------------------------------
 
+    def forgo_manifest(self) -> None:
+        """Keep no records for a manifest: nobody will ask for one."""
+        self._ledger.forgo()
+
     def manifest(self, skipped: UnplacedRow | None) -> Manifest:
         """Return the manifest of what was handed out, and of the row behind that has ended the stream, if one has.
 

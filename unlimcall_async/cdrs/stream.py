@@ -76,6 +76,8 @@ class CdrStream(StreamViews):
                 manifest=options.manifest,
             )
         )
+        # Without the stream itself, which would then hold itself, and its pages, until the next collection of garbage.
+        output = self._output
         self.start: datetime = options.start
         self.end: datetime = options.end
         self._options = options
@@ -89,7 +91,7 @@ class CdrStream(StreamViews):
             self._planner,
             unreadable,
             pull=pull,
-            checkpoint_behind=lambda part: self._output.checkpoint_at(self._position.behind(part)),
+            checkpoint_behind=lambda part: output.checkpoint_at(output.position.behind(part)),
         )
         self._first_edge = self._planner.edge
         self._fraction = 0.0

@@ -90,6 +90,10 @@ class Ledger:
 
     # --- what is handed out ---------------------------------------------------------------------------------------------
 
+    def forgo(self) -> None:
+        """Keep no records: nobody will ask for a manifest."""
+        self._entries.kept = None
+
     def enter(self, run: Sequence[CallRecord]) -> None:
         """Record that the records before were handed out, and that these come next, in the order of the output."""
         self._add(self._entries, self._run)

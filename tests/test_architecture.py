@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 LAYERS: list[set[str]] = [
     {
         *("_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"),
-        *("_spans", "_threads"),
+        *("_secrets", "_spans", "_threads"),
     },
     {"_schema"},
     {"_model"},
@@ -98,6 +98,10 @@ LAYERS: list[set[str]] = [
     {"sync.run", "sync.url"},
     {"sync.engine", "sync.reading"},
     {"sync", "integrations"},
+    {"accounts.errors", "accounts.listed", "accounts.schedule"},
+    {"accounts.each", "accounts.options", "accounts.pull"},
+    {"accounts.accounts"},
+    {"accounts"},
     {"integrations.dlt"},
     {""},
     {"spark.options"},
@@ -125,6 +129,8 @@ PURE = {
     "_plain",
     "_schema",
     "_spans",
+    "accounts.errors",
+    "accounts.schedule",
     "_progress_words",
     "cli.checks",
     "cli.comparison",
@@ -314,10 +320,10 @@ def test_only_the_transport_imports_aiohttp() -> None:
     def users(path: Path) -> bool:
         return any(name.split(".")[0] == "aiohttp" for name in imports_of(path))
 
-    # The pool and the client name its session in a type; the client also tells whether what it was handed is one.
+    # The pool, the client and the accounts name its session in a type; the client also tells whether what it was handed is one.
     # The receiver of webhooks names its server in a type, and has routes for it.
     assert {name for name, path in CLIENT_MODULES if users(path)} == {
-        *("http.transport", "http.pool", "client"),
+        *("http.transport", "http.pool", "client", "accounts.options"),
         *("webhooks.adapters", "webhooks.receiver"),
     }
 
@@ -339,15 +345,17 @@ def test_the_command_uses_the_public_package_only() -> None:
     for name, path in modules():
         if name.split(".")[0] == "cli":
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
-            # The first four are public packages. The others are the one reader of JSON, the one writer of many records, that
-            # of columns, the bar of `track`, what `$UNLIMCALL_LOG` turns on, the wording for an extra that is missing, and the
-            # reader of spans.
+            # The first five are public packages. The others are the one reader of JSON, the one writer of many records, that
+            # of columns, the reader of tokens, the bar of `track`, what `$UNLIMCALL_LOG` turns on, the wording for an extra that
+            # is missing, and the reader of spans.
             assert inner <= {
+                "accounts",
                 "operations",
                 "proof",
                 "sync",
                 "webhooks",
                 "_json",
+                "_secrets",
                 "_plain",
                 "_columns",
                 "_bar",

@@ -182,6 +182,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         monkeypatch.setenv("UNLIMCALL_WEBHOOK_SECRET", SECRET)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
         (tmp_path / "acme.token").write_text(sandbox.token)
+        (tmp_path / "accounts.toml").write_text('[accounts.acme]\ntoken_file = "acme.token"\n')
         yield Desk(sandbox, tmp_path, Output())
 
 

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
-from unlimcall_async import _api, columns, proof, shared, sync
+from unlimcall_async import _api, accounts, columns, proof, shared, sync
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -46,6 +46,7 @@ def test_the_package_shows_what_its_api_imports_and_at_first_use() -> None:
 
 def test_nothing_public_is_left_out_of_all() -> None:
     submodules = {
+        "accounts",
         "cli",
         "cdrs",
         "client",
@@ -154,6 +155,21 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "table": "cdrs",
         "on_progress": None,
     }
+    assert accounts.__all__ == [
+        *("AccountError", "AccountErrorGroup", "Accounts", "AccountsProgress", "AccountsPull", "ClientOptions"),
+    ]
+    options_of_a_client = parameters(api.AsyncClient).keys() - {"token"}
+    assert accounts.ClientOptions.__optional_keys__ == options_of_a_client
+    assert parameters(accounts.Accounts.pull) == {
+        **{name: value for name, value in parameters(client.cdrs.stream).items() if name != "manifest"},
+        "at_once": 16,
+    }
+    assert parameters(accounts.Accounts.sync) == {
+        **{name: value for name, value in parameters(sync.sync_cdrs).items() if name not in {"client", "account"}},
+        "at_once": 16,
+    }
+    assert parameters(accounts.Accounts.each) == {"work": REQUIRED, "at_once": 16}
+    assert parameters(accounts.AccountError) == {"account": REQUIRED, "checkpoint": None}
     assert parameters(sync.read_manifest) == {"destination": REQUIRED, "account": None, "table": "cdrs"}
     assert parameters(sync.read_records) == parameters(sync.read_manifest) | {"start": None, "end": None}
     assert [field.name for field in attrs.fields(sync.SyncResult)] == [

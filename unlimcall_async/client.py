@@ -155,6 +155,13 @@ class AsyncClient:
         self.calls = Calls(caller)
         self.hooks = Hooks(caller)
 
+    def _join(self, other: AsyncClient, limiters: Limiters | None = None) -> None:
+        """Become a view on the connections of another client, before the first call, and keep to these limiters."""
+        caller = self._caller
+        caller.pool.join(other._caller.pool)
+        caller.owns_pool = False
+        caller.limiters = limiters or caller.limiters
+
     def with_options(
         self,
         *,

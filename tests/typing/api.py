@@ -50,6 +50,7 @@ from unlimcall_async import (
     to_json,
     track,
 )
+from unlimcall_async.accounts import AccountError, AccountErrorGroup, Accounts, AccountsProgress
 from unlimcall_async.columns import SCHEMA, write_parquet
 from unlimcall_async.proof import DayDigest, Manifest, Verification
 from unlimcall_async.shared import LimiterUnavailableError, SharedRateLimits
@@ -307,3 +308,24 @@ async def sync_into_tables(client: AsyncClient, start: datetime, mine: Destinati
     async for records in read_records("sqlite:///calls.db", start=start):
         assert_type(records, list[CallRecord])
     assert_type(await repair_cdrs(client, mine, [start.date(), (start, start)]), SyncResult)
+
+
+async def many_accounts(start: datetime, session: aiohttp.ClientSession) -> None:
+    async with Accounts({"acme": "unl_live_1"}, timeout=5, session=session, rate_limits=RateLimits()) as accounts:
+        assert_type(accounts.names, tuple[str, ...])
+        assert_type(accounts.client("acme"), AsyncClient)
+        pull = accounts.pull(start, at_once=8, unreadable="keep")
+        try:
+            async for account, batch in pull:
+                assert_type(account, str)
+                assert_type(batch, list[CallRecord])
+        except AccountErrorGroup as group:
+            assert_type(group.errors, tuple[AccountError, ...])
+            assert_type(group.errors[0].checkpoint, Checkpoint | None)
+        assert_type(pull.checkpoints, dict[str, Checkpoint])
+        assert_type(pull.unreadable, dict[str, list[UnreadableRow]])
+        assert_type(pull.progress, AccountsProgress)
+        assert_type(pull.progress.under_way, Mapping[str, Progress])
+        assert_type(await accounts.each(lambda _, client: client.balance()), dict[str, Balance])
+        assert_type(await accounts.sync("sqlite:///calls.db", start), dict[str, SyncResult])
+    assert_type(Accounts.from_file(Path("accounts.toml"), proxy="http://proxy.example"), Accounts)

@@ -64,10 +64,7 @@ async def sync_cdrs(
         CheckpointError: The stored state is damaged, or of a later release.
         UnlimCallError: As for a stream. What came before the error is in the table.
     """
-    lookback = _arguments.span("lookback", lookback)
-    if lookback < timedelta(0):
-        raise ValueError("lookback must not be negative")
-    range_of(client, start, end, settle)
+    lookback = check_sync(client, start, end, settle, lookback)
     opened = _at(destination, table, account)
     account = await _name_of(account, client)
     try:
@@ -85,6 +82,21 @@ async def sync_cdrs(
             return run.result(first, last)
     finally:
         await opened.close()
+
+
+def check_sync(
+    client: AsyncClient, start: datetime | None, end: datetime | None, settle: timedelta, lookback: timedelta
+) -> timedelta:
+    """Check arguments of a sync, and return the lookback.
+
+    Raises:
+        ValueError, TypeError: One is not valid.
+    """
+    lookback = _arguments.span("lookback", lookback)
+    if lookback < timedelta(0):
+        raise ValueError("lookback must not be negative")
+    range_of(client, start, end, settle)
+    return lookback
 
 
 async def repair_cdrs(

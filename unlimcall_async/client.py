@@ -159,7 +159,7 @@ class AsyncClient:
         """Become a view on the connections of another client, before the first call, and keep to these limiters."""
         caller = self._caller
         caller.pool.join(other._caller.pool)
-        caller.owns_pool = False
+        caller.owns_pool = caller.owns_limiters = False
         caller.limiters = limiters or caller.limiters
 
     def with_options(

@@ -343,6 +343,8 @@ class Accounts:
                 await ending
         finally:
             await self._owner.aclose()
+            for limiters in {*self._kept.values(), *self._limiters.values()}:
+                await limiters.aclose()
 
     async def __aenter__(self) -> Self:
         self._check_open()

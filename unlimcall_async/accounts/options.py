@@ -9,9 +9,10 @@ from unlimcall_async import _arguments
 from unlimcall_async._lazy import LazyModule
 from unlimcall_async.accounts.listed import Listed
 from unlimcall_async.client import AsyncClient
-from unlimcall_async.http.limiter import RateLimits
 from unlimcall_async.http.observer import Observer
+from unlimcall_async.http.rate_limits import RateLimits
 from unlimcall_async.http.retry import RetryPolicy
+from unlimcall_async.shared.limits import SharedRateLimits
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,7 +27,7 @@ class ClientOptions(TypedDict, total=False):
     timeout: float
     max_wait: float | None
     retry: RetryPolicy | None
-    rate_limits: RateLimits | None
+    rate_limits: RateLimits | SharedRateLimits | None
     max_connections: int
     session: aiohttp.ClientSession | None
     allow_plain_http: bool

@@ -59,6 +59,7 @@ LAYERS: list[set[str]] = [
     {"http.answers", "http.outcome"},
     {"http.retry"},
     {"http.limiter", "http.observer", "http.transport"},
+    {"http.limiters"},
     {"http.pool", "http.pull", "shared.server"},
     {"shared.limiter"},
     {"shared.limits"},

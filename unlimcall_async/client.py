@@ -17,7 +17,7 @@ from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.resource import Cdrs, RawCdrs
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, BASE_PATH, ME, endpoint_at
-from unlimcall_async.http.limiter import Limiters
+from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse
 from unlimcall_async.http.network import network_to
 from unlimcall_async.http.observer import Observer, Reporter

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from unlimcall_async import RateLimit, RateLimits
-from unlimcall_async.http.limiter import Limiter, Limiters, LocalLimiter, ShareLimiter
+from unlimcall_async.http.limiter import Limiter, LocalLimiter, ShareLimiter
+from unlimcall_async.http.limiters import Limiters
 
 pytestmark = pytest.mark.looptime
 

@@ -20,7 +20,7 @@ from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.unreadable import Unreadable
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.errors import CheckpointError, ClientClosedError
-from unlimcall_async.http.limiter import Limiters
+from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.sync.engine import check_sync, sync_cdrs
 from unlimcall_async.sync.run import SyncProgress, SyncResult
 from unlimcall_async.sync.url import destination_at

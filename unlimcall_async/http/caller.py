@@ -16,7 +16,7 @@ from unlimcall_async.errors import ClientClosedError, ResponseError
 from unlimcall_async.http.answers import raw_problem, unusable
 from unlimcall_async.http.endpoints import Endpoint
 from unlimcall_async.http.exchange import Call, exchange
-from unlimcall_async.http.limiter import Limiters
+from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
 from unlimcall_async.http.observer import Reporter, Trace
 from unlimcall_async.http.pool import Pool

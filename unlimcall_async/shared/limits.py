@@ -12,7 +12,8 @@ from attrs import define
 
 from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
-from unlimcall_async.http.limiter import Limiter, Limiters
+from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.http.messages import Authorization
 from unlimcall_async.http.rate_limits import RateLimits
 from unlimcall_async.shared.memory import Memory

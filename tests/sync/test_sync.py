@@ -83,7 +83,7 @@ async def test_they_leave_it_in_a_slow_destination_too(place: Place, data: st.Da
 
 
 async def any_runs_and_kills(place: Place, data: st.DataObject) -> None:
-    server = RawServer(data.draw(st.lists(calls, max_size=30)), cap=data.draw(st.sampled_from([8, 1000])))
+    server = RawServer(data.draw(st.lists(calls, max_size=20)), cap=data.draw(st.sampled_from([8, 1000])))
     account, other = place.new_account(), place.new_account()
     async with served(server) as client:
         await synced(client, place, account=other)

@@ -19,6 +19,16 @@ from tests.cli.support import until
 from tests.examples import EXAMPLES
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
+# The example as it stands. Else each request behind the first ten of a minute would take a second.
+PROGRAM = """
+import runpy, sys
+from unlimcall_async.http import bucket
+
+bucket._BURST_SHARE = 1
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def is_asked(sandbox: Sandbox, times: int) -> bool:
     return len(sandbox.requests) >= times
@@ -32,7 +42,8 @@ async def test_a_follower_that_is_killed_has_every_call_once(sandbox: Sandbox, t
     sandbox.add_calls(calls[:4000])
     sandbox.settings.latency = 0.01
     environment = {**os.environ, "UNLIMCALL_TOKEN": sandbox.token, "UNLIMCALL_BASE_URL": sandbox.url}
-    command = [sys.executable, str(EXAMPLES / "follow.py"), str(tmp_path / "calls.sqlite"), start.isoformat()]
+    example = [str(EXAMPLES / "follow.py"), str(tmp_path / "calls.sqlite"), start.isoformat()]
+    command = [sys.executable, "-c", PROGRAM, *example]
 
     async def follow(*options: str) -> asyncio.subprocess.Process:
         quiet = asyncio.subprocess.DEVNULL

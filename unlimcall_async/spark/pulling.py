@@ -73,7 +73,7 @@ class _Pulling:
 
     def run(self) -> None:
         """Pull until all has come, an error has, or the task is cancelled."""
-        with self._runner, suppress(asyncio.CancelledError):
+        with self._runner:
             self._runner.run(self._pull())
 
     def call(self, function: Callable[[], object]) -> None:
@@ -93,7 +93,7 @@ class _Pulling:
                 async for batch in batches:
                     self.came.put(batch)
                     await self.room.acquire()
-        except Exception as error:  # noqa: BLE001 # the thread of Spark raises it
+        except BaseException as error:  # noqa: BLE001 # the thread of Spark raises it, and would wait for ever otherwise
             self.came.put(error)
         else:
             self.came.put(None)
@@ -101,8 +101,8 @@ class _Pulling:
 
 async def _batches(options: Options, piece: Piece, attempt: Attempt) -> AsyncGenerator[pa.RecordBatch, None]:
     limits, wait = _limits(options, piece, attempt)
-    await asyncio.sleep(wait)
     async with AsyncClient(token_of(options, piece.account), base_url=options.base_url, rate_limits=limits) as client:
+        await asyncio.sleep(wait)
         # Another round only if the server's clock is behind that of the driver.
         while True:
             async with client.cdrs.stream(piece.start, piece.end) as stream, aclosing(stream.arrow(_ROWS)) as batches:

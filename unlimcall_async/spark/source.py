@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import chain, zip_longest
 from typing import Final
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
@@ -183,7 +184,9 @@ def _partitions(planned: list[tuple[list[Piece], bool]]) -> list[InputPartition]
         _logger.warning(
             "partition is too short for the rate limit: an account has %d partitions, and they are longer", most
         )
-    return [InputPartition(piece) for pieces, _ in planned for piece in pieces]
+    # Spark starts them in this order: with the limits of many accounts at once, rather than with that of one.
+    by_turns = chain.from_iterable(zip_longest(*(pieces for pieces, _ in planned)))
+    return [InputPartition(piece) for piece in by_turns if piece is not None]
 
 
 def _read(options: Options, piece: Piece | None, columns: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,33 @@ async def test_another_writer_is_waited_for_and_then_an_error(
             monkeypatch.setattr(sqlite, "_PATIENCE", 0.05)
             with pytest.raises(SyncDestinationError, match="another program has been using it"):
                 await synced(client, database)
+
+
+async def test_a_run_that_is_about_to_read_waits_for_another_writer(
+    database: Sqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, is_busy = server_of(10), sqlite._is_busy
+    monkeypatch.setattr(sqlite, "_LOOK", 0.0)
+    async with served(server) as client:
+        await synced(client, database, end=BEGIN + DAY)
+        with closing(sqlite3.connect(database.path, check_same_thread=False, isolation_level=None)) as other:
+
+            async def begin(_first: datetime, _last: datetime) -> None:
+                if not met and not other.in_transaction:
+                    other.execute("BEGIN EXCLUSIVE")
+
+            def end(error: sqlite3.Error) -> bool:
+                met.append(error)
+                if other.in_transaction:
+                    other.execute("COMMIT")
+                return is_busy(error)
+
+            met = list[sqlite3.Error]()
+            monkeypatch.setattr(sqlite, "_is_busy", end)
+            server.answer = begin
+            await synced(client, database)
+    assert len(met) == 1
+    assert database.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
 async def test_a_file_that_is_not_a_database_is_left_as_it_is(database: Sqlite) -> None:

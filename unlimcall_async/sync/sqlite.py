@@ -150,7 +150,8 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
 
     def _entries(self, start: datetime, end: datetime) -> Sequence[ManifestEntry]:
         with self._transaction() as connection:
-            found = connection.execute(
+            found = self._wait_for_others(
+                connection,
                 f"SELECT begins, entry FROM {self._manifest_table} WHERE table_name = ? AND account = ? "  # noqa: S608 # a quoted name
                 "AND begins >= ? AND begins < ? ORDER BY begins",
                 (_DIALECT.folded(self._table), self._account, to_micros(start), to_micros(end)),
@@ -161,7 +162,8 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
         with self._transaction() as connection:
             if not connection.in_transaction and not self._reading:
                 self._wait_for_others(connection, "BEGIN IMMEDIATE")
-            found = connection.execute(
+            found = self._wait_for_others(
+                connection,
                 f"SELECT {self._address}, {names()} FROM {self._quoted} "  # noqa: S608 # quoted names
                 "WHERE account COLLATE BINARY = ? AND start_time >= ? AND start_time < ? ORDER BY start_time LIMIT ?",
                 (self._account, _text_of(start), _text_of(end), -1 if most is None else most),
@@ -213,17 +215,17 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
-    def _wait_for_others(self, connection: sqlite3.Connection, statement: str) -> None:
-        """Execute a statement once no other program stands in its way."""
+    def _wait_for_others(
+        self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()
+    ) -> sqlite3.Cursor:
+        """Execute a statement once no other connection stands in its way, and return its rows."""
         ends = time.monotonic() + _PATIENCE
         while True:
             try:
-                connection.execute(statement)
+                return connection.execute(statement, values)
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or self._interrupted or time.monotonic() >= ends:
                     raise
-            else:
-                return
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         with suppress(sqlite3.Error):

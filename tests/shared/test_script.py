@@ -88,6 +88,16 @@ def test_processes_that_die_in_the_queue_delay_the_others_by_seconds_alone(valke
     assert len(crowd.granted) >= 0.97 * 600 - 10
 
 
+def test_many_processes_behind_a_limit_of_a_day_cost_the_server_no_more_than_a_few(valkey: Redis) -> None:
+    server = VirtualServer(valkey, RateLimit(1, per_day=1))
+    server.grant(0, "a")
+    # A question of the 200 waiters that took a second would fail by the connection's time limit.
+    valkey.connection_pool.connection_kwargs["socket_timeout"] = 1
+    valkey.connection_pool.disconnect()
+    waits = [server.decide(1, f"{waiter}", "x").wait for waiter in range(200)]
+    assert waits == [pytest.approx((day + 1) * (DAY + 0.5) - 1) for day in range(200)]
+
+
 def test_a_token_that_comes_back_is_granted_to_another(valkey: Redis) -> None:
     server = VirtualServer(valkey, RateLimit(2, per_day=2, burst=2))
     _, first = server.grant(0, "a")

@@ -113,6 +113,17 @@ async def test_calls_that_are_cancelled_at_any_moment_take_no_token(
     assert 0 <= valkey.zcard(grants) - len(sandbox.requests) <= 3
 
 
+async def test_max_wait_holds_behind_a_call_that_waits_longer(process: Process, valkey: Redis) -> None:
+    client = process(RateLimit(1), max_wait=None)
+    await client.me()
+    waiting = asyncio.create_task(client.me())
+    await until(lambda: bool(valkey.keys("*:me:waiters")) and client.limits()["me"].next_in_s > 50)
+    async with asyncio.timeout(5):
+        assert await wait_of(client.with_options(max_wait=1.0)) == pytest.approx(120, abs=2)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
 async def test_calls_wait_and_come_through_in_their_order(sandbox: Sandbox, process: Process) -> None:
     a, b = process(RateLimit(1200, burst=1), max_wait=None), process(RateLimit(1200, burst=1), max_wait=None)
     await asyncio.gather(*(client.me() for client in (a, b) for _ in range(5)))

@@ -46,6 +46,8 @@ class SharedLimiter(Limiter):
         self._reports = list[tuple[str, str, float]]()
         self._reporting: asyncio.Task[None] | None = None
         self._given_back = asyncio.Event()
+        # Whether the head of the queue waits for the time that the server has named.
+        self._asleep = False
         self._accepted_at = -math.inf
 
     def is_idle(self) -> bool:
@@ -54,8 +56,9 @@ class SharedLimiter(Limiter):
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
-    def _soonest(self, party: Hashable, now: float) -> float:  # noqa: ARG002 # only the server knows, and the head will ask
-        return now
+    def _soonest(self, party: Hashable, now: float) -> float:
+        # The head that sleeps has asked, and may sleep for a minute. Otherwise the head will ask, and send others away.
+        return super()._soonest(party, now) if self._asleep else now
 
     def _too_late(self) -> Exception:
         return self._server().unavailable() or super()._too_late()
@@ -102,10 +105,15 @@ class SharedLimiter(Limiter):
 
     async def _until_ready(self) -> None:
         self._given_back.clear()
-        with suppress(TimeoutError):
+        self._asleep = True
+        try:
             # The server hears of each waiter once a minute.
             async with asyncio.timeout(min(max(_TICK, self._shared.ready_at() - _now()), MINUTE)):
                 await self._given_back.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._asleep = False
 
     def _bound_waits(self) -> None:
         """End the waits that have a bound when it is reached, because nobody knows when the server will answer."""

@@ -187,7 +187,18 @@ def test_a_server_that_was_started_again_is_taken_for_used_up_for_a_span(valkey:
     server = VirtualServer(valkey, LIMIT)
     mark = server.decide(1000, "a", "a").mark
     server.started(1010, "2")
-    assert used_up(server, 1020, mark) == pytest.approx(50.5)
+    assert used_up(server, 1020, mark) == pytest.approx(51.5)
+    assert used_up(server, 1030) == pytest.approx(41.5)
+    assert used_up(server, 1072) is None
+
+
+def test_a_replica_that_has_taken_over_is_taken_for_used_up(valkey: Redis) -> None:
+    server = VirtualServer(valkey, LIMIT)
+    server.started(10, "1")
+    mark = server.decide(1000, "a", "a").mark
+    # It has run for long, and the last grants of the other server have not reached it.
+    server.started(20, "2")
+    assert used_up(server, 1010, mark) == pytest.approx(60.5)
     assert used_up(server, 1030) == pytest.approx(40.5)
     assert used_up(server, 1071) is None
 

@@ -85,23 +85,25 @@ local function memory()
   local info = redis.call('INFO', 'server')
   local run = string.match(info, 'run_id:(%x+)')
   local up = tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
-  local held = redis.call('HMGET', mark_key, 'mark', 'run', 'made', 'lost', 'used')
-  local mark, made, lost, used = held[1], number(held[3]) or now, number(held[4]) or 0, number(held[5]) or now
+  local held = redis.call('HMGET', mark_key, 'mark', 'run', 'made', 'lost', 'asked')
+  local mark, made, lost, asked = held[1], number(held[3]) or now, number(held[4]) or 0, number(held[5]) or now
   if not mark then
     mark, made = new_mark, now
     if seen_mark ~= '' or had_outage then lost = now end
   else
     if seen_mark ~= '' and seen_mark ~= mark then lost = math.max(lost, made) end
-    -- The server was started again, and what it has saved may be older than what it knew. Or it is a replica, which ran all the time.
-    if held[2] ~= run then lost = now - up >= used and now - up or now end
+    if held[2] ~= run then
+      -- The server was started again, and what it has saved may be older than what it knew. Its start is known to a second.
+      local started = now - up + 1
+      -- A server that ran before the last question to another one has taken over from it, and may not have all of its grants.
+      lost = math.max(lost, started > asked and started or now)
+    end
   end
   if lost > now then lost = now end
-  local fields = {'mark', mark, 'run', run}
-  for name, value in pairs({made = made, lost = lost, used = now}) do
-    fields[#fields + 1] = name
-    fields[#fields + 1] = string.format('%.6f', value)
-  end
-  redis.call('HSET', mark_key, unpack(fields))
+  redis.call(
+    'HSET', mark_key, 'mark', mark, 'run', run,
+    'made', string.format('%.6f', made), 'lost', string.format('%.6f', lost), 'asked', string.format('%.6f', now)
+  )
   redis.call('EXPIRE', mark_key, KEPT)
   -- A server that is short of memory may have dropped one key of the bucket.
   local dropped = seen_bucket and not is_stored

@@ -125,8 +125,7 @@ class Server:
         except exceptions.RedisError as error:
             raise LimiterUnavailableError(self._name, f"cannot keep rate limits: {_in_short(error)}") from None
         answer = Answer.of(values)
-        memory.mark = answer.mark
-        memory.seen[bucket] = time.monotonic()
+        memory.heard(answer.mark, bucket, time.monotonic())
         self._answers()
         return answer
 

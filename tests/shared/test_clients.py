@@ -278,6 +278,25 @@ async def test_a_server_that_refuses_the_client_is_an_error_at_once(sandbox: San
     assert not sandbox.requests
 
 
+async def test_calls_wait_for_a_server_that_cannot_write_at_present(
+    sandbox: Sandbox, process: Process, valkey: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = process(None, max_wait=None)
+    valkey.config_set("min-replicas-to-write", 1)
+    try:
+        with caplog.at_level(logging.WARNING, "unlimcall_async"):
+            waiting = asyncio.create_task(client.me())
+            await until(lambda: bool(caplog.records) or waiting.done())
+            assert not sandbox.requests
+    finally:
+        valkey.config_set("min-replicas-to-write", 0)
+    await waiting
+
+
+async def test_a_url_that_asks_for_texts_is_the_same(process: Process, url: str) -> None:
+    await process(None, limiter=f"{url}/0?decode_responses=True").me()
+
+
 # --- arguments and secrets --------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,8 @@ _PASSING: Final = (
     exceptions.MasterDownError,
     OSError,
 )
+# The library has no classes for these: a script runs for long, the disk is full, replicas are missing.
+_PASSING_CODES: Final = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 _LASTING: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 
 
@@ -77,6 +79,8 @@ class Server:
             socket_timeout=_PATIENCE,
             socket_connect_timeout=_PATIENCE,
         )
+        # A URL that other programs use may ask for texts.
+        pool.connection_kwargs["decode_responses"] = False
         self._redis: Redis = Redis(connection_pool=pool)
         self._script = self._redis.register_script(_SCRIPT)
         self._pool = pool
@@ -118,12 +122,12 @@ class Server:
             )
         except _LASTING as error:
             raise LimiterUnavailableError(self._name, f"refuses this client: {_in_short(error)}") from None
-        except _PASSING as error:
+        except (*_PASSING, exceptions.RedisError) as error:
+            if not isinstance(error, _PASSING) and not str(error).startswith(_PASSING_CODES):
+                raise LimiterUnavailableError(self._name, f"cannot keep rate limits: {_in_short(error)}") from None
             memory.missed = True
             self._fails(asked_at, loop.time(), error)
             raise OutageError from None
-        except exceptions.RedisError as error:
-            raise LimiterUnavailableError(self._name, f"cannot keep rate limits: {_in_short(error)}") from None
         answer = Answer.of(values)
         memory.heard(answer.mark, bucket, time.monotonic())
         self._answers()

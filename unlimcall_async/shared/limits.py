@@ -150,5 +150,6 @@ def _address(url: object) -> tuple[str, str]:
         raise ValueError("url must begin with redis://, rediss:// or unix://, and name a host or a socket")
     database = parts.path.strip("/")
     if database and not database.isdecimal():
-        raise ValueError(f"url must end in the number of a database, such as /0, not in {database}")
+        # Not shown: behind a slash that is not escaped, the password continues here.
+        raise ValueError("url must end in the number of a database, such as /0")
     return text, f"{host}:{port or _PORT}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from tests.cli.support import made, until
 from unlimcall_async import AsyncClient, RateLimit, RateLimitedError, RateLimits, RetryPolicy, TransportError
 from unlimcall_async.sandbox import Sandbox, Status
 from unlimcall_async.shared import LimiterUnavailableError, SharedRateLimits, limiter
+from unlimcall_async.shared import server as shared_server
 
 NEVER_AGAIN = RetryPolicy(delays=())
 
@@ -205,6 +207,13 @@ def late_server() -> Iterator[Any]:
         again.stop()
 
 
+@pytest.fixture
+async def hanging() -> AsyncIterator[str]:
+    """The URL of a server that takes connections, and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+
+
 async def test_calls_wait_for_a_server_that_is_down(
     sandbox: Sandbox, process: Process, late_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -248,6 +257,34 @@ async def test_on_outage_raise_raises_after_ten_seconds(sandbox: Sandbox, proces
     )
     assert "secret" not in repr(error)
     assert not sandbox.requests
+
+
+@pytest.mark.looptime
+async def test_on_outage_raise_ends_all_calls_that_wait(process: Process, hanging: str) -> None:
+    loop = asyncio.get_running_loop()
+    client = process(limiter=hanging, on_outage="raise", max_wait=None)
+    began = loop.time()
+    ends = await asyncio.gather(*(client.me() for _ in range(20)), return_exceptions=True)
+    assert {type(end) for end in ends} == {LimiterUnavailableError}
+    assert loop.time() - began < 15
+
+
+async def test_a_long_outage_does_not_fill_the_memory(
+    process: Process, late_server: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter, "_MOST_REPORTS", 5)
+    monkeypatch.setattr(shared_server, "_LONGEST_DELAY", 0.001)
+    monkeypatch.setattr(shared_server, "_LOG_EVERY", 0.0)
+    server, url = late_server
+    client = process(None, limiter=url, max_wait=None)
+    with caplog.at_level(logging.WARNING, "unlimcall_async"):
+        waiting = asyncio.create_task(client.me())
+        await until(lambda: len(caplog.records) > 100)
+        await asyncio.to_thread(server.start)
+        await waiting
+    with Redis(port=server.port) as connection:
+        # Each report of a grant is one call, and each waiter that leaves is two.
+        assert connection.info("commandstats")["cmdstat_zrem"]["calls"] <= 20
 
 
 @pytest.mark.looptime

@@ -19,6 +19,9 @@ from unlimcall_async.shared.server import OutageError, Server
 # later, the API might count one too many within a span. So the process gives the grant back and asks for another, a few times.
 _LATE: Final = MARGIN / 2
 _TRIES: Final = 3
+# Reports that are kept while the server does not answer. Each try adds one or two, so the oldest are minutes old. A grant whose
+# report is lost counts for a span, and a pause of minutes is mostly over.
+_MOST_REPORTS: Final = 1000
 # Seconds: the shortest wait.
 _TICK: Final = 0.001
 # Seconds that the last reports may take when the client is closed.
@@ -72,7 +75,7 @@ class SharedLimiter(Limiter):
                     taken_at = await self._ask(slots, waiter)
                 except OutageError:
                     self._bound_waits()
-                    await self._server().recover()
+                    await self._recover()
                     continue
                 if taken_at is None:
                     self._send_away(_now())
@@ -114,6 +117,16 @@ class SharedLimiter(Limiter):
             pass
         finally:
             self._asleep = False
+
+    async def _recover(self) -> None:
+        try:
+            await self._server().recover()
+        except LimiterUnavailableError:
+            # Those behind have no better chance, and each of them would wait for an answer in its turn.
+            for waiter in self._queue.in_order()[1:]:
+                if waiter.scope is not None:
+                    waiter.scope.reschedule(_now())
+            raise
 
     def _bound_waits(self) -> None:
         """End the waits that have a bound when it is reached, because nobody knows when the server will answer."""
@@ -164,7 +177,7 @@ class SharedLimiter(Limiter):
             answer = await self._server().decide(self._bucket, self.limit, waiter, grant, reports)
         except BaseException:
             # To report something twice does no harm.
-            self._reports = reports + self._reports
+            self._reports = (reports + self._reports)[-_MOST_REPORTS:]
             raise
         self._shared.heard(answer, _now())
         return answer

@@ -203,14 +203,6 @@ def test_a_replica_that_has_taken_over_is_taken_for_used_up(valkey: Redis) -> No
     assert used_up(server, 1071) is None
 
 
-def test_a_replica_that_takes_over_is_taken_for_used_up(valkey: Redis) -> None:
-    server = VirtualServer(valkey, LIMIT)
-    mark = server.decide(1000, "a", "a").mark
-    server.started(10, "2")
-    assert used_up(server, 1020, mark) == pytest.approx(60.5)
-    assert used_up(server, 1030) == pytest.approx(50.5)
-
-
 @pytest.mark.parametrize("dropped", [["grants"], ["state"], ["grants", "state"]])
 def test_a_bucket_whose_keys_were_dropped_is_taken_for_used_up(valkey: Redis, dropped: list[str]) -> None:
     server = VirtualServer(valkey, LIMIT)

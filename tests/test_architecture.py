@@ -133,6 +133,7 @@ PURE = {
     "accounts.errors",
     "accounts.schedule",
     "_progress_words",
+    "cli.account_files",
     "cli.checks",
     "cli.comparison",
     "cli.demo_report",

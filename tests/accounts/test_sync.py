@@ -16,7 +16,7 @@ from tests.accounts.support import END, START, AccountsServer, accounts_of, rows
 from unlimcall_async import AuthenticationError
 from unlimcall_async.accounts import AccountErrorGroup
 
-SIZES = {f"acme {number}": 30 * number for number in range(12)}
+SIZES = {f"acme {number}": 30 * number for number in range(6)}
 
 
 def held(scheme: str, path: Path) -> dict[str, int]:
@@ -34,11 +34,11 @@ async def test_a_table_holds_each_account_under_its_name(scheme: str, tmp_path: 
     server = AccountsServer({name: rows(name, size) for name, size in SIZES.items()})
     path = tmp_path / "calls"
     async with accounts_of(server) as accounts:
-        results = await accounts.sync(f"{scheme}:///{path}", START, end=END, at_once=6)
+        results = await accounts.sync(f"{scheme}:///{path}", START, end=END, at_once=4)
         assert {name: result.inserted for name, result in results.items()} == SIZES
         assert list(results) == list(SIZES)
         server.rows["acme 3"].pop()
-        again = await accounts.sync(f"{scheme}:///{path}", None, end=END, at_once=6)
+        again = await accounts.sync(f"{scheme}:///{path}", None, end=END, at_once=4)
     assert {name: result.removed for name, result in again.items() if result.removed} == {"acme 3": 1}
     assert held(scheme, path) == {name: size for name, size in {**SIZES, "acme 3": 89}.items() if size}
 

@@ -4,14 +4,17 @@ Each command, or group of commands, is declared and carried out in one file of i
 command stand the parts of its work that do no I/O or can be tested alone:
 
     cdrs_pull      pull_range (which range is meant), pull_formats, pull_to_stdout, pull_to_file (what is begun, continued or
-                   refused), pull_place (a file or a folder), pull_file and part_file (the file that survives a kill), journal (what
-                   its checkpoint file holds), excel_csv and formulas (CSV for Excel), made_file (of a complete part: workbook,
-                   parquet), repeating (what to type next)
+                   refused), pull_job (the work for one file), pull_place (a file or a folder), pull_file and part_file (the file
+                   that survives a kill), journal (what its checkpoint file holds), excel_csv and formulas (CSV for Excel),
+                   made_file (of a complete part: workbook, parquet), repeating (what to type next)
     cdrs_follow    follow_output (what is written, and how far), outage (how long to wait after an error)
     cdrs_sync      (the work is that of `unlimcall_async.sync`)
     pull, follow   pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
     doctor         diagnosis (what to ask the server, and what its responses show), checks (all findings, as rows)
     demo           comparison (of the records with the sandbox's store), demo_report
+
+    accounts       all_accounts (the work for all, and who failed), accounts_table (the table of progress), account_files (the
+                   names of their files), accounts_pull and accounts_sync (`--accounts` of those commands)
 
     login          stored_tokens (in a file, or in the system's keyring)
 

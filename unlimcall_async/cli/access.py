@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from attrs import evolve, field, frozen
@@ -19,6 +19,9 @@ from unlimcall_async.cli.options import in_option_names
 from unlimcall_async.cli.output import UnusableError
 from unlimcall_async.cli.settings import DEFAULT_PROFILE, Settings, is_profile_name, settings_in
 from unlimcall_async.cli.waits import clients
+
+if TYPE_CHECKING:
+    from unlimcall_async.accounts import Accounts, ClientOptions
 
 _NO_TOKEN: Final = "log in with `unlimcall login`, set UNLIMCALL_TOKEN, or give --token-file or --token-stdin"  # noqa: S105 # advice
 
@@ -58,21 +61,56 @@ class Access:
         Raises:
             click.UsageError: An option, a variable or a setting is wrong.
         """
-        settings, names = self.settings, {**self.names, "use https, or allow_plain_http=True": _PLAIN_HTTP}
-        with in_option_names(names):
-            limits = RateLimits(**{name: RateLimit(count) for name, count in settings.rate_limits.items()})
-            client = AsyncClient(
-                self.token,
-                base_url=self.base_url,
-                timeout=30.0 if settings.timeout is None else settings.timeout,
-                rate_limits=limits,
-                allow_plain_http=settings.allow_plain_http,
-            )
+        with in_option_names({**self.names, **_PLAIN_HTTP}):
+            client = AsyncClient(self.token, **_options(self.base_url, self.settings))
         clients.add(client)
         return client
 
 
-_PLAIN_HTTP: Final = "use https, or give --allow-plain-http"
+_PLAIN_HTTP: Final = {"use https, or allow_plain_http=True": "use https, or give --allow-plain-http"}
+
+
+def _options(base_url: str | None, settings: Settings) -> ClientOptions:
+    """Return the options of a client."""
+    return {
+        "base_url": base_url,
+        "timeout": 30.0 if settings.timeout is None else settings.timeout,
+        "rate_limits": RateLimits(**{name: RateLimit(count) for name, count in settings.rate_limits.items()}),
+        "allow_plain_http": settings.allow_plain_http,
+    }
+
+
+@frozen
+class AccessToAll:
+    """Makes the accounts of a command.
+
+    Attributes:
+        file: The file with the accounts.
+        base_url: As for `Access`, for accounts that have none of their own; so are the next two.
+        settings: The settings of the profile.
+        names: What the user typed.
+    """
+
+    file: Path
+    base_url: str | None
+    settings: Settings
+    names: dict[str, str]
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests of a pull may be under way at once, for each account."""
+        return self.settings.concurrency or _CONCURRENCY
+
+    def __call__(self) -> Accounts:
+        """Return the accounts.
+
+        Raises:
+            click.UsageError: The file, an option, a variable or a setting is wrong.
+        """
+        from unlimcall_async.accounts import Accounts  # noqa: PLC0415 # `--help` must be quick
+
+        with in_option_names({**self.names, **_PLAIN_HTTP}):
+            return Accounts.from_file(self.file, **_options(self.base_url, self.settings))
 
 
 @frozen
@@ -137,6 +175,23 @@ def access(given: Given) -> Access:
             raise click.UsageError(f"{named}: {unknown}nobody has logged in: unlimcall login{option}")
         raise click.UsageError(f"the token is missing: {_NO_TOKEN}")
     return Access(token, source, base_url, settings, names)
+
+
+def access_to_all(given: Given, file: Path) -> AccessToAll:
+    """Return what a command asks with for all accounts of a file.
+
+    Raises:
+        click.UsageError: An option or a setting is wrong.
+        UnusableError: A file of settings cannot be used.
+    """
+    for option, is_given in (("--token-file", given.token_file is not None), ("--token-stdin", given.token_stdin)):
+        if is_given:
+            raise click.UsageError(
+                f"{option} and --accounts exclude each other: the file names the token of each account"
+            )
+    profile = profile_of(given)
+    settings, names, _ = settings_of(profile or DEFAULT_PROFILE, given)
+    return AccessToAll(file, base_url_of(settings, names, named=profile is not None), settings, names)
 
 
 def profile_of(given: Given) -> str | None:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from datetime import timedelta, tzinfo
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from unlimcall_async._spans import span
 from unlimcall_async.cli import options
+from unlimcall_async.cli.access import AccessToAll
 from unlimcall_async.cli.pieces import Accepted
 from unlimcall_async.cli.pull_formats import MADE, NAMES, READERS, form_of
 from unlimcall_async.cli.pull_range import Wanted
 from unlimcall_async.cli.repeating import Repeatable, again
-from unlimcall_async.cli.running import FOUND, Clients, as_json, concurrency_option, quiet, rate_option, with_client
+from unlimcall_async.cli.running import (
+    FOUND,
+    Clients,
+    accounts_option,
+    as_json,
+    at_once_option,
+    concurrency_option,
+    quiet,
+    rate_option,
+    with_client,
+)
 
 # What a command that continues a pull leaves out: the pull's journal has it, or the user would not mean it again.
 _NOT_AGAIN = {"start", "end", "settle", "zone", "form", "reader", "rejects", "resume", "force"}
@@ -63,6 +75,8 @@ _NOT_AGAIN = {"start", "end", "settle", "zone", "form", "reader", "rejects", "re
     flag_value=False,
     help="Write no FILE.manifest.json, which takes about as much CPU time as the records.",
 )
+@accounts_option
+@at_once_option
 @rate_option
 @concurrency_option
 @quiet
@@ -72,7 +86,8 @@ _NOT_AGAIN = {"start", "end", "settle", "zone", "form", "reader", "rejects", "re
 def pull(
     context: click.Context,
     *,
-    client: Clients,
+    client: Clients | AccessToAll,
+    at_once: int,
     start: str | None,
     end: str | None,
     zone: tzinfo,
@@ -99,6 +114,9 @@ def pull(
     With --since-last, each pull begins where the last one ended. It adds its records to FILE, or writes a new file into the folder.
     The first such pull needs --from. If the last pull was stopped, that pull is finished first.
 
+    With --accounts, --out is a folder, which gets a file for each account by its name. So is --rejects. The failure of one account
+    stops no other. The exit status is that of the first account that failed.
+
     A row that cannot be read, or an instant with more records than the API shows, ends the pull. With --rejects or
     --skip-saturated the pull goes on, and if there were any, the exit status is 1.
     """
@@ -113,19 +131,32 @@ def pull(
     if out is None:
         if asked in MADE:
             raise click.UsageError(f"--format {asked} needs --out")
+        if isinstance(client, AccessToAll):
+            raise click.UsageError("--accounts needs --out, the folder for the files")
         from unlimcall_async.cli.pull_to_stdout import pull_to_stdout  # noqa: PLC0415 # `--help` must be quick
 
         flawed = pull_to_stdout(client, wanted, asked or "ndjson", accepted, force=force, as_json=as_json)
-    else:
-        from unlimcall_async.cli.pull_to_file import Order, pull_to_file  # noqa: PLC0415 # as above
+        raise SystemExit(FOUND if flawed else 0)
+    from unlimcall_async.cli.pull_job import Order  # noqa: PLC0415 # as above
 
-        # A pull since the last one first finishes that, and then goes on: it needs all that was typed.
-        without, more = ({"resume"}, []) if since_last else (_NOT_AGAIN, ["--resume"])
-        command = again(context, "unlimcall cdrs pull", without=without, more=more)
-        order = Order(client, wanted, asked, accepted, out, resume, since_last, force, as_json, manifest, command)
-        flawed = pull_to_file(order)
-    if flawed:
-        raise SystemExit(FOUND)
+    # A pull since the last one first finishes that, and then goes on: it needs all that was typed.
+    without, more = ({"resume"}, []) if since_last else (_NOT_AGAIN, ["--resume"])
+    command = again(context, "unlimcall cdrs pull", without=without, more=more)
+    flags = (resume, since_last, force, as_json, manifest)
+    if isinstance(client, AccessToAll):
+        from unlimcall_async.cli.accounts_pull import pull_accounts  # noqa: PLC0415 # as above
+
+        order = Order(_of_an_account, wanted, asked, accepted, out, *flags, command, client.concurrency)
+        raise SystemExit(pull_accounts(order, client, at_once))
+    from unlimcall_async.cli.pull_to_file import pull_to_file  # noqa: PLC0415 # as above
+
+    order = Order(client, wanted, asked, accepted, out, *flags, command, client.concurrency)
+    raise SystemExit(FOUND if pull_to_file(order) else 0)
+
+
+def _of_an_account() -> NoReturn:
+    """Stand for the client in the order of all accounts. The order of each account has its own."""
+    raise AssertionError("an order of all accounts has no client")
 
 
 def _check(

@@ -15,17 +15,29 @@ import click
 from unlimcall_async import UnlimCallError
 from unlimcall_async._spans import span
 from unlimcall_async.cli import options
+from unlimcall_async.cli.access import AccessToAll
 from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.outage import may_pass
 from unlimcall_async.cli.output import UnusableError, is_quiet, note, to_stderr, write_json
-from unlimcall_async.cli.running import FOUND, Clients, TerminatedError, as_json, quiet, rate_option, run, with_client
+from unlimcall_async.cli.running import (
+    FOUND,
+    Clients,
+    TerminatedError,
+    accounts_option,
+    as_json,
+    at_once_option,
+    quiet,
+    rate_option,
+    run,
+    with_client,
+)
 from unlimcall_async.cli.wording import many, plain
 
 if TYPE_CHECKING:
     from unlimcall_async.sync import SyncResult
 
 # What the user calls the arguments of `sync_cdrs`.
-_NAMES: Final = {
+SYNC_NAMES: Final = {
     "destination": "--to",
     "start": "--from",
     "end": "--till",
@@ -66,13 +78,16 @@ _MOST_LINES: Final = 10
 @click.option("--account", metavar="NAME", help="The account's name in the table; without it, its customer id.")
 @click.option("--table", metavar="NAME", default="cdrs", show_default=True, help="The table of a database.")
 @click.option("--every", metavar="SPAN", callback=options.read_by(span), help="Sync again and again, at this interval.")
+@accounts_option
+@at_once_option
 @rate_option
 @quiet
 @as_json
 @with_client
 def sync(
     *,
-    client: Clients,
+    client: Clients | AccessToAll,
+    at_once: int,
     destination: str,
     start: str | None,
     end: str | None,
@@ -93,6 +108,9 @@ def sync(
     With --every, the command goes on until Ctrl-C or SIGTERM, which is its ordinary end. A failure that may pass, of the API or
     of the destination, costs one turn.
 
+    With --accounts, the table holds each account under its name in the file. The failure of one account stops no other. The exit
+    status is that of the first account that failed.
+
     A row that cannot be read is not in the table. If there are any, the exit status is 1.
     """
     if every is not None and end is not None:
@@ -102,6 +120,13 @@ def sync(
     at = options.now()
     first = None if start is None else options.moment("--from", start, zone, at)
     last = None if end is None else options.moment("--till", end, zone, at)
+    if isinstance(client, AccessToAll):
+        if every is not None or account is not None:
+            raise click.UsageError("--accounts excludes --every and --account: run it by a timer")
+        from unlimcall_async.cli.accounts_sync import AccountsSync  # noqa: PLC0415 # `--help` must be quick
+
+        syncs = AccountsSync(destination, first, last, settle, lookback, table, as_json)
+        raise SystemExit(syncs.run(client, at_once))
     job = _Job(client, destination, first, last, settle, lookback, account, table, as_json)
     try:
         run(job.once if every is None else lambda: job.again_and_again(every))
@@ -136,7 +161,7 @@ class _Job:
         from unlimcall_async.cli.progress import shown_sync  # noqa: PLC0415 # loads rich
         from unlimcall_async.sync import sync_cdrs  # noqa: PLC0415 # `--help` must be quick
 
-        with options.in_option_names(_NAMES), _own_errors():
+        with options.in_option_names(SYNC_NAMES), own_errors():
             async with self.client() as open_client:
                 with nullcontext(None) if is_quiet() else shown_sync() as show:
                     result = await sync_cdrs(
@@ -158,7 +183,7 @@ class _Job:
             window = " till ".join(map(text_of, row.window))
             to_stderr(f"A row from {window} cannot be read, at {row.where}: {plain(row.reason)}.")
         if self.as_json:
-            write_json(_facts(result))
+            write_json(facts_of(result))
         rows = len(result.unreadable)
         lost = f" {many(rows, 'row', 'rows')} could not be read." if rows else ""
         write_line = to_stderr if lost else note
@@ -188,7 +213,7 @@ class _PassingError(UnusableError):
 
 
 @contextmanager
-def _own_errors() -> Iterator[None]:
+def own_errors() -> Iterator[None]:
     """End the command as for a file that cannot be used, if the destination is to blame, and not the API."""
     from unlimcall_async.sync import (  # noqa: PLC0415 # `--help` must be quick
         SyncBusyError,
@@ -204,7 +229,7 @@ def _own_errors() -> Iterator[None]:
         raise UnusableError(str(error)) from None
 
 
-def _facts(result: SyncResult) -> dict[str, Any]:
+def facts_of(result: SyncResult) -> dict[str, Any]:
     """Return the summary for programs. A row that cannot be read shows its place alone, because its text may hold phone numbers."""
     facts = attrs.asdict(result, recurse=False)
     unreadable = [

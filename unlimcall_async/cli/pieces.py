@@ -7,7 +7,7 @@ is passed with the records that were received.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -101,10 +101,12 @@ async def pieces(
     cost: Cost,
     concurrency: int = 4,
     manifest: bool = False,
+    begun: Callable[[CdrStream], object] | None = None,
 ) -> AsyncGenerator[Piece, None]:
     """Iterate over the range, with so many requests under way at once. The last piece has the checkpoint at its end.
 
-    With `manifest`, each piece has its manifest, and those of all pieces touch.
+    With `manifest`, each piece has its manifest, and those of all pieces touch. `begun` is called with each stream before its first
+    request.
 
     Raises:
         UnlimCallError: As for a stream. What was handed out before is in the pieces.
@@ -117,6 +119,8 @@ async def pieces(
         stream = client.cdrs.stream(
             start, end, concurrency=concurrency, unreadable=unreadable, resume=checkpoint, manifest=manifest
         )
+        if begun is not None:
+            begun(stream)
         take = stream.take_manifest if manifest else _nothing
         try:
             async with stream, aclosing(stream.batches()) as batches:

@@ -45,6 +45,8 @@ class Wanted:
         settle: `--settle`.
         zone: The zone of times without an offset.
         zone_given: Whether the zone is in this command, and not a default.
+        at: The moment from which relative times count back; `None` for that at which the range is settled.
+        tells_future: Whether a line says that an end in the future stands for now.
     """
 
     start: str | None
@@ -52,6 +54,8 @@ class Wanted:
     settle: timedelta | None
     zone: tzinfo
     zone_given: bool
+    at: datetime | None = None
+    tells_future: bool = True
 
     @property
     def is_relative(self) -> bool:
@@ -67,7 +71,7 @@ class Wanted:
         Raises:
             click.UsageError: The start is missing, a text is not a time, or the range ends before its start.
         """
-        at = options.now()
+        at = self.at or options.now()
         if begin is not None:
             start = begin
         elif self.start is not None:
@@ -84,7 +88,8 @@ class Wanted:
             raise click.UsageError(f"--from {self.start} is in the future: {start.isoformat()}")
         if till <= at:
             return Settled(start, max(start, till), None, at)
-        note(f"--till {self.end} is in the future: the range ends now, at {at.isoformat()}.")
+        if self.tells_future:
+            note(f"--till {self.end} is in the future: the range ends now, at {at.isoformat()}.")
         return Settled(start, max(start, at), till, at)
 
     def check(self, journal: Journal, out: Path) -> None:

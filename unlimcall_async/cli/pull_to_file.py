@@ -2,64 +2,61 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing, nullcontext
+from collections.abc import Generator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
 
-from unlimcall_async import CheckpointError, UnlimCallError
+from unlimcall_async import UnlimCallError
 from unlimcall_async.cli import pull_manifest
 from unlimcall_async.cli.files import without_detours
 from unlimcall_async.cli.journal import Journal, Kept
-from unlimcall_async.cli.made_file import check_installed, make
+from unlimcall_async.cli.made_file import check_installed
 from unlimcall_async.cli.output import UnusableError, UnwritableError, is_quiet, note, to_stderr, write_json
-from unlimcall_async.cli.parquet import message
-from unlimcall_async.cli.pieces import Accepted, Cost, Piece, losses, pieces, with_ways_out
+from unlimcall_async.cli.pieces import losses
 from unlimcall_async.cli.progress import shown_progress
 from unlimcall_async.cli.pull_file import PullFile, stored_journal
-from unlimcall_async.cli.pull_formats import MADE, NAMES, PARQUET, options_of, part_format
+from unlimcall_async.cli.pull_formats import MADE, NAMES, options_of
+from unlimcall_async.cli.pull_job import Job, Order, length_of, summary_of
 from unlimcall_async.cli.pull_place import Place
-from unlimcall_async.cli.pull_range import Wanted
-from unlimcall_async.cli.rejects import Rejects, lines
-from unlimcall_async.cli.running import Clients, TerminatedError, run
+from unlimcall_async.cli.rejects import Rejects
+from unlimcall_async.cli.running import TerminatedError, run
 from unlimcall_async.cli.wording import many, size
-
-
-@attrs.frozen
-class Order:
-    """What the user asks for.
-
-    Attributes:
-        client: Makes the client.
-        wanted: The range.
-        form: The name of the format; `None` if no option and no ending names one.
-        accepted: The losses that the user accepts.
-        out: The file, or the folder.
-        resume: Whether to continue a pull that was stopped.
-        since_last: Whether to begin where the last pull ended.
-        force: Whether to replace a file.
-        as_json: Whether the summary is JSON.
-        manifest: Whether the file gets a manifest.
-        again: The command that continues the pull if this one is stopped.
-    """
-
-    client: Clients
-    wanted: Wanted
-    form: str | None
-    accepted: Accepted
-    out: Path
-    resume: bool
-    since_last: bool
-    force: bool
-    as_json: bool
-    manifest: bool
-    again: str
 
 
 def pull_to_file(order: Order) -> bool:
     """Pull, and return whether rows of the range are not among the records."""
+    flawed = False
+    with closing(jobs(order)) as todo:
+        for job in todo:
+            try:
+                run(lambda job=job: _shown(job))  # type: ignore[misc] # the job of this turn
+            except (KeyboardInterrupt, TerminatedError, UnlimCallError, UnwritableError):
+                if not job.was_complete:
+                    to_stderr(f"To continue: {order.again}")
+                raise
+            _report(job)
+            flawed = flawed or job.journal.flawed
+    return flawed
+
+
+async def _shown(job: Job) -> None:
+    with nullcontext(_no_show) if is_quiet() or job.journal.complete else shown_progress() as show:
+        await job.run(show)
+
+
+def jobs(order: Order) -> Generator[Job, None, None]:
+    """Iterate over the files to pull: one, and before it perhaps one that an earlier pull has not finished.
+
+    Each job is run before the next one is taken.
+
+    Raises:
+        click.UsageError: An option does not fit what is there.
+        UnusableError: A file cannot be used.
+    """
     place = Place(order.out, order.out.is_dir())
     if place.is_folder and not order.since_last:
         raise click.BadParameter(
@@ -67,12 +64,14 @@ def pull_to_file(order: Order) -> bool:
         )
     check_installed(order.form)
     if not order.since_last:
-        return _pull_alone(order, place)
+        yield from _pull_alone(order, place)
+        return
     with place.locked():
-        return _pull_next(order, place, flawed=_finish_last(order, place))
+        yield from _finish_last(order, place)
+        yield from _pull_next(order, place)
 
 
-def _pull_alone(order: Order, place: Place) -> bool:
+def _pull_alone(order: Order, place: Place) -> Generator[Job, None, None]:
     with PullFile(place.out, place.journal) as file:
         # Only --force replaces a FILE.checkpoint that no pull has left: such a file is the user's.
         journal = None if order.force else file.stored()
@@ -91,10 +90,11 @@ def _pull_alone(order: Order, place: Place) -> bool:
                 begun=settled.at,
                 rejects=_new_rejects(order, file, place.out, None),
             )
-            return _pull_new(order, file, place.out, new)
+            yield _pull_new(order, file, place.out, new)
+            return
         order.wanted.check(journal, place.out)
         _check_form(order, journal)
-        return _go_on(order, file, place.out, journal)
+        yield _go_on(order, file, place.out, journal)
 
 
 def _in_the_way(order: Order, file: PullFile, journal: Journal | None) -> str:
@@ -115,23 +115,22 @@ def _in_the_way(order: Order, file: PullFile, journal: Journal | None) -> str:
 # --- since the last pull --------------------------------------------------------------------------------------------------
 
 
-def _finish_last(order: Order, place: Place) -> bool:
-    """Finish the last pull if it was stopped. Return whether rows are missing from its records."""
+def _finish_last(order: Order, place: Place) -> Generator[Job, None, None]:
+    """Finish the last pull if it was stopped."""
     last = stored_journal(place.journal)
     if last is None:
-        return False
+        return
     path = place.file_of(last)
     with PullFile(path, place.journal) as file:
         # Under the lock of the part: another process may just have finished.
         if (last := file.stored()) is None or place.file_of(last) != path:
             raise UnusableError(f"another process is pulling into {order.out}")
-        if last.complete and not file.is_unfinished:
-            return False
-        return _go_on(order, file, path, last)
+        if not last.complete or file.is_unfinished:
+            yield _go_on(order, file, path, last)
 
 
-def _pull_next(order: Order, place: Place, *, flawed: bool) -> bool:
-    """Pull from where the last pull ended. Return whether rows are missing, or were `flawed` before."""
+def _pull_next(order: Order, place: Place) -> Generator[Job, None, None]:
+    """Pull from where the last pull ended."""
     last = stored_journal(place.journal)
     if last is None and order.wanted.start is None:
         raise click.UsageError(
@@ -143,7 +142,7 @@ def _pull_next(order: Order, place: Place, *, flawed: bool) -> bool:
             write_json({"file": None if place.is_folder else str(order.out), "new": 0, "end": last.end})
         else:
             note(f"Nothing to pull: the last pull into {order.out} ended at {last.end.isoformat()}.")
-        return flawed
+        return
     form = _form_of_new(order) if last is None or (place.is_folder and order.form) else last.form
     if form in MADE and not place.is_folder:
         raise click.UsageError(
@@ -158,7 +157,7 @@ def _pull_next(order: Order, place: Place, *, flawed: bool) -> bool:
         if not place.is_folder:
             new = _added(order, file, last, new)
         new = attrs.evolve(new, rejects=_new_rejects(order, file, path, None if last is None else last.rejects))
-        return _pull_new(order, file, path, new) or flawed
+        yield _pull_new(order, file, path, new)
 
 
 def _added(order: Order, file: PullFile, last: Journal | None, new: Journal) -> Journal:
@@ -269,110 +268,34 @@ def _held_rejects(order: Order, file: PullFile, out: Path, journal: Journal) -> 
 # --- the work -------------------------------------------------------------------------------------------------------------
 
 
-def _pull_new(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
+def _pull_new(order: Order, file: PullFile, path: Path, journal: Journal) -> Job:
     journal, lines_kept = pull_manifest.begun(path, journal, wanted=order.manifest)
     file.begin(journal, lines_kept)
-    return _pull_rest(order, file, path, journal)
+    return Job(order, file, path, journal)
 
 
-def _go_on(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
+def _go_on(order: Order, file: PullFile, path: Path, journal: Journal) -> Job:
     check_installed(journal.form)
     journal = _held_rejects(order, file, path, journal)
     file.go_on(journal)
-    journal = pull_manifest.continued(file.manifest, path, journal, wanted=order.manifest)
-    return _pull_rest(order, file, path, journal)
-
-
-def _pull_rest(order: Order, file: PullFile, path: Path, journal: Journal) -> bool:
-    """Pull what is left, report it, and return whether rows are missing from the records."""
-    cost, was_complete = Cost(), journal.complete and not file.unmade
-    if was_complete:
-        journal = file.finish(journal)
-    else:
-        try:
-            with with_ways_out(with_rejects=journal.rejects is not None):
-                journal = _pulled(order, file, journal, path, cost)
-        except (KeyboardInterrupt, TerminatedError, UnlimCallError, UnwritableError):
-            to_stderr(f"To continue: {order.again}")
-            raise
-    _report(order, path, journal, None if was_complete else cost)
-    return journal.flawed
-
-
-def _pulled(order: Order, file: PullFile, journal: Journal, path: Path, cost: Cost) -> Journal:
-    """Pull the rest of the range, put the file in place, and return its last journal."""
-    zone = order.wanted.zone_of(journal)
-    part = message if journal.form == PARQUET else part_format(journal.form, zone).part
-
-    def appended(reached: Journal, piece: Piece) -> Journal:
-        text = part(piece.records, first=not reached.length)
-        rejects, rejected = reached.rejects, b""
-        if rejects is not None:
-            rejected = lines(piece.rejects)
-            rejects = rejects.after(rejected, len(piece.rejects))
-        saturated = [*reached.saturated, *([piece.saturated] if piece.saturated else [])]
-        after = reached.after(text, len(piece.records), piece.checkpoint)
-        after, manifest = pull_manifest.after(file.manifest, path, after, piece)
-        return file.append(text, attrs.evolve(after, rejects=rejects, saturated=saturated), rejected, manifest)
-
-    async def pull() -> Journal:
-        reached = journal
-        if not journal.complete:
-            async with (
-                order.client() as open_client,
-                aclosing(
-                    pieces(
-                        open_client,
-                        journal.begin,
-                        journal.end,
-                        journal.checkpoint,
-                        with_rejects=journal.rejects is not None,
-                        skip_saturated=order.accepted.saturated,
-                        cost=cost,
-                        concurrency=order.client.concurrency,
-                        manifest=journal.manifest is not None,
-                    )
-                ) as came,
-            ):
-                with nullcontext(_no_show) if is_quiet() else shown_progress() as show:
-                    async for piece in came:
-                        reached = appended(reached, piece)
-                        show(piece.stream)
-        if journal.form not in MADE:
-            return file.finish(reached)
-        with file.workshop() as folder:
-            made = folder / f"calls.{journal.form}"
-            await make(journal.form, file, made, zone, shown=path, records=reached.records)
-            return file.finish(reached, made)
-
-    try:
-        return run(pull)
-    except CheckpointError:  # the checkpoint is not of this range, or not of this release
-        raise click.UsageError(f"{path}.checkpoint is damaged; --force starts anew") from None
+    return Job(order, file, path, pull_manifest.continued(file.manifest, path, journal, wanted=order.manifest))
 
 
 def _no_show(_stream: Any) -> None:
     """Show nothing."""
 
 
-def _report(order: Order, path: Path, journal: Journal, cost: Cost | None) -> None:
-    """Write the summary. Without a cost, the file was complete before."""
-    length = journal.length if journal.made is None else journal.made.length
+def _report(job: Job) -> None:
+    """Write the summary."""
+    order, path, journal = job.order, job.path, job.journal
     if order.as_json:
-        summary: dict[str, Any] = {"file": str(path), "records": journal.records, "bytes": length}
-        summary |= {"new": journal.came} if order.since_last else {}
-        summary |= {"start": journal.start, "end": journal.end}
-        summary |= {} if cost is None else {"requests": cost.requests, "retries": cost.retries}
-        if journal.rejects is not None:
-            summary |= {"rejects": journal.rejects.file, "unreadable": journal.rejects.rows}
-        summary |= {"saturated": journal.saturated} if journal.saturated else {}
-        write_json(summary)
+        write_json(summary_of(job))
         return
     rows, name = (0, "") if journal.rejects is None else (journal.rejects.rows, journal.rejects.file)
     lost = losses(rows, name, journal.saturated)
     new = f", {journal.came:,} of them new" if journal.kept is not None else ""
-    if cost is None and order.wanted.is_relative:
+    if job.was_complete and order.wanted.is_relative:
         note(f"The range of {path} ends at {journal.end.isoformat()}; --since-last goes on from there.")
-    end = "The file was complete already." if cost is None else cost
+    end = "The file was complete already." if job.was_complete else job.cost
     write_line = to_stderr if lost else note
-    write_line(f"{many(journal.records, 'record', 'records')} in {path}{new}, {size(length)}. {end}{lost}")
+    write_line(f"{many(journal.records, 'record', 'records')} in {path}{new}, {size(length_of(journal))}. {end}{lost}")

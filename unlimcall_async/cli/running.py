@@ -19,7 +19,15 @@ import click
 from attrs import fields
 
 from unlimcall_async import AsyncClient, UnlimCallError, _log_setup
-from unlimcall_async.cli.access import Access, Given, access, config_file, with_token_source
+from unlimcall_async.cli.access import (
+    Access,
+    AccessToAll,
+    Given,
+    access,
+    access_to_all,
+    config_file,
+    with_token_source,
+)
 from unlimcall_async.cli.options import in_option_names, is_given, zone_named
 from unlimcall_async.cli.output import (
     UnusableError,
@@ -134,7 +142,7 @@ def _errors_as_status() -> Iterator[None]:
     except TerminatedError:
         _end("Terminated.", TERMINATED)
     except UnlimCallError as error:
-        _end(_error_line(error), EXIT_STATUS[error.category])
+        _end(error_line(error), EXIT_STATUS[error.category])
     except click.ClickException as error:
         # click would write the message as it is. It may hold a name, or a text of an option.
         message = io.StringIO()
@@ -162,7 +170,8 @@ def _end(line: str, status: int) -> NoReturn:
     raise SystemExit(status) from None
 
 
-def _error_line(error: UnlimCallError) -> str:
+def error_line(error: UnlimCallError) -> str:
+    """Return the line for an error of the package, and a line for each of its notes."""
     text = without_python(plain(str(error)))
     # A note names the option that helps.
     return "\n".join([f"Error: {text}", *getattr(error, "__notes__", ())])
@@ -176,7 +185,7 @@ def with_doubt(doubt: str) -> Iterator[None]:
     except UnlimCallError as error:
         if not error.outcome_unknown:
             raise
-        _end(f"{_error_line(error)}\n{doubt}", OUTCOME_UNKNOWN)
+        _end(f"{error_line(error)}\n{doubt}", OUTCOME_UNKNOWN)
     except (KeyboardInterrupt, TerminatedError):
         to_stderr(doubt)
         raise
@@ -198,21 +207,36 @@ Clients: TypeAlias = Access
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say what to ask with to a command, which receives its `Access` as `client`."""
+    """Add the options that say what to ask with to a command, which receives its `Access` as `client`.
+
+    A command that has `--accounts` receives an `AccessToAll` if that option was given.
+    """
     for option in reversed(ACCESS_OPTIONS):
         command = option(command)
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> None:
         given = Given(**{each.name: options.pop(each.name) for each in fields(Given) if each.name in options})
+        accounts: Path | None = options.pop("accounts", None)
+        if accounts is not None:
+            every = access_to_all(given, accounts)
+            _set_zone(every, options)
+            command(*arguments, client=every, **options)
+            return
         client = access(given)
-        if client.settings.tz is not None and "zone" in options and not is_given("zone"):
-            with in_option_names({client.settings.tz: f"tz in {config_file()}: {client.settings.tz}"}):
-                options["zone"] = zone_named(client.settings.tz)
+        _set_zone(client, options)
         with with_token_source(client.token_source):
             command(*arguments, client=client, **options)
 
     return wrapped
+
+
+def _set_zone(client: Access | AccessToAll, options: dict[str, Any]) -> None:
+    """Set the zone of the settings, unless the user has given one."""
+    zone = client.settings.tz
+    if zone is not None and "zone" in options and not is_given("zone"):
+        with in_option_names({zone: f"tz in {config_file()}: {zone}"}):
+            options["zone"] = zone_named(zone)
 
 
 # The options of every command that asks the API.
@@ -235,6 +259,30 @@ rate_option: Callable[[Any], Any] = click.option(
 )
 concurrency_option: Callable[[Any], Any] = click.option(
     "--concurrency", type=click.IntRange(min=1), metavar="N", help="At most N requests under way at once; else 4."
+)
+
+
+# Those of commands that serve many accounts.
+accounts_option: Callable[[Any], Any] = click.option(
+    "--accounts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Do this for each account of a TOML file, which has a table [accounts.NAME] for each.",
+)
+the_accounts_option: Callable[[Any], Any] = click.option(
+    "--accounts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="A TOML file, which has a table [accounts.NAME] for each account.",
+)
+at_once_option: Callable[[Any], Any] = click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=16,
+    show_default=True,
+    help="Work on N accounts at once, with --accounts.",
 )
 
 

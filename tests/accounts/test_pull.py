@@ -21,7 +21,7 @@ from tests.accounts.support import (
     refusing,
     rows,
 )
-from tests.cdrs.raw_server import RawRow
+from tests.cdrs.raw_server import RawRow, row_text
 from unlimcall_async import (
     AuthenticationError,
     Checkpoint,
@@ -188,6 +188,27 @@ async def test_rows_that_cannot_be_read_can_be_kept() -> None:
         assert {name: len(kept) for name, kept in pull.unreadable.items()} == {"a": 1}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("takes", [False, True])
+async def test_no_more_than_10_000_rows_of_an_account_are_kept(takes: bool) -> None:
+    server = server_of(a=10_400)
+    for place, row in enumerate(server.rows["a"]):
+        if place % 50:
+            server.rows["a"][place] = RawRow(row.start, row_text(row.start, f"{place}", billsec="true"))
+    causes: list[BaseException | None] = []
+    async with accounts_of(server) as accounts:
+        pull = accounts.pull(START, END, unreadable="keep")
+        try:
+            async for account, _ in pull:
+                if takes:
+                    pull.unreadable.pop(account, None)
+        except AccountErrorGroup as group:
+            causes = [each.__cause__ for each in group.errors]
+    assert [type(cause) for cause in causes] == ([] if takes else [ResponseError])
+    assert takes or len(pull.unreadable["a"]) == 10_000
+    assert not takes or pull.progress.records == 208
+
+
 async def test_resume_is_checked_before_anything_is_sent() -> None:
     server = server_of(a=5, b=5)
     async with accounts_of(server) as accounts:
@@ -331,10 +352,27 @@ async def test_an_account_that_is_always_refused_is_given_up_like_a_stream() -> 
     for name in server.rows:
         server.answers[name] = refusing(None, 30)
     loop = asyncio.get_running_loop()
-    async with accounts_of(server) as accounts:
+    async with accounts_of(server, retry=RetryPolicy(rate_limited_for=120)) as accounts:
         began = loop.time()
         came, errors = await failures(accounts.pull(START, END, at_once=1))
-        # All wait at once: four times 900 seconds, one after the other, would be an hour.
-        assert 840 < loop.time() - began < 1000
+        # All wait at once, and not one after the other.
+        assert 90 < loop.time() - began < 180
     assert not came
     assert len(errors) == 4
+
+
+@pytest.mark.looptime
+async def test_a_server_that_fails_for_long_is_given_up_like_a_streams() -> None:
+    server = server_of(down=5, other=5, last=5)
+
+    async def unavailable() -> web.StreamResponse:
+        return web.json_response({"error": "unavailable"}, status=503, headers={"Retry-After": "50"})
+
+    server.answers["down"] = unavailable
+    loop = asyncio.get_running_loop()
+    async with accounts_of(server, retry=RetryPolicy()) as accounts:
+        began = loop.time()
+        came, errors = await failures(accounts.pull(START, END, at_once=1))
+        assert loop.time() - began < 600
+    assert set(came) == {"other", "last"}
+    assert isinstance(errors["down"].__cause__, ServerError)

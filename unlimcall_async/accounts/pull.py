@@ -105,8 +105,8 @@ class AccountsPull(OneAtATime[_Iteration]):
 
     Attributes:
         checkpoints: What was handed out so far of each account that was begun. Pass it as `resume` of a later pull.
-        unreadable: With `unreadable="keep"`, the rows that cannot be read of each account that has any. Take them out as you go:
-            they are kept in memory.
+        unreadable: With `unreadable="keep"`, the rows that cannot be read of each account that has any: at most 10,000 of an
+            account, unless you take some out.
     """
 
     def __init__(
@@ -126,6 +126,8 @@ class AccountsPull(OneAtATime[_Iteration]):
         self._streams: dict[str, CdrStream] = {}
         self._offers: deque[_Offer] = deque()
         self._failed: dict[str, Exception] = {}
+        # How many rows that cannot be read offers have had of each stream, and the stream still keeps.
+        self._shown: dict[str, int] = {}
         self._records = self._requests = 0
 
     # --- the reader -----------------------------------------------------------------------------------------------------
@@ -234,6 +236,7 @@ class AccountsPull(OneAtATime[_Iteration]):
             # Else the error would hold the stream and its pages until the last account is done.
             traceback.clear_frames(end.cause.__traceback__)
         stream = self._streams.pop(account, None)
+        self._shown.pop(account, None)
         self._requests += 0 if stream is None else stream.stats.requests
         self._schedule.done(account)
         self._offers.append(end)
@@ -246,7 +249,7 @@ class AccountsPull(OneAtATime[_Iteration]):
                 stream = self._streams[account] = self._stream_of(account, self.checkpoints.get(account))
             until = await self._read(iteration, account, stream)
             if until is None:
-                return _Offer(account, [], stream.checkpoint, _taken(stream))
+                return _Offer(account, [], stream.checkpoint, self._new_rows(account, stream))
             self._schedule.set_aside(account, until)
         except ClientClosedError as error:
             # Of all accounts, since they share their connections.
@@ -255,8 +258,18 @@ class AccountsPull(OneAtATime[_Iteration]):
             failed = self._streams.get(account)
             if failed is None:
                 return _Offer(account, [], None, cause=error)
-            return _Offer(account, [], failed.checkpoint, _taken(failed), cause=error)
+            return _Offer(account, [], failed.checkpoint, self._new_rows(account, failed), cause=error)
         return None
+
+    def _new_rows(self, account: str, stream: CdrStream) -> list[UnreadableRow]:
+        """Return the rows that cannot be read since the last offer, which was taken.
+
+        The stream keeps all rows that its reader has not taken out of `unreadable`, so that it raises once they are too many.
+        """
+        kept, left = stream.unreadable, len(self.unreadable.get(account, ()))
+        del kept[: max(0, self._shown.get(account, 0) - left)]
+        self._shown[account] = len(kept)
+        return kept[left:]
 
     async def _read(self, iteration: _Iteration, account: str, stream: CdrStream) -> float | None:
         """Offer the batches of a stream. Return `None` behind the last, or the time until which the account is set aside."""
@@ -266,8 +279,7 @@ class AccountsPull(OneAtATime[_Iteration]):
                 step = loop.create_task(_after(batches))
                 try:
                     while not (await asyncio.wait({step}, timeout=LOOK))[0]:
-                        wait = _long_wait(stream)
-                        if wait is not None and self._schedule.is_wanted(loop.time()):
+                        if self._schedule.is_wanted(loop.time()) and (wait := _long_wait(stream)) is not None:
                             return loop.time() + wait
                 finally:
                     if not step.done():
@@ -276,7 +288,7 @@ class AccountsPull(OneAtATime[_Iteration]):
                 batch = step.result()
                 if batch is None:
                     return None
-                offer = _Offer(account, batch, stream.checkpoint, _taken(stream))
+                offer = _Offer(account, batch, stream.checkpoint, self._new_rows(account, stream))
                 self._offers.append(offer)
                 iteration.changed.set()
                 await offer.taken.wait()
@@ -286,17 +298,11 @@ async def _after(batches: AsyncGenerator[list[CallRecord], None]) -> list[CallRe
     return await anext(batches, None)
 
 
-def _taken(stream: CdrStream) -> list[UnreadableRow]:
-    """Take the rows out of a stream that cannot be read: it keeps no more than 10,000."""
-    rows = [*stream.unreadable]
-    stream.unreadable.clear()
-    return rows
-
-
 def _long_wait(stream: CdrStream) -> float | None:
-    """Return the seconds for which a stream waits for its rate limit, or to send a request again, if they are many."""
+    """Return the seconds for which a stream waits for its rate limit, if they are many."""
     progress = stream.progress
-    if progress.waiting_for not in {"rate limit", "retry"} or progress.waiting_until is None:
+    # Not the wait before a request is sent again: a stream that is left forgets how often it has sent the request.
+    if progress.waiting_for != "rate limit" or progress.waiting_until is None:
         return None
     seconds = (progress.waiting_until - _clock.utc_now()).total_seconds()
     return seconds if seconds >= LONG else None

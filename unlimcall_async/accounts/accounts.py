@@ -324,7 +324,7 @@ class Accounts:
                 lookback=lookback,
                 account=name,
                 table=table,
-                on_progress=None if on_progress is None else lambda progress: on_progress(name, progress),
+                on_progress=None if on_progress is None else partial(on_progress, name),
             )
 
         return await self.each(synced, at_once=at_once)

@@ -35,24 +35,31 @@ class Outlook(Protocol):
     @property
     def paused_until(self) -> float:
         """The time before which no token is granted."""
+        ...
 
     def ready_at(self) -> float:
         """Return the time from which the next token may be taken."""
+        ...
 
     def ready_behind(self, ahead: int, now: float) -> float:
         """Return when a token may be taken by one who waits behind `ahead` others, if all take theirs as early as they can."""
+        ...
 
     def free(self, now: float) -> int | None:
         """Return how many tokens can be taken at this time; `None` for any number."""
+        ...
 
     def seconds_for(self, requests: float, now: float) -> float:
         """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
+        ...
 
     def rate(self, now: float) -> float | None:
         """Return the requests a second that the server is believed to take; `None` if there is no such belief."""
+        ...
 
     def is_idle(self, now: float) -> bool:
         """Return whether a new bucket would grant the same."""
+        ...
 
 
 class Limiter(ABC):

@@ -115,6 +115,18 @@ async def test_calls_that_are_cancelled_at_any_moment_take_no_token(
     assert 0 <= valkey.zcard(grants) - len(sandbox.requests) <= 3
 
 
+async def test_a_call_that_is_cancelled_ends_at_whichever_step_it_is(process: Process) -> None:
+    client = process(RateLimit(60_000, burst=10_000), max_wait=None)
+    await client.me()
+    for steps in range(40):
+        call = asyncio.create_task(client.me())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if call.cancel():
+            await asyncio.wait([call])
+            assert call.cancelled(), steps
+
+
 async def test_max_wait_holds_behind_a_call_that_waits_longer(process: Process, valkey: Redis) -> None:
     client = process(RateLimit(1), max_wait=None)
     await client.me()

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -115,11 +115,9 @@ class Server:
         arguments += [int(bucket in memory.seen), int(memory.missed and not memory.mark)]
         for report in reports:
             arguments += report
+        keys = [f"{_PREFIX}:mark", *(f"{key}:{part}" for part in ("grants", "state", "waiters", "alive"))]
         try:
-            values = await self._script(
-                keys=[f"{_PREFIX}:mark", *(f"{key}:{part}" for part in ("grants", "state", "waiters", "alive"))],
-                args=arguments,
-            )
+            values = await _cancellable(self._script(keys=keys, args=arguments))
         except _LASTING as error:
             raise LimiterUnavailableError(self._name, f"refuses this client: {_in_short(error)}") from None
         except (*_PASSING, exceptions.RedisError) as error:
@@ -171,6 +169,20 @@ class Server:
         """Close the connections."""
         await self._redis.aclose()
         await self._pool.disconnect()
+
+
+async def _cancellable(answer: Awaitable[Any]) -> Any:
+    """Return the answer, unless the task was cancelled while it waited.
+
+    The library sends by `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes as the sending ends.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        return await answer
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _in_short(error: Exception) -> str:

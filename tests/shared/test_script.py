@@ -98,6 +98,15 @@ def test_many_processes_behind_a_limit_of_a_day_cost_the_server_no_more_than_a_f
     assert waits == [pytest.approx((day + 1) * (DAY + 0.5) - 1) for day in range(200)]
 
 
+@pytest.mark.parametrize("dropped", ["waiters", "alive"])
+def test_a_waiter_half_of_whose_place_was_dropped_is_forgotten(valkey: Redis, dropped: str) -> None:
+    server = VirtualServer(valkey, RateLimit(60, burst=1))
+    server.grant(0, "a")
+    server.decide(0, "died", "died")
+    valkey.delete(dropped)
+    assert server.decide(0, "b", "b").wait == pytest.approx(1, abs=0.1)
+
+
 def test_a_token_that_comes_back_is_granted_to_another(valkey: Redis) -> None:
     server = VirtualServer(valkey, RateLimit(2, per_day=2, burst=2))
     _, first = server.grant(0, "a")

@@ -270,6 +270,8 @@ end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.6f', now))) do
   reports.leave(name)
 end
+-- A server that is short of memory may have dropped one of them. Then a waiter that died would stay for ever.
+if redis.call('ZCARD', waiters) ~= redis.call('ZCARD', alive) then redis.call('DEL', waiters, alive) end
 
 local granted, wait = 0, 0
 if waiter ~= '' then

@@ -228,6 +228,13 @@ def test_a_clock_that_is_set_back_holds_nothing_back_for_longer_than_a_span(valk
     assert used_up(server, 5000) == pytest.approx(60.5)
 
 
+def test_a_clock_that_is_set_back_long_after_the_last_grant_prolongs_no_pause(valkey: Redis) -> None:
+    server = VirtualServer(valkey, LIMIT)
+    server.grant(1000, "a")
+    server.decide(5000, reports=[("pause", "", 20)])
+    assert used_up(server, 2000) == pytest.approx(20)
+
+
 def test_a_day_passes_without_a_trace(valkey: Redis) -> None:
     server = VirtualServer(valkey, LIMIT)
     server.grant(0, "a")

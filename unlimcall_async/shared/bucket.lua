@@ -46,12 +46,12 @@ local function number(text)
 end
 
 local NAMES = {
-  'tokens', 'at', 'interval', 'paused', 'last', 'kept', 'turn', 'lost',
+  'tokens', 'at', 'interval', 'paused', 'last', 'kept', 'turn', 'lost', 'asked',
   'base', 'since', 'ceiling', 'hold', 'probe', 'refused', 'accepted', 'held', 'top', 'streak',
 }
 local refill = per_minute > 0 and MINUTE / per_minute or 0
 local s = {
-  tokens = burst, at = 0, interval = refill, paused = 0, kept = MINUTE, turn = 0, lost = 0,
+  tokens = burst, at = 0, interval = refill, paused = 0, kept = MINUTE, turn = 0, lost = 0, asked = 0,
   since = 0, ceiling = math.huge, hold = HOLD, probe = 0, refused = 0, accepted = 0, held = 0, top = 0, streak = 0,
 }
 local stored = redis.call('HMGET', state_key, unpack(NAMES))
@@ -67,7 +67,7 @@ end
 
 -- The clock of the server was set back: what lies ahead is taken as of now.
 local function set_back()
-  local by = s.at - now
+  local by = s.asked - now
   if by <= 0 then return end
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', grants, '(' .. string.format('%.6f', now), '+inf')) do
     redis.call('ZADD', grants, string.format('%.6f', now), name)
@@ -113,6 +113,7 @@ local function memory()
 end
 
 set_back()
+s.asked = now
 local mark, lost = memory()
 
 -- --- the pace ---------------------------------------------------------------------------------------------------------

@@ -107,6 +107,16 @@ def test_a_waiter_half_of_whose_place_was_dropped_is_forgotten(valkey: Redis, dr
     assert server.decide(0, "b", "b").wait == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("limit", [RateLimit(600, burst=100), None])
+def test_a_process_with_a_low_limit_does_not_slow_one_with_a_high_limit(valkey: Redis, limit: RateLimit | None) -> None:
+    server = VirtualServer(valkey, limit)
+    server.grant(0, "a")
+    server.limit = RateLimit(6, burst=1)
+    server.grant(0, "b")
+    server.limit = limit
+    assert server.grant(0, "c")[0] <= 0.2
+
+
 def test_a_token_that_comes_back_is_granted_to_another(valkey: Redis) -> None:
     server = VirtualServer(valkey, RateLimit(2, per_day=2, burst=2))
     _, first = server.grant(0, "a")

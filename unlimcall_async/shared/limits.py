@@ -56,8 +56,10 @@ class SharedRateLimits:
 
     def __init__(self, url: str, limits: RateLimits | None = None, *, on_outage: OnOutage = "wait") -> None:
         with of_extra("unlimcall_async.shared.SharedRateLimits", "redis", "redis"):
-            import redis  # noqa: F401, PLC0415 # users of other limits do not need redis-py
+            from unlimcall_async.shared.server import url_problem  # noqa: PLC0415 # users of other limits need no redis-py
         self._url, self._name = _address(url)
+        if problem := url_problem(self._url):
+            raise ValueError(f"url has an option that is not valid: {problem}")
         chosen = RateLimits() if limits is None else limits
         if not isinstance(chosen, RateLimits):
             raise TypeError(f"limits must be a RateLimits, not {type(limits).__name__}")

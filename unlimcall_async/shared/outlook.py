@@ -125,7 +125,8 @@ class SharedOutlook:
         per_day = None if self._limit is None else self._limit.per_day
         if per_day:
             # When the grants of the last day end is not known: a day from now at the latest.
-            days = math.ceil((requests - (per_day - self._answer.used_today)) / per_day)
+            used = self._answer.used_today if now < self._at + DAY else 0
+            days = math.ceil((requests - (per_day - used)) / per_day)
             seconds = max(seconds, days * DAY)
         return seconds
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -50,6 +50,16 @@ _PASSING: Final = (
 # The library has no classes for these: a script runs for long, the disk is full, replicas are missing.
 _PASSING_CODES: Final = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 _LASTING: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+
+
+def url_problem(url: str) -> str | None:
+    """Return what is wrong with the options of a URL, in the words of the library, or `None`."""
+    try:
+        pool = ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (TypeError, ValueError) as error:
+        return _in_short(error)
+    return None
 
 
 class OutageError(Exception):

@@ -88,14 +88,12 @@ def test_an_error_names_the_account_and_an_option_is_checked_on_the_driver(spark
         frame(spark, place, accounts="nobody").collect()
 
 
-# With pandas 3, Spark warns about functions that are written in Python, although this one uses no pandas.
-@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
 def test_a_task_learns_from_spark_whether_it_may_run_twice_at_once(spark: Any) -> None:
     def speculation(_: int) -> str | None:
         context = TaskContext.get()
         return None if context is None else context.getLocalProperty("spark.speculation")
 
-    told = udf(speculation, "string")
+    told = udf(speculation, "string", useArrow=False)
     assert spark.range(1).select(told("id")).first()[0] == "true"
 
 

@@ -70,3 +70,12 @@ def test_a_claim_that_waited_for_a_proof_is_handed_out_at_once() -> None:
     )
     done = run("-c", program)
     assert (done.returncode, "WRONG" in done.stdout) == (0, False), done.stdout
+
+
+@pytest.mark.slow
+def test_a_pull_of_many_accounts_is_measured_and_every_id_is_checked() -> None:
+    sizes = "--accounts", "40", "--records", "1100", "--slow", "0.05"
+    done = run("benchmarks/accounts.py", *sizes, "--at-once", "4,16")
+    assert done.returncode == 0, done.stderr
+    assert "Every account has its records, and just the revoked ones failed." in done.stdout
+    assert done.stdout.count("2 failed") == 2

@@ -13,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from attrs import field, frozen
 
@@ -209,6 +209,14 @@ class AccountsPull(OneAtATime[_Iteration]):
             self._requests + sum(stream.stats.requests for stream in self._streams.values()),
             under_way,
         )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AccountsPull cannot be pickled or copied: store its checkpoints")
+
+    def __repr__(self) -> str:
+        progress = self.progress
+        counts = f"{progress.accounts:,} accounts, {progress.done:,} done, {progress.failed:,} failed"
+        return f"<{type(self).__name__} of {counts}, {progress.records:,} records so far>"
 
     # --- the tasks ------------------------------------------------------------------------------------------------------
 

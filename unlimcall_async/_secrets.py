@@ -109,3 +109,11 @@ def bare(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
     return text
+
+
+_TOKEN: Final = re.compile(r"\bunl_(live|test)_[^\s'\"`,;:/()\[\]]+", re.IGNORECASE)
+
+
+def without_tokens(text: str) -> str:
+    """Return a text with `***` in place of all that looks like a token of the API, but for its kind."""
+    return _TOKEN.sub(r"unl_\1_***", text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from os import PathLike
@@ -102,7 +103,8 @@ def listed_in(path: str | PathLike[str]) -> dict[str, Listed] | Exception:
         problem = _table_problem(name, table)
         account = problem or _account(file, name, table)
         if isinstance(account, str):
-            return ValueError(f"{file}: {account}")
+            # A token that stands where a name was expected is not shown, either.
+            return ValueError(_secrets.without_tokens(f"{file}: {account}"))
         found[name] = account
     return found
 
@@ -161,8 +163,10 @@ def _account(file: Path, name: str, table: Mapping[str, str]) -> Listed | str:
             case "token_env":
                 given = os.environ.get(table[key], "")
                 if not given.strip():
-                    return f"{place}: the environment variable {table[key]} is not set, or is empty"
-                token = Token(_secrets.sole(_secrets.bare(given), table[key]))
+                    # Shown only if it looks like a name: it may be the token itself.
+                    named = table[key] if re.fullmatch("[A-Z_][A-Z0-9_]*", table[key]) else "that it names"
+                    return f"{place}: the environment variable {named} is not set, or is empty"
+                token = Token(_secrets.sole(_secrets.bare(given), "the environment variable"))
             case "token_file":
                 # Relative to the file that names it, so that both can be moved.
                 text, warning = _secrets.read_file(file.parent / Path(table[key]).expanduser())

@@ -10,11 +10,12 @@ import click
 from attrs import define, field
 
 from unlimcall_async import AsyncClient, UnlimCallError
+from unlimcall_async._secrets import without_tokens
 from unlimcall_async.accounts import AccountErrorGroup, Accounts
 from unlimcall_async.cli.accounts_table import Board, shown_board
 from unlimcall_async.cli.output import to_stderr, write_json
 from unlimcall_async.cli.running import EXIT_STATUS, FOUND, error_line, run
-from unlimcall_async.cli.wording import many, plain, without_tokens
+from unlimcall_async.cli.wording import many, plain
 
 T = TypeVar("T")
 
@@ -69,8 +70,9 @@ def run_for_all(
             with _noted(name, outcome, as_json=as_json):
                 try:
                     outcome.results[name] = await work(name, client, board)
-                except click.UsageError as error:
-                    if usage_ends:
+                except (click.UsageError, BrokenPipeError) as error:
+                    # Nobody reads what the other accounts would write, either.
+                    if usage_ends or isinstance(error, BrokenPipeError):
                         raise _EndedError from error
                     raise
         finally:

@@ -19,6 +19,7 @@ import click
 from attrs import fields
 
 from unlimcall_async import AsyncClient, UnlimCallError, _log_setup
+from unlimcall_async._secrets import without_tokens
 from unlimcall_async.cli.access import (
     Access,
     AccessToAll,
@@ -38,7 +39,7 @@ from unlimcall_async.cli.output import (
     to_stderr,
 )
 from unlimcall_async.cli.waits import log_is_on, told_waits
-from unlimcall_async.cli.wording import plain, without_python, without_tokens
+from unlimcall_async.cli.wording import plain, without_python
 
 T = TypeVar("T")
 

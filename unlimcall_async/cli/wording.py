@@ -51,14 +51,6 @@ def without_python(text: str) -> str:
     return _PYTHON.sub("", text)
 
 
-_TOKEN: Final = re.compile(r"\bunl_(live|test)_[^\s'\"`,;:/()\[\]]+", re.IGNORECASE)
-
-
-def without_tokens(text: str) -> str:
-    """Return a text with `***` in place of all that looks like a token of the API, but for its kind."""
-    return _TOKEN.sub(r"unl_\1_***", text)
-
-
 # All that is not ASCII, and the control characters but for tabs and the ends of lines.
 _SUSPECT: Final = re.compile(r"\r(?!\n)|[^\t\n\r -~]")
 # What `click.style` writes.

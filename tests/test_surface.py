@@ -163,6 +163,7 @@ def test_the_signatures_are_those_of_the_contract() -> None:
     assert parameters(accounts.Accounts.pull) == {
         **{name: value for name, value in parameters(client.cdrs.stream).items() if name != "manifest"},
         "at_once": 16,
+        "concurrency": 2,
     }
     assert parameters(accounts.Accounts.sync) == {
         **{name: value for name, value in parameters(sync.sync_cdrs).items() if name not in {"client", "account"}},

@@ -171,7 +171,7 @@ class Accounts:
         *,
         at_once: int = 16,
         newest_first: bool = False,
-        concurrency: int = 4,
+        concurrency: int = 2,
         page_size: int = 1000,
         settle: timedelta = timedelta(0),
         strategy: Strategy = "auto",
@@ -190,7 +190,8 @@ class Accounts:
             at_once: How many accounts are under way at once. An account that waits for its rate limit for more than a few seconds
                 gives its place to another one, until the wait is over.
             newest_first: As for `cdrs.stream`, like the next five.
-            concurrency: How many requests of one account may be under way at once.
+            concurrency: How many requests of one account may be under way at once. Two keep a limit of 60 requests a minute busy,
+                if the server responds within two seconds. A slow reader makes each stream hold up to `23 x concurrency` pages.
             page_size: Rows to ask for at once.
             settle: How far to stay behind now, if `end` is `None`.
             strategy: `"auto"` or `"divide"`.

@@ -30,6 +30,8 @@ _PROFILE_VARIABLE: Final = "UNLIMCALL_PROFILE"
 
 # As `cdrs.stream` has without this argument.
 _CONCURRENCY: Final = 4
+# As `Accounts.pull` has without this argument.
+_CONCURRENCY_OF_EACH: Final = 2
 
 
 @frozen
@@ -99,7 +101,7 @@ class AccessToAll:
     @property
     def concurrency(self) -> int:
         """How many requests of a pull may be under way at once, for each account."""
-        return self.settings.concurrency or _CONCURRENCY
+        return self.settings.concurrency or _CONCURRENCY_OF_EACH
 
     def __call__(self) -> Accounts:
         """Return the accounts.

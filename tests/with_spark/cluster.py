@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -96,12 +96,17 @@ def page_of(spark: Any, name: str) -> str:
 
 
 def kill_task() -> None:
-    """Kill what one executor runs: the processes of its tasks, and the one that starts them."""
-    all_of_them, doomed = _processes(), {executors()[0]}
-    for _ in range(3):
-        doomed |= {pid for pid, (parent, _) in all_of_them.items() if parent in doomed}
-    for pid in sorted(doomed - set(executors())):
-        os.kill(pid, signal.SIGKILL)
+    """Kill what an executor runs: the processes of its tasks, and the one that starts them."""
+    all_of_them = _processes()
+    for executor in executors():
+        family = {executor}
+        for _ in range(3):
+            family |= {pid for pid, (parent, _) in all_of_them.items() if parent in family}
+        for pid in family - {executor}:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(pid, signal.SIGKILL)
+        if len(family) > 1:  # another executor may still be starting
+            return
 
 
 def kill_executor() -> None:

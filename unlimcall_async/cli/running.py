@@ -259,7 +259,10 @@ rate_option: Callable[[Any], Any] = click.option(
     "--rate", type=click.IntRange(min=1), metavar="N", help="At most N requests a minute for call records; else 60."
 )
 concurrency_option: Callable[[Any], Any] = click.option(
-    "--concurrency", type=click.IntRange(min=1), metavar="N", help="At most N requests under way at once; else 4."
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="At most N requests under way at once; else 4, and 2 for each account of --accounts.",
 )
 
 

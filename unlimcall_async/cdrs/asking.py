@@ -73,6 +73,8 @@ class StreamIteration(Iteration):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[asyncio.Task[None], _Request] = {}
+        # The requests that were told to end.
+        self.ending: list[asyncio.Task[None]] = []
         # Set if there may be a page, or room for another request.
         self.changed: asyncio.Event = asyncio.Event()
         # An exception that escaped `Asking`, for example `KeyboardInterrupt`.
@@ -93,12 +95,12 @@ class StreamIteration(Iteration):
 
     async def stop(self) -> None:
         """End the requests, and wait until they have ended."""
-        tasks = list(self.tasks)
-        self.tasks.clear()
-        for task in tasks:
+        for task in self.tasks:
             task.cancel()
+        self.ending += self.tasks
+        self.tasks.clear()
         self.changed.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self.ending, return_exceptions=True)
 
 
 class Asking:

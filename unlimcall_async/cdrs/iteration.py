@@ -26,17 +26,19 @@ class Iteration(ABC):
         stopped: Whether `aclose` was called.
         exhausted: Whether everything was handed out.
         resumes: Whether the same iterator goes on after an error or a cancellation.
+        dropped: Whether what the iteration had begun and not handed out was dropped.
     """
 
     def __init__(self) -> None:
         self.resumes: bool = False
+        self.dropped: bool = False
         self.generator: Callable[[], object | None] = lambda: None
         self.stopped: bool = False
         self.exhausted: bool = False
 
     @abstractmethod
     async def stop(self) -> None:
-        """End what is under way, and wait until it has ended."""
+        """End what is under way, and wait until it has ended. May run twice at once."""
 
 
 T = TypeVar("T", bound=Iteration)
@@ -89,6 +91,8 @@ class OneAtATime(ABC, Generic[T]):
     def __init__(self, make_iteration: Callable[[], T]) -> None:
         self._make_iteration = make_iteration
         self._iteration: T | None = None
+        # The iterations whose end is under way.
+        self._ending: set[T] = set()
 
     def _iterator(self, iterate: Callable[[T], AsyncGenerator[R, None]]) -> Resuming[R]:
         """Return an iterator over what `iterate` yields, and `iterate` again if it was left before its end."""
@@ -115,18 +119,29 @@ class OneAtATime(ABC, Generic[T]):
         if old is not None:
             # Left by a bare `break` a moment ago: its generator is gone, and the loop has not closed it yet.
             await self._stop(old)
+        await self._until_ended()
 
     async def _finish(self, iteration: T) -> None:
         if self._iteration is iteration:
             self._iteration = None
             await self._stop(iteration)
 
+    async def _until_ended(self) -> None:
+        """Wait for what still ends: a loop closes a generator that was left by `break` while the next iteration begins."""
+        for iteration in list(self._ending):
+            await self._stop(iteration)
+
     async def _stop(self, iteration: T) -> None:
+        self._ending.add(iteration)
         try:
             await iteration.stop()
+            self._ending.discard(iteration)
         finally:
-            # Also if a second cancellation cuts this short: answers that still come are then ignored.
-            self._reset()
+            # Also if a second cancellation cuts this short: answers that still come are then ignored. Never again later, when the
+            # next iteration may have begun something.
+            if not iteration.dropped:
+                iteration.dropped = True
+                self._reset()
 
     @abstractmethod
     def _reset(self) -> None:
@@ -140,6 +155,7 @@ class OneAtATime(ABC, Generic[T]):
         if self._iteration is not None:
             self._iteration.stopped = True
             await self._finish(self._iteration)
+        await self._until_ended()
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,6 +27,8 @@ from unlimcall_async import (
     Checkpoint,
     CheckpointError,
     ClientClosedError,
+    Observation,
+    Observer,
     ResponseError,
     RetryPolicy,
     ServerError,
@@ -189,6 +191,28 @@ async def test_rows_that_cannot_be_read_can_be_kept() -> None:
         pull = accounts.pull(START, END, unreadable="keep")
         assert await read(pull) == {"a": ids("a", 4), "b": ids("b", 5)}
         assert {name: len(kept) for name, kept in pull.unreadable.items()} == {"a": 1}
+
+
+async def test_rows_that_were_offered_before_a_pull_was_left_are_kept_once() -> None:
+    names, bad = ("a", "b", "c"), range(25, 200, 50)
+    server = server_of(**dict.fromkeys(names, 200))
+    for name in names:
+        for place in bad:
+            row = server.rows[name][place]
+            server.rows[name][place] = RawRow(row.start, row_text(row.start, f"{name}.{place}", billsec="true"))
+    async with accounts_of(server) as accounts:
+        pull = accounts.pull(START, END, unreadable="keep", page_size=50)
+        batches = aiter(pull)
+        await anext(batches)
+        while len(pull._offers) < len(names):  # noqa: ASYNC110 # what is waited for sets no event
+            await asyncio.sleep(0)
+        await batches.aclose()
+        async for _ in pull:
+            # The other accounts could go on meanwhile, and their offers wait.
+            for _ in range(500):
+                await asyncio.sleep(0)
+        kept = {name: [row.body for row in rows] for name, rows in pull.unreadable.items()}
+    assert kept == {name: [server.rows[name][place].text for place in bad] for name in names}
 
 
 @pytest.mark.slow
@@ -383,3 +407,32 @@ async def test_a_server_that_fails_for_long_is_given_up_like_a_streams() -> None
         "down": ServerError,
         "also_down": ServerError,
     }
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_pull_that_is_cancelled_as_a_page_comes_goes_on_where_it_was(turns: int) -> None:
+    server = server_of(a=2000)
+    page_came = asyncio.Event()
+
+    class Watch(Observer):
+        def attempt(self, _info: Observation, /) -> None:
+            page_came.set()
+
+    async with accounts_of(server, observer=Watch()) as accounts:
+        pull = accounts.pull(START, END, page_size=200)
+        came: list[str] = []
+
+        async def read_on() -> None:
+            async for _, batch in pull:
+                came.extend(record.id for record in batch)
+
+        for _ in range(5):
+            page_came.clear()
+            task = asyncio.create_task(read_on())
+            await page_came.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        await read_on()
+    assert came == ids("a", 2000)

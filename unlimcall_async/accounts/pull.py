@@ -285,6 +285,9 @@ class AccountsPull(OneAtATime[_Iteration]):
     async def _read(self, iteration: _Iteration, account: str, stream: CdrStream) -> float | None:
         """Offer the batches of a stream. Return `None` behind the last, or the time until which the account is set aside."""
         loop = asyncio.get_running_loop()
+        for earlier in [each for each in self._offers if each.account == account]:
+            # The iteration before was left with this offer. `_new_rows` counts on each offer to be taken before the next one.
+            await earlier.taken.wait()
         async with stream, aclosing(stream.batches()) as batches:
             while True:
                 step = loop.create_task(_after(batches))
@@ -296,13 +299,21 @@ class AccountsPull(OneAtATime[_Iteration]):
                     if not step.done():
                         step.cancel()
                         await asyncio.gather(step, return_exceptions=True)
-                batch = step.result()
-                if batch is None:
+                    # Also when this task is told to end: the stream is behind a batch that has just come, and hands it out no more.
+                    offer = self._offered(account, stream, step)
+                    iteration.changed.set()
+                if offer is None:
                     return None
-                offer = _Offer(account, batch, stream.checkpoint, self._new_rows(account, stream))
-                self._offers.append(offer)
-                iteration.changed.set()
                 await offer.taken.wait()
+
+    def _offered(self, account: str, stream: CdrStream, step: asyncio.Task[list[CallRecord] | None]) -> _Offer | None:
+        """Offer the batch of a step that is done, and return the offer; `None` if the step has brought none."""
+        batch = None if step.cancelled() else step.result()
+        if batch is None:
+            return None
+        offer = _Offer(account, batch, stream.checkpoint, self._new_rows(account, stream))
+        self._offers.append(offer)
+        return offer
 
 
 async def _after(batches: AsyncGenerator[list[CallRecord], None]) -> list[CallRecord] | None:

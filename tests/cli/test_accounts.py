@@ -147,6 +147,7 @@ async def test_rows_that_cannot_be_read_go_to_a_file_for_each_account(tmp_path: 
         (["cdrs", "pull", *RANGE], "--accounts needs --out, the folder for the files"),
         (["cdrs", "pull", "--out", "x"], "--from is missing"),
         (["cdrs", "pull", *RANGE, "--out", "x", "--token-stdin"], "--token-stdin and --accounts exclude each other"),
+        (["cdrs", "pull", *RANGE, "--out", "x", "--profile", "acme"], "--profile acme: there is no such profile"),
         (["cdrs", "pull", *RANGE, "--out", "accounts.toml"], "cannot write accounts.toml"),
         (["cdrs", "sync", *RANGE, "--to", "mysql://x"], "--to must be a URL like"),
         (["cdrs", "sync", "--to", "sqlite:///x.db"], "--from is missing"),
@@ -160,12 +161,20 @@ async def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], mes
     assert err.count(message) == 1
 
 
-async def test_a_file_that_is_wrong_is_named(tmp_path: Path) -> None:
-    (tmp_path / "accounts.toml").write_text("[accounts.acme]\ntoken_env = 'NO_SUCH_TOKEN'")
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("token_env = 'NO_SUCH_TOKEN'", "acme.token_env: the environment variable NO_SUCH_TOKEN is not set"),
+        ("tokens = 'unl_live_x'", "acme: tokens is unknown; the keys are token_env, token_file, token, base_url\n"),
+        ("token = 'unl_live_x'\nbase_url = 'http://example.com'", "acme: base_url: plain http would send the token to"),
+    ],
+)
+async def test_a_file_that_is_wrong_is_named(tmp_path: Path, table: str, message: str) -> None:
+    (tmp_path / "accounts.toml").write_text(f"[accounts.acme]\n{table}")
     command = "accounts", "check", "--accounts", "accounts.toml"
     status, _, err = await run(None, *command, cwd=tmp_path)
     assert status == 2
-    assert "accounts.toml: accounts.acme.token_env: the environment variable NO_SUCH_TOKEN is not set" in err
+    assert f"accounts.toml: accounts.{message}" in err
 
 
 async def test_ctrl_c_ends_a_pull_which_can_be_continued(tmp_path: Path) -> None:

@@ -111,8 +111,13 @@ class AccessToAll:
         """
         from unlimcall_async.accounts import Accounts  # noqa: PLC0415 # `--help` must be quick
 
-        with in_option_names({**self.names, **_PLAIN_HTTP}):
+        try:
             return Accounts.from_file(self.file, **_options(self.base_url, self.settings))
+        except ValueError as error:
+            # What is wrong in the file has the names that the file has for it.
+            names = {} if str(self.file) in str(error) else self.names
+            with in_option_names({**names, **_PLAIN_HTTP}):
+                raise
 
 
 @frozen
@@ -192,7 +197,10 @@ def access_to_all(given: Given, file: Path) -> AccessToAll:
                 f"{option} and --accounts exclude each other: the file names the token of each account"
             )
     profile = profile_of(given)
-    settings, names, _ = settings_of(profile or DEFAULT_PROFILE, given)
+    settings, names, known = settings_of(profile or DEFAULT_PROFILE, given)
+    if not (profile is None or known or stored_tokens.read(profile) is not None):
+        named = f"{_PROFILE_VARIABLE}={profile}" if given.profile is None else f"--profile {profile}"
+        raise click.UsageError(f"{named}: there is no such profile")
     return AccessToAll(file, base_url_of(settings, names, named=profile is not None), settings, names)
 
 

@@ -332,6 +332,19 @@ async def test_the_results_of_the_others_are_in_the_error() -> None:
     assert caught.value.errors[0].checkpoint is None
 
 
+async def test_work_that_closes_its_client_is_the_failure_of_its_account() -> None:
+    async def work(name: str, client: AsyncClient) -> str:
+        if name == "b":
+            await client.aclose()
+        return (await client.me()).customer_id
+
+    async with accounts_of(AccountsServer({name: [] for name in "abc"})) as accounts:
+        with pytest.raises(AccountErrorGroup) as caught:
+            await accounts.each(work)
+    assert caught.value.results == {"a": "a", "c": "c"}
+    assert isinstance(caught.value.errors[0].__cause__, ClientClosedError)
+
+
 async def test_what_concerns_the_program_ends_the_work() -> None:
     async def work(name: str, _client: AsyncClient) -> None:
         if name == "b":

@@ -153,8 +153,12 @@ class Accounts:
         # So that all looks together cost no more than a few for each client that is made.
         self._look_at = max(_KEPT_UNSEEN, 2 * len(self._kept))
 
+    @property
+    def _is_closed(self) -> bool:
+        return self._owner._caller.is_closed  # noqa: SLF001 # of the same package
+
     def _check_open(self) -> None:
-        if self._owner._caller.is_closed:  # noqa: SLF001 # of the same package
+        if self._is_closed:
             raise ClientClosedError(
                 "these Accounts are closed",
                 permanent=True,
@@ -275,7 +279,7 @@ class Accounts:
             async with self.client(name) as client:
                 return await work(name, client)
 
-        return await for_each(self.names, at_once, worked, self._held_s)
+        return await for_each(self.names, at_once, worked, self._held_s, lambda: self._is_closed)
 
     def _held_s(self, name: str) -> float:
         """Return the seconds for which an account waits for its rate limit."""
@@ -365,5 +369,5 @@ class Accounts:
     def __repr__(self) -> str:
         if not hasattr(self, "_owner"):
             return f"<{type(self).__name__} unfinished>"
-        state = "closed" if self._owner._caller.is_closed else "open"  # noqa: SLF001 # of the same package
+        state = "closed" if self._is_closed else "open"
         return f"<{type(self).__name__} of {len(self):,} accounts, {state}>"

@@ -18,6 +18,7 @@ async def for_each(
     at_once: int,
     work: Callable[[str], Awaitable[R]],
     waits_s: Callable[[str], float],
+    is_closed: Callable[[], bool],
 ) -> dict[str, R]:
     """Do the work for each account, and return what it has returned, in the order of the accounts.
 
@@ -26,6 +27,8 @@ async def for_each(
         at_once: How many places there are.
         work: The work.
         waits_s: Returns the seconds for which an account waits for a rate limit.
+        is_closed: Returns whether the connections of all are closed. Else the work itself has closed the client of a
+            `ClientClosedError`.
 
     Raises:
         AccountErrorGroup: Some accounts failed. The others are done.
@@ -50,7 +53,7 @@ async def for_each(
             for task in done:
                 account = tasks.pop(task)
                 schedule.done(account)
-                if (cause := _cause(task)) is None:
+                if (cause := _cause(task, is_closed)) is None:
                     results[account] = task.result()
                 else:
                     causes[account] = cause
@@ -66,12 +69,12 @@ async def for_each(
     return {account: results[account] for account in accounts}
 
 
-def _cause(task: asyncio.Task[R]) -> BaseException | None:
+def _cause(task: asyncio.Task[R], is_closed: Callable[[], bool]) -> BaseException | None:
     """Return why the work of one account failed, or `None`. Raise what concerns all accounts, or the whole program."""
     if task.cancelled():
         # Nobody here has cancelled the task.
         return asyncio.CancelledError()
     cause = task.exception()
-    if isinstance(cause, ClientClosedError) or not isinstance(cause, (Exception, type(None))):
+    if cause is not None and (not isinstance(cause, Exception) or (isinstance(cause, ClientClosedError) and is_closed())):
         raise cause
     return cause

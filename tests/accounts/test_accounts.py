@@ -29,6 +29,7 @@ from unlimcall_async.accounts import AccountErrorGroup, Accounts, AccountsPull
 
 SECRET = "unl_live_f1nd-m3-1f-y0u-c4n"
 GIVEN = {"acme": SECRET, "globex": "unl_live_another"}
+WITH_PASSWORD = f"token='x'\nbase_url='https://acme:{SECRET}@example.com'"
 
 
 def own_frames(error: BaseException) -> str:
@@ -54,6 +55,8 @@ async def count(pull: AccountsPull) -> int:
         ({}, {}, "accounts must not be empty"),
         (["acme"], {}, "accounts must be a mapping of names to tokens, not list"),
         ({"": SECRET}, {}, "the name of an account must not be empty"),
+        ({SECRET: "acme"}, {}, "the name of an account must not be a token; accounts is a mapping of names to tokens"),
+        ({SECRET: 7}, {}, "the name of an account must not be a token"),
         ({7: SECRET}, {}, "the name of an account must be a str, not int"),
         ({"acme": None}, {}, r"accounts\['acme'\] must be a str, not NoneType"),
         ({"acme": f"{SECRET}\n"}, {}, r"accounts\['acme'\] must be visible ASCII without spaces"),
@@ -90,6 +93,7 @@ def test_what_a_client_refuses_is_refused(accounts: Any, options: dict[str, Any]
             "[accounts.acme]\ntokn='x'",
             "accounts.acme: tokn is unknown; the keys are token_env, token_file, token, base_url",
         ),
+        (f"[accounts.{SECRET}]\ntoken='acme'", "the name of an account must not be a token: accounts.unl_live_***"),
         ("[accounts.acme]\ntoken=7", "accounts.acme.token must be a text, not an integer"),
         ("[accounts.acme]\ntoken=['x']", "accounts.acme.token must be a text, not an array"),
         ("[accounts.acme]\ntoken=' '", "accounts.acme.token must be a text, and not empty"),
@@ -140,7 +144,7 @@ def test_no_error_of_a_file_shows_a_token(tmp_path: Path) -> None:
         f"token='{SECRET}'\n{wrong}" for wrong in ("base_url='acme'", "tokn='x'", "token_env='X'", "x=", "base_url=7")
     ]
     misplaced = [f"{key}='{SECRET}'" for key in ("token_env", "token_file", "base_url")]
-    for table in [*tables, *misplaced, "token_env='f1nd-m3-1f-y0u-c4n'", f"token='a {SECRET}'"]:
+    for table in [*tables, *misplaced, "token_env='f1nd-m3-1f-y0u-c4n'", f"token='a {SECRET}'", WITH_PASSWORD]:
         file.write_text(f"[accounts.acme]\n{table}")
         with pytest.raises(ValueError, match=r"acme|TOML") as caught:
             Accounts.from_file(file)

@@ -75,6 +75,8 @@ def _cause(task: asyncio.Task[R], is_closed: Callable[[], bool]) -> BaseExceptio
         # Nobody here has cancelled the task.
         return asyncio.CancelledError()
     cause = task.exception()
-    if cause is not None and (not isinstance(cause, Exception) or (isinstance(cause, ClientClosedError) and is_closed())):
+    if cause is not None and (
+        not isinstance(cause, Exception) or (isinstance(cause, ClientClosedError) and is_closed())
+    ):
         raise cause
     return cause

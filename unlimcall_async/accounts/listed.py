@@ -52,7 +52,7 @@ class Listed:
     """
 
     token: Token
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)  # a wrong one may hold a password
     place: str = field(default="", kw_only=True)
 
 
@@ -80,6 +80,9 @@ def _name(name: object) -> str | Exception:
         text = _arguments.text("the name of an account", name)
     except (TypeError, ValueError) as error:
         return error.with_traceback(None)
+    if _secrets.without_tokens(text) != text:
+        # Names are in messages and logs.
+        return ValueError("the name of an account must not be a token; accounts is a mapping of names to tokens")
     return text or ValueError("the name of an account must not be empty")
 
 
@@ -134,8 +137,8 @@ def _key(*parts: str) -> str:
 def _table_problem(name: str, table: object) -> str | None:
     """Return what is wrong with the table of an account, or `None`."""
     place = _key("accounts", name)
-    if not name:
-        return "the name of an account must not be empty"
+    if not name or _secrets.without_tokens(name) != name:
+        return f"the name of an account must not be {f'a token: {place}' if name else 'empty'}"
     if not isinstance(table, dict):
         return f"{place} must be a table, [{place}], with one of {', '.join(_SOURCES)}"
     if unknown := [key for key in table if key not in _KEYS]:

@@ -37,7 +37,7 @@ _WORDS: Final = 70
 _NARROWEST: Final = 8
 _WIDEST: Final = 40
 # A terminal shows `^C` behind the cursor. Without room for it, the line would wrap, and the bar would show twice.
-_SPARE: Final = len("^C") + 1
+SPARE: Final = len("^C") + 1
 
 
 class Display(Protocol):
@@ -120,7 +120,7 @@ class Line:
         self._words = words
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = max(options.max_width - _SPARE, 1)
+        width = max(options.max_width - SPARE, 1)
         fraction = self._words.fraction
         # Its length does not depend on the words, which change all the time.
         bar = 0 if fraction is None else min(max(width - _WORDS, _NARROWEST), _WIDEST)

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unlimcall_async import Progress
-from unlimcall_async._bar import Lines, moves_cursor
+from unlimcall_async._bar import SPARE, Lines, moves_cursor
 from unlimcall_async._progress_words import Words, waiting
 from unlimcall_async.cli.output import is_quiet, lines_above, to_stderr
 from unlimcall_async.cli.wording import many, plain
@@ -75,6 +75,7 @@ def drawn(board: Board, width: int, height: int, now: datetime) -> Group:
     """Return the table for a terminal of this size: a line for all accounts, and one for each that is worked on and has room."""
     looks = board.looks()
     words = board.words(looks)
+    width = max(width - SPARE, 1)
     room = max(height - _FREE - 1, 0)
     shown = looks if len(looks) <= room else looks[: max(room - 1, 0)]
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False, width=width)
@@ -135,7 +136,7 @@ def shown_board(board: Board) -> Iterator[None]:
     live = Live(console=console, auto_refresh=False, transient=True)
 
     def draw_table() -> None:
-        live.update(drawn(board, console.width - 1, console.height, datetime.now(UTC)), refresh=True)
+        live.update(drawn(board, console.width, console.height, datetime.now(UTC)), refresh=True)
 
     draw = draw_table
     live.start()

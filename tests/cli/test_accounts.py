@@ -227,6 +227,23 @@ async def test_a_sync_keeps_one_table_of_all(tmp_path: Path) -> None:
     assert counts == [("acme", 3), ("globex", 4)]
 
 
+async def test_an_account_that_is_new_to_a_table_stops_no_other(tmp_path: Path) -> None:
+    server = server_of(acme=3, new=4)
+    server.rows["x" * 300] = []
+    async with listed(tmp_path, server) as given:
+        one = AccountsServer({"acme": server.rows["acme"]})
+        command = "cdrs", "sync", "--till", END.isoformat(), "--to", "parquet:///calls"
+        (tmp_path / "all").mkdir()
+        (tmp_path / "accounts.toml").rename(tmp_path / "all" / "accounts.toml")
+        async with listed(tmp_path, one) as given_one:
+            assert (await run(None, *command, *given_one, *RANGE[:2], cwd=tmp_path))[0] == 0
+        status, _, err = await run(None, *command, given[0], "all/accounts.toml", cwd=tmp_path)
+    assert status == 2
+    assert "new: --from is missing, and no earlier run has given one\n" in err
+    assert "xxx: account is too long for the name of a folder" in err
+    assert f"1 account: 0 inserted, 0 revised, 0 removed, 1 request. 2 accounts failed: new, {'x' * 300}.\n" in err
+
+
 # --- names and the table --------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,9 @@ from unlimcall_async.cli.running import FOUND
 from unlimcall_async.cli.wording import many, plain
 from unlimcall_async.sync import SyncProgress, SyncResult, sync_cdrs
 
+# The account is not an option here, but a name in the file.
+_NAMES = {name: option for name, option in SYNC_NAMES.items() if name != "account"}
+
 
 @attrs.frozen
 class AccountsSync:
@@ -56,7 +59,7 @@ class AccountsSync:
             last = progress
             board.under_way[name] = lambda: progress
 
-        with in_option_names(SYNC_NAMES), own_errors():
+        with in_option_names(_NAMES), own_errors():
             result = await sync_cdrs(
                 client,
                 self.destination,

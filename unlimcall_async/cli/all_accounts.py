@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
@@ -60,21 +59,22 @@ def run_for_all(
         at_once: How many are worked on at once.
         work: The work for one account. It may put into the `Board` how far the account is.
         as_json: Whether a line for an account that fails is a JSON object on standard output, too.
-        usage_ends: Whether an option that is wrong for one account is wrong for all, and ends the command.
+        usage_ends: Whether an option that is wrong for all accounts, in the same way, ends the command with one error.
     """
     outcome, board = Outcome(), Board(len(accounts))
 
     async def worked(name: str, client: AsyncClient) -> None:
         board.under_way[name] = None
         try:
-            with _noted(name, outcome, as_json=as_json):
-                try:
-                    outcome.results[name] = await work(name, client, board)
-                except (click.UsageError, BrokenPipeError) as error:
-                    # Nobody reads what the other accounts would write, either.
-                    if usage_ends or isinstance(error, BrokenPipeError):
-                        raise _EndedError from error
-                    raise
+            try:
+                outcome.results[name] = await work(name, client, board)
+            except BrokenPipeError as error:
+                # Nobody reads what the other accounts would write, either.
+                raise _EndedError from error
+            except (UnlimCallError, click.ClickException) as error:
+                outcome.failed[name] = error
+                if not (usage_ends and isinstance(error, click.UsageError)):
+                    _write_failure(name, error, as_json=as_json)
         finally:
             del board.under_way[name]
         board.failed, board.done = len(outcome.failed), len(outcome.results)
@@ -91,26 +91,31 @@ def run_for_all(
     except AccountErrorGroup as group:  # what no account is to blame for
         raise group.errors[0].__cause__ or group from None
     outcome.failed = {name: outcome.failed[name] for name in accounts.names if name in outcome.failed}
+    if usage_ends:
+        _report_usage(outcome, len(accounts), as_json=as_json)
     return outcome
 
 
+def _report_usage(outcome: Outcome, accounts: int, *, as_json: bool) -> None:
+    """Write a line for each account that an option is wrong for, or raise the error if it is the same for all."""
+    wrong = {name: cause for name, cause in outcome.failed.items() if isinstance(cause, click.UsageError)}
+    if len(wrong) == accounts and len({cause.message for cause in wrong.values()}) == 1:
+        raise next(iter(wrong.values()))
+    for name, cause in wrong.items():
+        _write_failure(name, cause, as_json=as_json)
+
+
 class _EndedError(BaseException):
-    """One account has shown what is wrong for all. Not an `Exception`, which would be the failure of that account alone."""
+    """One account has shown that nobody reads. Not an `Exception`, which would be the failure of that account alone."""
 
 
-@contextmanager
-def _noted(name: str, outcome: Outcome, *, as_json: bool) -> Iterator[None]:
-    """Write a line for an account that fails, and go on."""
-    try:
-        yield
-    except (UnlimCallError, click.ClickException) as error:
-        outcome.failed[name] = error
-        text = error.format_message() if isinstance(error, click.ClickException) else error_line(error)
-        to_stderr(without_tokens(f"{plain(name)}: {text.removeprefix('Error: ')}"))
-        if as_json:
-            write_json(
-                {"account": name, "error": without_tokens(text.removeprefix("Error: ")), "status": _status(error)}
-            )
+def _write_failure(name: str, error: UnlimCallError | click.ClickException, *, as_json: bool) -> None:
+    """Write a line for an account that fails."""
+    text = error.format_message() if isinstance(error, click.ClickException) else error_line(error)
+    text = without_tokens(text.removeprefix("Error: "))
+    to_stderr(without_tokens(f"{plain(name)}: {text}"))
+    if as_json:
+        write_json({"account": name, "error": text, "status": _status(error)})
 
 
 def _status(cause: BaseException) -> int:

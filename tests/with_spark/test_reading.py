@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,10 +160,15 @@ def test_tasks_count_on_the_server_that_shares_the_limits(
     assert counted[0] < counted[1] < counted[2]
 
 
-def test_a_token_that_is_revoked_is_the_error_of_the_client(sandbox: Sandbox, options: dict[str, str]) -> None:
+def test_a_token_that_is_revoked_is_the_error_of_the_client_with_the_account(
+    sandbox: Sandbox, options: dict[str, str]
+) -> None:
     sandbox.revoke_token(sandbox.token)
-    with pytest.raises(AuthenticationError):
-        read(options)
+    with pytest.raises(AuthenticationError) as refused:
+        read(options | {"end": "2026-01-02"})
+    # As Spark shows the error.
+    shown = "".join(traceback.format_exception(refused.value))
+    assert shown.endswith("account acme, from 2026-01-01T00:00:00+00:00 to 2026-01-02T00:00:00+00:00\n")
 
 
 def test_a_task_that_is_left_early_leaves_no_thread(sandbox: Sandbox, options: dict[str, str]) -> None:

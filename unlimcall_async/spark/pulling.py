@@ -39,6 +39,8 @@ def pull(options: Options, piece: Piece, attempt: Attempt) -> Generator[pa.Recor
         ValueError: The executor has no token of the account.
         ResponseError: A page, or a row of it, cannot be read.
         UnlimCallError: Any other failure that the retry policy gives up on.
+
+    A note on each error names the account and the range.
     """
     pulling = _Pulling(options, piece, attempt)
     # A daemon: the process of a task that Spark ends does not wait for it.
@@ -47,6 +49,8 @@ def pull(options: Options, piece: Piece, attempt: Attempt) -> Generator[pa.Recor
     try:
         while (item := pulling.came.get()) is not None:
             if isinstance(item, BaseException):
+                # The API's errors name no account, and a job has many. Spark shows notes below the error.
+                item.add_note(f"account {piece.account}, from {piece.start.isoformat()} to {piece.end.isoformat()}")
                 raise item
             pulling.call(pulling.room.release)
             yield item

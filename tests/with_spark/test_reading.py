@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,15 @@ def test_a_task_that_is_left_early_leaves_no_thread(sandbox: Sandbox, options: d
     assert len(next(batches)) == 10_000
     batches.close()
     assert threading.active_count() == before
+
+
+def test_the_event_loop_of_spark_s_thread_stays(options: dict[str, str]) -> None:
+    """Spark runs other functions of the user in the process of a task, one after the other."""
+    with closing(asyncio.new_event_loop()) as loop:
+        asyncio.set_event_loop(loop)
+        read(options)
+        assert asyncio.get_event_loop() is loop
+        asyncio.set_event_loop(None)
 
 
 def test_a_stream_waits_for_a_server_whose_clock_is_behind(

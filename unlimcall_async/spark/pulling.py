@@ -71,7 +71,8 @@ class _Pulling:
         self.came = SimpleQueue[Any]()
         self.room = asyncio.Semaphore(_AHEAD)
         self._asked = options, piece, attempt
-        self._runner = asyncio.Runner()
+        # Without a factory, the runner would set its loop as that of this thread, which runs the user's functions afterwards.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._task: asyncio.Task[None] | None = None
 

@@ -89,12 +89,15 @@ def test_an_error_names_the_account_and_an_option_is_checked_on_the_driver(spark
 
 
 def test_a_task_learns_from_spark_whether_it_may_run_twice_at_once(spark: Any) -> None:
-    def speculation(_: int) -> str | None:
+    def settings(_: int) -> str:
         context = TaskContext.get()
-        return None if context is None else context.getLocalProperty("spark.speculation")
+        assert context is not None
+        return " ".join(str(context.getLocalProperty(f"spark.{name}")) for name in ("master", "speculation"))
 
-    told = udf(speculation, "string", useArrow=False)
-    assert spark.range(1).select(told("id")).first()[0] == "true"
+    told = spark.range(1).select(udf(settings, "string", useArrow=False)("id"))
+    assert told.first()[0] == "local-cluster[2,1,1024] true"
+    # The source takes this for "maybe".
+    assert told.rdd.collect()[0][0] == "None None"
 
 
 def test_no_token_is_in_what_the_cluster_keeps(spark: Any, place: Place, folder: Path, tmp_path: Path) -> None:

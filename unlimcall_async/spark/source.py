@@ -195,10 +195,16 @@ def _read(options: Options, piece: Piece | None, columns: pa.Schema) -> Iterator
     context = TaskContext.get()
     attempt = Attempt(
         number=context.attemptNumber() if context else 0,
-        # Spark passes its settings on to each task.
-        speculation=context is not None and context.getLocalProperty("spark.speculation") == "true",
+        speculation=context is not None and _may_have_a_copy(context),
     )
     with closing(pull(options, piece, attempt)) as batches:
         for batch in batches:
             account = pa.repeat(piece.account, len(batch))
             yield pa.RecordBatch.from_arrays([account, *batch.columns], schema=columns)
+
+
+def _may_have_a_copy(context: TaskContext) -> bool:
+    # Spark passes its settings on to the tasks of a query, but not to those of an RDD, which `foreach` and `toJSON` make too.
+    if context.getLocalProperty("spark.master") is None:
+        return True
+    return (context.getLocalProperty("spark.speculation") or "").strip().lower() == "true"

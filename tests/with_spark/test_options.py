@@ -49,7 +49,8 @@ SECRET = "unl_live_5ecre7"
         ({"token_dir": "/run", "token_env": "A"}, "token_env and token_dir exclude each other"),
         ({"redis_url": "redis://h", "redis_url_env": "A"}, "redis_url and redis_url_env exclude each other"),
         ({"base_url": "http://api.example.com"}, "plain http would send the token"),
-        ({"redis_url": "http://127.0.0.1"}, "url"),
+        ({"redis_url": "http://127.0.0.1"}, "^redis_url: url must begin with redis://"),
+        ({"redis_url": "redis://127.0.0.1?db=one"}, "^redis_url: url has an option that is not valid"),
     ],
 )
 def test_a_mistake_is_named(options: dict[str, str | None], message: str) -> None:
@@ -71,6 +72,8 @@ def test_a_mistake_is_named(options: dict[str, str | None], message: str) -> Non
         {"redis_url": f"redis://:{SECRET}@127.0.0.1"},
         {"redis_url": f"redis://{SECRET}@127.0.0.1"},
         {"redis_url": f"redis://127.0.0.1?password={SECRET}"},
+        {"redis_url": f"rediss://127.0.0.1?ssl_password={SECRET}"},
+        {"redis_url": f"redis://127.0.0.1?Password={SECRET}"},
         {"redis_url": f"redis://[{SECRET}"},
         {"redis_url_env": f"redis://:{SECRET}@127.0.0.1"},
         {"base_url": f"https://{SECRET}@127.0.0.1"},

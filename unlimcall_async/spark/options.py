@@ -37,7 +37,6 @@ _SECRET: Final = re.compile(r"token|secret|password|passwd|credential|authorizat
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 # What no file's name holds.
 _NO_FILE: Final = re.compile(r"[/\\\x00]")
-_CREDENTIALS: Final = {"username", "password"}
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _OTHERS: Final = re.compile(r"[^A-Za-z0-9]")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -211,7 +210,8 @@ def _redis_url(text: str) -> str:
         url = URL(text)
     except ValueError:
         raise ValueError("redis_url is not a valid URL") from None
-    if url.user is not None or url.password is not None or _CREDENTIALS & url.query.keys():
+    names = {name.lower() for name in url.query}
+    if url.user is not None or url.password is not None or "username" in names or any(map(_SECRET.search, names)):
         raise ValueError(
             "redis_url must not hold credentials, which Spark would keep in plans and logs: name the variable that holds the URL "
             "on each executor in redis_url_env"

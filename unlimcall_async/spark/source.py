@@ -60,7 +60,10 @@ class UnlimCallDataSource(DataSource):
         self._asked: Options = read_options(options)
         if self._asked.redis_url is not None:
             # On the driver, a URL that is not valid costs no task.
-            SharedRateLimits(self._asked.redis_url)
+            try:
+                SharedRateLimits(self._asked.redis_url)
+            except ValueError as error:
+                raise ValueError(f"redis_url: {error}") from None
         # All actions on one DataFrame see the same time.
         self._made_at = _clock.utc_now()
 

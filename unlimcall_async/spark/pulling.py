@@ -111,7 +111,7 @@ async def _batches(options: Options, piece: Piece, attempt: Attempt) -> AsyncGen
         token_of(options, piece.account)
         await asyncio.sleep(wait)
     async with AsyncClient(token_of(options, piece.account), base_url=options.base_url, rate_limits=limits) as client:
-        # Another round only if the server's clock is behind that of the driver.
+        # Another round only if the server's clock is behind that of the driver, or `settle` became longer after a batch had begun.
         while True:
             async with client.cdrs.stream(piece.start, piece.end) as stream, aclosing(stream.arrow(_ROWS)) as batches:
                 batch = await anext(batches, None)
@@ -121,7 +121,7 @@ async def _batches(options: Options, piece: Piece, attempt: Attempt) -> AsyncGen
                     batch = await anext(batches, None)
             if not early:
                 return
-            _logger.warning("the server's clock is behind that of Spark's driver: waiting %.0f s for it", early)
+            _logger.warning("by the server's clock, the records of %s settle in %.0f s: waiting", piece.account, early)
             await asyncio.sleep(early)
 
 

@@ -146,6 +146,17 @@ def test_a_variable_that_is_not_set_is_named(options: dict[str, str]) -> None:
         read(options | {"redis_url_env": "LIMITS"})
 
 
+def test_a_url_that_is_not_valid_is_not_shown(options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMITS", "redis://:5ecre7@127.0.0.1/limits")
+    with pytest.raises(ValueError, match="redis_url_env: LIMITS does not hold a valid URL: url must end in") as refused:
+        read(options | {"redis_url_env": "LIMITS"})
+    # Spark has a setting by which it shows variables.
+    shown = traceback.TracebackException.from_exception(refused.value, capture_locals=True)
+    frames = [line for line in shown.format() if f"{Path(unlimcall_async.__file__).parent}" in line]
+    assert len(frames) > 2
+    assert "5ecre7" not in "".join(frames)
+
+
 def test_tokens_are_found_in_the_environment(
     sandbox: Sandbox, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,7 +131,14 @@ def _limits(options: Options, piece: Piece, attempt: Attempt) -> tuple[RateLimit
     if url is None:
         per_minute, wait = pace_of(piece, attempt)
         return RateLimits(cdrs=RateLimit(per_minute=per_minute)), wait
-    return _shared_limits(url, options.per_minute), 0.0
+    try:
+        return _shared_limits(url, options.per_minute), 0.0
+    except ValueError as error:
+        # The driver has checked an option already.
+        problem = f"redis_url_env: {options.redis_url_env} does not hold a valid URL: {error}"
+    # The frames of a traceback may be shown with their variables, and this one may hold a password.
+    del url
+    raise ValueError(problem)
 
 
 @cache

@@ -375,6 +375,10 @@ def test_an_argument_that_is_not_valid_is_named(
         SharedRateLimits(**({"url": "redis://h"} | arguments))
 
 
+def test_an_unfinished_instance_can_be_shown() -> None:
+    assert repr(object.__new__(SharedRateLimits)) == "<SharedRateLimits unfinished>"
+
+
 def test_the_limits_go_to_other_processes_and_show_no_password() -> None:
     shared = SharedRateLimits("redis://user:secret@h:1/2", RateLimits(me=RateLimit(7)), on_outage="raise")
     copy = pickle.loads(pickle.dumps(shared))  # noqa: S301 # our own

@@ -82,7 +82,8 @@ class SharedRateLimits:
         return Limiters(make, lease.end)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name}>"
+        # A traceback that shows variables meets an instance without a name, if the constructor has refused an argument.
+        return f"<{type(self).__name__} {getattr(self, '_name', 'unfinished')}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For the processes that a program starts. Connections stay where they are, and so does what was seen.

@@ -129,6 +129,17 @@ def test_a_token_that_comes_back_is_granted_to_another(valkey: Redis) -> None:
     assert not server.decide(4, "d", "d").granted
 
 
+def test_a_token_that_comes_back_does_not_wait_for_one_who_sleeps(valkey: Redis) -> None:
+    server = VirtualServer(valkey, RateLimit(2, per_day=2, burst=2))
+    _, first = server.grant(0, "a")
+    server.grant(1, "b")
+    assert server.decide(2, "sleeps", "c").wait > DAY / 2
+    server.decide(3, reports=[("give_back", first, 0)])
+    assert server.decide(4, "is awake", "d").granted
+    # The first in the queue is still served first when it asks.
+    assert server.decide(5, "is awake", "e").wait >= server.decide(6, "sleeps", "f").wait
+
+
 def test_a_waiter_that_leaves_makes_room(valkey: Redis) -> None:
     server = VirtualServer(valkey, RateLimit(60, burst=1))
     server.grant(0, "a")

@@ -20,6 +20,7 @@ from rich.console import Console
 from tests.accounts.support import END, START, AccountsServer, error, ids, rows, served, token_of
 from tests.cdrs.raw_server import RawRow
 from tests.cli.support import Ended, names_in, run, running
+from tests.cli.test_terminal import at_terminal
 from unlimcall_async import Progress
 from unlimcall_async.cli.account_files import file_names
 from unlimcall_async.cli.accounts_table import Board, drawn
@@ -63,7 +64,7 @@ async def test_check_writes_a_line_for_each_account(tmp_path: Path, sandbox: San
     command = "accounts", "check", "--accounts", "accounts.toml"
     status, out, err = await run(sandbox, *command, cwd=tmp_path)
     in_json = await run(sandbox, *command, "--json", cwd=tmp_path)
-    assert sorted(out.splitlines()) == [
+    assert out.splitlines() == [
         "acme    ok  1042  Acme Calling Co.",
         "globex  ok  1042  Acme Calling Co.  lacks read:agents, read:cdrs",
     ]
@@ -74,6 +75,23 @@ async def test_check_writes_a_line_for_each_account(tmp_path: Path, sandbox: San
     assert found["globex"]["lacks"] == ["read:agents", "read:cdrs"]
     assert found["acme"] == {"account": "acme", "customer_id": "1042", "company_name": "Acme Calling Co.", "lacks": []}
     assert found["old"]["status"] == 3
+
+
+async def test_the_table_does_not_disturb_what_is_written_on_the_same_terminal(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    names = ["acme", "globex", "initech"]
+    (tmp_path / "accounts.toml").write_text(
+        "".join(f"[accounts.{name}]\ntoken = '{sandbox.token}'\n" for name in names)
+    )
+    command = "accounts", "check", "--accounts", str(tmp_path / "accounts.toml")
+    _, out, err = await at_terminal(sandbox, *command)
+    assert [line.split()[0] for line in out.splitlines()] == names
+    assert "\x1b[" in err
+    # The object of an account that fails comes while others are worked on.
+    _, out, err = await at_terminal(sandbox, *command, "--json")
+    assert sorted(objects(out)) == names
+    assert "\x1b[" not in err
 
 
 # --- pull -----------------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_colours_are_for_terminals_that_show_them(
 ) -> None:
     for name, value in {"TERM": "xterm", "COLUMNS": "60", "NO_COLOR": "", **environment}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(output, "_at_terminal", lambda: True)
+    monkeypatch.setattr(output, "at_terminal", lambda: True)
     output.write_table(["a", "b"], [[("x", "red"), "y"]])
     shown = capfd.readouterr().out
     assert ("\x1b[31mx" in shown, "\x1b" in shown) == (coloured, coloured)

@@ -46,18 +46,21 @@ def check(*, client: AccessToAll, at_once: int, as_json: bool) -> None:
     opened = client()
     width = max(len(plain(name)) for name in opened.names)
 
-    async def checked(name: str, client: AsyncClient, _board: Board) -> None:
+    async def checked(_name: str, client: AsyncClient, _board: Board) -> tuple[Identity, list[str]]:
         identity = await client.me()
-        lacks = [scope for scope, trial in _TRIALS.items() if await _is_missing(trial, client)]
+        return identity, [scope for scope, trial in _TRIALS.items() if await _is_missing(trial, client)]
+
+    outcome = run_for_all(opened, at_once, checked, as_json=as_json)
+    # In the order of the file, and when the table of progress is gone from the terminal.
+    for name in filter(outcome.results.__contains__, opened.names):
+        identity, lacks = outcome.results[name]
         if as_json:
             write_json(_facts(name, identity, lacks))
-            return
+            continue
         missing = f"  lacks {', '.join(lacks)}" if lacks else ""
         write(
             f"{plain(name):<{width}}  ok  {plain(identity.customer_id)}  {plain(identity.company_name or '-')}{missing}\n"
         )
-
-    outcome = run_for_all(opened, at_once, checked, as_json=as_json)
     write_line = to_stderr if outcome.failed else note
     write_line(f"{len(outcome.results):,} of {many(len(opened), 'account', 'accounts')} work.{outcome.summary}")
     raise SystemExit(outcome.status)

@@ -104,8 +104,13 @@ def _figures(look: Look, now: datetime) -> tuple[str, str, str]:
 
 
 @contextmanager
-def shown_board(board: Board) -> Iterator[None]:
-    """Show a board meanwhile, in the event loop that runs."""
+def shown_board(board: Board, *, as_lines: bool) -> Iterator[None]:
+    """Show a board meanwhile, in the event loop that runs.
+
+    Args:
+        board: The board.
+        as_lines: Whether to write lines also on a terminal, because other output comes on it meanwhile.
+    """
     if is_quiet():
         yield
         return
@@ -117,7 +122,7 @@ def shown_board(board: Board) -> Iterator[None]:
         draw()
         timer = loop.call_later(_LOOK, tick)
 
-    if not moves_cursor():
+    if as_lines or not moves_cursor():
         lines = Lines(to_stderr, time.monotonic)
 
         def draw() -> None:

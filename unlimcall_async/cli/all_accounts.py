@@ -12,7 +12,7 @@ from unlimcall_async import AsyncClient, UnlimCallError
 from unlimcall_async._secrets import without_tokens
 from unlimcall_async.accounts import AccountErrorGroup, Accounts
 from unlimcall_async.cli.accounts_table import Board, shown_board
-from unlimcall_async.cli.output import to_stderr, write_json
+from unlimcall_async.cli.output import at_terminal, to_stderr, write_json
 from unlimcall_async.cli.running import EXIT_STATUS, FOUND, error_line, run
 from unlimcall_async.cli.wording import many, plain
 
@@ -81,7 +81,7 @@ def run_for_all(
 
     async def all_of_them() -> None:
         async with accounts:
-            with shown_board(board):
+            with shown_board(board, as_lines=as_json and at_terminal()):
                 await accounts.each(worked, at_once=at_once)
 
     try:

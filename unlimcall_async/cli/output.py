@@ -65,10 +65,11 @@ def write(text: str) -> None:
         BrokenPipeError: The reader has closed the pipe.
         UnwritableError: Standard output cannot be written.
     """
-    _write_bytes(encoded(visible(text) if _at_terminal() else text))
+    _write_bytes(encoded(visible(text) if at_terminal() else text))
 
 
-def _at_terminal() -> bool:
+def at_terminal() -> bool:
+    """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
@@ -92,7 +93,7 @@ async def write_when_ready(text: str) -> None:
         BrokenPipeError: The reader has closed the pipe.
         UnwritableError: Standard output cannot be written.
     """
-    content = encoded(visible(text) if _at_terminal() else text)
+    content = encoded(visible(text) if at_terminal() else text)
     start = 0
     while start < len(content):
         # As many whole lines as a pipe takes at once. A longer line goes by itself, and blocks until the reader has taken it.
@@ -122,7 +123,7 @@ async def _wait_for_room() -> None:
 
 def write_styled(text: str) -> None:
     """Write text with colours, which only a terminal gets. Data in it must be `plain`: data may look like a colour."""
-    if not _at_terminal():
+    if not at_terminal():
         _write_bytes(encoded(click.unstyle(text)))
     else:
         _write_bytes(encoded(visible_in_colour(text) if _shows_colours() else visible(click.unstyle(text))))
@@ -135,7 +136,7 @@ def _shows_colours() -> bool:
 
 def output_width() -> int | None:
     """Return the columns of the terminal that standard output is; `None` for a pipe or a file."""
-    return shutil.get_terminal_size().columns if _at_terminal() else None
+    return shutil.get_terminal_size().columns if at_terminal() else None
 
 
 def write_table(

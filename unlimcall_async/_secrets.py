@@ -55,7 +55,7 @@ def decoded(content: bytes, place: str) -> str:
     """Return the token or the secret of a file's content.
 
     Raises:
-        ValueError: There is none, or something else stands beside it.
+        ValueError: The text holds no token, or holds something else beside the token.
     """
     # Windows PowerShell writes the output of `echo` in UTF-16, and editors put a mark in front of UTF-8.
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"

@@ -79,7 +79,7 @@ def test_what_a_client_refuses_is_refused(accounts: Any, options: dict[str, Any]
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "there is no account; write a table [accounts.NAME] for each"),
+        ("", "the file has no accounts: write a table [accounts.NAME] for each"),
         ("[accounts]", "there is no account"),
         ("accounts = 7", "there is no account"),
         ("[account.acme]\ntoken = 'x'", "account is unknown; the file has a table [accounts.NAME]"),

@@ -125,7 +125,7 @@ def _tables(text: str) -> dict[str, Any]:
             f"{_key(next(iter(content)))} is unknown; the file has a table [accounts.NAME] for each account"
         )
     if not isinstance(accounts, dict) or not accounts:
-        raise ValueError("there is no account; write a table [accounts.NAME] for each")
+        raise ValueError("the file has no accounts: write a table [accounts.NAME] for each")
     return accounts
 
 

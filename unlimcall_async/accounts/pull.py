@@ -224,7 +224,7 @@ class AccountsPull(OneAtATime[_Iteration]):
     # --- the tasks ------------------------------------------------------------------------------------------------------
 
     def _fill(self, iteration: _Iteration) -> None:
-        """Give the free places to the accounts that wait for one."""
+        """Start the accounts that wait for a place, as far as places are free."""
         loop = asyncio.get_running_loop()
         while (account := self._schedule.next(loop.time())) is not None:
             task = loop.create_task(self._work(iteration, account))

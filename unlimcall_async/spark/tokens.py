@@ -42,7 +42,7 @@ def _from_file(folder: str, account: str) -> tuple[str, str]:
 
 
 def redis_url_of(options: Options) -> str | None:
-    """Return the URL of the server that shares the limits, or `None` if there is none.
+    """Return the URL of the server that shares the limits; `None` if the options name no server.
 
     Raises:
         ValueError: The executor does not have the variable that holds the URL.

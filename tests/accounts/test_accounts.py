@@ -80,8 +80,8 @@ def test_what_a_client_refuses_is_refused(accounts: Any, options: dict[str, Any]
     ("text", "message"),
     [
         ("", "the file has no accounts: write a table [accounts.NAME] for each"),
-        ("[accounts]", "there is no account"),
-        ("accounts = 7", "there is no account"),
+        ("[accounts]", "the file has no accounts"),
+        ("accounts = 7", "the file has no accounts"),
         ("[account.acme]\ntoken = 'x'", "account is unknown; the file has a table [accounts.NAME]"),
         ("[accounts]\nacme = 'x'", "accounts.acme must be a table, [accounts.acme], with one of token_env, token_file"),
         ("[accounts.acme]", "accounts.acme must have one of token_env, token_file, token, and has none"),

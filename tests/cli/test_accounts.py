@@ -179,6 +179,13 @@ async def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], mes
     assert err.count(message) == 1
 
 
+@pytest.mark.parametrize("command", [["cdrs", "pull", *RANGE], ["cdrs", "sync", *RANGE, "--to", "sqlite:///x.db"]])
+async def test_at_once_is_for_many_accounts(tmp_path: Path, command: list[str]) -> None:
+    status, out, err = await run(None, *command, "--at-once", "4", cwd=tmp_path)
+    assert (status, out) == (2, "")
+    assert "--at-once needs --accounts" in err
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -224,6 +224,8 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
             _set_zone(every, options)
             command(*arguments, client=every, **options)
             return
+        if "at_once" in options and is_given("at_once"):
+            raise click.UsageError("--at-once needs --accounts")
         client = access(given)
         _set_zone(client, options)
         with with_token_source(client.token_source):

@@ -38,6 +38,7 @@ SECRET = "unl_live_5ecre7"
         ({"start": "2026-W01"}, "start must be"),
         ({"end": "2025-12-31"}, "start must not be after end"),
         ({"end": "2026-02-30"}, "end must be a date"),
+        ({"settle": "999999999d"}, "settle: '999999999d' is too long"),
         ({"settle": "2 hours"}, "settle: '2 hours' is not a span of time"),
         ({"partition": "0d"}, "a span of time above zero"),
         ({"partition": "month"}, "partition: 'month' is not a span of time"),

@@ -31,6 +31,8 @@ _NAMES: Final = (
     *("accounts", "start", "end", "settle", "token_env", "token_dir", "base_url", "partition", "per_minute"),
     *("redis_url", "redis_url_env"),
 )
+# A hundred years: further back than any call.
+_LONGEST: Final = timedelta(days=36_525)
 # Words in the names of options that would hold a secret.
 _SECRET: Final = re.compile(r"token|secret|password|passwd|credential|authorization|bearer|api_?key")
 # Capitals alone: a token that was passed in place of the name is refused, because tokens have small letters.
@@ -183,9 +185,12 @@ def _time(option: str, text: str) -> datetime:
 
 def _span(option: str, text: str) -> timedelta:
     try:
-        return span(text)
+        length = span(text)
     except ValueError as error:
         raise ValueError(f"{option}: {error}") from None
+    if length > _LONGEST:
+        raise ValueError(f"{option}: {text!r} is too long")
+    return length
 
 
 def _partition(text: str) -> timedelta | None:

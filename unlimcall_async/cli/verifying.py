@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import aclosing, nullcontext
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,20 @@ import attrs
 import click
 
 from unlimcall_async import CallRecord
-from unlimcall_async.cli import options, pull_manifest, record_files, verify_report
+from unlimcall_async.cli import pull_manifest, record_files, verify_report
 from unlimcall_async.cli.formats import text_of
-from unlimcall_async.cli.output import UnusableError, is_quiet, note, to_stderr, write, write_json, write_table
+from unlimcall_async.cli.output import is_quiet, note, to_stderr, write, write_json, write_table
 from unlimcall_async.cli.progress import working
+from unlimcall_async.cli.record_source import table_errors
 from unlimcall_async.cli.running import Clients, run
 from unlimcall_async.cli.wording import many
 from unlimcall_async.proof import DayDigest, Manifest, Verification
 from unlimcall_async.sync import (
-    SyncBusyError,
-    SyncDestinationError,
     SyncResult,
-    SyncSchemaError,
     read_interval,
     read_records,
     repair_cdrs,
 )
-
-# What the user calls the arguments of the package.
-_NAMES = {"start": "--from", "end": "--till", "destination": "URL", "table": "--table", "account": "--account"}
-# URLs of files.
-_FILES = ("sqlite:///", "duckdb:///", "parquet:///")
 
 
 @attrs.frozen
@@ -169,9 +162,7 @@ async def _verified(asked: Asked, given: Given) -> Verification:
 
 def verify_table(asked: Asked) -> bool:
     """Verify the table of a sync, and return whether nothing differs any more."""
-    if asked.what.lower().startswith(_FILES) and not Path(asked.what.partition(":///")[2]).exists():
-        raise UnusableError(f"{asked.what}: there is no such file")
-    with options.in_option_names(_NAMES), _own_errors():
+    with table_errors(asked.what):
         given = run(lambda: _stored(asked))
         found = run(lambda: _verified(asked, given))
         mended, left = None, [*found.differences]
@@ -211,15 +202,6 @@ async def _mended(asked: Asked, found: Verification) -> SyncResult:
     days = [each.day for each in found.differences]
     async with asked.client() as client:
         return await repair_cdrs(client, asked.what, days, account=asked.account, table=asked.table)
-
-
-@contextmanager
-def _own_errors() -> Iterator[None]:
-    """End the command as for a file that cannot be used, if the table is to blame, and not the API."""
-    try:
-        yield
-    except (SyncBusyError, SyncDestinationError, SyncSchemaError, ImportError) as error:
-        raise UnusableError(str(error)) from None
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------

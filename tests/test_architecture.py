@@ -112,10 +112,16 @@ LAYERS: list[set[str]] = [
     {"spark"},
     {"operations._checks", "operations.iteration", "operations.numbering", "operations.shares"},
     {"operations.caller_ids", "operations.failure_counts", "operations.spending"},
-    {"operations.carrier", "operations.health", "operations.pool_state"},
-    {"operations.credit", "operations.pool"},
+    {"operations.dispositions", "operations.summary_rows"},
+    {"operations.carrier", "operations.charts", "operations.health", "operations.pool_state"},
+    {"operations.credit", "operations.pool", "operations.summary", "operations.summary_notebook"},
     {"operations.credit_watch"},
     {"operations"},
+    {"report.completeness", "report.names"},
+    {"report.cube"},
+    {"report.page"},
+    {"report.report"},
+    {"report"},
 ]
 PURE = {
     "http.advice",
@@ -148,6 +154,7 @@ PURE = {
     "cli.pull_formats",
     "cli.rejects",
     "cli.sealed",
+    "cli.summary_table",
     "cli.sums",
     "cli.settings",
     "cli.tables",
@@ -214,7 +221,9 @@ PURE = {
     "operations._checks",
     "operations.caller_ids",
     "operations.carrier",
+    "operations.charts",
     "operations.credit",
+    "operations.dispositions",
     "operations.failure_counts",
     "operations.health",
     "operations.iteration",
@@ -223,12 +232,18 @@ PURE = {
     "operations.pool_state",
     "operations.shares",
     "operations.spending",
+    "operations.summary",
+    "operations.summary_notebook",
+    "operations.summary_rows",
     "proof.canonical",
     "proof.comparison",
     "proof.counts",
     "proof.digest",
     "proof.ledger",
     "proof.manifest",
+    "report.completeness",
+    "report.cube",
+    "report.names",
     "spark.offsets",
     "spark.options",
     "spark.ranges",
@@ -347,13 +362,14 @@ def test_the_command_uses_the_public_package_only() -> None:
     for name, path in modules():
         if name.split(".")[0] == "cli":
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
-            # The first five are public packages. The others are the one reader of JSON, the one writer of many records, that
+            # The first six are public packages. The others are the one reader of JSON, the one writer of many records, that
             # of columns, the reader of tokens, the bar of `track`, what `$UNLIMCALL_LOG` turns on, the wording for an extra that
             # is missing, and the reader of spans.
             assert inner <= {
                 "accounts",
                 "operations",
                 "proof",
+                "report",
                 "sync",
                 "webhooks",
                 "_json",
@@ -374,13 +390,13 @@ def test_only_two_commands_load_the_sandbox() -> None:
 
 
 def test_operations_use_the_public_package_only() -> None:
-    # With four exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
-    # time of day is that of the client's own clock, and a missing extra has the client's own wording. So the package has one rule
-    # and one message for each.
+    # With five exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
+    # time of day is that of the client's own clock, a missing extra has the client's own wording, and a notebook shows tables as
+    # those of streams. So the package has one rule and one message for each.
     for name, path in modules():
         if name.split(".")[0] == "operations":
             assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
-                *("_arguments", "_clock", "_extras", "_json"),
+                *("_arguments", "_clock", "_extras", "_html", "_json"),
             }, name
 
 

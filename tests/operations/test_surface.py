@@ -11,9 +11,9 @@ from unlimcall_async import operations
 
 SUBMODULES = {
     *("caller_ids", "carrier", "credit", "credit_watch", "failure_counts", "health", "iteration", "numbering", "pool"),
-    *("pool_state", "shares", "spending"),
+    *("charts", "dispositions", "pool_state", "shares", "spending", "summary", "summary_notebook", "summary_rows"),
 }
-FROZEN = ("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend")
+FROZEN = ("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend", "SummaryRow")
 
 
 def test_nothing_public_is_left_out_of_all() -> None:

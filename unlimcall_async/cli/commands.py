@@ -12,6 +12,8 @@ from unlimcall_async.cli.calls import calls
 from unlimcall_async.cli.cdrs_follow import follow
 from unlimcall_async.cli.cdrs_prove import prove
 from unlimcall_async.cli.cdrs_pull import pull
+from unlimcall_async.cli.cdrs_report import report
+from unlimcall_async.cli.cdrs_summary import summary
 from unlimcall_async.cli.cdrs_sync import sync
 from unlimcall_async.cli.cdrs_verify import verify
 from unlimcall_async.cli.demo import demo
@@ -41,7 +43,7 @@ def unlimcall() -> None:
 
 @unlimcall.group(cls=Commands)
 def cdrs() -> None:
-    """Pull, follow, sync, verify or prove call detail records."""
+    """Pull, follow, sync, verify, prove, sum up or show call detail records."""
 
 
 @unlimcall.group(cls=Commands)
@@ -69,4 +71,6 @@ cdrs.add_command(follow)
 cdrs.add_command(sync)
 cdrs.add_command(verify)
 cdrs.add_command(prove)
+cdrs.add_command(summary)
+cdrs.add_command(report)
 webhooks.add_command(listen)

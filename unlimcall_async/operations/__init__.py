@@ -6,22 +6,28 @@ The modules that decide do no I/O. The package uses the public package alone, an
   badly), `numbering` (the country of a number).
 - Carrier alerts: `carrier`.
 - Credit alerts: `spending` (the cost of calls), `credit` (the decisions), `credit_watch` (polls the API).
+- Summaries: `summary` (counts records by group), `summary_rows` (groups and their sums), `dispositions` (which calls failed),
+  `charts` (for reports and notebooks), `summary_notebook`.
 - `shares`: a count out of a total, with its confidence interval.
 """
 
 from unlimcall_async.operations.caller_ids import CallerId, NoCallerIdError, PoolStateError, Step
-from unlimcall_async.operations.carrier import FAILED_DISPOSITIONS, AlertState, CarrierAlert, CarrierMonitor
+from unlimcall_async.operations.carrier import AlertState, CarrierAlert, CarrierMonitor
 from unlimcall_async.operations.credit import CreditAlert, CreditKind, CreditMonitor, available_credit
 from unlimcall_async.operations.credit_watch import CreditWatch
+from unlimcall_async.operations.dispositions import FAILED_DISPOSITIONS
 from unlimcall_async.operations.health import CallerIdHealth, NumberHealth, Reason, Verdict
 from unlimcall_async.operations.numbering import Place, place_of
 from unlimcall_async.operations.pool import CallerIdPool
 from unlimcall_async.operations.shares import Share
 from unlimcall_async.operations.spending import Spend, SpendTally
+from unlimcall_async.operations.summary import CallSummary
+from unlimcall_async.operations.summary_rows import SummaryRow
 
 __all__ = [
     "FAILED_DISPOSITIONS",
     "AlertState",
+    "CallSummary",
     "CallerId",
     "CallerIdHealth",
     "CallerIdPool",
@@ -40,6 +46,7 @@ __all__ = [
     "Spend",
     "SpendTally",
     "Step",
+    "SummaryRow",
     "Verdict",
     "available_credit",
     "place_of",

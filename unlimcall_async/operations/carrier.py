@@ -10,7 +10,6 @@ has the counts, and decides which records to believe if their times are far apar
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Container, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -19,20 +18,12 @@ from attrs import frozen
 
 from unlimcall_async import CallRecord, _arguments
 from unlimcall_async.operations import _checks
+from unlimcall_async.operations.dispositions import FAILED_DISPOSITIONS, failure_test
 from unlimcall_async.operations.failure_counts import MOST_COUNTRIES, STEPS, SpanCounts, Timelines
 from unlimcall_async.operations.iteration import iterating
 from unlimcall_async.operations.shares import Share
 
 AlertState: TypeAlias = Literal["started", "ended"]
-
-# An assumption: the guide says that carrier failures (SIP 503, destination unreachable, codec negotiation) are in CDRs as failed
-# calls "with specific SIP response codes". Neither the guide nor the reference lists a disposition other than ANSWERED. So these
-# are Asterisk's words for a failed call, and the codes of SIP, as a number or behind "SIP ": 488 (no common codec) and all 5xx.
-# Busy and no answer are left out, because the called party causes them, not the carrier.
-FAILED_DISPOSITIONS: Final[frozenset[str]] = frozenset(
-    {"FAILED", "CONGESTION", "CHANUNAVAIL"}
-    | {f"{prefix}{code}" for prefix in ("", "SIP ") for code in (488, *range(500, 600))}
-)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -107,7 +98,7 @@ class CarrierMonitor:
         if self._end_below > self._start_above:
             raise ValueError("end_below must not be above start_above")
         self._minimum = _arguments.whole("minimum", minimum)
-        self._failed = _predicate(failed)
+        self._failed = failure_test(failed)
         self._timelines = Timelines(self._minimum)
         # By country, as the records name it; `None` for all calls.
         self._active: dict[str | None, datetime] = {}
@@ -143,7 +134,7 @@ class CarrierMonitor:
         """
         start = _checks.start("record", record)
         # Before the first change, because a function of the user's may raise.
-        failed, country = self._failed(record), record.country
+        failed, country = bool(self._failed(record)), record.country
         moved = self._timelines.add((start - _EPOCH) // self._step, country, failed=failed)
         believed = self._timelines.believed
         if moved is None or believed is None:
@@ -188,14 +179,3 @@ class CarrierMonitor:
     def __repr__(self) -> str:
         failures = self.overall
         return f"<{type(self).__name__} {failures.count} of {failures.of} failed, {len(self._active)} alerts active>"
-
-
-def _predicate(failed: object) -> Callable[[CallRecord], bool]:
-    if inspect.iscoroutinefunction(failed):
-        raise TypeError("failed must be a plain function, not a coroutine function")
-    if callable(failed):
-        return lambda record: bool(failed(record))
-    if isinstance(failed, str) or not isinstance(failed, Collection):
-        raise TypeError(f"failed must be a collection of dispositions or a function, not {type(failed).__name__}")
-    known = frozenset(_arguments.text("failed", disposition).upper() for disposition in failed)
-    return lambda record: record.disposition is not None and record.disposition.upper() in known

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 # The quantile of the normal distribution for an interval that holds the true rate 99 times in 100.
-_Z: Final = 2.576
+Z: Final = 2.576
 
 
 @frozen
@@ -42,7 +42,7 @@ class Share:
             return 0.0, 1.0
         # Wilson's, because the usual interval is empty if `count` is 0, and far too narrow if `of` is small.
         # Beyond some 300 digits a float cannot hold the total; the noise is zero long before.
-        observed, noise = self.count / self.of, _Z * _Z / min(self.of, 10**300)
+        observed, noise = self.count / self.of, Z * Z / min(self.of, 10**300)
         middle = observed + noise / 2
         reach = sqrt(noise * (observed * (1 - observed) + noise / 4))
         return max(0.0, (middle - reach) / (1 + noise)), min(1.0, (middle + reach) / (1 + noise))

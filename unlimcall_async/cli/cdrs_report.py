@@ -1,0 +1,76 @@
+"""`unlimcall cdrs report`: a page of charts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from unlimcall_async.cli import options
+from unlimcall_async.cli.output import UnusableError, note
+from unlimcall_async.cli.record_source import RecordSource, with_records
+from unlimcall_async.cli.running import FOUND, quiet, run
+
+
+@click.command()
+@with_records(click.argument("what", metavar="[FILE|URL]", required=False))
+@click.option("--out", type=options.FILE_NAME, metavar="FILE", required=True, help="The file, for example report.html.")
+@click.option("--title", metavar="TEXT", default="Calls", show_default=True, help="The title of the page.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option(
+    "--no-manifest",
+    "manifest",
+    is_flag=True,
+    default=True,
+    flag_value=False,
+    help="Leave out why no record is missing, which takes about as much CPU time as the records.",
+)
+@quiet
+def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest: bool) -> None:
+    """Write a page of charts: one file of HTML that works offline, on a phone and on paper.
+
+    The page shows spend and calls by day, the hours and weekdays of calls, the answer rate of countries, dispositions, failures
+    against 1 %, and the lines with the most calls. Its filters by country and by line work together. The page holds sums and no
+    record; a line whose name looks like a phone number has another name there.
+
+    The records come from the API, of the last 30 days without --from. Or FILE is NDJSON, CSV or Parquet from `unlimcall cdrs pull`,
+    or URL names the table of a sync, as --to of `unlimcall cdrs sync` does. --tz is the zone of days and hours, too.
+
+    The exit status is 1 if rows of the API could not be read.
+    """
+    from unlimcall_async.cli.files import check_name, exists, store  # noqa: PLC0415 # `--help` must be quick
+
+    check_name(out)
+    if source.what is not None and out.exists() and Path(source.what).exists() and out.samefile(source.what):
+        raise click.UsageError(f"--out would replace the records, {out}: name another file")
+    if exists(out) and not force:
+        raise click.UsageError(f"{out} exists; --force replaces it, and --out names another file")
+    try:
+        from unlimcall_async.report import CallReport, load_engine  # noqa: PLC0415 # of an extra
+
+        counted = CallReport(zone=source.zone)
+        start, end = source.range("30d", "now") if source.what is None else source.range()
+
+        async def count() -> tuple[str, bool]:
+            # Two seconds of work without Python, beside the first requests.
+            loading = asyncio.ensure_future(asyncio.to_thread(load_engine))
+            try:
+                async with source.opened(start, end, manifest=manifest) as records:
+                    async for batch in records:
+                        for record in batch:
+                            counted.add(record)
+            finally:
+                await asyncio.wait([loading])
+            loading.result()
+            proof = records.manifest if manifest else None
+            page = counted.html(title, start=records.start, end=records.end, manifest=proof)
+            return page, records.some_left_out()
+
+        page, left_out = run(count)
+    except ImportError as error:
+        raise UnusableError(str(error)) from None
+    store(out, page, replace=force)
+    note(f"{out} is written: {counted.total.attempts:,} calls.")
+    if left_out:
+        raise SystemExit(FOUND)

@@ -1,0 +1,159 @@
+"""The sums that a report holds: by day, by hour and by disposition, each for every pair of a country and a line.
+
+The page adds up the pairs that its reader has chosen, so the filters work together. There may be as many pairs as calls. So the
+countries and the lines with the fewest calls become one each, and long ranges have weeks or months in place of days, until the sums
+are small enough for a page.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from unlimcall_async.operations import CallSummary
+from unlimcall_async.report.names import shown_names
+
+Step: TypeAlias = Literal["day", "week", "month"]
+
+# Numbers of a report: each takes some 4 bytes, and the page with its engine for charts is to stay below 3 MB.
+_MOST_NUMBERS: Final = 450_000
+# Countries and lines that keep their names, from the most to the fewest.
+_KEPT: Final = ((250, 500), (60, 120), (40, 60), (25, 40), (16, 24), (10, 12), (5, 6), (2, 3))
+# Days of a range above which a chart has weeks, and weeks above which it has months: a chart has some 800 pixels.
+_MOST_DAYS: Final = 400
+_MOST_WEEKS: Final = 400
+_MOST_DISPOSITIONS: Final = 12
+# Currencies to choose from. An account has one or two.
+_MOST_CURRENCIES: Final = 8
+
+# Columns of the sums: a bar or an hour, a country, a line, and what is added up. The bar's prices are beside them.
+_DAY_WIDTH: Final = 8
+_HOUR_WIDTH: Final = 5
+
+
+@frozen
+class Cube:
+    """The sums of a report.
+
+    Attributes:
+        step: How long a bar over time is.
+        values: The names and the sums, as JSON can hold them: lists of whole numbers, one list for each column.
+    """
+
+    step: Step
+    values: Mapping[str, Any]
+
+
+class _Names:
+    """The names of one kind with an index for each: the most called first, and from some index on all others together."""
+
+    def __init__(self, calls: Counter[Any], nothing: str) -> None:
+        self.ranked = sorted(calls, key=lambda name: (-calls[name], name is None, name or ""))
+        self.index = {name: place for place, name in enumerate(self.ranked)}
+        self._nothing = nothing
+
+    def labels(self, most: int, others: str) -> list[str]:
+        """Return what is shown for each index up to `most`, which stands for all others."""
+        shown = list(shown_names(self.ranked[:most], self._nothing).values())
+        left = len(self.ranked) - most
+        return [*shown, f"({left:,} {others})"] if left > 0 else shown
+
+
+def cube_of(days: CallSummary, hours: CallSummary) -> Cube:
+    """Return the sums of a report.
+
+    Args:
+        days: The calls by day, country, agent and disposition.
+        hours: The calls by weekday, hour, country and agent.
+    """
+    day_rows, hour_rows = days.rows(), hours.rows()
+    calls: dict[str, Counter[Any]] = {name: Counter() for name in ("day", "country", "agent", "disposition")}
+    priced = Counter[str]()
+    for row in day_rows:
+        for name, counted in calls.items():
+            counted[row.group[name]] += row.attempts
+        for currency in row.spend:
+            priced[currency] += row.attempts
+    step, start_of = _step(calls["day"])
+    starts = sorted({start_of(day) for day in calls["day"]})
+    bars = {day: starts.index(start_of(day)) for day in calls["day"]}
+    countries, lines = _Names(calls["country"], "(no country)"), _Names(calls["agent"], "(no line)")
+    dispositions = _Names(calls["disposition"], "(none)")
+    currencies = [currency for currency, _ in priced.most_common(_MOST_CURRENCIES)]
+    day_cells = [
+        (bars[row.group["day"]], countries.index[row.group["country"]], lines.index[row.group["agent"]])
+        for row in day_rows
+    ]
+    hour_cells = [
+        (
+            row.group["weekday"],
+            row.group["hour"],
+            countries.index[row.group["country"]],
+            lines.index[row.group["agent"]],
+        )
+        for row in hour_rows
+    ]
+    most_countries, most_lines = _most_kept(day_cells, hour_cells)
+    by_day = defaultdict[tuple[int, ...], list[int]](lambda: [0] * 5)
+    by_hour = defaultdict[tuple[int, ...], list[int]](lambda: [0] * 2)
+    by_disposition, spend = Counter[tuple[int, ...]](), Counter[tuple[int, ...]]()
+    for row, (bar, one, other) in zip(day_rows, day_cells, strict=True):
+        pair = min(one, most_countries), min(other, most_lines)
+        _add(by_day[(bar, *pair)], row.attempts, row.answered, row.failed, row.talk_s, row.billed_s)
+        place = min(dispositions.index[row.group["disposition"]], _MOST_DISPOSITIONS)
+        by_disposition[(place, *pair)] += row.attempts
+        for currency, amount in row.spend.items():
+            if currency in currencies:
+                spend[(currencies.index(currency), bar, *pair)] += int(amount.scaleb(2))
+    for row, (weekday, hour, one, other) in zip(hour_rows, hour_cells, strict=True):
+        place = (weekday - 1) * 24 + hour  # type: ignore[operator] # both are numbers
+        _add(by_hour[(place, min(one, most_countries), min(other, most_lines))], row.attempts, row.answered)
+    values = {
+        "starts": [start.isoformat() for start in starts],
+        "countries": countries.labels(most_countries, "other countries"),
+        "lines": lines.labels(most_lines, "other lines"),
+        "dispositions": dispositions.labels(_MOST_DISPOSITIONS, "others"),
+        "currencies": list(shown_names(currencies, "(none)").values()),
+        "by_day": _columns(_DAY_WIDTH, by_day),
+        "by_hour": _columns(_HOUR_WIDTH, by_hour),
+        "by_disposition": _columns(4, {key: [count] for key, count in by_disposition.items()}),
+        "spend": _columns(5, {key: [cents] for key, cents in spend.items()}),
+    }
+    return Cube(step, values)
+
+
+def _most_kept(day_cells: Sequence[Any], hour_cells: Sequence[Any]) -> tuple[int, int]:
+    """Return how many countries and lines keep their names, so that the sums are small enough."""
+    for most_countries, most_lines in _KEPT:
+        days = {(bar, min(one, most_countries), min(other, most_lines)) for bar, one, other in day_cells}
+        hours = {(day, hour, min(one, most_countries), min(other, most_lines)) for day, hour, one, other in hour_cells}
+        if _DAY_WIDTH * len(days) + _HOUR_WIDTH * len(hours) <= _MOST_NUMBERS:
+            break
+    return most_countries, most_lines
+
+
+def _add(sums: list[int], *added: int) -> None:
+    sums[:] = [one + other for one, other in zip(sums, added, strict=True)]
+
+
+def _step(days: Collection[date]) -> tuple[Step, Callable[[Any], date]]:
+    """Return how long a bar is, and the function that finds the start of a day's bar."""
+    length = (max(days) - min(days)).days if days else 0
+    if length <= _MOST_DAYS:
+        return "day", lambda day: day
+    if length <= _MOST_WEEKS * 7:
+        # The first week of all begins on a Monday.
+        return "week", lambda day: day - timedelta(days=day.weekday())
+    return "month", lambda day: day.replace(day=1)
+
+
+def _columns(width: int, cells: Mapping[tuple[int, ...], Sequence[int]]) -> list[list[int]]:
+    """Return the cells as columns, in order of their keys."""
+    rows = [(*key, *sums) for key, sums in sorted(cells.items())]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

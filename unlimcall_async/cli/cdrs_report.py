@@ -49,7 +49,8 @@ def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest
     try:
         from unlimcall_async.report import CallReport, load_engine  # noqa: PLC0415 # of an extra
 
-        counted = CallReport(zone=source.zone)
+        with options.in_option_names({"title": "--title"}):
+            counted = CallReport(title, zone=source.zone)
         start, end = source.range("30d", "now") if source.what is None else source.range()
 
         async def count() -> tuple[str, bool]:
@@ -64,7 +65,7 @@ def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest
                 await asyncio.wait([loading])
             loading.result()
             proof = records.manifest if manifest else None
-            page = counted.html(title, start=records.start, end=records.end, manifest=proof)
+            page = counted.html(start=records.start, end=records.end, manifest=proof)
             return page, records.some_left_out()
 
         page, left_out = run(count)

@@ -15,6 +15,7 @@ from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.verify_report import DayChange, change_facts, changes
 from unlimcall_async.cli.wording import many, plain
 from unlimcall_async.proof import DayDigest, Evidence, Manifest
+from unlimcall_async.report import reasons
 
 # Records that are hashed at a time.
 _AT_ONCE: Final = 1000
@@ -137,11 +138,7 @@ class Proof:
 
     def why(self) -> str:
         """Return how many windows the records rest on, as a sentence."""
-        reasons = Counter(window.reason for window in self.manifest.windows)
-        return (
-            f"The records rest on {many(len(self.manifest.windows), 'window', 'windows')}, and nothing of the range is left out: "
-            f"{reasons['short']:,} short, {reasons['sought']:,} sought."
-        )
+        return reasons(self.manifest)
 
     def days(self) -> list[tuple[str, str, str]]:
         """Return each day, its number of records, and its digest."""

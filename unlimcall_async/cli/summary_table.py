@@ -44,7 +44,7 @@ def table(
     """
     with_bars = width is not None and width >= _WITH_BARS and len(rows) > 1
     with_minutes = width is None or width >= _WITH_MINUTES
-    head = [*by, "calls"] + ["" for _ in range(with_bars)] + ["answered", "mean length"]
+    head = [*by, "calls"] + ["" for _ in range(with_bars)] + ["ASR", "ACD"]
     head += ["minutes"] * with_minutes + ["failed", "spend"]
     sides = "<" * len(by) + ">" + "<" * with_bars + ">>" + ">" * with_minutes + ">>"
     most = max((row.attempts for row in rows), default=0)
@@ -77,7 +77,7 @@ def bar(part: int, most: int) -> str:
 
 
 def _percent(rate: float | None, digits: int) -> str:
-    return "-" if rate is None else f"{rate * 100:.{digits}f} %"
+    return "-" if rate is None else f"{rate:.{digits}%}"
 
 
 def facts(row: SummaryRow) -> dict[str, Any]:

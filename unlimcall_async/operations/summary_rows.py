@@ -146,7 +146,7 @@ class Sums:
 
     def row(self, names: Sequence[str], key: tuple[Key, ...]) -> SummaryRow:
         """Return the sums as they are now."""
-        spend = {currency: MONEY.divide(cents, 100) for currency, cents in sorted(self.cents.items())}
+        spend = {currency: MONEY.scaleb(cents, -2) for currency, cents in sorted(self.cents.items())}
         return SummaryRow(
             MappingProxyType(dict(zip(names, key, strict=True))),
             *(self.attempts, self.answered, self.failed, self.talk_s, self.billed_s),

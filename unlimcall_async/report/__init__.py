@@ -6,7 +6,8 @@
 - `page`: the file, of `page.html`, `page.css` and `page.js`, and of the charts of `operations`.
 """
 
+from unlimcall_async.report.completeness import reasons
 from unlimcall_async.report.page import load_engine
 from unlimcall_async.report.report import CallReport
 
-__all__ = ["CallReport", "load_engine"]
+__all__ = ["CallReport", "load_engine", "reasons"]

@@ -25,19 +25,23 @@ class CallReport:
     whose name looks like a number is shown as `(number 1)`.
 
     Args:
+        title: The title of the page.
         zone: The time zone of days and hours.
         failed: The dispositions of attempts that the carrier failed, or a function, as for `CallSummary`.
 
     Raises:
         TypeError: An argument is of the wrong type.
+        ValueError: A text cannot be written in UTF-8.
     """
 
     def __init__(
         self,
+        title: str = "Calls",
         *,
         zone: tzinfo = UTC,
         failed: Collection[str] | Callable[[CallRecord], bool] = FAILED_DISPOSITIONS,
     ) -> None:
+        self._title = _arguments.text("title", title)
         self._days = CallSummary(("day", "country", "agent", "disposition"), zone=zone, failed=failed)
         self._hours = CallSummary(("weekday", "hour", "country", "agent"), zone=zone, failed=failed)
 
@@ -58,7 +62,6 @@ class CallReport:
 
     def html(
         self,
-        title: str = "Calls",
         *,
         start: datetime | None = None,
         end: datetime | None = None,
@@ -67,7 +70,6 @@ class CallReport:
         """Return the page.
 
         Args:
-            title: The title.
             start: The start of the range, timezone-aware, for the line below the title; `None` if nobody knows it.
             end: The end of the range, as above.
             manifest: The manifest of the records, which says why none is missing.
@@ -83,7 +85,7 @@ class CallReport:
             raise TypeError(f"manifest must be a Manifest, not {type(manifest).__name__}")
         total = self.total
         said = sentences(manifest, total.attempts)
-        return page(cube_of(self._days, self._hours), total, _arguments.text("title", title), span, said)
+        return page(cube_of(self._days, self._hours), total, self._title, span, said)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.total.attempts} attempts>"

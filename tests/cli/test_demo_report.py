@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import click
 import pytest
@@ -14,6 +15,7 @@ from unlimcall_async import CallRecord, StreamStats
 from unlimcall_async.cli import demo_report as report
 from unlimcall_async.cli.comparison import Comparison
 from unlimcall_async.cli.wording import share
+from unlimcall_async.operations import CallSummary
 
 RECORD = CallRecord(id="1", start_time=datetime(2025, 1, 1, tzinfo=UTC), duration=2, billsec=1)
 
@@ -35,11 +37,11 @@ def sold(
     return evolve(RECORD, country=country, sell_price_cents=cents, currency=currency, disposition=how)
 
 
-def totals(records: Iterable[CallRecord]) -> report.Totals:
-    totals = report.Totals()
+def totals(records: Iterable[CallRecord]) -> CallSummary:
+    calls = CallSummary(report.GROUPS)
     for record in records:
-        totals.add([record])
-    return totals
+        calls.add(record)
+    return calls
 
 
 def test_a_limit_of_real_minutes() -> None:
@@ -47,12 +49,12 @@ def test_a_limit_of_real_minutes() -> None:
 
 
 def test_money_is_exact_and_grouped() -> None:
-    assert report.money(123456789012345678, "USD") == "1,234,567,890,123,456.78 USD"
-    assert (report.money(5, "EUR"), report.money(-150, "EUR"), report.money(0, "EUR")) == (
+    assert report.money(Decimal("1234567890123456.78"), "USD") == "1,234,567,890,123,456.78 USD"
+    assert [report.money(Decimal(text), "EUR") for text in ("0.05", "-1.5", "0")] == [
         "0.05 EUR",
         "-1.50 EUR",
         "0.00 EUR",
-    )
+    ]
 
 
 def test_times_read_as_people_say_them() -> None:

@@ -138,10 +138,16 @@ async def _pull(
     newest_first: bool,
 ) -> Pull:
     """Pull the calls from a sandbox that holds them. Each batch goes to the functions `with_each`, and is not kept."""
-    from unlimcall_async.cli.demo_report import Pull, Totals  # noqa: PLC0415 # loads the sandbox
+    from unlimcall_async.cli.demo_report import GROUPS, Pull  # noqa: PLC0415 # loads the sandbox
+    from unlimcall_async.operations import CallSummary  # noqa: PLC0415 # `--help` must be quick
     from unlimcall_async.sandbox import Sandbox  # noqa: PLC0415 # loads a server
 
-    totals = Totals()
+    calls = CallSummary(GROUPS)
+
+    def count(batch: Sequence[CallRecord]) -> None:
+        for record in batch:
+            calls.add(record)
+
     limits = RateLimits(cdrs=_CLIENT_LIMIT)
     async with Sandbox(rate_limits={"cdrs": _PER_MINUTE}, minute=_MINUTE) as sandbox:
         sandbox.add_calls(store)
@@ -153,13 +159,13 @@ async def _pull(
             with shown_progress() as show:
                 async with stream:
                     async for batch in stream.batches():
-                        for use in (*with_each, totals.add):
+                        for use in (*with_each, count):
                             use(batch)
                         show(stream)
             seconds = time.perf_counter() - started
     met = Counter(kind for kind, fault in faults if not fault.remaining)
     refused = sum(request.status == 429 for request in sandbox.requests) - met["429"]
-    return Pull(totals, stream.stats, seconds, len(sandbox.requests), refused, +met)
+    return Pull(calls, stream.stats, seconds, len(sandbox.requests), refused, +met)
 
 
 def _inject_faults(sandbox: Sandbox, calls: int) -> list[tuple[str, Injection]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -10,10 +10,11 @@ from typing import Any, Final
 import attrs
 import click
 
-from unlimcall_async import CallRecord, StreamStats
+from unlimcall_async import StreamStats
 from unlimcall_async.cli.comparison import Comparison
 from unlimcall_async.cli.tables import Cell, table
 from unlimcall_async.cli.wording import many, share, wait_of_each
+from unlimcall_async.operations import CallSummary
 
 # Countries that the table names; the others are one line, so that the summary fits on a screen.
 _TOP: Final = 10
@@ -22,30 +23,8 @@ _TOP: Final = 10
 _INDENT: Final = 2
 
 
-@attrs.define
-class Totals:
-    """Sums over the records that were pulled. With these, no record has to be kept.
-
-    Attributes:
-        records: The number of records.
-        cents: Their price, by country and currency.
-        calls: Their number, by country and currency.
-        dispositions: Their number, by disposition.
-    """
-
-    records: int = 0
-    cents: Counter[tuple[str, str]] = attrs.field(factory=Counter)
-    calls: Counter[tuple[str, str]] = attrs.field(factory=Counter)
-    dispositions: Counter[str] = attrs.field(factory=Counter)
-
-    def add(self, records: Iterable[CallRecord]) -> None:
-        """Add some records."""
-        for record in records:
-            place = record.country or "(no country)", record.currency or "(no currency)"
-            self.records += 1
-            self.cents[place] += record.sell_price_cents or 0
-            self.calls[place] += 1
-            self.dispositions[record.disposition or "(none)"] += 1
+# By what the records of a pull are summed up.
+GROUPS: Final = ("country", "currency", "disposition")
 
 
 @attrs.frozen
@@ -53,7 +32,7 @@ class Pull:
     """A pull, and the faults that it met.
 
     Attributes:
-        totals: The sums over its records.
+        calls: The sums over its records, by `GROUPS`.
         stats: The statistics of the stream.
         seconds: The time from the first request to the last record.
         attempts: All requests that reached the server, repeated ones included.
@@ -61,7 +40,7 @@ class Pull:
         faults: The number of faults that the client met, by kind.
     """
 
-    totals: Totals
+    calls: CallSummary
     stats: StreamStats
     seconds: float
     attempts: int
@@ -88,7 +67,7 @@ class RateScale:
 
 def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str | None, width: int | None = None) -> str:
     """Return the whole summary for people, as lines of at most `width` columns; `None` for any number."""
-    stats, records = pull.stats, pull.totals.records
+    stats, records = pull.stats, pull.calls.total.attempts
     rate = records / pull.seconds if pull.seconds else 0.0
     ratio = stats.requests / max(stats.min_requests, 1)
     requests = f"{stats.requests:,}, which is {ratio:.2f} times the fewest possible, {stats.min_requests:,}"
@@ -116,8 +95,8 @@ def summary(pull: Pull, comparison: Comparison, *, scale: RateScale, file: str |
 
     blocks = (
         table([], [((name, "bold"), fact) for name, fact in named], width=width),
-        titled("Spend by country", spend(pull.totals), "<>>>"),
-        titled("Dispositions", dispositions(pull.totals), "<>>"),
+        titled("Spend by country", spend(pull.calls), "<>>>"),
+        titled("Dispositions", dispositions(pull.calls), "<>>"),
         table([], [(end,)], width=width),
     )
     return "\n".join(blocks)
@@ -127,7 +106,7 @@ def facts(pull: Pull, comparison: Comparison, *, file: str | None) -> dict[str, 
     """Return the summary for a program, without the tables, which the program can make from a file."""
     return {
         "file": file,
-        "records": pull.totals.records,
+        "records": pull.calls.total.attempts,
         "seconds": round(pull.seconds, 3),
         **{name: getattr(pull.stats, name) for name in ("requests", "min_requests", "retries", "strategy")},
         "beyond_limit": pull.refused,
@@ -152,43 +131,50 @@ def verdict(comparison: Comparison) -> Cell:
     return f"{text}\nthe first: {comparison.first}", "red"
 
 
-def spend(totals: Totals) -> list[tuple[str, ...]]:
+def spend(calls: CallSummary) -> list[tuple[str, ...]]:
     """Return country, calls, money and share: the ten most expensive, the others, and a total for each currency."""
-    by_price = sorted(totals.cents, key=lambda place: (-totals.cents[place], place))
-    # Country, currency, calls and cents. Currencies are never added to each other.
+    # Country, currency, calls and money. Currencies are never added to each other.
     rows = [
-        (country, currency, totals.calls[country, currency], totals.cents[country, currency])
-        for country, currency in by_price
+        (
+            row.group["country"] or "(no country)",
+            row.group["currency"] or "(no currency)",
+            row.attempts,
+            sum(row.spend.values(), Decimal(0)),
+        )
+        for row in calls.regrouped(("country", "currency")).rows()
     ]
+    rows.sort(key=lambda row: (-row[3], row[0], row[1]))
     other = _by_currency("(other)", rows[_TOP:])
     total = _by_currency("total", rows)
-    whole = {currency: cents for _, currency, _, cents in total}
+    whole = {currency: amount for _, currency, _, amount in total}
     return [
-        (country, many(count, "call", "calls"), money(cents, currency), share(cents, whole[currency]))
-        for country, currency, count, cents in [*rows[:_TOP], *other, *total]
+        (str(country), many(count, "call", "calls"), money(amount, str(currency)), _part(amount, whole[currency]))
+        for country, currency, count, amount in [*rows[:_TOP], *other, *total]
     ]
 
 
-def _by_currency(name: str, rows: Iterable[tuple[str, str, int, int]]) -> list[tuple[str, str, int, int]]:
-    calls: Counter[str] = Counter()
-    cents: Counter[str] = Counter()
+def _by_currency(name: str, rows: Iterable[tuple[Any, Any, int, Decimal]]) -> list[tuple[Any, Any, int, Decimal]]:
+    calls, amounts = Counter[Any](), defaultdict[Any, Decimal](Decimal)
     for _, currency, count, amount in rows:
         calls[currency] += count
-        cents[currency] += amount
-    return [(name, currency, calls[currency], cents[currency]) for currency in sorted(calls)]
+        amounts[currency] += amount
+    return [(name, currency, calls[currency], amounts[currency]) for currency in sorted(calls)]
 
 
-def dispositions(totals: Totals) -> list[tuple[str, ...]]:
+def _part(amount: Decimal, whole: Decimal) -> str:
+    return f"{amount / whole:.1%}" if whole else "-"
+
+
+def dispositions(calls: CallSummary) -> list[tuple[str, ...]]:
     """Return disposition, calls and their share, the most frequent first."""
-    return [
-        (name, many(count, "call", "calls"), share(count, totals.records))
-        for name, count in totals.dispositions.most_common()
-    ]
+    rows = sorted(calls.regrouped(("disposition",)).rows(), key=lambda row: -row.attempts)
+    total = calls.total.attempts
+    return [(*row.labels, many(row.attempts, "call", "calls"), share(row.attempts, total)) for row in rows]
 
 
-def money(cents: int, currency: str) -> str:
-    """Return cents as an amount, exactly."""
-    return f"{Decimal(cents).scaleb(-2):,.2f} {currency}"
+def money(amount: Decimal, currency: str) -> str:
+    """Return an amount, exactly."""
+    return f"{amount:,.2f} {currency}"
 
 
 def duration(seconds: float) -> str:

@@ -46,7 +46,14 @@ def table(
     with_minutes = width is None or width >= _WITH_MINUTES
     head = [*by, "calls"] + ["" for _ in range(with_bars)] + ["ASR", "ACD"]
     head += ["minutes"] * with_minutes + ["failed", "spend"]
-    sides = "<" * len(by) + ">" + "<" * with_bars + ">>" + ">" * with_minutes + ">>"
+    sides = (
+        "".join(">" if name == "hour" else "<" for name in by)
+        + ">"
+        + "<" * with_bars
+        + ">>"
+        + ">" * with_minutes
+        + ">>"
+    )
     most = max((row.attempts for row in rows), default=0)
     shown: list[list[Cell]] = []
     for row in [*rows, total] if by else [total]:

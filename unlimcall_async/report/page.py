@@ -70,7 +70,9 @@ def page(
     """
     from unlimcall_async.operations import charts  # noqa: PLC0415 # altair is of an extra
 
-    shown = {name: charts.specification(name) for name in _CHARTS}
+    # Vega warns of a chart without data.
+    names = [*_CHARTS] if total.attempts else []
+    shown = {name: charts.specification(name) for name in names}
     report = {"cube": cube.values, "charts": shown, "step": cube.step}
     js, engine = _asset("page.js"), load_engine()
     currencies = cube.values["currencies"]
@@ -83,7 +85,7 @@ def page(
         engine=engine,
         currency='<label>Currency<select id="currency"></select></label>' if len(currencies) > 1 else "",
         totals="\n".join(_total(*facts) for facts in _totals(total)),
-        charts="\n".join(_chart(name, cube.step) for name in _CHARTS),
+        charts="\n".join(_chart(name, cube.step) for name in names),
         completeness="<ul>" + "".join(f'<li class="digest">{escape(each)}</li>' for each in said) + "</ul>",
         # A text of the server may hold what ends a script, or begins a comment.
         report=json.dumps(report, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),

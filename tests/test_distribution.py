@@ -48,7 +48,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[PurePosixPath, bytes
 def test_the_source_has_no_private_key_and_nothing_that_a_run_leaves(source: dict[PurePosixPath, bytes]) -> None:
     assert not [path for path, content in source.items() if KEY in content]
     assert not [path for path in source if path.suffix in SECRET_NAMES or path.name in SECRET_NAMES]
-    assert {path.suffix for path in source} <= {".py", ".lua", ".md", ".toml", ".txt", ".typed", ".png", ""}
+    assert {path.suffix for path in source} <= {
+        *(".py", ".lua", ".css", ".html", ".js", ".md", ".toml", ".txt", ".typed", ".png", ""),
+    }
     assert {path.name for path in source if not path.suffix} <= {"LICENSE", "PKG-INFO", ".gitignore"}
     assert not [path for path, content in source.items() if len(content) > 1_000_000]
 
@@ -66,11 +68,11 @@ def test_the_source_builds_and_tests_the_package(source: dict[PurePosixPath, byt
 
 def test_the_wheel_holds_the_package_alone(wheel: dict[PurePosixPath, bytes]) -> None:
     package = {path for path in wheel if path.parts[0] == "unlimcall_async"}
-    assert {path.suffix for path in package} == {".py", ".lua", ".typed"}
+    assert {path.suffix for path in package} == {".py", ".lua", ".css", ".html", ".js", ".typed"}
     assert {path.parts[0].partition("-")[2].partition(".")[2][-9:] for path in wheel.keys() - package} == {"dist-info"}
     assert {str(path) for path in package if path.suffix != ".typed"} == {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "unlimcall_async").rglob("*")
-        if path.suffix in {".py", ".lua"}
+        if path.suffix in {".py", ".lua", ".css", ".html", ".js"}
     }
     assert not [path for path, content in wheel.items() if KEY in content]

@@ -35,15 +35,16 @@ RECORDS = st.lists(
 )
 
 
-def summaries(records: list[CallRecord]) -> tuple[CallSummary, CallSummary]:
-    days, hours = (
-        CallSummary(("day", "country", "agent", "disposition")),
+def summaries(records: list[CallRecord]) -> tuple[CallSummary, CallSummary, CallSummary]:
+    made = (
+        CallSummary(("day", "country", "agent")),
         CallSummary(("weekday", "hour", "country", "agent")),
+        CallSummary(("disposition", "country", "agent")),
     )
     for record in records:
-        days.add(record)
-        hours.add(record)
-    return days, hours
+        for summary in made:
+            summary.add(record)
+    return made
 
 
 def column_sum(values: dict[str, Any], table: str, column: int) -> int:
@@ -52,13 +53,13 @@ def column_sum(values: dict[str, Any], table: str, column: int) -> int:
 
 @given(RECORDS, st.integers(1, 200))
 def test_nothing_is_lost_and_nothing_counts_twice(records: list[CallRecord], room: int) -> None:
-    days, hours = summaries(records)
+    made = summaries(records)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cubes, "_MOST_NUMBERS", room)
         patch.setattr(cubes, "_MOST_DAYS", room)
-        cube = cube_of(days, hours)
+        cube = cube_of(*made)
     values: Any = cube.values
-    total = days.total
+    total = made[0].total
     counts = [column_sum(values, "by_day", column) for column in range(3, 8)]
     assert counts == [total.attempts, total.answered, total.failed, total.talk_s, total.billed_s]
     assert column_sum(values, "by_hour", 3) == column_sum(values, "by_disposition", 3) == total.attempts

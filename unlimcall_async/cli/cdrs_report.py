@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from unlimcall_async.cli import options
-from unlimcall_async.cli.output import UnusableError, note
+from unlimcall_async.cli.output import UnusableError, note, write_json
 from unlimcall_async.cli.record_source import RecordSource, with_records
-from unlimcall_async.cli.running import FOUND, quiet, run
+from unlimcall_async.cli.running import FOUND, as_json, quiet, run
+from unlimcall_async.cli.wording import many
 
 
 @click.command()
@@ -27,7 +28,8 @@ from unlimcall_async.cli.running import FOUND, quiet, run
     help="Leave out why no record is missing, which takes about as much CPU time as the records.",
 )
 @quiet
-def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest: bool) -> None:
+@as_json
+def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest: bool, as_json: bool) -> None:
     """Write a page of charts: one file of HTML that works offline, on a phone and on paper.
 
     The page shows spend and calls by day, the hours and weekdays of calls, the answer rate of countries, dispositions, failures
@@ -72,6 +74,10 @@ def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest
     except ImportError as error:
         raise UnusableError(str(error)) from None
     store(out, page, replace=force)
-    note(f"{out} is written: {counted.total.attempts:,} calls.")
+    calls = counted.total.attempts
+    if as_json:
+        write_json({"file": str(out), "calls": calls})
+    else:
+        note(f"{out} is written: {many(calls, 'call', 'calls')}.")
     if left_out:
         raise SystemExit(FOUND)

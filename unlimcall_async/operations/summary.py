@@ -6,18 +6,22 @@ currencies are never added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from unlimcall_async import CallRecord
 from unlimcall_async._extras import of_extra
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async.operations import _checks, summary_notebook
 from unlimcall_async.operations.dispositions import FAILED_DISPOSITIONS, failure_test
 from unlimcall_async.operations.summary_rows import By, Key, KeyOf, SummaryRow, Sums, checked_names, in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped] # pyarrow has no types
+else:
+    # For tools that evaluate annotations.
+    pa = LazyModule("pyarrow")
 
 # The disposition of an answered call (reference: `GET /cdrs`).
 _ANSWERED: Final = "ANSWERED"
@@ -79,22 +83,18 @@ class CallSummary:
             TypeError: `record` is not a `CallRecord`, or its `start_time` is not a datetime.
             ValueError: The record's `start_time` has no timezone.
         """
-        start = _checks.start("record", record)
-        disposition = record.disposition
-        answered = disposition is not None and (disposition == _ANSWERED or disposition.upper() == _ANSWERED)
-        # All that can fail comes before the first change.
-        failed, key = not answered and bool(self._failed(record)), self._place(record, start)
+        self._count(record, *_read(record, self._failed))
+
+    def _count(self, record: CallRecord, start: datetime, answered: bool, failed: bool) -> None:
+        try:
+            key = self._key_of(record, start)
+        except OverflowError:
+            # In the year 1 or 9999, in a zone that would need the year 0 or 10000. UTC has all times.
+            key = KeyOf(self._by, UTC)(record, start)
         sums = self._groups.get(key)
         if sums is None:
             sums = self._groups[key] = Sums()
-        sums.add(record, answered=answered, failed=failed)
-
-    def _place(self, record: CallRecord, start: datetime) -> tuple[Key, ...]:
-        try:
-            return self._key_of(record, start)
-        except OverflowError:
-            # In the year 1 or 9999, in a zone that would need the year 0 or 10000. UTC has all times.
-            return KeyOf(self._by, UTC)(record, start)
+        sums.add(record, answered, failed)
 
     def merge(self, other: CallSummary) -> None:
         """Add the sums of another summary to this one. The other one stays as it is.
@@ -138,6 +138,10 @@ class CallSummary:
         return [
             sums.row(self._by, key) for key, sums in sorted(self._groups.items(), key=lambda each: in_order(each[0]))
         ]
+
+    def __iter__(self) -> Iterator[SummaryRow]:
+        """Iterate over the sums of each group that has calls, in no order, which takes less time than `rows`."""
+        return (sums.row(self._by, key) for key, sums in self._groups.items())
 
     @property
     def total(self) -> SummaryRow:
@@ -189,3 +193,22 @@ class CallSummary:
 
     def _repr_html_(self) -> str:
         return summary_notebook.of_summary(self)
+
+
+def _read(record: CallRecord, failed: Callable[[CallRecord], bool]) -> tuple[datetime, bool, bool]:
+    """Return the start of a record, whether it is of an answered attempt, and whether of a failed one."""
+    start, disposition = _checks.start("record", record), record.disposition
+    if disposition == _ANSWERED or (disposition is not None and disposition.upper() == _ANSWERED):
+        return start, True, False
+    return start, False, bool(failed(record))
+
+
+def add_to_all(summaries: Sequence[CallSummary], record: CallRecord) -> None:
+    """Count a record in several summaries, whose `failed` is that of the first one. To read the record once saves a third.
+
+    Raises:
+        TypeError, ValueError: As for `CallSummary.add`. No summary has changed.
+    """
+    read = _read(record, summaries[0]._failed)  # noqa: SLF001 # the function belongs to the class
+    for summary in summaries:
+        summary._count(record, *read)  # noqa: SLF001 # as above

@@ -118,7 +118,7 @@ class Sums:
         self.attempts = self.answered = self.failed = self.talk_s = self.billed_s = self.unpriced = 0
         self.cents: dict[str, int] = {}
 
-    def add(self, record: CallRecord, *, answered: bool, failed: bool) -> None:
+    def add(self, record: CallRecord, answered: bool, failed: bool) -> None:
         """Count a record."""
         self.attempts += 1
         self.billed_s += record.billsec

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from unlimcall_async.operations import CallSummary
+from unlimcall_async.operations import CallSummary, SummaryRow
 from unlimcall_async.report.names import shown_names
 
 Step: TypeAlias = Literal["day", "week", "month"]
@@ -53,71 +53,74 @@ class Cube:
 class _Names:
     """The names of one kind with an index for each: the most called first, and from some index on all others together."""
 
-    def __init__(self, calls: Counter[Any], nothing: str) -> None:
-        self.ranked = sorted(calls, key=lambda name: (-calls[name], name is None, name or ""))
-        self.index = {name: place for place, name in enumerate(self.ranked)}
+    def __init__(self, group: str, calls: Counter[Any], nothing: str) -> None:
+        self._group = group
+        self._ranked = sorted(calls, key=lambda name: (-calls[name], name is None, name or ""))
+        self._index: dict[Any, int] = {name: place for place, name in enumerate(self._ranked)}
         self._nothing = nothing
+
+    def of(self, row: SummaryRow) -> int:
+        """Return the index of the name in a row."""
+        return self._index[row.group[self._group]]
 
     def labels(self, most: int, others: str) -> list[str]:
         """Return what is shown for each index up to `most`, which stands for all others."""
-        shown = list(shown_names(self.ranked[:most], self._nothing).values())
-        left = len(self.ranked) - most
+        shown = list(shown_names(self._ranked[:most], self._nothing).values())
+        left = len(self._ranked) - most
         return [*shown, f"({left:,} {others})"] if left > 0 else shown
 
 
-def cube_of(days: CallSummary, hours: CallSummary) -> Cube:
+def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cube:
     """Return the sums of a report.
 
     Args:
-        days: The calls by day, country, agent and disposition.
+        days: The calls by day, country and agent.
         hours: The calls by weekday, hour, country and agent.
+        outcomes: The calls by disposition, country and agent.
     """
-    day_rows, hour_rows = days.rows(), hours.rows()
-    calls: dict[str, Counter[Any]] = {name: Counter() for name in ("day", "country", "agent", "disposition")}
+    day_rows, hour_rows, outcome_rows = [*days], [*hours], [*outcomes]
+    calls = defaultdict[str, Counter[Any]](Counter)
     priced = Counter[str]()
     for row in day_rows:
-        for name, counted in calls.items():
-            counted[row.group[name]] += row.attempts
+        for name, value in row.group.items():
+            calls[name][value] += row.attempts
         for currency in row.spend:
             priced[currency] += row.attempts
+    for row in outcome_rows:
+        calls["disposition"][row.group["disposition"]] += row.attempts
     step, start_of = _step(calls["day"])
     starts = sorted({start_of(day) for day in calls["day"]})
     bars = {day: starts.index(start_of(day)) for day in calls["day"]}
-    countries, lines = _Names(calls["country"], "(no country)"), _Names(calls["agent"], "(no line)")
-    dispositions = _Names(calls["disposition"], "(none)")
+    countries = _Names("country", calls["country"], "(no country)")
+    lines = _Names("agent", calls["agent"], "(no line)")
+    dispositions = _Names("disposition", calls["disposition"], "(none)")
     currencies = [currency for currency, _ in priced.most_common(_MOST_CURRENCIES)]
-    day_cells = [
-        (bars[row.group["day"]], countries.index[row.group["country"]], lines.index[row.group["agent"]])
-        for row in day_rows
-    ]
-    hour_cells = [
-        (
-            row.group["weekday"],
-            row.group["hour"],
-            countries.index[row.group["country"]],
-            lines.index[row.group["agent"]],
-        )
-        for row in hour_rows
-    ]
-    most_countries, most_lines = _most_kept(day_cells, hour_cells)
+    most = _most_kept(
+        [(row.group["day"], countries.of(row), lines.of(row)) for row in day_rows],
+        [(row.group["weekday"], row.group["hour"], countries.of(row), lines.of(row)) for row in hour_rows],
+    )
+
+    def pair(row: SummaryRow) -> tuple[int, int]:
+        return min(countries.of(row), most[0]), min(lines.of(row), most[1])
+
     by_day = defaultdict[tuple[int, ...], list[int]](lambda: [0] * 5)
     by_hour = defaultdict[tuple[int, ...], list[int]](lambda: [0] * 2)
     by_disposition, spend = Counter[tuple[int, ...]](), Counter[tuple[int, ...]]()
-    for row, (bar, one, other) in zip(day_rows, day_cells, strict=True):
-        pair = min(one, most_countries), min(other, most_lines)
-        _add(by_day[(bar, *pair)], row.attempts, row.answered, row.failed, row.talk_s, row.billed_s)
-        place = min(dispositions.index[row.group["disposition"]], _MOST_DISPOSITIONS)
-        by_disposition[(place, *pair)] += row.attempts
+    for row in day_rows:
+        key = (bars[row.group["day"]], *pair(row))
+        _add(by_day[key], row.attempts, row.answered, row.failed, row.talk_s, row.billed_s)
         for currency, amount in row.spend.items():
             if currency in currencies:
-                spend[(currencies.index(currency), bar, *pair)] += int(amount.scaleb(2))
-    for row, (weekday, hour, one, other) in zip(hour_rows, hour_cells, strict=True):
-        place = (weekday - 1) * 24 + hour  # type: ignore[operator] # both are numbers
-        _add(by_hour[(place, min(one, most_countries), min(other, most_lines))], row.attempts, row.answered)
+                spend[(currencies.index(currency), *key)] += int(amount.scaleb(2))
+    for row in hour_rows:
+        place = (row.group["weekday"] - 1) * 24 + row.group["hour"]  # type: ignore[operator] # both are numbers
+        _add(by_hour[(place, *pair(row))], row.attempts, row.answered)
+    for row in outcome_rows:
+        by_disposition[(min(dispositions.of(row), _MOST_DISPOSITIONS), *pair(row))] += row.attempts
     values = {
         "starts": [start.isoformat() for start in starts],
-        "countries": countries.labels(most_countries, "other countries"),
-        "lines": lines.labels(most_lines, "other lines"),
+        "countries": countries.labels(most[0], "other countries"),
+        "lines": lines.labels(most[1], "other lines"),
         "dispositions": dispositions.labels(_MOST_DISPOSITIONS, "others"),
         "currencies": list(shown_names(currencies, "(none)").values()),
         "by_day": _columns(_DAY_WIDTH, by_day),

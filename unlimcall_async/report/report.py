@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 
 from unlimcall_async import CallRecord, _arguments
 from unlimcall_async.operations import FAILED_DISPOSITIONS, CallSummary, SummaryRow
+from unlimcall_async.operations.summary import add_to_all
 from unlimcall_async.proof import Manifest
 from unlimcall_async.report.completeness import sentences
 from unlimcall_async.report.cube import cube_of
@@ -42,13 +43,16 @@ class CallReport:
         failed: Collection[str] | Callable[[CallRecord], bool] = FAILED_DISPOSITIONS,
     ) -> None:
         self._title = _arguments.text("title", title)
-        self._days = CallSummary(("day", "country", "agent", "disposition"), zone=zone, failed=failed)
+        # Three small summaries, because one of everything would have a group for nearly every call.
+        self._days = CallSummary(("day", "country", "agent"), zone=zone, failed=failed)
         self._hours = CallSummary(("weekday", "hour", "country", "agent"), zone=zone, failed=failed)
+        self._outcomes = CallSummary(("disposition", "country", "agent"), failed=failed)
+        self._all = (self._days, self._hours, self._outcomes)
 
     @property
     def total(self) -> SummaryRow:
         """The sums of all calls."""
-        return self._days.total
+        return self._outcomes.total
 
     def add(self, record: CallRecord) -> None:
         """Count a record.
@@ -57,8 +61,7 @@ class CallReport:
             TypeError: `record` is not a `CallRecord`, or its `start_time` is not a datetime.
             ValueError: The record's `start_time` has no timezone.
         """
-        self._days.add(record)
-        self._hours.add(record)
+        add_to_all(self._all, record)
 
     def html(
         self,
@@ -85,7 +88,7 @@ class CallReport:
             raise TypeError(f"manifest must be a Manifest, not {type(manifest).__name__}")
         total = self.total
         said = sentences(manifest, total.attempts)
-        return page(cube_of(self._days, self._hours), total, self._title, span, said)
+        return page(cube_of(*self._all), total, self._title, span, said)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.total.attempts} attempts>"

@@ -10,7 +10,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
@@ -79,21 +79,14 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         outcomes: The calls by disposition, country and agent.
     """
     day_rows, hour_rows, outcome_rows = [*days], [*hours], [*outcomes]
-    calls = defaultdict[str, Counter[Any]](Counter)
-    priced = Counter[str]()
-    for row in day_rows:
-        for name, value in row.group.items():
-            calls[name][value] += row.attempts
-        for currency in row.spend:
-            priced[currency] += row.attempts
-    for row in outcome_rows:
-        calls["disposition"][row.group["disposition"]] += row.attempts
+    calls = _calls_by_name([*day_rows, *outcome_rows])
     step, start_of = _step(calls["day"])
     starts = sorted({start_of(day) for day in calls["day"]})
     bars = {day: starts.index(start_of(day)) for day in calls["day"]}
     countries = _Names("country", calls["country"], "(no country)")
     lines = _Names("agent", calls["agent"], "(no line)")
     dispositions = _Names("disposition", calls["disposition"], "(none)")
+    priced = Counter(currency for row in day_rows for currency in row.spend)
     currencies = [currency for currency, _ in priced.most_common(_MOST_CURRENCIES)]
     most = _most_kept(
         [(row.group["day"], countries.of(row), lines.of(row)) for row in day_rows],
@@ -113,7 +106,7 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
             if currency in currencies:
                 spend[(currencies.index(currency), *key)] += int(amount.scaleb(2))
     for row in hour_rows:
-        place = (row.group["weekday"] - 1) * 24 + row.group["hour"]  # type: ignore[operator] # both are numbers
+        place = (row.group["weekday"] - 1) * 24 + row.group["hour"]
         _add(by_hour[(place, *pair(row))], row.attempts, row.answered)
     for row in outcome_rows:
         by_disposition[(min(dispositions.of(row), _MOST_DISPOSITIONS), *pair(row))] += row.attempts
@@ -129,6 +122,15 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         "spend": _columns(5, {key: [cents] for key, cents in spend.items()}),
     }
     return Cube(step, values)
+
+
+def _calls_by_name(rows: Iterable[SummaryRow]) -> Mapping[str, Counter[Any]]:
+    """Return how many calls each name has, for each kind of names."""
+    calls = defaultdict[str, Counter[Any]](Counter)
+    for row in rows:
+        for kind, name in row.group.items():
+            calls[kind][name] += row.attempts
+    return calls
 
 
 def _most_kept(day_cells: Sequence[Any], hour_cells: Sequence[Any]) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from unlimcall_async.operations import CallSummary
 from unlimcall_async.report import cube as cubes
 from unlimcall_async.report.cube import cube_of
 
+pytestmark = pytest.mark.own_rules
+
 START = datetime(2026, 5, 1, tzinfo=UTC)
 NAMES = st.sampled_from([None, "", "A", "B", "C", "D"])
 RECORDS = st.lists(

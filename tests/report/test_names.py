@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from unlimcall_async.report.names import shown_names
 
+pytestmark = pytest.mark.own_rules
+
 NUMBERS = ["+14155550100", "+44 20 7946 0812", "(030) 1234-567", "0049/30/1234567", "trunk 4155550100", "415.555.0100"]
 
 

@@ -113,6 +113,14 @@ LAYERS: list[set[str]] = [
     {"operations._checks", "operations.iteration", "operations.numbering", "operations.shares"},
     {"operations.caller_ids", "operations.failure_counts", "operations.spending"},
     {"operations.dispositions", "operations.summary_rows"},
+    {"operations.bill.amounts"},
+    {"operations.bill.columns", "operations.bill.times"},
+    {"operations.bill.lines", "operations.bill.table"},
+    {"operations.bill.invoice", "operations.bill.keys"},
+    {"operations.bill.pairs", "operations.bill.sums"},
+    {"operations.bill.calls"},
+    {"operations.bill.reconciler"},
+    {"operations.bill"},
     {"operations.carrier", "operations.charts", "operations.health", "operations.pool_state"},
     {"operations.credit", "operations.pool", "operations.summary", "operations.summary_notebook"},
     {"operations.credit_watch"},
@@ -219,6 +227,17 @@ PURE = {
     "cdrs.times",
     "cdrs.unreadable",
     "operations._checks",
+    "operations.bill.amounts",
+    "operations.bill.calls",
+    "operations.bill.columns",
+    "operations.bill.invoice",
+    "operations.bill.keys",
+    "operations.bill.lines",
+    "operations.bill.pairs",
+    "operations.bill.reconciler",
+    "operations.bill.sums",
+    "operations.bill.table",
+    "operations.bill.times",
     "operations.caller_ids",
     "operations.carrier",
     "operations.charts",
@@ -315,7 +334,7 @@ def own_imports(path: Path) -> set[str]:
     }
     known = {name for name, _ in modules()}
     # Its modules name their package to import from it what is named after a module.
-    packages = {"", "http", "cdrs", "cdrs.planner"} | ({"operations"} if path.parent.name == "operations" else set())
+    packages = {"", "http", "cdrs", "cdrs.planner"} | ({"operations"} if "operations" in path.parts else set())
     return names & known - packages
 
 

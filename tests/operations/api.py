@@ -10,6 +10,10 @@ from typing import assert_type
 from unlimcall_async import AsyncClient, Balance, CallRecord
 from unlimcall_async.operations import (
     AlertState,
+    BillCheck,
+    BillKind,
+    BillReconciler,
+    BillSum,
     CallerId,
     CallerIdHealth,
     CallerIdPool,
@@ -19,6 +23,7 @@ from unlimcall_async.operations import (
     CreditKind,
     CreditMonitor,
     CreditWatch,
+    InvoiceLine,
     NoCallerIdError,
     NumberHealth,
     Place,
@@ -28,7 +33,11 @@ from unlimcall_async.operations import (
     Step,
     Verdict,
     available_credit,
+    bill_range,
+    check_bill,
+    columns_named,
     place_of,
+    read_invoice,
 )
 
 
@@ -80,3 +89,18 @@ async def credit(client: AsyncClient, balance: Balance, now: datetime, record: C
         assert_type(alert, CreditAlert)
         assert_type(alert.kind, CreditKind)
         assert_type(alert.spend, Spend | None)
+
+
+async def bill(client: AsyncClient, content: bytes, records: list[CallRecord]) -> None:
+    invoice = read_invoice(content, columns=columns_named("id=Call ID,amount=Charge"), decimal=",", dates="dmy")
+    assert_type(invoice.lines, tuple[InvoiceLine, ...])
+    assert_type(invoice.unreadable[0].column, str)
+    assert_type(bill_range(invoice.lines), tuple[datetime, datetime] | None)
+    assert_type(check_bill(invoice.lines, records, by=["day", "country"], tolerance_cents=1), BillCheck)
+    reconciler = BillReconciler(invoice.lines, by="record", tolerance_cents=Decimal("0.5"))
+    async for record in client.cdrs.stream(records[0].start_time):
+        reconciler.add(record)
+    check = reconciler.result()
+    assert_type(check.only_billed[0].kind, BillKind)
+    assert_type(check.other_amount[0].difference, Decimal | None)
+    assert_type(check.totals(), dict[str, BillSum])

@@ -1,4 +1,4 @@
-"""Caller-ID rotation, carrier alerts and credit alerts (operations guide).
+"""Caller-ID rotation, carrier alerts, credit alerts and the check of invoices (operations guide).
 
 The modules that decide do no I/O. The package uses the public package alone, and the client's checks of arguments.
 
@@ -8,9 +8,14 @@ The modules that decide do no I/O. The package uses the public package alone, an
 - Credit alerts: `spending` (the cost of calls), `credit` (the decisions), `credit_watch` (polls the API).
 - Summaries: `summary` (counts records by group), `summary_rows` (groups and their sums), `dispositions` (which calls failed),
   `charts` (for reports and notebooks), `summary_notebook`.
+- Invoices: `bill/`.
 - `shares`: a count out of a total, with its confidence interval.
 """
 
+from unlimcall_async.operations.bill.columns import BillColumn, columns_named
+from unlimcall_async.operations.bill.invoice import Invoice, InvoiceTotal, UnreadableLine, read_invoice
+from unlimcall_async.operations.bill.lines import BILL_KINDS, BillCheck, BillFinding, BillKind, BillSum, InvoiceLine
+from unlimcall_async.operations.bill.reconciler import BILL_MARGIN, BillReconciler, bill_range, check_bill
 from unlimcall_async.operations.caller_ids import CallerId, NoCallerIdError, PoolStateError, Step
 from unlimcall_async.operations.carrier import AlertState, CarrierAlert, CarrierMonitor
 from unlimcall_async.operations.credit import CreditAlert, CreditKind, CreditMonitor, available_credit
@@ -25,8 +30,16 @@ from unlimcall_async.operations.summary import CallSummary
 from unlimcall_async.operations.summary_rows import SummaryRow
 
 __all__ = [
+    "BILL_KINDS",
+    "BILL_MARGIN",
     "FAILED_DISPOSITIONS",
     "AlertState",
+    "BillCheck",
+    "BillColumn",
+    "BillFinding",
+    "BillKind",
+    "BillReconciler",
+    "BillSum",
     "CallSummary",
     "CallerId",
     "CallerIdHealth",
@@ -37,6 +50,9 @@ __all__ = [
     "CreditKind",
     "CreditMonitor",
     "CreditWatch",
+    "Invoice",
+    "InvoiceLine",
+    "InvoiceTotal",
     "NoCallerIdError",
     "NumberHealth",
     "Place",
@@ -47,7 +63,12 @@ __all__ = [
     "SpendTally",
     "Step",
     "SummaryRow",
+    "UnreadableLine",
     "Verdict",
     "available_credit",
+    "bill_range",
+    "check_bill",
+    "columns_named",
     "place_of",
+    "read_invoice",
 ]

@@ -10,6 +10,7 @@ from typing import assert_type
 from unlimcall_async import AsyncClient, Balance, CallRecord
 from unlimcall_async.operations import (
     AlertState,
+    BalanceFall,
     BillCheck,
     BillKind,
     BillReconciler,
@@ -33,10 +34,12 @@ from unlimcall_async.operations import (
     Step,
     Verdict,
     available_credit,
+    balance_falls,
     bill_range,
     check_bill,
     columns_named,
     place_of,
+    read_balances,
     read_invoice,
 )
 
@@ -85,10 +88,14 @@ async def credit(client: AsyncClient, balance: Balance, now: datetime, record: C
     assert_type(monitor.note(balance, at=now, spend=tally.spend, monotonic=0.5), list[CreditAlert])
     assert_type(tally.spend.per_hour("USD"), Decimal)
     assert_type(available_credit(balance), Decimal)
-    async for alert in CreditWatch(client, monitor, interval=timedelta(minutes=5)):
+    async for alert in CreditWatch(client, monitor, interval=timedelta(minutes=5), keep="balances.ndjson"):
         assert_type(alert, CreditAlert)
         assert_type(alert.kind, CreditKind)
         assert_type(alert.spend, Spend | None)
+
+
+def balances(lines: list[bytes], now: datetime) -> None:
+    assert_type(balance_falls(read_balances(lines), now, now), list[BalanceFall])
 
 
 async def bill(client: AsyncClient, content: bytes, records: list[CallRecord]) -> None:

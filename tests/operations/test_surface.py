@@ -10,12 +10,21 @@ import pytest
 from unlimcall_async import operations
 
 SUBMODULES = {
-    "bill",
+    *("balance_file", "balances", "bill"),
     *("caller_ids", "carrier", "credit", "credit_watch", "failure_counts", "health", "iteration", "numbering", "pool"),
     *("charts", "dispositions", "pool_state", "shares", "spending", "summary", "summary_notebook", "summary_rows"),
 }
 FROZEN = (
-    *("BillFinding", "BillSum", "Invoice", "InvoiceLine", "InvoiceTotal", "UnreadableLine"),
+    *(
+        "BalanceFall",
+        "BillFinding",
+        "BillSum",
+        "Invoice",
+        "InvoiceLine",
+        "InvoiceTotal",
+        "KeptBalance",
+        "UnreadableLine",
+    ),
     *("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend", "SummaryRow"),
 )
 

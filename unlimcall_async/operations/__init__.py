@@ -5,13 +5,15 @@ The modules that decide do no I/O. The package uses the public package alone, an
 - Caller-ID rotation: `caller_ids` (a caller id, and the errors), `pool` and `pool_state` (its JSON), `health` (which numbers do
   badly), `numbering` (the country of a number).
 - Carrier alerts: `carrier`.
-- Credit alerts: `spending` (the cost of calls), `credit` (the decisions), `credit_watch` (polls the API).
+- Credit alerts: `spending` (the cost of calls), `credit` (the decisions), `credit_watch` (polls the API), `balances`
+  (those that were kept), `balance_file`.
 - Summaries: `summary` (counts records by group), `summary_rows` (groups and their sums), `dispositions` (which calls failed),
   `charts` (for reports and notebooks), `summary_notebook`.
 - Invoices: `bill/`.
 - `shares`: a count out of a total, with its confidence interval.
 """
 
+from unlimcall_async.operations.balances import BalanceFall, KeptBalance, balance_falls, read_balances
 from unlimcall_async.operations.bill.columns import BillColumn, columns_named
 from unlimcall_async.operations.bill.invoice import Invoice, InvoiceTotal, UnreadableLine, read_invoice
 from unlimcall_async.operations.bill.lines import BILL_KINDS, BillCheck, BillFinding, BillKind, BillSum, InvoiceLine
@@ -34,6 +36,7 @@ __all__ = [
     "BILL_MARGIN",
     "FAILED_DISPOSITIONS",
     "AlertState",
+    "BalanceFall",
     "BillCheck",
     "BillColumn",
     "BillFinding",
@@ -53,6 +56,7 @@ __all__ = [
     "Invoice",
     "InvoiceLine",
     "InvoiceTotal",
+    "KeptBalance",
     "NoCallerIdError",
     "NumberHealth",
     "Place",
@@ -66,9 +70,11 @@ __all__ = [
     "UnreadableLine",
     "Verdict",
     "available_credit",
+    "balance_falls",
     "bill_range",
     "check_bill",
     "columns_named",
     "place_of",
+    "read_balances",
     "read_invoice",
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from unlimcall_async import (
     APIError,
     AsyncClient,
+    Balance,
     ClientClosedError,
     TransportError,
     UnlimCallError,
@@ -18,6 +21,8 @@ from unlimcall_async import (
     _clock,
 )
 from unlimcall_async.operations import _checks
+from unlimcall_async.operations.balance_file import append
+from unlimcall_async.operations.balances import KeptBalance
 from unlimcall_async.operations.credit import CreditAlert, CreditMonitor
 from unlimcall_async.operations.spending import Spend, SpendTally
 
@@ -105,12 +110,16 @@ class CreditWatch:
     If the monitor's `ahead` is `None`, the token needs only the scope `read:balance`. Otherwise it also needs `read:cdrs`: every
     `spend_every`, one request is sent for each 1000 call records of `spend_over`.
 
+    With `keep`, each fresh balance is also a line of a file, which `unlimcall bill check --balances` and `read_balances` read. A
+    balance that cannot be kept is a line in the log, and alerts go on.
+
     Args:
         client: The client. The watch does not close it.
         monitor: Decides on the alerts. It keeps the active alerts after an iteration has ended.
         interval: The time from the start of a poll to the start of the next.
         spend_over: The span of call records from which the spend rate comes. A call that still runs has no record yet.
         spend_every: The time between two readings of these records.
+        keep: The name of a file to which balances are appended; `None` to keep none. A line has some 90 bytes.
         clock: Returns the time, timezone-aware. The default is this machine's clock. Its difference from the server's clock is then
             allowed for when the call records are read.
 
@@ -130,6 +139,7 @@ class CreditWatch:
         interval: timedelta = timedelta(minutes=1),
         spend_over: timedelta = timedelta(hours=1),
         spend_every: timedelta = timedelta(minutes=10),
+        keep: str | os.PathLike[str] | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         if not isinstance(client, AsyncClient):
@@ -143,6 +153,7 @@ class CreditWatch:
         if self._spend_over > _LONGEST_SPEND:
             raise ValueError(f"spend_over must be {_LONGEST_SPEND} or less, not {self._spend_over}")
         self._spend_every = _checks.span("spend_every", spend_every).total_seconds()
+        self._keep = None if keep is None else Path(keep)
         self._clock = clock
         # How far the clock of this machine is ahead of the server's, by which the call records are dated.
         self._ahead = timedelta(0)
@@ -176,14 +187,26 @@ class CreditWatch:
                 if balance is None:
                     alerts = self.monitor.missed(at=self._now(), monotonic=loop.time())
                 else:
-                    alerts = self.monitor.note(balance, at=self._now(), spend=spend, monotonic=loop.time())
+                    at = self._now()
+                    alerts = self.monitor.note(balance, at=at, spend=spend, monotonic=loop.time())
                     spend = None
+                    await self._keep_balance(balance, at)
                 for alert in alerts:
                     yield alert
                 await asyncio.sleep(began + self._interval - loop.time())
         finally:
             await balances.stop()
             await spends.stop()
+
+    async def _keep_balance(self, balance: Balance, at: datetime) -> None:
+        """Append a balance to the file. A stale balance may be older than the last, and would show as a rise."""
+        if self._keep is None or balance.stale:
+            return
+        try:
+            # The disk may be slow, and the event loop has more to do.
+            await asyncio.to_thread(append, self._keep, KeptBalance.of(balance, at))
+        except OSError as error:
+            _logger.warning("a balance could not be kept: %s", error.strerror or type(error).__name__)
 
     def _now(self) -> datetime:
         # The error for a time without a timezone names the clock, because the user has passed no `at`.

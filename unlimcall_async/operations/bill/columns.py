@@ -31,6 +31,7 @@ _ALSO: Final[Mapping[str, BillColumn]] = {
     "day": "start",
     "seconds": "duration",
     "sip_username": "line",
+    "agent": "line",
 }
 
 # Headers that are plain, the plainest first. Letters and digits count, and not their case.

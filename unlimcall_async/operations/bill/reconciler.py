@@ -186,7 +186,8 @@ def _groups(by: str | Sequence[str] | None, lines: list[InvoiceLine]) -> tuple[B
         if lines and not parts:
             raise ValueError("the lines name no calls, and not all of them have a day, a country or a SIP line")
         return parts
-    wanted = (by,) if isinstance(by, str) else tuple(by)
+    # The summary of records calls a SIP line by its agent.
+    wanted = tuple("line" if part == "agent" else part for part in ((by,) if isinstance(by, str) else by))
     if wanted == ("record",):
         return ()
     parts = tuple(part for part in GROUPS if part in wanted)

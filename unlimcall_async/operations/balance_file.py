@@ -1,0 +1,30 @@
+"""Appends balances to a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from unlimcall_async.operations.balances import KeptBalance
+
+# Windows has text files, and not the other flag.
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def append(path: Path, balance: KeptBalance) -> None:
+    """Append a balance to a file that only its owner can read. The line is on the disk when this function returns.
+
+    A kill leaves the line out, or cuts the line off. The next line begins anew, so one line at most is lost.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with os.fdopen(os.open(path, _FLAGS, 0o600), "r+b", buffering=0) as file:
+        line = balance.to_json().encode() + b"\n"
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        file.write(line)
+        os.fsync(file.fileno())

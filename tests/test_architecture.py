@@ -149,6 +149,7 @@ PURE = {
     "accounts.schedule",
     "_progress_words",
     "cli.account_files",
+    "cli.bill_report",
     "cli.checks",
     "cli.comparison",
     "cli.demo_report",

@@ -11,6 +11,7 @@ command stand the parts of its work that do no I/O or can be tested alone:
     cdrs_sync      (the work is that of `unlimcall_async.sync`)
     pull, follow   pieces (the losses that a user accepts), rejects (rows that cannot be read, as lines)
     doctor         diagnosis (what to ask the server, and what its responses show), checks (all findings, as rows)
+    bill           bill_check (the work), bill_report (what it shows)
     demo           comparison (of the records with the sandbox's store), demo_report
 
     accounts       all_accounts (the work for all, and who failed), accounts_table (the table of progress), account_files (the

@@ -8,6 +8,7 @@ from click.shell_completion import get_completion_class
 from unlimcall_async import __version__
 from unlimcall_async.cli.account import agents, balance, me
 from unlimcall_async.cli.accounts import accounts
+from unlimcall_async.cli.bill import bill
 from unlimcall_async.cli.calls import calls
 from unlimcall_async.cli.cdrs_follow import follow
 from unlimcall_async.cli.cdrs_prove import prove
@@ -64,7 +65,7 @@ def completion(shell: str) -> None:
     write(kind(unlimcall, {}, "unlimcall", "_UNLIMCALL_COMPLETE").source())
 
 
-for _command in (login, logout, me, balance, agents, accounts, calls, hooks, health, doctor, sandbox, demo):
+for _command in (login, logout, me, balance, agents, accounts, calls, hooks, health, bill, doctor, sandbox, demo):
     unlimcall.add_command(_command)
 cdrs.add_command(pull)
 cdrs.add_command(follow)

@@ -83,7 +83,7 @@ LAYERS: list[set[str]] = [
         *("webhooks.stores", "webhooks.wire"),
     },
     {"webhooks.adapters", "webhooks.events", "webhooks.sqlite", "webhooks.steady"},
-    {"webhooks.handling", "webhooks.identity", "webhooks.verification"},
+    {"webhooks.handling", "webhooks.identity", "webhooks.recovery", "webhooks.verification"},
     {"webhooks.receiver"},
     {"webhooks.tracker"},
     {"webhooks"},
@@ -125,6 +125,11 @@ LAYERS: list[set[str]] = [
     {"operations.carrier", "operations.charts", "operations.health", "operations.pool_state"},
     {"operations.credit", "operations.pool", "operations.summary", "operations.summary_notebook"},
     {"operations.credit_watch"},
+    {"operations.assignment", "operations.event_sides"},
+    {"operations.event_matching"},
+    {"operations.event_alarm", "operations.event_buckets", "operations.event_state"},
+    {"operations.event_horizon"},
+    {"operations.events"},
     {"operations"},
     {"report.completeness", "report.names"},
     {"report.cube"},
@@ -241,11 +246,19 @@ PURE = {
     "operations.bill.sums",
     "operations.bill.table",
     "operations.bill.times",
+    "operations.assignment",
     "operations.caller_ids",
     "operations.carrier",
     "operations.charts",
     "operations.credit",
     "operations.dispositions",
+    "operations.event_alarm",
+    "operations.event_buckets",
+    "operations.event_horizon",
+    "operations.event_matching",
+    "operations.event_sides",
+    "operations.event_state",
+    "operations.events",
     "operations.failure_counts",
     "operations.health",
     "operations.iteration",
@@ -279,6 +292,7 @@ PURE = {
     "sync.table",
     "webhooks.events",
     "webhooks.identity",
+    "webhooks.recovery",
     "webhooks.responses",
     "webhooks.signature",
     "webhooks.steady",
@@ -419,6 +433,7 @@ def test_operations_use_the_public_package_only() -> None:
         if name.split(".")[0] == "operations":
             assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
                 *("_arguments", "_clock", "_extras", "_html", "_json", "_lazy"),
+                "webhooks",  # public
             }, name
 
 

@@ -27,11 +27,12 @@ from unlimcall_async.operations import (
     CarrierMonitor,
     CreditMonitor,
     CreditWatch,
+    EventReconciler,
     SpendTally,
 )
 from unlimcall_async.resources import Calls, Hooks
 from unlimcall_async.sandbox import Sandbox, SandboxAgent, SandboxCall, generate_traffic
-from unlimcall_async.webhooks import sign, verify
+from unlimcall_async.webhooks import CallEnded, sign, verify
 
 Dress = Callable[[Any], Any]
 
@@ -151,6 +152,19 @@ def monitor(d: Dress) -> CreditMonitor:
     return CreditMonitor(d(25), d("USD"), ahead=d(HOUR), stale_after=d(HOUR))
 
 
+def reconciler(d: Dress) -> EventReconciler:
+    spans = ("grace", "delay", "arrival", "early", "tolerance", "horizon", "span")
+    shares = {"start_above": d(0.5), "end_below": d(0.1), "minimum": d(7)}
+    return EventReconciler(lines=[d("unl_001")], **{name: d(HOUR) for name in spans}, **shares)
+
+
+def swept(d: Dress) -> object:
+    given = reconciler(d)
+    given.seen(CallEnded(type="call.ended", call_id="1"), at=d(MAY))
+    given.sweep(now=d(MAY))
+    return given.waiting, given.to_json()
+
+
 def event_of(d: Dress) -> object:
     return sandboxes.events.new_event(
         "dnc.added", None, event_id="1", occurred_at=d(MAY), envelope=sandboxes.Envelope()
@@ -180,6 +194,8 @@ KEPT: dict[str, Callable[[Dress], object]] = {
         ).items()
         if not callable(value)
     },
+    "EventReconciler": lambda d: vars(reconciler(d))["_rules"],
+    "EventReconciler.seen, sweep": swept,
     "SpendTally": lambda d: SpendTally(d(HOUR)).spend,
     "sign": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000)),
     "sign, a fraction": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000.5)),
@@ -218,6 +234,9 @@ TIMES: dict[str, str] = {
     "operations.credit.CreditMonitor ahead, stale_after": "CreditMonitor",
     "operations.credit.CreditMonitor.note at": "CreditMonitor.note",
     "operations.credit.CreditMonitor.missed at": "CreditMonitor.missed",
+    "operations.events.EventReconciler grace, delay, arrival, early, tolerance, horizon, span": "EventReconciler",
+    "operations.events.EventReconciler.seen at": "EventReconciler.seen, sweep",
+    "operations.events.EventReconciler.sweep now": "EventReconciler.seen, sweep",
     "operations.credit_watch.CreditWatch interval, spend_over, spend_every": "CreditWatch",
     "operations.pool.CallerIdPool.burn until": "CallerIdPool.burn, burned",
     "operations.pool.CallerIdPool.burned now": "CallerIdPool.burn, burned",
@@ -238,10 +257,15 @@ MADE = {
         "Progress",
         "CarrierAlert",
         "CreditAlert",
+        "EventAlert",
+        "EventMatch",
+        "MissedCall",
         "NoCallerIdError",
+        "SeenEvent",
         "Spend",
     ),
-    *("Event", "CallEnded", "CallTransferred", "DispositionSet", "DncAdded", "LeadCompleted", "UnknownEvent"),
+    *("Event", "CallEnded", "CallTransferred", "DispositionSet", "DncAdded", "LeadCompleted", "RecoveredCall"),
+    "UnknownEvent",
     *(
         "CdrStream",
         "CdrFollow",

@@ -24,7 +24,15 @@ from unlimcall_async import (
     StreamStats,
     UnreadableRow,
 )
-from unlimcall_async.webhooks import CallEnded, CallTransferred, DispositionSet, DncAdded, LeadCompleted, UnknownEvent
+from unlimcall_async.webhooks import (
+    CallEnded,
+    CallTransferred,
+    DispositionSet,
+    DncAdded,
+    LeadCompleted,
+    RecoveredCall,
+    UnknownEvent,
+)
 
 AT = datetime(2026, 5, 24, 18, 14, 2, 500_000, tzinfo=UTC)
 NOVEL: dict[str, Any] = {"new": {"a": [1, "x", None, True, Decimal("4.50"), {}]}}
@@ -52,6 +60,7 @@ PLAIN_MODELS: list[Any] = [
 FULL_MODELS: list[Any] = [
     Balance(Decimal("42.7831"), "USD", "prepaid", Decimal("1E+3"), blocked=False, stale=True),
     LeadCompleted(type="lead.completed", occurred_at=AT),
+    RecoveredCall(type="call.ended", occurred_at=AT, record=CallRecord("1", AT, 2, 1)),
     Progress(0.5, 10, 2, AT, waiting_for="rate limit", waiting_until=AT, eta=None),
     StreamStats(3, 5, 0, 1, 0, 3, 0.5, "seek"),
     LimitState(RateLimit(60, burst=5), 3, 0.0, 0.0),

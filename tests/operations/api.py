@@ -24,10 +24,16 @@ from unlimcall_async.operations import (
     CreditKind,
     CreditMonitor,
     CreditWatch,
+    EventAlert,
+    EventMatch,
+    EventReconciler,
+    Grade,
     InvoiceLine,
+    MissedCall,
     NoCallerIdError,
     NumberHealth,
     Place,
+    SeenEvent,
     Share,
     Spend,
     SpendTally,
@@ -42,6 +48,7 @@ from unlimcall_async.operations import (
     read_balances,
     read_invoice,
 )
+from unlimcall_async.webhooks import CallEnded, RecoveredCall, WebhookReceiver, recovered_event
 
 
 async def caller_ids(source: AsyncIterator[CallerId], now: datetime) -> None:
@@ -111,3 +118,20 @@ async def bill(client: AsyncClient, content: bytes, records: list[CallRecord]) -
     assert_type(check.only_billed[0].kind, BillKind)
     assert_type(check.other_amount[0].difference, Decimal | None)
     assert_type(check.totals(), dict[str, BillSum])
+
+
+async def events(receiver: WebhookReceiver, record: CallRecord, now: datetime) -> None:
+    reconciler = EventReconciler(lines={"unl_001"}, grace=timedelta(minutes=3))
+    EventReconciler(lines=lambda each: each.sip_username is not None)
+    receiver.on(CallEnded)(reconciler.seen)
+    reconciler.add(record)
+    assert_type(reconciler.sweep(now=now), list[EventAlert])
+    assert_type(reconciler.matched, tuple[EventMatch, ...])
+    assert_type(reconciler.matched[0].grade, Grade)
+    assert_type(reconciler.waiting, tuple[SeenEvent, ...])
+    assert_type(reconciler.silent_lines, dict[str | None, int])
+    for call in reconciler.missed:
+        assert_type(call, MissedCall)
+        assert_type(recovered_event(call.record), RecoveredCall)
+    assert_type(reconciler.share, Share)
+    EventReconciler().load(reconciler.to_json())

@@ -13,6 +13,16 @@ SUBMODULES = {
     *("balance_file", "balances", "bill"),
     *("caller_ids", "carrier", "credit", "credit_watch", "failure_counts", "health", "iteration", "numbering", "pool"),
     *("charts", "dispositions", "pool_state", "shares", "spending", "summary", "summary_notebook", "summary_rows"),
+    *(
+        "assignment",
+        "event_alarm",
+        "event_buckets",
+        "event_horizon",
+        "event_matching",
+        "event_sides",
+        "event_state",
+        "events",
+    ),
 }
 FROZEN = (
     *(
@@ -25,7 +35,8 @@ FROZEN = (
         "KeptBalance",
         "UnreadableLine",
     ),
-    *("CallerId", "CarrierAlert", "CreditAlert", "NumberHealth", "Place", "Share", "Spend", "SummaryRow"),
+    *("CallerId", "CarrierAlert", "CreditAlert", "EventAlert", "EventMatch", "MissedCall", "NumberHealth", "Place"),
+    *("SeenEvent", "Share", "Spend", "SummaryRow"),
 )
 
 

@@ -10,6 +10,8 @@ The modules that decide do no I/O. The package uses the public package alone, an
 - Summaries: `summary` (counts records by group), `summary_rows` (groups and their sums), `dispositions` (which calls failed),
   `charts` (for reports and notebooks), `summary_notebook`.
 - Invoices: `bill/`.
+- Events against records: `event_sides` (what is compared), `assignment` and `event_matching` (how), `event_buckets` (when),
+  `event_alarm`, `event_state` (its JSON), and `events`, which joins them.
 - `shares`: a count out of a total, with its confidence interval.
 """
 
@@ -23,6 +25,11 @@ from unlimcall_async.operations.carrier import AlertState, CarrierAlert, Carrier
 from unlimcall_async.operations.credit import CreditAlert, CreditKind, CreditMonitor, available_credit
 from unlimcall_async.operations.credit_watch import CreditWatch
 from unlimcall_async.operations.dispositions import FAILED_DISPOSITIONS
+from unlimcall_async.operations.event_alarm import EventAlert
+from unlimcall_async.operations.event_matching import Grade
+from unlimcall_async.operations.event_sides import SeenEvent
+from unlimcall_async.operations.event_state import EventStateError
+from unlimcall_async.operations.events import EventMatch, EventReconciler, MissedCall
 from unlimcall_async.operations.health import CallerIdHealth, NumberHealth, Reason, Verdict
 from unlimcall_async.operations.numbering import Place, place_of
 from unlimcall_async.operations.pool import CallerIdPool
@@ -53,15 +60,22 @@ __all__ = [
     "CreditKind",
     "CreditMonitor",
     "CreditWatch",
+    "EventAlert",
+    "EventMatch",
+    "EventReconciler",
+    "EventStateError",
+    "Grade",
     "Invoice",
     "InvoiceLine",
     "InvoiceTotal",
     "KeptBalance",
+    "MissedCall",
     "NoCallerIdError",
     "NumberHealth",
     "Place",
     "PoolStateError",
     "Reason",
+    "SeenEvent",
     "Share",
     "Spend",
     "SpendTally",

@@ -5,6 +5,7 @@ The modules, from the bottom up:
 - `wire`: headers and bodies as frameworks hand them over; pure.
 - `signature`: checks `X-Unlimcall-Signature`; pure. `verification`: `verify` and `receive`, with the clock.
 - `events`: the body of a delivery as a typed event; pure. `identity`: which deliveries are of one event; pure.
+- `recovery`: the event of a call whose own event never came; pure.
 - `responses`: the responses of the receiver, and the count of failures in a row; pure.
 - `stores`: the promise of a store of event ids, and `MemoryStore`.
 - `sqlite`: `SQLiteStore`, over `database`, its connections, and `database_path`, the check of its path.
@@ -21,10 +22,12 @@ from unlimcall_async.webhooks.events import (
     DncAdded,
     Event,
     LeadCompleted,
+    RecoveredCall,
     UnknownEvent,
     parse_event,
 )
 from unlimcall_async.webhooks.receiver import WebhookReceiver
+from unlimcall_async.webhooks.recovery import recovered_event, recovered_id
 from unlimcall_async.webhooks.signature import sign
 from unlimcall_async.webhooks.sqlite import SQLiteStore
 from unlimcall_async.webhooks.stores import Claim, ClaimLostError, MemoryStore, SeenStore, Standing
@@ -43,6 +46,7 @@ __all__ = [
     "EventError",
     "LeadCompleted",
     "MemoryStore",
+    "RecoveredCall",
     "SQLiteStore",
     "SeenStore",
     "SignatureError",
@@ -51,6 +55,8 @@ __all__ = [
     "WebhookReceiver",
     "parse_event",
     "receive",
+    "recovered_event",
+    "recovered_id",
     "sign",
     "verify",
 ]

@@ -25,6 +25,7 @@ from attrs import field, frozen
 from unlimcall_async import _json
 from unlimcall_async._model import Model
 from unlimcall_async.errors import EventError
+from unlimcall_async.models import CallRecord
 from unlimcall_async.webhooks.signature import Bytes, raw
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -86,6 +87,21 @@ class CallEnded(_CallEvent):
         sentiment_label: The mood of the contact, as the API judged it.
         transfer_initiated: Whether a transfer to a human was begun.
     """
+
+
+@frozen(kw_only=True)
+class RecoveredCall(CallEnded):
+    """A `CallEnded` that `recovered_event` made of a call's record, because the event itself did not come.
+
+    A handler of `CallEnded` gets a `RecoveredCall` like any other event. `isinstance(event, RecoveredCall)` tells the two apart.
+    What no record holds is `None`: the call's id, the contact, the hangup reason, the sentiment and the transfer.
+    `disposition_code` is `None` too, because the dispositions of records are other words.
+
+    Attributes:
+        record: The record. A call of several legs has a record for each.
+    """
+
+    record: CallRecord
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,106 @@
+"""What a reconciler finds depends on what has come alone, and is one to one; and its assignment is the cheapest."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from random import Random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.operations.ended import HOUR, NUMBER, OTHER, ended, record
+from tests.operations.records import after
+from unlimcall_async import CallRecord
+from unlimcall_async.operations import EventReconciler
+from unlimcall_async.operations.assignment import assign
+from unlimcall_async.webhooks import CallEnded
+
+TIMES = st.integers(0, 1200)
+LENGTHS = st.sampled_from([0, 30, 32, 60, 300])
+NUMBERS = st.sampled_from([NUMBER, OTHER, NUMBER[3:], None, "anonymous"])
+EVENTS = st.builds(
+    ended,
+    st.one_of(st.none(), TIMES),
+    st.sampled_from("abcdefgh"),
+    phone=NUMBERS,
+    duration_sec=st.one_of(st.none(), LENGTHS),
+)
+RECORDS = st.builds(
+    record, TIMES, st.sampled_from("abcdefgh"), dst=NUMBERS, duration=st.sampled_from([30, 60, 300]), billsec=LENGTHS
+)
+
+
+def state_of(reconciler: EventReconciler) -> tuple[object, ...]:
+    names = ("matched", "missed", "recovered", "pending", "waiting", "share", "silent_lines")
+    return tuple(getattr(reconciler, name) for name in names)
+
+
+def take(reconciler: EventReconciler, what: CallRecord | CallEnded) -> None:
+    if isinstance(what, CallRecord):
+        reconciler.add(what)
+    else:
+        reconciler.seen(what, at=after(HOUR))
+
+
+@given(st.lists(st.one_of(EVENTS, RECORDS)), st.randoms(use_true_random=False), st.data())
+def test_neither_order_nor_repetition_nor_a_restart_changes_what_is_found(
+    things: list[CallRecord | CallEnded], random: Random, data: st.DataObject
+) -> None:
+    once, other = EventReconciler(minimum=1), EventReconciler(minimum=1)
+    for each in things:
+        take(once, each)
+    once.sweep(now=after(1500))
+    shuffled = things + things[: len(things) // 2]
+    random.shuffle(shuffled)
+    for each in shuffled:
+        take(other, each)
+        # Sweeps in between, and new processes.
+        if data.draw(st.integers(0, 3)) == 0:
+            other.sweep(now=after(1500))
+            stored, other = other.to_json(), EventReconciler(minimum=1)
+            other.load(stored)
+    other.sweep(now=after(1500))
+    assert state_of(other) == state_of(once)
+
+
+@given(st.lists(EVENTS), st.lists(RECORDS))
+def test_each_event_has_one_record_and_nothing_is_left_out(events: list[CallEnded], records: list[CallRecord]) -> None:
+    reconciler = EventReconciler(delay=after(600) - after(0))
+    for event in events:
+        take(reconciler, event)
+    for each in records:
+        take(reconciler, each)
+    reconciler.sweep(now=after(1500))
+    matched = reconciler.matched
+    assert len({match.event.key for match in matched}) == len(matched)
+    assert len({id(match.record) for match in matched}) == len(matched)
+    seen = [*(match.event for match in matched), *reconciler.waiting]
+    assert len(seen) == len({event.key for event in seen})
+    assert {event.call_id for event in seen} == {event.call_id for event in events}
+    # Each record is matched, without an event, or a leg of a call with another record that is.
+    told = [*(match.record.id for match in matched), *(call.record.id for call in reconciler.missed)]
+    assert {*told, *(each.id for each in reconciler.pending)} == {each.id for each in records}
+
+
+COSTS = st.lists(st.dictionaries(st.integers(0, 4), st.integers(0, 9).map(float), max_size=5), max_size=5)
+
+
+def cheapest(costs: list[dict[int, float]], unmatched: float) -> float:
+    """The least sum, by trying all ways."""
+    columns = [*range(5), *[None] * len(costs)]
+    ways = set(permutations(columns, len(costs)))
+    return min(sum(cost_of(row, column, unmatched) for row, column in zip(costs, way, strict=True)) for way in ways)
+
+
+def cost_of(row: dict[int, float], column: Any, unmatched: float) -> float:
+    return unmatched if column is None else row.get(column, float("inf"))
+
+
+@given(COSTS.filter(lambda costs: len(costs) <= 4), st.integers(0, 12).map(float))
+def test_the_assignment_is_the_cheapest(costs: list[dict[int, float]], unmatched: float) -> None:
+    found = assign(costs, unmatched)
+    taken = [column for column in found if column is not None]
+    assert len(taken) == len(set(taken))
+    total = sum(cost_of(row, column, unmatched) for row, column in zip(costs, found, strict=True))
+    assert total == cheapest(costs, unmatched)

@@ -129,7 +129,7 @@ LAYERS: list[set[str]] = [
     {"operations.event_matching"},
     {"operations.event_alarm", "operations.event_buckets", "operations.event_state"},
     {"operations.event_horizon"},
-    {"operations.events"},
+    {"operations.event_log", "operations.events"},
     {"operations"},
     {"report.completeness", "report.names"},
     {"report.cube"},

@@ -27,12 +27,13 @@ from unlimcall_async.operations import (
     CarrierMonitor,
     CreditMonitor,
     CreditWatch,
+    EventLog,
     EventReconciler,
     SpendTally,
 )
 from unlimcall_async.resources import Calls, Hooks
 from unlimcall_async.sandbox import Sandbox, SandboxAgent, SandboxCall, generate_traffic
-from unlimcall_async.webhooks import CallEnded, sign, verify
+from unlimcall_async.webhooks import CallEnded, SQLiteStore, sign, verify
 
 Dress = Callable[[Any], Any]
 
@@ -42,6 +43,7 @@ BODY, SECRET = b'{"event": "call.ended", "eventId": "1"}', "whsec_2VR9aBcDeFgHiJ
 BALANCE = Balance(30, "USD", "prepaid", None, blocked=False, stale=False)  # type: ignore[arg-type] # an int serves
 
 
+SEEN = SQLiteStore(":memory:")
 NOBODY, WATCHED = AsyncClient("unl_test_token"), CreditMonitor(25, "USD")
 
 
@@ -196,6 +198,7 @@ KEPT: dict[str, Callable[[Dress], object]] = {
     },
     "EventReconciler": lambda d: vars(reconciler(d))["_rules"],
     "EventReconciler.seen, sweep": swept,
+    "EventLog": lambda d: vars(EventLog(SEEN, keep=d(HOUR)))["_keep"],
     "SpendTally": lambda d: SpendTally(d(HOUR)).spend,
     "sign": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000)),
     "sign, a fraction": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000.5)),
@@ -235,6 +238,7 @@ TIMES: dict[str, str] = {
     "operations.credit.CreditMonitor.note at": "CreditMonitor.note",
     "operations.credit.CreditMonitor.missed at": "CreditMonitor.missed",
     "operations.events.EventReconciler grace, delay, arrival, early, tolerance, horizon, span": "EventReconciler",
+    "operations.event_log.EventLog keep": "EventLog",
     "operations.events.EventReconciler.seen at": "EventReconciler.seen, sweep",
     "operations.events.EventReconciler.sweep now": "EventReconciler.seen, sweep",
     "operations.credit_watch.CreditWatch interval, spend_over, spend_every": "CreditWatch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import assert_type
+from typing import Literal, assert_type
 
 from unlimcall_async import AsyncClient, Balance, CallRecord
 from unlimcall_async.operations import (
@@ -25,6 +25,7 @@ from unlimcall_async.operations import (
     CreditMonitor,
     CreditWatch,
     EventAlert,
+    EventLog,
     EventMatch,
     EventReconciler,
     Grade,
@@ -47,8 +48,9 @@ from unlimcall_async.operations import (
     place_of,
     read_balances,
     read_invoice,
+    read_log,
 )
-from unlimcall_async.webhooks import CallEnded, RecoveredCall, WebhookReceiver, recovered_event
+from unlimcall_async.webhooks import CallEnded, RecoveredCall, SQLiteStore, WebhookReceiver, recovered_event
 
 
 async def caller_ids(source: AsyncIterator[CallerId], now: datetime) -> None:
@@ -132,6 +134,10 @@ async def events(receiver: WebhookReceiver, record: CallRecord, now: datetime) -
     assert_type(reconciler.silent_lines, dict[str | None, int])
     for call in reconciler.missed:
         assert_type(call, MissedCall)
-        assert_type(recovered_event(call.record), RecoveredCall)
+        event = recovered_event(call.record)
+        assert_type(event, RecoveredCall)
+        assert_type(await receiver.handle_event(event), Literal["handled", "seen", "failed"])
     assert_type(reconciler.share, Share)
+    receiver.on(CallEnded)(EventLog(SQLiteStore("seen.db"), keep=timedelta(days=3)).note)
+    assert_type(read_log("seen.db"), list[SeenEvent])
     EventReconciler().load(reconciler.to_json())

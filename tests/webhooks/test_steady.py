@@ -115,3 +115,10 @@ def test_a_step_that_stays_is_believed_in_the_end(step: float) -> None:
     for hour in range(1, 60):
         steady.read(hour * HOURS, hour * HOURS + step, hour * HOURS + step)
     assert steady.read(60 * HOURS, 60 * HOURS + step, 60 * HOURS + step) == 60 * HOURS + step
+
+
+def test_an_event_that_was_not_delivered_teaches_nothing_of_the_senders_clock() -> None:
+    clock = SteadyClock()
+    assert clock.read(0, NOW, None) == NOW
+    assert clock.read(1, NOW + 1, NOW - 50) == NOW - 50
+    assert clock.read(2, NOW + 99 * HOURS, None) == NOW - 49

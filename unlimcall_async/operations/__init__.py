@@ -11,7 +11,7 @@ The modules that decide do no I/O. The package uses the public package alone, an
   `charts` (for reports and notebooks), `summary_notebook`.
 - Invoices: `bill/`.
 - Events against records: `event_sides` (what is compared), `assignment` and `event_matching` (how), `event_buckets` (when),
-  `event_alarm`, `event_state` (its JSON), and `events`, which joins them.
+  `event_alarm`, `event_state` (its JSON), and `events`, which joins them; `event_log` keeps what a receiver has seen.
 - `shares`: a count out of a total, with its confidence interval.
 """
 
@@ -26,6 +26,7 @@ from unlimcall_async.operations.credit import CreditAlert, CreditKind, CreditMon
 from unlimcall_async.operations.credit_watch import CreditWatch
 from unlimcall_async.operations.dispositions import FAILED_DISPOSITIONS
 from unlimcall_async.operations.event_alarm import EventAlert
+from unlimcall_async.operations.event_log import EventLog, EventLogError, read_log
 from unlimcall_async.operations.event_matching import Grade
 from unlimcall_async.operations.event_sides import SeenEvent
 from unlimcall_async.operations.event_state import EventStateError
@@ -61,6 +62,8 @@ __all__ = [
     "CreditMonitor",
     "CreditWatch",
     "EventAlert",
+    "EventLog",
+    "EventLogError",
     "EventMatch",
     "EventReconciler",
     "EventStateError",
@@ -91,4 +94,5 @@ __all__ = [
     "place_of",
     "read_balances",
     "read_invoice",
+    "read_log",
 ]

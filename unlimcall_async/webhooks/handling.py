@@ -42,8 +42,11 @@ class Handling:
         # the loop of the turn, because a receiver may be used in one loop after another, or before and after a fork.
         self._turns: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
 
-    async def settle(self, key: str, event: Event, signed_at: float) -> Response:
-        """Handle an event unless it was handled before. Return the response to its delivery, which was signed at `signed_at`."""
+    async def settle(self, key: str, event: Event, signed_at: float | None) -> Response:
+        """Handle an event unless it was handled before, and return the response to its delivery.
+
+        `signed_at` is when the delivery was signed, or `None` for an event that was not delivered.
+        """
         steady = self._steady.read(asyncio.get_running_loop().time(), self._clock(), signed_at)
         delivery = _Delivery(Claim(key, self.store, steady=steady), event, self._timeout)
         try:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from unlimcall_async import _arguments, _log_setup
 from unlimcall_async._lazy import LazyModule
@@ -205,6 +205,27 @@ class WebhookReceiver:
                 # By its type only, as everywhere in this package: the text may hold a phone number.
                 _logger.error("on_failing raised %s", type(error).__name__)  # noqa: TRY400 # as just said
         return response
+
+    async def handle_event(self, event: Event) -> Literal["handled", "seen", "failed"]:
+        """Give an event to the handlers that did not come as a delivery, for example one of `recovered_event`.
+
+        The store remembers the event by its type and id, as it does for a delivery. No response is sent, and nothing counts for
+        `on_failing`.
+
+        Returns:
+            `"handled"` if all handlers succeeded, `"seen"` if the event was handled before, and `"failed"` if a handler or the
+            store failed. The log has the failure, and the event can be given again.
+
+        Raises:
+            TypeError: `event` is not an event.
+            ValueError: The event has no id.
+        """
+        if not isinstance(event, Event):
+            raise TypeError(f"event must be an Event, not {type(event).__name__}")
+        if event.id is None:
+            raise ValueError("event must have an id, by which the store remembers it")
+        response = await self._handling.settle(key_of(event, b""), event, None)
+        return "handled" if response == HANDLED else "seen" if response == SEEN else "failed"
 
     async def _respond(self, body: bytes, fields: Fields) -> Response:
         try:

@@ -23,16 +23,18 @@ class SteadyClock:
         # The largest difference between a signature's time and the event loop's clock. A retry may have an old signature.
         self._sender = -inf
 
-    def read(self, elapsed: float, clock: float, signed_at: float) -> float:
+    def read(self, elapsed: float, clock: float, signed_at: float | None) -> float:
         """Return the time, after a delivery that was signed at `signed_at`.
 
         Args:
             elapsed: The time of the event loop's clock.
             clock: Unix time by this machine's clock.
-            signed_at: Unix time by the sender's clock, from a signature that is valid.
+            signed_at: Unix time by the sender's clock, from a signature that is valid; `None` for an event that was not delivered.
         """
         if elapsed - self._began > KEEP_SECONDS:
             self._earlier, self._current, self._began = self._current, inf, elapsed
         self._current = min(self._current, clock - elapsed)
-        self._sender = max(self._sender, signed_at - elapsed)
-        return elapsed + min(self._earlier, self._current, self._sender)
+        if signed_at is not None:
+            self._sender = max(self._sender, signed_at - elapsed)
+        # Without a delivery, nothing is known of the sender's clock.
+        return elapsed + min(self._earlier, self._current, self._sender if self._sender > -inf else inf)

@@ -1,0 +1,113 @@
+"""The `call.ended` events that a receiver has handled, in the database of its store, for a later comparison with the records.
+
+A store keeps only the keys of events, so that it holds no phone number. The log keeps what `SeenEvent` has, for some days. An event
+is written in the transaction that records it as handled: either both are there, or neither is.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Final
+
+from attrs import define
+
+from unlimcall_async import UnlimCallError, _clock, _json
+from unlimcall_async.operations import _checks, event_state
+from unlimcall_async.operations.event_sides import SeenEvent, seconds
+from unlimcall_async.webhooks import CallEnded, SQLiteStore
+
+_CREATE: Final = (
+    "CREATE TABLE IF NOT EXISTS unlimcall_ended (key TEXT PRIMARY KEY, event TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS unlimcall_ended_at ON unlimcall_ended (at)",
+)
+# Seconds to wait for another process that is writing.
+_PATIENCE: Final = 10.0
+
+
+@define(eq=False, slots=False)
+class EventLogError(UnlimCallError, ValueError):
+    """A file holds no log of events that can be read.
+
+    Attributes:
+        path: The file.
+        reason: Why not. The contents are never quoted, because they may be phone numbers.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} holds no log of events: {self.reason}"
+
+
+class EventLog:
+    """Keeps the `call.ended` events that a receiver has handled, in the database of its store.
+
+        log = EventLog(store)
+        receiver.on(CallEnded)(log.note)
+
+    The log adds a table `unlimcall_ended` to the database. The table holds phone numbers. `read_log` reads it, also from another
+    process, and so does `unlimcall webhooks reconcile`.
+
+    Args:
+        store: The store of the receiver.
+        keep: How long an event is kept after it came. Keep events for longer than the `horizon` of an `EventReconciler`.
+
+    Raises:
+        TypeError: `store` is not an `SQLiteStore`, or `keep` is not a timedelta.
+        ValueError: `keep` is not above zero.
+    """
+
+    def __init__(self, store: SQLiteStore, *, keep: timedelta = timedelta(days=7)) -> None:
+        if not isinstance(store, SQLiteStore):
+            raise TypeError(f"store must be an SQLiteStore, not {type(store).__name__}")
+        self._store = store
+        self._keep = _checks.span("keep", keep).total_seconds()
+
+    def note(self, event: CallEnded) -> None:
+        """Keep an event, and forget events that are too old. Register this method as a handler of `CallEnded`.
+
+        Raises:
+            RuntimeError: No handler of an event in the store is running here.
+        """
+        arrived = _clock.utc_now()
+        seen = SeenEvent.of(event, arrived)
+        row = (seen.key, json.dumps(event_state.plain_event(seen)), seconds(arrived))
+
+        def write(connection: sqlite3.Connection) -> None:
+            for statement in _CREATE:
+                connection.execute(statement)
+            connection.execute("DELETE FROM unlimcall_ended WHERE at < ?", (seconds(arrived) - self._keep,))
+            # Another hook may have told of the same call.
+            connection.execute("INSERT OR IGNORE INTO unlimcall_ended (key, event, at) VALUES (?, ?, ?)", row)
+
+        self._store.at_commit(write)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} in {self._store!r}>"
+
+
+def read_log(path: str | PathLike[str]) -> list[SeenEvent]:
+    """Return the events that an `EventLog` keeps in a database, in the order in which they came. The file is only read.
+
+    Raises:
+        EventLogError: The file is not such a database, or cannot be read.
+        FileNotFoundError: There is no such file.
+    """
+    name = Path(fspath(path))
+    if not name.exists():
+        raise FileNotFoundError(2, "there is no such file", str(name))
+    try:
+        with closing(sqlite3.connect(f"{name.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as connection:
+            rows = connection.execute("SELECT event FROM unlimcall_ended ORDER BY at, key").fetchall()
+        return [event_state.read_event(_json.read(event, fractions=float)) for (event,) in rows]
+    except sqlite3.Error as error:
+        # SQLite's own text, which holds nothing of an event.
+        raise EventLogError(str(name), str(error)) from None
+    except (ValueError, TypeError) as error:
+        raise EventLogError(str(name), str(error)) from None

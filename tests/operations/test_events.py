@@ -52,11 +52,22 @@ def test_a_duration_may_be_that_of_the_talk_or_of_the_call(duration: int, billse
     assert [match.grade for match in reconciler.matched] == ["certain"]
 
 
-@pytest.mark.parametrize(("at", "matches"), [(-6, False), (-5, True), (600, True), (601, False)])
-def test_an_event_is_near_the_end_of_its_call(at: float, matches: bool) -> None:
+@pytest.mark.parametrize(
+    ("at", "grade"), [(-66, None), (-65, "likely"), (-6, "likely"), (-5, "certain"), (600, "certain"), (601, None)]
+)
+def test_an_event_is_near_the_end_of_its_call_or_within_the_call(at: float, grade: str | None) -> None:
     reconciler = swept([ended(at)], [record(0)])
-    assert len(reconciler.matched) == matches
+    assert [match.grade for match in reconciler.matched] == ([] if grade is None else [grade])
     assert all(match.delay.total_seconds() == at for match in reconciler.matched)
+
+
+def test_an_arrival_is_by_another_clock() -> None:
+    for at, matches in ((-300, True), (-301, False)):
+        reconciler = EventReconciler()
+        reconciler.add(record(0, duration=0, billsec=0))
+        reconciler.seen(ended(None, duration_sec=0), at=after(at))
+        reconciler.sweep(now=after(HOUR))
+        assert len(reconciler.matched) == matches
 
 
 def test_an_event_without_a_time_counts_by_its_arrival() -> None:

@@ -104,3 +104,15 @@ async def test_alerts_are_told(sandbox: Sandbox, capsys: pytest.CaptureFixture[s
     assert printed.count("ALERT started") == 2
     assert "United Kingdom, " in printed
     assert "ALERT low: 20 USD" in printed
+
+
+async def test_calls_whose_hook_was_disabled_are_recovered_once(capsys: pytest.CaptureFixture[str]) -> None:
+    await load("recover").main()
+    printed = capsys.readouterr().out
+    assert "hooks enabled: [False]" in printed
+    assert printed.count("has no event (certain): handled") == 3
+    assert [line for line in printed.splitlines() if line.startswith("recovered")] == [
+        "recovered 3 calls",
+        "recovered 0 calls",
+    ]
+    assert printed.endswith("the CRM knows the end of {'delivered': 2, 'recovered': 3}\n")

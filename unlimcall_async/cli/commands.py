@@ -26,6 +26,7 @@ from unlimcall_async.cli.login import login, logout
 from unlimcall_async.cli.output import write
 from unlimcall_async.cli.running import Commands
 from unlimcall_async.cli.sandbox import sandbox
+from unlimcall_async.cli.webhooks_reconcile import reconcile
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,7 +50,7 @@ def cdrs() -> None:
 
 @unlimcall.group(cls=Commands)
 def webhooks() -> None:
-    """Receive webhooks during development."""
+    """Receive webhooks during development, and find the events that did not come."""
 
 
 @unlimcall.command()
@@ -75,3 +76,4 @@ cdrs.add_command(prove)
 cdrs.add_command(summary)
 cdrs.add_command(report)
 webhooks.add_command(listen)
+webhooks.add_command(reconcile)

@@ -2,11 +2,11 @@
 
 Pure: no I/O, and no clock.
 
-An event may belong to a record if the numbers fit, the event's time is near the end of the call, and the durations do not
-contradict each other. Each such *candidate* has a cost, which grows as the logarithm of what is odd about it: one large delay is
-less odd than two middling ones. Candidates that share an event or a record make a *group*. The events of a group get the records by
-which the sum of the costs is least, one to one (`assignment`). So the result depends on the events and records alone, not on the
-order in which they came.
+An event may belong to a record if the numbers fit, the event's time is near the end of the call, or at least not before its start,
+and the durations do not contradict each other. Each such *candidate* has a cost, which grows as the logarithm of what is odd about
+it: one large delay is less odd than two middling ones. Candidates that share an event or a record make a *group*. The events of a
+group get the records by which the sum of the costs is least, one to one (`assignment`). So the result depends on the events and
+records alone, not on the order in which they came.
 
 An event may stay without a record, because records come late. That costs about as much as the oddest candidate. If it cost more,
 one lost event of a number that is called each minute would draw each later event to the record before its own.
@@ -47,6 +47,10 @@ _UNMATCHED: Final = 7.0
 _ODDEST: Final = 6.9
 # How old an event must be for an odd candidate, in seconds. Nearly all records come in less than an hour.
 _SETTLED: Final = 3600.0
+# As far as this may the clocks of the receiver and of the API differ, in seconds: as far as the receiver accepts signatures.
+_CLOCKS: Final = 300.0
+# A day. An event may be as early as the start of its call; a longer call is looked for only from its end on.
+_LONGEST_CALL: Final = 86_400.0
 # A pair is likely if each other way to match costs so much more: it is then some four times less likely.
 _CLEAR: Final = 1.5
 # An event may state less than the call's length, for example the talk time if `billsec` is rounded up. Such a length says little.
@@ -174,11 +178,12 @@ def groups_of(events: Sequence[EventSide], legs: Sequence[Leg], rules: Rules) ->
         rules: How far the two may lie apart.
     """
     ends = [leg.end for leg in legs]
+    longest = min(max((leg.duration for leg in legs if leg.digits), default=0.0), _LONGEST_CALL)
     by_event: list[list[Candidate]] = []
     by_leg: dict[int, list[Candidate]] = {}
     for place, event in enumerate(events):
         first = bisect_left(ends, event.at - (rules.arrival if event.is_arrival else rules.delay))
-        last = bisect_right(ends, event.at + rules.early)
+        last = bisect_right(ends, event.at + _early(event, rules) + (longest if event.digits else 0))
         found = [
             candidate
             for index in range(first, last)
@@ -192,6 +197,11 @@ def groups_of(events: Sequence[EventSide], legs: Sequence[Leg], rules: Rules) ->
     return [*_joined(by_event, by_leg)]
 
 
+def _early(event: EventSide, rules: Rules) -> float:
+    """Return how long before the end of its call an event may be. An arrival is by another clock than the record."""
+    return max(rules.early, _CLOCKS) if event.is_arrival else rules.early
+
+
 def _candidate(place: int, event: EventSide, index: int, leg: Leg, rules: Rules) -> Candidate | None:
     cost, weak = 0.0, int(event.is_arrival)
     if not event.digits or not leg.digits:
@@ -202,6 +212,11 @@ def _candidate(place: int, event: EventSide, index: int, leg: Leg, rules: Rules)
             return None
         cost, weak = _NATIONAL_FORM, weak + 1
     delay = event.at - leg.end
+    if delay < -_early(event, rules):
+        # The reference does not say what the time of an event is. That of the call's start says less.
+        if weak == _WEAKEST or event.at < leg.start - _early(event, rules):
+            return None
+        weak += 1
     if event.duration is None:
         cost, weak = cost + _UNKNOWN_DURATION, weak + 1
     else:

@@ -103,7 +103,8 @@ class EventReconciler:
         grace: How long after the end of a call its event may come before the call is missed. A sender that retries needs longer.
         delay: The longest time from the end of a call to the time that its event states.
         arrival: The same for an event that states no time, whose arrival counts. The sender repeats an event for 24 hours.
-        early: The longest time by which an event may be before the end of its call, because times are rounded.
+        early: The longest time by which an event may be before the end of its call, because times are rounded. An event that is
+            earlier, and not before the start of the call, may match with a lower grade.
         tolerance: The largest difference between two durations that are the same. An event's duration is compared with `duration`
             and `billsec`.
         horizon: How long calls and events are kept.

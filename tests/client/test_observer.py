@@ -18,6 +18,7 @@ import pytest
 from unlimcall_async import (
     APIError,
     AsyncClient,
+    ClientClosedError,
     Observation,
     Observer,
     RateLimit,
@@ -147,6 +148,50 @@ async def test_a_path_is_that_of_the_endpoint_and_nothing_private_is_told(
         assert "4155551234" not in shown
         assert HOOK not in shown
     assert [what for what, _ in seen.reports] == ["attempt", "call"]
+
+
+async def test_a_report_has_the_url_under_which_the_path_is(sandbox: Sandbox, client: AsyncClient, seen: Seen) -> None:
+    await client.me()
+    await client.with_options().balance()
+    assert {info.base_url for _, info in seen.reports} == {sandbox.url}
+
+
+@pytest.mark.parametrize(
+    ("fault", "unknown"), [(Status(502), True), (Close(), True), (Status(402), False), (None, False)]
+)
+async def test_a_call_that_may_have_been_placed_is_told_as_one(
+    sandbox: Sandbox, client: AsyncClient, seen: Seen, fault: Fault | None, unknown: bool
+) -> None:
+    if fault is not None:
+        sandbox.inject(fault)
+    with suppress(APIError, TransportError):
+        await client.calls.create(ai_agent_id="27", to_number="+14155551234")
+    assert [info.outcome_unknown for _, info in seen.reports] == [False, unknown]
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+@pytest.mark.parametrize(("name", "unknown"), [("create", True), ("me", False)])
+async def test_a_post_that_is_ended_after_its_request_may_have_taken_effect(
+    sandbox: Sandbox, client: AsyncClient, seen: Seen, end: str, name: str, unknown: bool
+) -> None:
+    sandbox.inject(Stall())
+    create = partial(client.calls.create, ai_agent_id="27", to_number="+14155551234")
+    call = await under_way(sandbox, create() if name == "create" else client.me())
+    if end == "cancel":
+        call.cancel()
+    else:
+        await client.aclose()
+    await asyncio.wait([call])
+    assert [info.outcome_unknown for info in seen.calls] == [unknown]
+    assert call.cancelled() or isinstance(call.exception(), ClientClosedError)
+
+
+async def test_a_post_that_is_cancelled_before_its_request_has_no_effect(client: AsyncClient, seen: Seen) -> None:
+    call = asyncio.create_task(client.calls.create(ai_agent_id="27", to_number="+14155551234"))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait([call])
+    assert [(info.error, info.outcome_unknown) for info in seen.calls] == [("CancelledError", False)]
 
 
 # --- one for every call ---------------------------------------------------------------------------------------------

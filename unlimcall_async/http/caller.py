@@ -190,7 +190,7 @@ class Caller:
         return await exchange(self.pool, self, call)
 
     def _trace(self, endpoint: Endpoint) -> Trace:
-        return Trace(endpoint, self.authorization, self.reporter, asyncio.get_running_loop().time)
+        return Trace(endpoint, self.authorization, str(self.base_url), self.reporter, asyncio.get_running_loop().time)
 
     async def _exchange(
         self,

@@ -120,6 +120,12 @@ class Call(Generic[T]):
         """How many seconds are left until the next attempt; 0 if the call does not wait between two attempts."""
         return 0.0 if self.waiting_until is None else max(0.0, self.waiting_until - self._loop.time())
 
+    @property
+    def outcome_unknown(self) -> bool:
+        """Whether the call, if this side ends it now, may have taken effect and must not be repeated."""
+        sent = Sent.NOT_SENT if self.attempt is None else self.attempt.sent
+        return judge(self.endpoint, sent, Outcome.CLIENT_CLOSED).outcome_unknown
+
     async def run(self, transport: Transport, clock: ServerClock) -> T:
         """Make attempts until one is good. Return its result, or raise the error of the last one."""
         while True:
@@ -300,19 +306,18 @@ async def exchange(pool: Pool, owner: Owner, call: Call[T]) -> T:
             call.trace.call_ends(None)
             return result
         # The pool has ended the call, wherever it stood.
-        sent = Sent.NOT_SENT if call.attempt is None else call.attempt.sent
-        verdict = judge(call.endpoint, sent, Outcome.CLIENT_CLOSED)
         raise ClientClosedError(  # noqa: TRY301 # reported below, like any other end of the call
             "the client was closed meanwhile",
             call.endpoint.method,
             call.path,
-            outcome_unknown=verdict.outcome_unknown,
+            outcome_unknown=call.outcome_unknown,
             cause="closed",
         )
     except BaseException as error:
         # A stream takes a place in the queue before it knows what to ask. If it then asks nothing, no call was made.
         if call.request is not None:
-            call.trace.call_ends(error)
+            unknown = error.outcome_unknown if isinstance(error, UnlimCallError) else call.outcome_unknown
+            call.trace.call_ends(error, outcome_unknown=unknown)
         raise
     finally:
         call.cost.under_way.remove(call)

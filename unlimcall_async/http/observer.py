@@ -41,6 +41,9 @@ class Observation(Model):
         elapsed_s: Seconds from the start to the end: of an attempt, from sending the request to the end of the response; of a call,
             all waits and attempts.
         request_id: What the API called the request, as in `APIError.request_id`.
+        base_url: The URL that the path is put under, for example `https://app.unlimcall.com/api/v1`.
+        outcome_unknown: Of a call, whether it has failed and may have taken effect, so that it must not be repeated; `False` of an
+            attempt. A POST that was cancelled after its request was sent is such a call, too.
     """
 
     endpoint: str
@@ -52,6 +55,9 @@ class Observation(Model):
     waited_s: float
     elapsed_s: float
     request_id: str | None
+    # With defaults, because programs made observations for their own tests before there were these two.
+    base_url: str = ""
+    outcome_unknown: bool = False
 
 
 class Observer:
@@ -124,6 +130,7 @@ class Trace:
     Attributes:
         endpoint: The endpoint.
         authorization: The header that is sent, whose token appears in no report.
+        base_url: The URL that the path is put under.
         reporter: Who is told, or `None`.
         clock: Returns the loop's time.
         number: How many attempts have begun.
@@ -135,6 +142,7 @@ class Trace:
 
     endpoint: Endpoint
     authorization: Authorization
+    base_url: str
     reporter: Reporter | None
     clock: Callable[[], float] = field(repr=False)
     number: int = field(default=0, init=False)
@@ -192,7 +200,7 @@ class Trace:
         if self.reporter is not None:
             self.reporter.report("attempt", info)
 
-    def call_ends(self, error: BaseException | None) -> None:
+    def call_ends(self, error: BaseException | None, *, outcome_unknown: bool = False) -> None:
         """Report the call, and before it the attempt that the end of the call has ended. A second end is not reported."""
         if self._ended or (self.reporter is None and self._sent_at is None):
             return
@@ -202,9 +210,12 @@ class Trace:
             self.attempt_ends(error)
         finally:
             if self.reporter is not None:
-                self.reporter.report("call", self._observation(error, self.waited_s, elapsed_s))
+                info = self._observation(error, self.waited_s, elapsed_s, outcome_unknown=outcome_unknown)
+                self.reporter.report("call", info)
 
-    def _observation(self, error: BaseException | None, waited_s: float, elapsed_s: float) -> Observation:
+    def _observation(
+        self, error: BaseException | None, waited_s: float, elapsed_s: float, *, outcome_unknown: bool = False
+    ) -> Observation:
         endpoint = self.endpoint
         return Observation(
             endpoint=endpoint.bucket or _OTHER,
@@ -216,4 +227,6 @@ class Trace:
             waited_s=waited_s,
             elapsed_s=elapsed_s,
             request_id=self.request_id,
+            base_url=self.base_url,
+            outcome_unknown=outcome_unknown,
         )

@@ -20,6 +20,7 @@ from unlimcall_async.webhooks import (
     Claim,
     Event,
     MemoryStore,
+    ReceiverStats,
     SeenStore,
     Standing,
     UnknownEvent,
@@ -266,6 +267,49 @@ async def test_a_secret_is_replaced_without_losing_a_delivery(receiver: WebhookR
     receiver.remove_secret(SECRET)
     assert [await status_of(receiver, given=given) for given in (new, old)] == [200, 401]
     assert len(events) == 1
+
+
+async def test_the_receiver_counts_what_became_of_its_deliveries(make_receiver: MakeReceiver) -> None:
+    receiver = make_receiver(max_body=200)
+    assert receiver.stats == ReceiverStats(0, 0, 0, {})
+    fails = [True, False]
+
+    @receiver.on(Event)
+    def handle(event: Event) -> None:
+        if fails.pop(0):
+            raise RuntimeError(event.id)
+
+    body = event_body()
+    deliveries: list[tuple[bytes, Any]] = [
+        *[(body, headers(body))] * 4,
+        (body, {}),
+        (body, {"X-Unlimcall-Signature": "nonsense"}),
+        (body, headers(body, OTHER_SECRET)),
+        (body, headers(body, at=NOW - 10**6)),
+        (body, headers(body, at=NOW + 10**6)),
+        (body, headers(body, OTHER_SECRET) | {"Content-Length": "7"}),
+        (b"no event", headers(b"no event")),
+        (b"x" * 201, headers(b"x" * 201)),
+    ]
+    for each in deliveries:
+        await receiver.handle(*each)
+    reasons = ["missing", "malformed", "mismatch", "too_old", "in_future", "altered", "no_event", "too_large"]
+    assert receiver.stats == ReceiverStats(handled=1, seen=2, failed=1, refused=dict.fromkeys(reasons, 1))
+
+
+async def test_a_delivery_that_is_cancelled_has_no_outcome(receiver: WebhookReceiver) -> None:
+    begun = asyncio.Queue[Event]()
+
+    @receiver.on(Event)
+    async def wait(event: Event) -> None:
+        await begun.put(event)
+        await asyncio.Event().wait()
+
+    delivery = asyncio.create_task(receiver.handle(BODY, headers(BODY)))
+    await begun.get()
+    delivery.cancel()
+    await asyncio.wait([delivery])
+    assert receiver.stats == ReceiverStats(0, 0, 0, {})
 
 
 def test_the_last_secret_stays(receiver: WebhookReceiver) -> None:

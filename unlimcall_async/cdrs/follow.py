@@ -16,7 +16,7 @@ from typing import Final
 
 from attrs import evolve
 
-from unlimcall_async import _clock
+from unlimcall_async import _clock, _watched
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import StreamOptions
@@ -27,7 +27,7 @@ from unlimcall_async.cdrs.iteration import OneAtATime
 from unlimcall_async.cdrs.marks import Found, Revised
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.poll_clock import PollClock
-from unlimcall_async.cdrs.polls import FollowIteration, Poll, seconds_per_request
+from unlimcall_async.cdrs.polls import FollowIteration, Poll, position_of, seconds_per_request
 from unlimcall_async.cdrs.rows import BadRow
 from unlimcall_async.cdrs.stats import FollowStats
 from unlimcall_async.cdrs.stream import CdrStream
@@ -211,6 +211,7 @@ class CdrFollow(OneAtATime[FollowIteration]):
                 self._polls += 1
                 self._pause = max(self._interval, 0.0 if poll.late else (self._requests - poll.requests) * poll.pace)
                 next_at, poll = poll.began + self._pause, None
+                _watched.tell(self)
         except asyncio.CancelledError:
             # The next step goes on with what has come. What was under way has to be asked again.
             self._left, self._next_at = poll, next_at
@@ -250,8 +251,9 @@ class CdrFollow(OneAtATime[FollowIteration]):
                         yield found
                     if iteration.stopped:
                         return  # the tail may belong to another iteration by now
-                    self._tail.reached(_position_of(stream))
+                    self._tail.reached(position_of(stream))
                     self._heed_lateness()
+                    _watched.tell(self)
         except (WindowSaturatedError, ResponseError) as error:
             failed = error
         if iteration.stopped:
@@ -338,7 +340,7 @@ class CdrFollow(OneAtATime[FollowIteration]):
 
     def _skip_in_checkpoint(self, error: WindowSaturatedError | ResponseError, stream: CdrStream) -> None:
         """Have the follow's own checkpoint skip what the checkpoint of the stream skips: a row, or a range."""
-        reached = _position_of(stream)
+        reached = position_of(stream)
         self._tail.reached(reached)
         if not isinstance(error.resume_after, StreamCheckpoint):
             return
@@ -394,7 +396,3 @@ class CdrFollow(OneAtATime[FollowIteration]):
     def _repr_html_(self) -> str:
         """Return how far the follow is as a table, for notebooks."""
         return notebook.of_follow(self.start, self.stats)
-
-
-def _position_of(stream: CdrStream) -> int:
-    return floor(to_micros(stream.progress.position), MILLISECOND)

@@ -17,6 +17,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import AsyncGeneratorType, TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
+from unlimcall_async import _watched
+
 
 class Iteration(ABC):
     """One iteration: its generator, as long as anybody holds it, and what it has under way.
@@ -122,9 +124,12 @@ class OneAtATime(ABC, Generic[T]):
         await self._until_ended()
 
     async def _finish(self, iteration: T) -> None:
-        if self._iteration is iteration:
-            self._iteration = None
-            await self._stop(iteration)
+        try:
+            if self._iteration is iteration:
+                self._iteration = None
+                await self._stop(iteration)
+        finally:
+            _watched.tell(self)
 
     async def _until_ended(self) -> None:
         """Wait for what still ends: a loop closes a generator that was left by `break` while the next iteration begins."""

@@ -14,7 +14,7 @@ from attrs import define, field
 from unlimcall_async.cdrs.iteration import Iteration
 from unlimcall_async.cdrs.rows import BadRow
 from unlimcall_async.cdrs.stream import CdrStream
-from unlimcall_async.cdrs.times import Range, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, Range, floor, to_micros
 from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.limiter import Limiter
 
@@ -82,3 +82,8 @@ def seconds_per_request(limiter: Limiter) -> float:
         return 0.0
     per_day = limiter.limit.per_day
     return max(MINUTE / limiter.limit.per_minute, DAY / per_day if per_day is not None else 0.0)
+
+
+def position_of(stream: CdrStream) -> int:
+    """Return the time up to which all records of a stream were handed out."""
+    return floor(to_micros(stream.progress.position), MILLISECOND)

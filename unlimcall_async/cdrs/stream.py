@@ -11,7 +11,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final, cast
 
-from unlimcall_async import _clock
+from unlimcall_async import _clock, _watched
 from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs import notebook
 from unlimcall_async.cdrs.asking import Asking, StreamIteration, StreamOptions
@@ -204,6 +204,7 @@ class CdrStream(StreamViews):
                     )
                 case Done() as done:
                     self._enter(part.range, done)
+                    _watched.tell(self)
                 case _:
                     raise AssertionError("the plan returns a part that is done, saturated or failed")
         return True

@@ -28,6 +28,7 @@ from unlimcall_async.webhooks.events import (
 )
 from unlimcall_async.webhooks.receiver import WebhookReceiver
 from unlimcall_async.webhooks.recovery import recovered_event, recovered_id
+from unlimcall_async.webhooks.responses import ReceiverStats
 from unlimcall_async.webhooks.signature import sign
 from unlimcall_async.webhooks.sqlite import SQLiteStore
 from unlimcall_async.webhooks.stores import Claim, ClaimLostError, MemoryStore, SeenStore, Standing
@@ -46,6 +47,7 @@ __all__ = [
     "EventError",
     "LeadCompleted",
     "MemoryStore",
+    "ReceiverStats",
     "RecoveredCall",
     "SQLiteStore",
     "SeenStore",

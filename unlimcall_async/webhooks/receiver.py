@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from unlimcall_async import _arguments, _log_setup
+from unlimcall_async import _arguments, _log_setup, _watched
 from unlimcall_async._lazy import LazyModule
 from unlimcall_async.errors import EventError, SignatureError
 from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_route
@@ -23,6 +24,7 @@ from unlimcall_async.webhooks.responses import (
     TOO_LARGE,
     UNREADABLE,
     FailureRun,
+    ReceiverStats,
     Response,
     refusal,
 )
@@ -49,6 +51,10 @@ _ALTERED: Final = (
     "webhook not accepted: its body is not as it was sent, by Content-Length or Content-Encoding; "
     "does the server, or a middleware, read or unpack bodies before the receiver?"
 )
+
+
+# What becomes of a delivery that is accepted, by its response; any other response is a failure.
+_OUTCOMES: Final = {HANDLED: "handled", SEEN: "seen"}
 
 
 class WebhookReceiver:
@@ -120,6 +126,8 @@ class WebhookReceiver:
         self._run = FailureRun()
         self._bodies = Bodies()
         self._has_warned = False
+        # How many deliveries had each outcome: `handled`, `seen`, `failed`, or the reason of a refusal.
+        self._outcomes = Counter[str]()
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Return a decorator that registers a handler of a class of events.
@@ -179,6 +187,13 @@ class WebhookReceiver:
         finally:
             self._rotations -= 1
 
+    @property
+    def stats(self) -> ReceiverStats:
+        """What became of the deliveries so far."""
+        refused = dict(self._outcomes)
+        handled, seen, failed = (refused.pop(outcome, 0) for outcome in ("handled", "seen", "failed"))
+        return ReceiverStats(handled, seen, failed, refused)
+
     async def handle(self, body: bytes, headers: Headers) -> tuple[int, bytes]:
         """Verify and handle one delivery, and return the status and the body of the response.
 
@@ -194,7 +209,9 @@ class WebhookReceiver:
         Raises:
             TypeError: `body` is not bytes, or `headers` are not headers.
         """
-        response = await self._respond(raw("body", body), Fields.of(headers))
+        response, outcome = await self._respond(raw("body", body), Fields.of(headers))
+        self._outcomes[outcome] += 1
+        _watched.tell(self)
         length = self._run.note(response)
         if length is not None:
             _logger.warning("%d webhook deliveries in a row failed; at 10 the sender disables the endpoint", length)
@@ -227,31 +244,32 @@ class WebhookReceiver:
         response = await self._handling.settle(key_of(event, b""), event, None)
         return "handled" if response == HANDLED else "seen" if response == SEEN else "failed"
 
-    async def _respond(self, body: bytes, fields: Fields) -> Response:
+    async def _respond(self, body: bytes, fields: Fields) -> tuple[Response, str]:
+        """Return the response to a delivery, and what became of the delivery."""
         try:
             event, content, signed_at = self._read(body, fields)
         except TooLargeError:
-            return TOO_LARGE
+            return TOO_LARGE, "too_large"
         except AlteredError:
             # Strangers send requests to any open port, and can cause this: one warning is enough.
             _logger.log(logging.INFO if self._has_warned else logging.WARNING, _ALTERED)
             self._has_warned = True
-            return UNREADABLE
+            return UNREADABLE, "altered"
         except SignatureError as error:
             # Only a genuine delivery has an age.
             if error.age is None:
                 _logger.info("webhook refused: %s", error)
             else:
                 _logger.warning("webhook not accepted: %s; is the clock of this machine right?", error)
-            return refusal(error, rotating=self._rotations > 0)
+            return refusal(error, rotating=self._rotations > 0), error.reason
         except EventError as error:
             _logger.error("webhook refused: %s", error)  # noqa: TRY400 # the error says all; its traceback adds nothing
-            return NO_EVENT
+            return NO_EVENT, "no_event"
         event_key = key_of(event, content)
         response = await self._handling.settle(event_key, event, signed_at)
         if response in (HANDLED, SEEN) and self._bodies.is_other(event_key, content):
             _logger.warning("a %s that was handled before came with another body", type(event).__name__)
-        return response
+        return response, _OUTCOMES.get(response, "failed")
 
     def _read(self, body: bytes, fields: Fields) -> tuple[Event, bytes, float]:
         """Return the event of a delivery whose signature is valid, the unpacked body, and the time of the signature.

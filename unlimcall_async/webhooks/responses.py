@@ -17,8 +17,12 @@ after no response, it sends the event again for 24 hours. After 10 failures in a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from attrs import frozen
+
+from unlimcall_async._model import Model
 from unlimcall_async.errors import SignatureError
 
 Response: TypeAlias = tuple[int, bytes]
@@ -44,6 +48,25 @@ def refusal(error: SignatureError, *, rotating: bool) -> Response:
     if error.reason in {"in_future", "too_old"}:
         return NOT_NOW
     return NOT_NOW if rotating and error.reason == "mismatch" else REFUSED
+
+
+@frozen
+class ReceiverStats(Model):
+    """What became of the deliveries of a receiver. A delivery counts once its whole body has come and its response is known.
+
+    Attributes:
+        handled: Deliveries whose event was handled.
+        seen: Deliveries of events that were handled before.
+        failed: Deliveries whose event was not handled, because a handler or the store failed, or because another process was still
+            at it. The sender repeats the event.
+        refused: Deliveries that were not accepted, by reason: a `reason` of `SignatureError`; `altered` for a body that is not as
+            it was sent; `too_large` for one beyond `max_body`; `no_event` for one that is signed and not a valid event.
+    """
+
+    handled: int
+    seen: int
+    failed: int
+    refused: Mapping[str, int]
 
 
 class FailureRun:

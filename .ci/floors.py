@@ -7,7 +7,8 @@ from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 extras = project["optional-dependencies"]
-tested = [extras[name] for name in ("arrow", "cli", "duckdb", "numbers", "postgres", "redis", "report", "xlsx", "dev")]
+names = ("arrow", "cli", "duckdb", "numbers", "otel", "postgres", "redis", "report", "xlsx", "dev")
+tested = [extras[name] for name in names]
 for requirement in chain(project["dependencies"], *tested):
     if requirement.startswith(project["name"]):
         continue

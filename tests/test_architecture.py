@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 LAYERS: list[set[str]] = [
     {
         *("_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"),
-        *("_secrets", "_spans", "_threads"),
+        *("_secrets", "_spans", "_threads", "_watched"),
     },
     {"_schema"},
     {"_model"},
@@ -105,6 +105,10 @@ LAYERS: list[set[str]] = [
     {"accounts"},
     {"integrations.dlt"},
     {""},
+    {"telemetry.conventions", "telemetry.watching"},
+    {"telemetry.instruments"},
+    {"telemetry.observer"},
+    {"telemetry"},
     {"spark.options"},
     {"spark.offsets", "spark.ranges", "spark.tokens"},
     {"spark.pulling"},
@@ -290,6 +294,7 @@ PURE = {
     "sync.rows",
     "sync.state",
     "sync.table",
+    "telemetry.conventions",
     "webhooks.events",
     "webhooks.identity",
     "webhooks.recovery",
@@ -434,6 +439,16 @@ def test_operations_use_the_public_package_only() -> None:
             assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
                 *("_arguments", "_clock", "_extras", "_html", "_json", "_lazy"),
                 "webhooks",  # public
+            }, name
+
+
+def test_telemetry_uses_the_public_package_only() -> None:
+    # With five exceptions: the checks of arguments, the clock and its microseconds, the wording for a missing extra, and what tells
+    # of changed `stats`. A package that is named is that of the user, so the modules of `webhooks` do not count.
+    for name, path in modules():
+        if name.split(".")[0] == "telemetry":
+            assert {own for own in own_imports(path) if own.split(".")[0] != "telemetry"} <= {
+                *("_arguments", "_clock", "_extras", "_watched", "cdrs.times", "errors", "webhooks"),
             }, name
 
 

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import unlimcall_async as api
-from unlimcall_async import _api, accounts, columns, proof, shared, sync
+from unlimcall_async import _api, accounts, columns, proof, shared, sync, telemetry, webhooks
 
 MODELS = {
     "Identity": ["customer_id", "company_name", "primary_contact_email"],
@@ -60,6 +60,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "sandbox",
         "shared",
         "sync",
+        "telemetry",
         "webhooks",
         "tracking",
         # Of the module that waits for the first use.
@@ -170,6 +171,13 @@ def test_the_signatures_are_those_of_the_contract() -> None:
         "at_once": 16,
     }
     assert parameters(accounts.Accounts.each) == {"work": REQUIRED, "at_once": 16}
+    assert telemetry.__all__ == ["OpenTelemetryObserver"]
+    assert parameters(telemetry.OpenTelemetryObserver) == {
+        "tracer_provider": None,
+        "meter_provider": None,
+        "name": None,
+    }
+    assert [*parameters(webhooks.ReceiverStats)] == ["handled", "seen", "failed", "refused"]
     assert parameters(accounts.AccountError) == {"account": REQUIRED, "checkpoint": None}
     assert parameters(sync.read_manifest) == {"destination": REQUIRED, "account": None, "table": "cdrs"}
     assert parameters(sync.read_records) == parameters(sync.read_manifest) | {"start": None, "end": None}

@@ -29,6 +29,7 @@ SYNC = "from unlimcall_async.sync.url import destination_at; destination_at('{}'
         ("report", "altair", "from unlimcall_async.report import CallReport; CallReport().html()"),
         ("report", "vl_convert", "from unlimcall_async.report import load_engine; load_engine()"),
         ("arrow", "pyarrow", "from unlimcall_async.operations import CallSummary; CallSummary().to_arrow()"),
+        ("otel", "opentelemetry", "import unlimcall_async.telemetry"),
         ("xlsx", "xlsxwriter", "from unlimcall_async.cli.workbook import check_installed; check_installed()"),
         ("arrow", "pyarrow", "from unlimcall_async.cli.parquet import check_installed; check_installed()"),
     ],

@@ -11,6 +11,8 @@ from ssl import create_default_context
 from typing import Any, Literal, assert_type
 
 import aiohttp
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
 from starlette.datastructures import Headers
 
 from unlimcall_async import (
@@ -64,10 +66,12 @@ from unlimcall_async.sync import (
     repair_cdrs,
     sync_cdrs,
 )
+from unlimcall_async.telemetry import OpenTelemetryObserver
 from unlimcall_async.webhooks import (
     CallEnded,
     CallTracker,
     Event,
+    ReceiverStats,
     SQLiteStore,
     WebhookReceiver,
     parse_event,
@@ -262,8 +266,18 @@ async def webhooks(body: bytes, header: str | None) -> None:
         await receiver.handle(body, [(b"x-unlimcall-signature", b"t=1")])
         await receiver.handle(body, Message())
         await receiver.handle(body, Headers({"X-Unlimcall-Signature": "t=1"}))
+        assert_type(receiver.stats, ReceiverStats)
+        assert_type(receiver.stats.refused, Mapping[str, int])
         tracker = CallTracker(receiver)
         assert_type(await tracker.ended("id", timeout=3), CallEnded)
+
+
+async def observe(start: datetime, tracers: TracerProvider, meters: MeterProvider) -> None:
+    observer = OpenTelemetryObserver(tracer_provider=tracers, meter_provider=meters, name="acme")
+    async with AsyncClient(observer=observer) as client:
+        assert_type(observer.watch(client.cdrs.stream(start)), CdrStream)
+        assert_type(observer.watch(client.cdrs.follow(start)), CdrFollow)
+        assert_type(observer.watch(WebhookReceiver("whsec_a")), WebhookReceiver)
 
 
 async def prove(client: AsyncClient, start: datetime, end: datetime) -> None:

@@ -76,6 +76,11 @@ class Output:
         self._before_run = 0
 
     @property
+    def handed_out(self) -> int:
+        """How many records were handed out; those that are held were not."""
+        return self.position.handed_out if self._held is None else self._held.handed_out
+
+    @property
     def checkpoint(self) -> StreamCheckpoint:
         """The checkpoint behind the last record that was handed out."""
         return self.checkpoint_at(self.position.place) if self._held is None else self._held.checkpoint

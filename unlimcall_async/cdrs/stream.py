@@ -325,7 +325,7 @@ class CdrStream(StreamViews):
         months = ceil(abs(self._planner.edge - self._first_edge) / WIDEST)
         return StreamStats(
             requests=asking.requests,
-            records=self._position.handed_out,
+            records=self._output.handed_out,
             duplicates=asking.rows - self._output.rows_used - self._planner.held,
             full_pages=asking.full_pages,
             retries=asking.pull.cost.retries,

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tests.telemetry.backend import Backend
 from tests.webhooks.oracle import NOW, OTHER_SECRET, SECRET, event_body, headers
-from unlimcall_async import AsyncClient, CdrStream
-from unlimcall_async.sandbox import Sandbox, SandboxCall, Status, generate_traffic
+from unlimcall_async import AsyncClient, CdrStream, _clock
+from unlimcall_async.sandbox import Sandbox, SandboxCall, Stall, Status, generate_traffic
 from unlimcall_async.webhooks import CallEnded, WebhookReceiver
 
 START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 24, tzinfo=UTC)
@@ -123,21 +123,23 @@ async def test_many_streams_add_up_and_none_is_counted_twice(
     assert backend.values(RECORDS) == {("stream",): 150, ("stream", "acme"): 50}
 
 
-async def test_a_batch_that_goes_back_does_not_make_a_count_fall(
+async def test_records_that_go_back_into_their_stream_are_not_counted(
     sandbox: Sandbox, client: AsyncClient, backend: Backend
 ) -> None:
-    sandbox.add_calls(generate_traffic(2500, start=START, end=END))
+    sandbox.add_calls(generate_traffic(8000, start=START, end=END))
     stream = backend.observer().watch(client.cdrs.stream(START, END))
-    sandbox.inject(Status(401), endpoint="cdrs", skip=2)
-    known = 0.0
-    with pytest.raises(Exception, match="401"):
-        await stream.to_list()
-    for _ in range(2):
-        counted = backend.values(RECORDS)["stream",]
-        assert counted >= known
-        known = counted
-        await stream.to_list()
-    assert backend.values(RECORDS) == {("stream",): 2500}
+    sandbox.inject(Stall(), endpoint="cdrs", skip=6)
+    listing = asyncio.create_task(stream.to_list())
+    while stream.progress.records < 2000:  # noqa: ASYNC110 # what is waited for sets no event
+        await asyncio.sleep(0)
+    # Records that were taken for a list are handed out with the whole list.
+    assert stream.stats.records == 0
+    assert backend.values(RECORDS) == {("stream",): 0}
+    listing.cancel()
+    await asyncio.wait([listing])
+    assert backend.values(RECORDS) == {("stream",): 0}
+    await stream.to_list()
+    assert backend.values(RECORDS) == {("stream",): 8000}
 
 
 @pytest.mark.looptime
@@ -163,6 +165,28 @@ async def test_a_follow_has_a_lag_as_long_as_it_is_there(
     await until_collected()
     assert backend.values("unlimcall.cdrs.lag") == {}
     assert backend.values(RECORDS) == {("follow", "acme"): 1}
+
+
+@pytest.mark.looptime
+async def test_an_exporter_sees_that_a_follow_without_records_keeps_up_and_when_it_no_longer_does(
+    sandbox: Sandbox, client: AsyncClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = asyncio.get_running_loop().time
+    monkeypatch.setattr(_clock, "utc_now", lambda: END + timedelta(seconds=clock()))
+    monkeypatch.setattr("unlimcall_async.telemetry.watching.time", SimpleNamespace(monotonic=clock))
+    follow = backend.observer().watch(client.cdrs.follow(END, interval=timedelta(seconds=2)))
+    reading = asyncio.create_task(anext(aiter(follow), None))
+    lags = []
+    for minute in range(10):
+        if minute == 5:
+            sandbox.inject(Stall(), times=None)
+        await asyncio.sleep(60)
+        lags.append(elsewhere(lambda: backend.values("unlimcall.cdrs.lag"))[()])
+    assert max(lags[:5]) < 5
+    assert lags[5:] == pytest.approx([60, 120, 180, 240, 300], abs=5)
+    reading.cancel()
+    await asyncio.wait([reading])
+    await follow.aclose()
 
 
 async def test_the_streams_of_a_follow_are_no_streams_of_their_own(

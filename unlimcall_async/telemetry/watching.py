@@ -99,10 +99,7 @@ class _Watched:
 
     def note(self, watched: object) -> None:
         """Read the object, in the thread of its event loop."""
-        before, now = self.reading.counts, self.read(watched)
-        # A batch that was taken and not handed out goes back into its stream. A count that falls would be a restart to a backend.
-        counts = before | {series: max(count, before.get(series, 0)) for series, count in now.counts.items()}
-        self.thread, self.reading, self.read_at = threading.get_ident(), Reading(counts, now.lag_s), time.monotonic()
+        self.thread, self.reading, self.read_at = threading.get_ident(), self.read(watched), time.monotonic()
 
     def last_reading(self) -> Reading:
         """Return what is known of the object. In the thread of its event loop, that is what its `stats` say now."""

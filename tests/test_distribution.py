@@ -49,7 +49,7 @@ def test_the_source_has_no_private_key_and_nothing_that_a_run_leaves(source: dic
     assert not [path for path, content in source.items() if KEY in content]
     assert not [path for path in source if path.suffix in SECRET_NAMES or path.name in SECRET_NAMES]
     assert {path.suffix for path in source} <= {
-        *(".py", ".lua", ".css", ".html", ".js", ".md", ".toml", ".txt", ".typed", ".png", ""),
+        *(".py", ".json", ".lua", ".css", ".html", ".js", ".md", ".toml", ".txt", ".typed", ".png", ""),
     }
     assert {path.name for path in source if not path.suffix} <= {"LICENSE", "PKG-INFO", ".gitignore"}
     assert not [path for path, content in source.items() if len(content) > 1_000_000]
@@ -61,6 +61,7 @@ def test_the_source_builds_and_tests_the_package(source: dict[PurePosixPath, byt
         "unlimcall_async/py.typed",
         "tests/conftest.py",
         "docs/CONTRIBUTING.md",
+        "docs/grafana.json",
         "LICENSE",
     ):
         assert PurePosixPath(needed) in source

@@ -41,6 +41,12 @@ def test_the_price_of_a_verification_is_told() -> None:
     assert "verify" in done.stdout
 
 
+def test_the_price_of_telemetry_is_told() -> None:
+    done = run("benchmarks/telemetry.py", "--rounds", "3")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
 def test_a_follows_costs_are_told_and_its_checkpoint_comes_back() -> None:
     done = run("benchmarks/follow.py", "--records", "2400")
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
     python benchmarks/telemetry.py
 
 The rows: OpenTelemetry's API alone, as in a program without an SDK; an SDK whose sampler drops every span; and an SDK that makes
-every span and exports none. Both SDKs measure into all histograms. Each figure is the median of many short rounds, which take turns.
+every span and exports none. Both SDKs measure into all histograms. Each figure is the median of many short rounds that take turns.
 """
 
 from __future__ import annotations

@@ -386,6 +386,14 @@ def test_only_the_transport_imports_aiohttp() -> None:
     }
 
 
+def test_only_telemetry_imports_opentelemetry() -> None:
+    def users(what: str) -> set[str]:
+        return {name for name, path in modules() if any(each.startswith(what) for each in imports_of(path))}
+
+    assert users("opentelemetry") == {"telemetry.instruments", "telemetry.observer"}
+    assert {name for name in users("unlimcall_async.telemetry") if not name.startswith("telemetry")} == set()
+
+
 def test_the_core_does_no_io() -> None:
     for name in sorted(PURE | {f"sandbox.{name}" for name in SANDBOX_PURE}):
         path = PACKAGE / f"{name.replace('.', '/')}.py"

@@ -41,6 +41,7 @@ def test_the_price_of_a_verification_is_told() -> None:
     assert "verify" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_price_of_telemetry_is_told() -> None:
     done = run("benchmarks/telemetry.py", "--rounds", "3")
     assert done.returncode == 0, done.stderr

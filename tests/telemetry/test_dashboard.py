@@ -89,7 +89,7 @@ async def test_each_label_of_a_query_is_one_of_its_metric(sandbox: Sandbox, mete
         for target in panel["targets"]:
             query = target["expr"]
             of_metric = set.union(*(reported[HISTOGRAM.sub("", name)] for name in NAME.findall(query)))
-            selected = re.findall(r'(\w+)(?:=~|!=|=)"', query)
+            selected = re.findall(r'(\w+)(?:=~|!~|!=|=)"', query)
             grouped = [label for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(", ")]
             assert {*selected, *grouped} <= of_metric | SCRAPED, panel["title"]
             assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= set(grouped), panel["title"]

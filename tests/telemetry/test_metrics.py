@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
+import weakref
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -118,3 +122,48 @@ async def test_what_opentelemetry_raises_breaks_no_call(
 async def test_without_an_sdk_a_call_is_as_it_was(sandbox: Sandbox) -> None:
     async with AsyncClient(sandbox.token, base_url=sandbox.url, observer=OpenTelemetryObserver()) as client:
         assert (await client.me()).customer_id
+
+
+# In a process of its own, because a global provider is set once.
+GLOBAL = """
+import asyncio
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.telemetry.backend import attributes_of
+from unlimcall_async.telemetry import OpenTelemetryObserver
+from unlimcall_async.webhooks import WebhookReceiver
+
+reader = InMemoryMetricReader()
+provider = MeterProvider([reader])
+early = OpenTelemetryObserver(name="early")
+metrics.set_meter_provider(provider)
+observers = [early, OpenTelemetryObserver(name="late"), OpenTelemetryObserver(meter_provider=provider, name="given")]
+receivers = [observer.watch(WebhookReceiver("whsec_1")) for observer in observers]
+for receiver in receivers:
+    asyncio.run(receiver.handle(b"", {}))
+for resource in reader.get_metrics_data().resource_metrics:
+    for scope in resource.scope_metrics:
+        for metric in scope.metrics:
+            for point in metric.data.data_points:
+                if point.value:
+                    print(metric.name, attributes_of(point)["unlimcall.name"], point.value)
+"""
+
+
+def test_an_observer_may_be_made_before_the_sdk_is_set_up() -> None:
+    done = subprocess.run([sys.executable, "-c", GLOBAL], capture_output=True, text=True, check=False)  # noqa: S603 # ours
+    assert done.stderr == ""
+    assert sorted(done.stdout.splitlines()) == [
+        f"unlimcall.webhook.deliveries {name} 1" for name in ("early", "given", "late")
+    ]
+
+
+def test_the_instruments_of_a_provider_go_with_it() -> None:
+    backend = Backend()
+    backend.observer()
+    provider = weakref.ref(backend.meters)
+    backend.close()
+    del backend
+    gc.collect()
+    assert provider() is None

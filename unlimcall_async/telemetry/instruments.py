@@ -90,12 +90,35 @@ def _observing(
     return lambda _: [metrics.Observation(value, dict(labels)) for labels, value in read().items()]
 
 
-_known: Final[WeakKeyDictionary[metrics.MeterProvider, Instruments]] = WeakKeyDictionary()
+class _Known:
+    """The instruments that were made.
+
+    A program may make an observer before its SDK is set up, and another one afterwards. The instruments of the first are then those
+    of a proxy, which passes them on to the SDK once that is the global provider. So they serve the second observer as well.
+    """
+
+    def __init__(self) -> None:
+        self._by_provider: WeakKeyDictionary[metrics.MeterProvider, Instruments] = WeakKeyDictionary()
+        self._of_global: Instruments | None = None
+
+    def of(self, provider: metrics.MeterProvider | None) -> Instruments:
+        """Return the instruments of a provider, or of the global one."""
+        current = metrics.get_meter_provider()
+        chosen = current if provider is None else provider
+        found = self._by_provider.get(chosen)
+        if found is None and chosen is current:
+            found = self._of_global
+        if found is None:
+            found = Instruments(chosen)
+        self._by_provider[chosen] = found
+        if chosen is current:
+            self._of_global = found
+        return found
+
+
+_known: Final = _Known()
 
 
 def instruments_of(provider: metrics.MeterProvider | None) -> Instruments:
     """Return the instruments of a provider, or of the global one."""
-    chosen = metrics.get_meter_provider() if provider is None else provider
-    if chosen not in _known:
-        _known[chosen] = Instruments(chosen)
-    return _known[chosen]
+    return _known.of(provider)

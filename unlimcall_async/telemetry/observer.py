@@ -22,7 +22,7 @@ from unlimcall_async.telemetry.conventions import (
 from unlimcall_async.telemetry.instruments import instruments_of
 from unlimcall_async.webhooks import WebhookReceiver
 
-W = TypeVar("W", CdrStream, CdrFollow, WebhookReceiver)
+W = TypeVar("W", bound=CdrStream | CdrFollow | WebhookReceiver)
 
 # The event of an attempt.
 _ATTEMPT: Final = "unlimcall.attempt"

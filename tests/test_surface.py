@@ -55,6 +55,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         "http",
         "models",
         "operations",
+        "report",
         "proof",
         "resources",
         "sandbox",

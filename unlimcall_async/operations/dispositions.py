@@ -40,7 +40,8 @@ def failure_test(failed: object) -> Callable[[CallRecord], bool]:
     if inspect.iscoroutinefunction(failed):
         raise TypeError("failed must be a plain function, not a coroutine function")
     if callable(failed):
-        return failed
+        function: Callable[[CallRecord], bool] = failed
+        return function
     if isinstance(failed, str) or not isinstance(failed, Collection):
         raise TypeError(f"failed must be a collection of dispositions or a function, not {type(failed).__name__}")
     return Listed(frozenset(_arguments.text("failed", disposition).upper() for disposition in failed))

@@ -115,7 +115,12 @@ class Sums:
     __slots__ = ("answered", "attempts", "billed_s", "cents", "failed", "talk_s", "unpriced")
 
     def __init__(self) -> None:
-        self.attempts = self.answered = self.failed = self.talk_s = self.billed_s = self.unpriced = 0
+        self.attempts: int = 0
+        self.answered: int = 0
+        self.failed: int = 0
+        self.talk_s: int = 0
+        self.billed_s: int = 0
+        self.unpriced: int = 0
         self.cents: dict[str, int] = {}
 
     def add(self, record: CallRecord, answered: bool, failed: bool) -> None:

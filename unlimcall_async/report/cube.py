@@ -35,6 +35,10 @@ _MOST_CURRENCIES: Final = 8
 # Columns of the sums: a bar or an hour, a country, a line, and what is added up. The bar's prices are beside them.
 _DAY_WIDTH: Final = 8
 _HOUR_WIDTH: Final = 5
+# The place of each hour of a week, from Monday on.
+_HOURS: Final[Mapping[tuple[Any, Any], int]] = {
+    (weekday, hour): (weekday - 1) * 24 + hour for weekday in range(1, 8) for hour in range(24)
+}
 
 
 @frozen
@@ -106,7 +110,7 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
             if currency in currencies:
                 spend[(currencies.index(currency), *key)] += int(amount.scaleb(2))
     for row in hour_rows:
-        place = (row.group["weekday"] - 1) * 24 + row.group["hour"]
+        place = _HOURS[row.group["weekday"], row.group["hour"]]
         _add(by_hour[(place, *pair(row))], row.attempts, row.answered)
     for row in outcome_rows:
         by_disposition[(min(dispositions.of(row), _MOST_DISPOSITIONS), *pair(row))] += row.attempts
@@ -135,12 +139,13 @@ def _calls_by_name(rows: Iterable[SummaryRow]) -> Mapping[str, Counter[Any]]:
 
 def _most_kept(day_cells: Sequence[Any], hour_cells: Sequence[Any]) -> tuple[int, int]:
     """Return how many countries and lines keep their names, so that the sums are small enough."""
-    for most_countries, most_lines in _KEPT:
-        days = {(bar, min(one, most_countries), min(other, most_lines)) for bar, one, other in day_cells}
-        hours = {(day, hour, min(one, most_countries), min(other, most_lines)) for day, hour, one, other in hour_cells}
-        if _DAY_WIDTH * len(days) + _HOUR_WIDTH * len(hours) <= _MOST_NUMBERS:
-            break
-    return most_countries, most_lines
+
+    def fits(most: tuple[int, int]) -> bool:
+        days = {(bar, min(one, most[0]), min(other, most[1])) for bar, one, other in day_cells}
+        hours = {(day, hour, min(one, most[0]), min(other, most[1])) for day, hour, one, other in hour_cells}
+        return _DAY_WIDTH * len(days) + _HOUR_WIDTH * len(hours) <= _MOST_NUMBERS
+
+    return next(filter(fits, _KEPT), _KEPT[-1])
 
 
 def _add(sums: list[int], *added: int) -> None:

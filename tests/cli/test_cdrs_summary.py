@@ -122,6 +122,17 @@ async def test_rows_that_cannot_be_read_are_counted_and_make_the_status_1() -> N
     assert "1 row of the API could not be read, and is left out." in err
 
 
+async def test_the_future_is_left_out() -> None:
+    async with filled() as sandbox:
+        status, out, err = await run(
+            sandbox, "cdrs", "summary", "--from", "2026-05-01", "--till", "2999-01-01", "--json"
+        )
+        assert (status, json.loads(out)["attempts"]) == (0, 60)
+        assert "--till is in the future: the range ends now" in err
+        status, _, err = await run(sandbox, "cdrs", "summary", "--from", "2999-01-01", "--till", "2999-01-02")
+        assert (status, "--from is in the future" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

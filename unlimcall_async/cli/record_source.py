@@ -17,7 +17,7 @@ from unlimcall_async import CallRecord
 from unlimcall_async.cli import options
 from unlimcall_async.cli.access import Given, access, config_file, profile_of, settings_of
 from unlimcall_async.cli.access import with_token_source as named_token_source
-from unlimcall_async.cli.output import UnusableError, is_quiet, to_stderr
+from unlimcall_async.cli.output import UnusableError, is_quiet, note, to_stderr
 from unlimcall_async.cli.running import ACCESS_OPTIONS, concurrency_option, rate_option
 from unlimcall_async.cli.settings import DEFAULT_PROFILE
 from unlimcall_async.cli.wording import many
@@ -149,6 +149,12 @@ class RecordSource:
 
         if start is None:
             raise click.UsageError("give the start of the records with --from")
+        at = options.now()
+        if start > at:
+            raise click.UsageError(f"--from is in the future: {start.isoformat()}")
+        if end is not None and end > at:
+            note(f"--till is in the future: the range ends now, at {at.isoformat()}.")
+        end = at if end is None else min(end, at)
         client = access(self.given)
         with named_token_source(client.token_source):
             async with (

@@ -134,7 +134,7 @@ class CarrierMonitor:
         """
         start = _checks.start("record", record)
         # Before the first change, because a function of the user's may raise.
-        failed, country = bool(self._failed(record)), record.country
+        failed, country = self._failed(record), record.country
         moved = self._timelines.add((start - _EPOCH) // self._step, country, failed=failed)
         believed = self._timelines.believed
         if moved is None or believed is None:

@@ -31,6 +31,17 @@ class Listed:
         return record.disposition is not None and record.disposition.upper() in self.dispositions
 
 
+@frozen
+class Asked:
+    """Whether a function of the user's says that a record is of a failed attempt."""
+
+    function: Callable[[CallRecord], object]
+
+    def __call__(self, record: CallRecord) -> bool:
+        """Return what the function says, as a bool."""
+        return bool(self.function(record))
+
+
 def failure_test(failed: object) -> Callable[[CallRecord], bool]:
     """Return the function that says whether a record is a failed attempt, made of the argument `failed` of a user.
 
@@ -40,8 +51,7 @@ def failure_test(failed: object) -> Callable[[CallRecord], bool]:
     if inspect.iscoroutinefunction(failed):
         raise TypeError("failed must be a plain function, not a coroutine function")
     if callable(failed):
-        function: Callable[[CallRecord], bool] = failed
-        return function
+        return Asked(failed)
     if isinstance(failed, str) or not isinstance(failed, Collection):
         raise TypeError(f"failed must be a collection of dispositions or a function, not {type(failed).__name__}")
     return Listed(frozenset(_arguments.text("failed", disposition).upper() for disposition in failed))

@@ -200,7 +200,7 @@ def _read(record: CallRecord, failed: Callable[[CallRecord], bool]) -> tuple[dat
     start, disposition = _checks.start("record", record), record.disposition
     if disposition == _ANSWERED or (disposition is not None and disposition.upper() == _ANSWERED):
         return start, True, False
-    return start, False, bool(failed(record))
+    return start, False, failed(record)
 
 
 def add_to_all(summaries: Sequence[CallSummary], record: CallRecord) -> None:

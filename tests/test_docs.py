@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarnin
 ROOT = Path(__file__).parents[1]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 # Seconds after which a program that was to do something has failed to.
 PATIENCE = 30
@@ -290,6 +290,7 @@ def shares_its_limits(desk: Desk, block: Block) -> None:
 
 # The blocks that do not simply run to their end, by the headings that they stand under, and what a reader does with each.
 DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
+    "Follow calls as they end": follows_until_it_is_stopped,
     "Pull call records in bulk, and resume after a crash": goes_on_after_a_crash,
     "Follow new calls live": follows_until_it_is_stopped,
     "Records that change": follows_changes,
@@ -400,8 +401,19 @@ def test_every_link_leads_somewhere(name: str) -> None:
         assert not anchor or anchor in anchors_of(file.read_text()), target
 
 
+# The start page of the site, and those that show other files of the repository.
+ON_THE_SITE_ALONE = {"docs/index.md", "docs/examples.md", "docs/changelog.md"}
+
+
 def test_the_readme_leads_to_every_page() -> None:
-    assert set(re.findall(r"\]\((docs/\w[\w-]*\.md)[)#]", PAGES["README.md"])) == set(PAGES) - {"README.md"}
+    # Those in folders are reached from the site's own list of pages, which `.ci/run` builds.
+    pages = {name for name in PAGES if re.fullmatch(r"docs/[\w-]+\.md", name)} - ON_THE_SITE_ALONE
+    assert set(re.findall(r"\]\((docs/\w[\w-]*\.md)[)#]", PAGES["README.md"])) == pages
+
+
+def test_the_site_shows_every_example() -> None:
+    shown = re.findall(r"^## (\w+\.py)$", PAGES["docs/examples.md"], re.MULTILINE)
+    assert shown == [path.name for path in sorted((ROOT / "examples").glob("*.py"))]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -98,12 +98,24 @@ def test_a_line_that_takes_back_another_is_not_billed_twice() -> None:
     assert found(check_bill(lines, [record])) == {"only billed": [(3,)]}
 
 
-def test_ids_decide_alone() -> None:
+def test_ids_decide() -> None:
     one, other = call(1, 0), call(2, 0, dst="+4420718", duration=1)
-    assert found(check_bill([line_of(one, id="17.9"), line_of(other, 3)], [one, other])) == {
-        "only billed": [(2,)],
-        "only recorded": [()],
-    }
+    lines = [line_of(one, id="17.9", amount=CENT), line_of(other, 3)]
+    assert found(check_bill(lines, [one, other])) == {"only billed": [(2,)], "only recorded": [()]}
+
+
+def test_an_id_that_a_spreadsheet_has_changed() -> None:
+    records = [call(number, 7 * number) for number in (1, 10, 2)]
+    lines = [line_of(record, number) for number, record in enumerate(records)]
+    # 17.10 is now 17.1, which another call has.
+    lines[1] = evolve(lines[1], id="17.1")
+    lines[2] = evolve(lines[2], id="17.20")
+    check = check_bill(lines, records)
+    assert found(check) == {"other id": [(1,), (2,)]}
+    assert check.totals()["USD"].difference == 0
+    # A record whose own line is there needs no other.
+    doubled = evolve(lines[0], id="17.0", number=3)
+    assert found(check_bill([lines[0], doubled], records[:1])) == {"only billed": [(3,)]}
 
 
 def test_ids_that_no_record_has_are_left_aside() -> None:

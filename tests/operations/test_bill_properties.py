@@ -169,7 +169,15 @@ def test_each_line_has_one_kind(lines: list[InvoiceLine], records: list[CallReco
     check = check_bill(lines, records, start=start, end=end)
     numbers = [number for finding in check.findings for number in finding.lines]
     assert len(numbers) == len({*numbers})
-    kinds: list[BillKind] = ["matched", "within tolerance", "other amount", "other currency", "other time", "outside"]
+    kinds: list[BillKind] = [
+        "matched",
+        "within tolerance",
+        "other amount",
+        "other currency",
+        "other time",
+        "other id",
+        "outside",
+    ]
     assert sum(map(check.count, kinds)) + len(check.only_billed) == len(lines)
 
 

@@ -149,9 +149,10 @@ async def _compared(
     """Compare all records. Return where they come from, and whether some could not be read."""
     source, at = asked.source, options.now()
     # A table does not reach beyond what was synced. Its edge is compared by the records of the range alone.
+    # A time in the future needs no margin, and the last of all times has none.
     margin = reconciler.by == ("record",) and not (source.what is not None and "://" in source.what)
     first = start - BILL_MARGIN if margin and start is not None else start
-    last = end + BILL_MARGIN if margin and end is not None else end
+    last = end + BILL_MARGIN if margin and end is not None and end < at else end
     if source.what is None:
         if first is not None and first > at:
             raise click.UsageError(f"the range of the invoice is in the future: {first.isoformat()}")

@@ -196,7 +196,7 @@ def amount_of(cell: str, mark: Mark) -> Amount:
         raise ValueError(f"{shown(cell)} is not a valid amount with the decimal mark {mark!r}")
     other = "," if mark == "." else "."
     value = Decimal(parts.digits.replace("'", "").replace(other, "").replace(mark, ".") + parts.power)
-    if parts.negative:
+    if parts.negative and value:
         value = value.copy_negate()
     if parts.unit is None:
         return Amount(value)

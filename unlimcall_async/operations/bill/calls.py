@@ -70,13 +70,15 @@ class Calls:
         shapes = defaultdict[Shape, list[Billed]](list)
         for line in lines:
             shape = shape_of(line, ids=ids)
-            day = None if line.day is None else number_of_day(line.day)
-            key = shape.key_of_line(line, day)
-            shapes[shape].append(Billed(line, self._walls.get(line, 0), cents_of(line.amount), key))
+            shapes[shape].append(self._billed(line, shape))
         order = sorted(
             shapes, key=lambda shape: (shape.id, shape.start, shape.destination, shape.duration), reverse=True
         )
         return [Pairing(shape, shapes[shape], self._window, self._tolerance) for shape in order]
+
+    def _billed(self, line: InvoiceLine, shape: Shape) -> Billed:
+        day = None if line.day is None else number_of_day(line.day)
+        return Billed(line, self._walls.get(line, 0), cents_of(line.amount), shape.key_of_line(line, day))
 
     def add(self, record: CallRecord, start: datetime, *, inside: bool) -> None:
         """Add a record.
@@ -129,6 +131,7 @@ class Calls:
         for pairing in self._pairings:
             for billed, call in pairing.rest(self._left):
                 self._note_pair(billed, call, currency, inside=self._left.pop(call))
+        self._pair_other_ids(currency)
         self._note_lines(currency)
         for call, inside in self._left.items():
             if inside:
@@ -136,6 +139,23 @@ class Calls:
         if self._free:
             self._agree("free of charge", "", self._free, Decimal(0), Decimal(0))
         return self._found
+
+    def _pair_other_ids(self, currency: str | None) -> None:
+        """Pair lines and records whose ids are in one of the two alone, if all else is equal.
+
+        A spreadsheet takes an id for a number, and 17.10 becomes 17.1.
+        """
+        if self.ids_unknown:
+            return
+        calls = [call for call in self._left if call.record.id not in self._ids]
+        for pairing in self._pairings:
+            known = [each for each in pairing.free if each.line.id and each.line.start and each.line.destination]
+            twins = {twin: each for each in known for twin in [self._billed(each.line, shape_of(each.line, ids=False))]}
+            for shape in {shape_of(each.line, ids=False) for each in known}:
+                some = [twin for twin in twins if shape_of(twin.line, ids=False) == shape]
+                for twin, call in Pairing(shape, some, self._window, self._tolerance).rest(calls, exactly=True):
+                    del pairing.free[twins[twin]]
+                    self._note_pair(twin, call, currency, inside=self._left.pop(call))
 
     def _can_do_without_ids(self) -> bool:
         return all(
@@ -171,6 +191,8 @@ class Calls:
             kind = "other amount"
         elif shift is not None:
             kind = "other time"
+        elif line.id not in {None, call.record.id} and not self.ids_unknown:
+            kind = "other id"
         else:
             kind = "within tolerance" if apart else "matched"
             self._agree(kind, billed_in, 1, line.amount, units_of(call.cents))

@@ -39,7 +39,7 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
     "id": ("id", "callid", "uniqueid", "cdrid", "recordid", "calluuid"),
     "start": (
         *("starttime", "start", "callstart", "starttimestamp", "calldatetime", "datetime", "timestamp", "calldate"),
-        *("startdate", "date", "day", "datum", "startzeit", "fecha"),
+        *("startdate", "date", "day", "datum", "startzeit", "fecha", "calltime", "time", "zeit"),
     ),
     "time": ("time", "calltime", "timeofday", "uhrzeit", "zeit"),
     "destination": (
@@ -160,7 +160,7 @@ def columns_of(row: Sequence[str], named: Mapping[BillColumn, str]) -> Columns |
         named: The header of each column that the user has named. Plain headers tell the other columns.
 
     Raises:
-        ValueError: A header that was named is that of several columns.
+        ValueError: A header that was named, or that of the amount, is that of several columns.
     """
     places: dict[BillColumn, int] = {}
     for name, header in named.items():
@@ -175,7 +175,11 @@ def columns_of(row: Sequence[str], named: Mapping[BillColumn, str]) -> Columns |
         return None
     if not KEYS & places.keys():
         return None
-    amount = places.get("amount", places.get("cents", 0))
+    name = "amount" if "amount" in places else "cents"
+    amount = places[name]
+    # Of two amounts with one header, for example without and with a tax, nobody knows which is meant.
+    if name in guessed and [*map(_bare, row)].count(_bare(row[amount])) > 1:
+        raise ValueError(f"the header {row[amount].strip()!r} is that of several columns")
     return Columns(
         places, {name: row[place].strip() for name, place in places.items()}, _unit(row[amount])[1], frozenset(guessed)
     )
@@ -186,10 +190,16 @@ def _guessed(row: Sequence[str], named: Mapping[BillColumn, str], taken: set[int
     bare = [_bare(_unit(cell)[0]) for cell in row]
     found: dict[BillColumn, int] = {}
     money = {"amount", "cents"} if {"amount", "cents"} & named.keys() else set()
-    for name in ("cents", "minutes", *COLUMNS):
-        # A file of call records has both cents and minutes by names that tell more than those of amounts and lengths.
-        other = {"amount": "cents", "duration": "minutes"}.get(name)
-        if name in named or name in money or name in found or other in found:
+    for name in ("cents", *COLUMNS):
+        # Cents tell more than an amount does, and seconds more than minutes.
+        other = {"amount": "cents", "minutes": "duration"}.get(name)
+        if (
+            name in named
+            or name in money
+            or name in found
+            or other in found
+            or (other == "duration" and other in named)
+        ):
             continue
         for header in _PLAIN[name]:
             if header in bare and bare.index(header) not in taken:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from attrs import frozen
 
@@ -29,8 +29,11 @@ _TOTAL: Final = re.compile(
     r"\W*(?:(?:grand|invoice|net)\s+|sub[\s-]?)?(?:total|totals|sum|summe|gesamt\w*|zwischensumme|endbetrag|somme|totale)\b",
     re.IGNORECASE,
 )
+_PART: Final = re.compile(r"\W*(?:sub|zwischen)", re.IGNORECASE)
 _TAXED: Final = re.compile(r"\b(?:vat|tax|gst|mwst|ust|tva|iva|brutto|gross|due|balance)\b", re.IGNORECASE)
 _BEGINS_TAXED: Final = re.compile(rf"(?:[\w]+\s+)?{_TAXED.pattern}", re.IGNORECASE)
+# Spreadsheets write 1900 for a day that is empty, and databases the year 1.
+_FIRST_YEAR: Final = 1970
 # How spreadsheets are made to leave a text alone: `="17.10"` and `'17.10`.
 _FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
 _HUNDREDTH: Final = Decimal("0.01")
@@ -124,7 +127,7 @@ def read_invoice(
     zone: tzinfo = UTC,
     currency: str | None = None,
     decimal: Mark | None = None,
-    dates: Order | None = None,
+    dates: Literal["dmy", "mdy"] | None = None,
 ) -> Invoice:
     """Read an invoice in CSV.
 
@@ -143,9 +146,14 @@ def read_invoice(
 
     Raises:
         ValueError: The file is not CSV, it does not have the columns, or it is open how its amounts or dates are meant.
+        TypeError: `content` is neither bytes nor text.
     """
     table = table_of(content, checked(columns or {}))
     currency = None if currency is None else _checks.currency("currency", currency)
+    if decimal not in {None, ".", ","}:
+        raise ValueError(f"decimal must be '.' or ',', not {decimal!r}")
+    if dates not in {None, "dmy", "mdy"}:
+        raise ValueError(f"dates must be 'dmy' or 'mdy', not {dates!r}")
     reader = _Reader(table, zone, currency, decimal, dates)
     for number, cells in table.rows:
         reader.read(number, cells)
@@ -208,7 +216,9 @@ class _Reader:
 
     def _is_call(self, found: Mapping[BillColumn, str], label: str) -> bool:
         """Return whether a row with the word of a total names a call or a group all the same."""
-        return any(found.get(name) and found[name] != label for name in KEYS)
+        # A total of a day has the day, and its word in the place of a country.
+        keys = [found[name] for name in KEYS if found.get(name)]
+        return bool(keys) and label not in keys
 
     def _take_total(self, number: int, label: str, found: Mapping[BillColumn, str]) -> None:
         amount = self._amount(found)
@@ -220,8 +230,8 @@ class _Reader:
         comparable = len(currencies) <= 1 and not self.unreadable and not _TAXED.search(label)
         if comparable and all(each is None or amount.fits(each) for each in currencies):
             every, since = _sum(self.lines), _sum(self.lines[self._summed :])
-            # A subtotal has the lines since the one before, and the last total has all.
-            added = since if amount.value == since else every
+            # A subtotal has the lines since the total before. A total has these, or all.
+            added = since if amount.value == since or _PART.match(label) else every
         self.totals.append(InvoiceTotal(number, label[:40], amount.value, added))
         self._summed = len(self.lines)
 
@@ -272,7 +282,7 @@ class _Reader:
         cell, clock = found.get("start", ""), found.get("time", "")
         if not cell:
             return None, False
-        start, has_clock = _read("start", lambda text: moment_of(text, self._zone, self._order), cell)
+        start, has_clock = _read("start", self._moment, cell)
         if not clock:
             return start, has_clock
         if not is_clock(clock):
@@ -282,6 +292,12 @@ class _Reader:
             raise _CellError("time", "the start has a time of its own")
         day = start.date().isoformat()
         return _read("time", lambda text: moment_of(f"{day} {text}", self._zone, "ymd"), clock)
+
+    def _moment(self, cell: str) -> tuple[datetime, bool]:
+        start, has_clock = moment_of(cell, self._zone, self._order)
+        if start.year < _FIRST_YEAR:
+            raise ValueError(f"{shown(cell)} is a time before there were invoices of calls")
+        return start, has_clock
 
     def _seconds(self, found: Mapping[BillColumn, str]) -> Decimal | None:
         if "minutes" in found:

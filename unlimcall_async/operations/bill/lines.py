@@ -19,6 +19,7 @@ BillKind: TypeAlias = Literal[
     "other amount",
     "other currency",
     "other time",
+    "other id",
     "other count",
     "only billed",
     "billed twice",

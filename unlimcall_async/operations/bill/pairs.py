@@ -148,18 +148,19 @@ class Pairing:
         lengths = call.lengths if duration and self._shape.duration else (None,)
         return [(*base, length, call.cents, currency) for length in lengths]
 
-    def rest(self, calls: Iterable[Call]) -> Iterator[Pair]:
+    def rest(self, calls: Iterable[Call], *, exactly: bool = False) -> Iterator[Pair]:
         """Pair what is left.
 
         Args:
             calls: The records that are not paired.
+            exactly: Whether only calls with the amount and the start of their line are paired.
 
         Yields:
             Pairs of the passes, in their order.
         """
         left = dict.fromkeys(sorted(calls, key=lambda call: (call.wall, call.record.id, call.cents)))
         for one in _passes(self._shape):
-            if not self.free or not left:
+            if not self.free or not left or (exactly and (one.amounts, one.starts) != ("exact", "near")):
                 return
             pairs = (
                 self._exactly(one, left)

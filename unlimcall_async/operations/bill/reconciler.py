@@ -71,6 +71,8 @@ class BillReconciler:
         if tolerance < 0:
             raise ValueError(f"tolerance_cents must not be below zero, but is {tolerance}")
         self._start, self._end = _arguments.window(start, end)
+        if not isinstance(zone, tzinfo):
+            raise TypeError(f"zone must be a tzinfo, for example ZoneInfo('Europe/Berlin'), not {type(zone).__name__}")
         self._wall = wall_clock(zone)
         groups = _groups(by, every)
         self.by: tuple[str, ...] = groups or ("record",)
@@ -127,8 +129,9 @@ class BillReconciler:
             self._sums.add(record)
 
     def _is_near(self, moment: datetime) -> bool:
-        return (self._start is None or moment >= self._start - BILL_MARGIN) and (
-            self._end is None or moment < self._end + BILL_MARGIN
+        # Subtracted from the later time: no time is too early or too late for that.
+        return (self._start is None or self._start - moment <= BILL_MARGIN) and (
+            self._end is None or moment - self._end < BILL_MARGIN
         )
 
     def result(self) -> BillCheck:
@@ -243,8 +246,8 @@ def bill_range(lines: Iterable[InvoiceLine], zone: tzinfo = UTC) -> tuple[dateti
     known = [day for day in days if day is not None]
     if not known:
         return None
-    first, last = min(known), max(known) + _DAY
-    return (
-        datetime.combine(first, time(), zone).astimezone(UTC),
-        datetime.combine(last, time(), zone).astimezone(UTC),
-    )
+    begin = datetime.combine(min(known), time(), zone).astimezone(UTC)
+    try:
+        return begin, datetime.combine(max(known) + _DAY, time(), zone).astimezone(UTC)
+    except OverflowError:  # the calendar ends with the year 9999
+        return begin, datetime.max.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
+from unlimcall_async.operations.bill.amounts import shown
 from unlimcall_async.operations.bill.columns import BillColumn, Columns, columns_of, place_of_header
 
 Row: TypeAlias = tuple[int, list[str]]
@@ -59,19 +60,20 @@ def table_of(content: bytes | str, named: Mapping[BillColumn, str]) -> Table:
     Raises:
         ValueError: The file is not CSV, or does not have the columns.
     """
-    text, encoding = (content, "utf-8") if isinstance(content, str) else _decoded(content)
+    if not isinstance(content, (str, bytes)):
+        raise TypeError(f"content must be bytes or a str, not {type(content).__name__}: pass path.read_bytes()")
+    text, encoding = (content.removeprefix("\ufeff"), "utf-8") if isinstance(content, str) else _decoded(content)
     text, separators = _without_separator_line(text)
-    best: tuple[int, int, str, Columns] | None = None
+    best: tuple[Columns, int, int, str] | None = None
     for separator in separators:
         for place, (_, row) in enumerate(_head(text, separator)):
             columns = columns_of(row, named)
-            if columns is not None:
-                if best is None or len(row) > best[0]:
-                    best = len(row), place, separator, columns
-                break
+            # A summary above the calls may have headers, too: the table is that with the most columns.
+            if columns is not None and (best is None or len(columns.places) > len(best[0].places)):
+                best = columns, place, len(row), separator
     if best is None:
         raise ValueError(_why_not(text, separators, named))
-    width, place, separator, columns = best
+    columns, place, width, separator = best
     rows = list(_rows(text, separator))[place + 1 :]
     return Table(columns, [row for row in rows if any(map(str.strip, row[1]))], width, encoding, separator)
 
@@ -81,20 +83,19 @@ def _decoded(content: bytes) -> tuple[str, str]:
     for mark, kind in _BINARY.items():
         if content.startswith(mark):
             raise ValueError(f"the file is {kind}; save the invoice as CSV")
-    for mark, encoding in _MARKS.items():
-        if content.startswith(mark):
-            return content.decode(encoding), encoding.removesuffix("-sig")
+    # Without a mark, text in UTF-8 is known by its own rules, and CSV in UTF-16 by the zeros beside its commas. All else is as
+    # Excel writes "CSV" in western Europe and America.
+    encodings = ["utf-8", "cp1252"]
     if content[1:2] == b"\0" or content[:1] == b"\0":
-        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-        return content.decode(encoding), encoding
-    try:
-        return content.decode(), "utf-8"
-    except UnicodeDecodeError:
-        # As Excel writes "CSV" in western Europe and America.
+        encodings = ["utf-16-le" if content[1:2] == b"\0" else "utf-16-be"]
+    encodings = [encoding for mark, encoding in _MARKS.items() if content.startswith(mark)] or encodings
+    place = 0
+    for encoding in encodings:
         try:
-            return content.decode("cp1252"), "cp1252"
+            return content.decode(encoding), encoding.removesuffix("-sig")
         except UnicodeDecodeError as error:
-            raise ValueError(f"the file is not text in UTF-8, UTF-16 or Windows-1252: byte {error.start + 1}") from None
+            place = error.start + 1
+    raise ValueError(f"the file is not text in UTF-8, UTF-16 or Windows-1252: byte {place}")
 
 
 def _without_separator_line(text: str) -> tuple[str, tuple[str, ...]]:
@@ -139,7 +140,8 @@ def _why_not(text: str, separators: tuple[str, ...], named: Mapping[BillColumn, 
     # The row that is most likely to be that of the headers: the first of the widest.
     rows = [row for separator in separators for _, row in _head(text, separator)]
     row = max(rows, key=lambda cells: sum(bool(cell.strip()) for cell in cells), default=[])
-    has = ", ".join(repr(cell.strip()) for cell in row if cell.strip()) or "nothing"
+    # A file without headers shows a call in their place.
+    has = ", ".join(shown(cell) for cell in row if cell.strip()) or "nothing"
     missing = [header for header in named.values() if header and place_of_header(header, row) is None]
     if missing:
         return f"the file does not have the header {missing[0]!r}; its headers are {has}"

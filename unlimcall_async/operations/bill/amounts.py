@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
@@ -112,6 +113,8 @@ class _Parts:
     unit: str | None
 
 
+# The prices of calls are few, and each cell is read twice: for the mark of its column, and for its amount.
+@lru_cache(maxsize=10_000)
 def _parts(cell: str) -> _Parts:
     bare = _BLANK.sub("", cell).replace("\u2212", "-").replace("\u2013", "-").replace("\u2019", "'")
     match = _CELL.fullmatch(bare)
@@ -133,6 +136,7 @@ def is_amount(cell: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=10_000)
 def _evidence(digits: str) -> frozenset[Mark] | None:
     """Return the marks of the fraction that digits allow; `None` if they allow none."""
     bare = digits.replace("'", "")

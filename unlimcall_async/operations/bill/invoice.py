@@ -24,14 +24,14 @@ from unlimcall_async.operations.spending import MONEY
 
 T = TypeVar("T")
 
-# Words with which a row begins that sums others, and words of sums that hold more than the lines.
-_TOTAL: Final = re.compile(
-    r"\W*(?:(?:grand|invoice|net)\s+|sub[\s-]?)?(?:total|totals|sum|summe|gesamt\w*|zwischensumme|endbetrag|somme|totale)\b",
+# Words of sums that hold more than the lines, and all words with which a row begins that sums others.
+_TAXED: Final = re.compile(r"\b(?:vat|tax|gst|mwst|ust|tva|iva|brutto|gross|due|balance)\b", re.IGNORECASE)
+_SUMMING: Final = re.compile(
+    r"\W*(?:(?:grand|invoice|net)\s+|sub[\s-]?)?(?:totals?|sum|summe|gesamt\w*|zwischensumme|endbetrag|somme|totale)\b"
+    rf"|(?:\w+\s+)?{_TAXED.pattern}",
     re.IGNORECASE,
 )
 _PART: Final = re.compile(r"\W*(?:sub|zwischen)", re.IGNORECASE)
-_TAXED: Final = re.compile(r"\b(?:vat|tax|gst|mwst|ust|tva|iva|brutto|gross|due|balance)\b", re.IGNORECASE)
-_BEGINS_TAXED: Final = re.compile(rf"(?:[\w]+\s+)?{_TAXED.pattern}", re.IGNORECASE)
 # Spreadsheets write 1900 for a day that is empty, and databases the year 1.
 _FIRST_YEAR: Final = 1970
 # How spreadsheets are made to leave a text alone: `="17.10"` and `'17.10`.
@@ -202,7 +202,7 @@ class _Reader:
             return
         found = {name: _text(cells[place]) for name, place in self._places.items() if place < len(cells)}
         full = [cell for cell in map(_text, cells) if cell]
-        label = next((cell for cell in full if _TOTAL.match(cell) or _BEGINS_TAXED.match(cell)), None)
+        label = next((cell for cell in full if not cell[0].isdigit() and _SUMMING.match(cell)), None)
         try:
             if label is not None and not self._is_call(found, label):
                 self._take_total(number, label, found)

@@ -111,6 +111,7 @@ class Pairing:
         self.free: dict[Billed, None] = dict.fromkeys(sorted(lines, key=lambda each: (each.wall, each.line.number)))
         self._buckets: dict[Key, _Bucket] = {}
         self._keys: set[Key] = set()
+        self._amounts = {each.cents for each in self.free}
         for each in self.free:
             line = each.line
             bucket = self._buckets.setdefault((*each.key, line.duration, each.cents, line.currency), _Bucket())
@@ -124,6 +125,9 @@ class Pairing:
 
     def paired_at_once(self, call: Call) -> Billed | None:
         """Return the only free line that agrees with a record in everything; `None` if there are none or several."""
+        # Most records of an account are of calls that cost nothing, which few invoices have.
+        if call.cents not in self._amounts:
+            return None
         only: Billed | None = None
         for key in self._exact_keys(call, duration=True):
             bucket = self._buckets.get(key)

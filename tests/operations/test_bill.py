@@ -146,9 +146,10 @@ def test_a_start_may_be_rounded_or_cut_off_to_the_second(at: float, shown: int, 
     assert check_bill(lines, [record, other]).ok is agrees
 
 
-def test_starts_in_whole_minutes_are_compared_as_minutes() -> None:
-    # Each is cut off, and the nearest of the other call would leave one without a partner.
-    records = [call(1, 50, dst="+1"), call(2, 100, dst="+1")]
+@pytest.mark.parametrize("seconds", [(50, 100), (30, 0)])
+def test_starts_in_whole_minutes_are_compared_as_minutes(seconds: tuple[int, int]) -> None:
+    # One record may be of either line, and the other of one alone: the first must not take that line, whichever comes first.
+    records = [call(number, at, dst="+1") for number, at in enumerate(seconds, 1)]
     lines = [line_of(record, number, ids=False, start=after(60 * number)) for number, record in enumerate(records)]
     for order in permutations(records):
         assert check_bill(lines, order).ok

@@ -236,6 +236,53 @@ def test_a_column_can_be_named_left_out_or_guessed() -> None:
     assert (line.amount, line.country, line.id) == (Decimal(2), None, "17.1")
 
 
+def test_a_destination_without_a_number_is_a_country() -> None:
+    text = "Date,Destination,Charge\n2026-05-01,UK Mobile,1.00\n2026-05-01,{},2.00\n"
+    assert [line.country for line in read_invoice(text.format("France")).lines] == ["UK Mobile", "France"]
+    assert [line.destination for line in read_invoice(text.format("+33 1")).lines] == ["UK Mobile", "+33 1"]
+    named = read_invoice(text.format("France"), columns={"destination": "Destination"})
+    assert {line.country for line in named.lines} == {None}
+    both = read_invoice("Date,Destination,Country,Charge\n2026-05-01,UK Mobile,UK,1.00\n")
+    assert (only(both).country, only(both).destination) == ("UK", None)
+
+
+def test_the_table_is_that_with_the_most_columns() -> None:
+    text = "Date,Total\n2026-05-31,3.00\n\nCall ID,Date,Called,Amount\n1,2026-05-01,+1,3.00\n"
+    assert only(read_invoice(text)).id == "1"
+    with pytest.raises(ValueError, match="the header 'Amount' is that of several columns"):
+        read_invoice("Call ID,Amount,Amount\n1,2,3\n")
+
+
+def test_a_total_of_a_group_is_no_line() -> None:
+    invoice = read_invoice(
+        "Day,Country,Amount\n2026-05-01,UK,1.00\n2026-05-01,France,2.00\n2026-05-01,Total,3.00\n"
+        "2026-05-02,UK,4.00\n2026-05-02,Total,4.00\nGrand total,,7.00\n"
+    )
+    assert ([line.number for line in invoice.lines], invoice.complete) == ([2, 3, 5], True)
+    wrong = read_invoice("Day,Country,Amount\n2026-05-01,UK,1.00\nSubtotal,,1.00\n2026-05-02,UK,4.00\nSubtotal,,3.00\n")
+    assert [total.added for total in wrong.totals] == [Decimal(1), Decimal(4)]
+
+
+def test_headers_that_are_calls_are_not_quoted() -> None:
+    with pytest.raises(ValueError, match=r"its headers are the cell, the cell, '0.34'") as raised:
+        read_invoice("1747852442.42,+14155550100,0.34\n")
+    assert "4155550100" not in str(raised.value)
+
+
+def test_days_of_no_calls_cost_their_line_alone() -> None:
+    invoice = with_starts("0001-01-01", "1900-01-00", "1899-12-30 00:00", "13/05/2026", "9999-12-31", zone=BERLIN)  # type: ignore[arg-type] # as above
+    assert [bad.number for bad in invoice.unreadable] == [2, 3, 4]
+
+
+def test_arguments_of_another_kind_are_refused() -> None:
+    with pytest.raises(TypeError, match="content must be bytes or a str, not int"):
+        read_invoice(7)  # type: ignore[arg-type] # what is tested
+    with pytest.raises(ValueError, match=r"decimal must be '.' or ',', not ';'"):
+        read_invoice("id,amount\n", decimal=";")  # type: ignore[arg-type] # as above
+    with pytest.raises(ValueError, match="dates must be 'dmy' or 'mdy', not 'ydm'"):
+        read_invoice("id,amount\n", dates="ydm")  # type: ignore[arg-type] # as above
+
+
 def test_what_is_wrong_with_columns_is_said() -> None:
     with pytest.raises(ValueError, match="does not have the header 'Price'; its headers are 'Call', 'Amt'"):
         read_invoice("Call,Amt\n1,2\n", columns={"id": "Call", "amount": "Price"})

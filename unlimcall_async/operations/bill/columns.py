@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from unlimcall_async.operations.bill.amounts import sign_of
 
@@ -39,7 +39,18 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
     "id": ("id", "callid", "uniqueid", "cdrid", "recordid", "calluuid"),
     "start": (
         *("starttime", "start", "callstart", "starttimestamp", "calldatetime", "datetime", "timestamp", "calldate"),
-        *("startdate", "date", "day", "datum", "startzeit", "fecha", "calltime", "time", "zeit"),
+        *(
+            "starttimeutc",
+            "datetimeutc",
+            "datecreated",
+            "startedat",
+            "setuptime",
+            "begintime",
+            "startdate",
+            "date",
+            "day",
+        ),
+        *("datum", "startzeit", "fecha", "calltime", "time", "zeit"),
     ),
     "time": ("time", "calltime", "timeofday", "uhrzeit", "zeit"),
     "destination": (
@@ -62,7 +73,17 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
         *("betrag", "preis", "kosten", "netto", "montant", "importe", "total"),
     ),
     "cents": ("sellpricecents", "cents", "amountcents", "pricecents", "chargecents", "costcents"),
-    "currency": ("currency", "currencycode", "ccy", "curr", "w\u00e4hrung", "waehrung", "devise", "moneda"),
+    "currency": (
+        "currency",
+        "currencycode",
+        "priceunit",
+        "ccy",
+        "curr",
+        "w\u00e4hrung",
+        "waehrung",
+        "devise",
+        "moneda",
+    ),
     "country": ("country", "destinationcountry", "countryname", "land", "pays"),
     "line": ("sipusername", "sipuser", "sipline", "line", "extension", "agent", "nebenstelle"),
     "calls": ("calls", "callcount", "numberofcalls", "noofcalls", "anrufe", "quantity"),
@@ -183,6 +204,24 @@ def columns_of(row: Sequence[str], named: Mapping[BillColumn, str]) -> Columns |
     return Columns(
         places, {name: row[place].strip() for name, place in places.items()}, _unit(row[amount])[1], frozenset(guessed)
     )
+
+
+def settled(columns: Columns, cells: Iterable[str]) -> Columns:
+    """Return the columns, in which a destination without a number is the destination's country.
+
+    Args:
+        columns: The columns.
+        cells: The cells of the destination.
+    """
+    if "destination" not in columns.guessed or any(map(str.isdigit, "".join(cells))):
+        return columns
+    places, headers = dict(columns.places), dict(columns.headers)
+    place, header = places.pop("destination"), headers.pop("destination")
+    guessed = columns.guessed - {"destination"}
+    if "country" not in places:
+        places["country"], headers["country"] = place, header
+        guessed |= {"country"}
+    return evolve(columns, places=places, headers=headers, guessed=guessed)
 
 
 def _guessed(row: Sequence[str], named: Mapping[BillColumn, str], taken: set[int]) -> dict[BillColumn, int]:

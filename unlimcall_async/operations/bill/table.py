@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from unlimcall_async.operations.bill.amounts import shown
-from unlimcall_async.operations.bill.columns import BillColumn, Columns, columns_of, place_of_header
+from unlimcall_async.operations.bill.columns import BillColumn, Columns, columns_of, place_of_header, settled
 
 Row: TypeAlias = tuple[int, list[str]]
 
@@ -74,8 +74,10 @@ def table_of(content: bytes | str, named: Mapping[BillColumn, str]) -> Table:
     if best is None:
         raise ValueError(_why_not(text, separators, named))
     columns, place, width, separator = best
-    rows = list(_rows(text, separator))[place + 1 :]
-    return Table(columns, [row for row in rows if any(map(str.strip, row[1]))], width, encoding, separator)
+    rows = [row for row in list(_rows(text, separator))[place + 1 :] if any(map(str.strip, row[1]))]
+    at = columns.places.get("destination", width)
+    columns = settled(columns, (row[at] for _, row in rows if at < len(row)))
+    return Table(columns, rows, width, encoding, separator)
 
 
 def _decoded(content: bytes) -> tuple[str, str]:

@@ -117,8 +117,8 @@ def moment_of(cell: str, zone: tzinfo, order: Order) -> tuple[datetime, bool]:
 
 
 def _date(found: dict[str, str | None], order: Order) -> tuple[int, int, int]:
-    year = int(found["year"] or 0)
-    year += 2000 if year < 100 else 0
+    shown_year = found["year"] or ""
+    year = int(shown_year) + (2000 if len(shown_year) == 2 else 0)
     if "first" in found:
         first, second = int(found["first"] or 0), int(found["next"] or 0)
         return (year, first, second) if order == "mdy" else (year, second, first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from unlimcall_async.operations import KeptBalance
+from unlimcall_async.cli import bill_report
+from unlimcall_async.operations import InvoiceLine, KeptBalance, check_bill
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
 
 from .support import START, Ended, in_this_process, made, run
@@ -97,18 +98,31 @@ async def test_what_differs_is_shown_by_kind(sandbox: Sandbox, tmp_path: Path) -
     assert status == 1
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[-6:] == [
-        "5 other amount 17.3 2026-05-01T03:00:00.000Z 0.99 USD 0.35 USD +0.64",
-        "6 other currency 17.4 2026-05-01T04:00:00.000Z 0.35 EUR 0.36 USD -",
-        "7 other time (+2:00) 17.5 2026-05-01T07:00:00.000Z 0.34 USD 0.34 USD 0.00",
-        "50 only billed 17.999 2026-05-01T12:00:00.000Z 1.00 USD - +1.00",
-        "49 billed twice 17.0 2026-05-01T00:00:00.000Z 0.35 USD - +0.35",
-        "- only recorded 17.6 2026-05-01T06:00:00.000Z - 0.35 USD -0.35",
+        "5 other amount 17.3 2026-05-01 03:00:00 0.99 USD 0.35 USD +0.64",
+        "6 other currency 17.4 2026-05-01 04:00:00 0.35 EUR 0.36 USD -",
+        "7 other time (+2:00) 17.5 2026-05-01 07:00:00 0.34 USD 0.34 USD 0.00",
+        "50 only billed 17.999 2026-05-01 12:00:00 1.00 USD - +1.00",
+        "49 billed twice 17.0 2026-05-01 00:00:00 0.35 USD - +0.35",
+        "- only recorded 17.6 2026-05-01 06:00:00 - 0.35 USD -0.35",
     ]
     assert "EUR 0.35 0.00 +0.35" in lines
     assert "line 51, column 'Date': 'soon' is not a valid time" in err
     assert "+4420718" not in out + err
     _, out, _ = await check(sandbox, tmp_path, "--numbers")
     assert "+442071838713" in out
+
+
+def test_a_narrow_terminal_shows_the_start_of_calls_without_an_id() -> None:
+    lines = [
+        InvoiceLine(number=2, amount=1, currency="USD", start=START, destination="+1"),
+        InvoiceLine(number=3, amount=1, id="17.1"),
+    ]
+    check = check_bill(lines, [])
+    rows = bill_report.finding_rows(check, bill_report.Shown(UTC, None, numbers=False, width=60))
+    assert rows == [
+        ["2", "only billed", "2026-05-01 00:00:00", "1.00 USD", "-"],
+        ["3", "only billed", "17.1", "1.00", "-"],
+    ]
 
 
 async def test_only_the_first_of_a_kind_are_shown(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from unlimcall_async.cli.formats import encoded, text_of
 from unlimcall_async.cli.output import (
     UnusableError,
     note,
+    output_width,
     to_stderr,
     unwritable,
     write,
@@ -222,11 +223,11 @@ def _show(asked: Asked, check: BillCheck, falls: list[BalanceFall]) -> None:
     if falls:
         write("\n")
         write_table(bill_report.FALL_HEAD, bill_report.fall_rows(falls, check), sides=bill_report.FALL_SIDES)
-    rows = bill_report.finding_rows(check, most=None if asked.show_all else bill_report.MOST, numbers=asked.numbers)
-    if rows:
+    most = None if asked.show_all else bill_report.MOST
+    shown = bill_report.Shown(asked.source.zone, most, asked.numbers, output_width())
+    if rows := bill_report.finding_rows(check, shown):
         write("\n")
-        head, sides = bill_report.finding_head(numbers=asked.numbers)
-        write_table(head, rows, sides=sides)
+        write_table(shown.names, rows, sides=shown.sides)
     for line in bill_report.hints(check, show_all=asked.show_all):
         note(line)
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import frozen
+
+from unlimcall_async.cli.excel_csv import local
 from unlimcall_async.cli.formats import csv_text, text_of
 from unlimcall_async.cli.formulas import guarded
 from unlimcall_async.cli.wording import many, plain
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 # Findings of a kind, and rows that cannot be read, that are shown without --all.
 MOST: Final = 10
+# Columns of a terminal from which on a row of a finding fits.
+_WIDE: Final = 100
 # Line numbers that a row of a sum shows.
 _LINES: Final = 3
 
@@ -105,56 +110,79 @@ def kind_rows(check: BillCheck) -> list[list[Cell]]:
     return rows
 
 
-def finding_head(*, numbers: bool) -> tuple[tuple[str, ...], str]:
-    """Return the names of the columns of findings, and their sides."""
-    head = ("line", "kind", "call or group", "start", "billed", "recorded", "difference")
-    return (*head, "number") if numbers else head, ">" + "<<<>>>" + "<" * numbers
+@frozen
+class Shown:
+    """How findings are shown.
+
+    Attributes:
+        zone: The time zone of their starts, which is that of the invoice.
+        most: How many there are of each kind; `None` for all.
+        numbers: Whether the numbers that were called are shown.
+        width: The columns of the terminal; `None` for a pipe or a file.
+    """
+
+    zone: tzinfo
+    most: int | None
+    numbers: bool
+    width: int | None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns. A narrow terminal shows the start of a call without an id alone."""
+        narrow = self.width is not None and self.width < _WIDE
+        names = ["line", "kind", "call or group", *([] if narrow else ["start"]), "billed", "recorded"]
+        return [*names, *([] if narrow else ["difference"]), *(["number"] if self.numbers else [])]
+
+    @property
+    def sides(self) -> str:
+        """The sides of the columns."""
+        return "".join(">" if name in {"line", "billed", "recorded", "difference"} else "<" for name in self.names)
 
 
-def finding_rows(check: BillCheck, *, most: int | None, numbers: bool) -> list[list[Cell]]:
-    """Return a row for each finding, or for the first of each kind and currency."""
+def finding_rows(check: BillCheck, shown: Shown) -> list[list[Cell]]:
+    """Return a row for each finding, or for the first of each kind."""
     rows: list[list[Cell]] = []
     for _, some in groupby(check.findings, key=lambda finding: finding.kind):
         for number, finding in enumerate(some):
-            if most is None or number < most:
-                rows.append([*_finding(finding), _number(finding)] if numbers else [*_finding(finding)])
+            if shown.most is None or number < shown.most:
+                cells = _finding(finding, shown.zone)
+                rows.append([cells[name] for name in shown.names])
     return rows
 
 
-def _finding(finding: BillFinding) -> list[str]:
+def _finding(finding: BillFinding, zone: tzinfo) -> dict[str, str]:
     lines = ", ".join(map(str, finding.lines[:_LINES])) + (", ..." if len(finding.lines) > _LINES else "")
     kind = finding.kind if finding.shift is None else f"{finding.kind} ({_shift(finding.shift)})"
     for name, (billed, recorded) in finding.counts.items():
         if finding.kind == "other count":
             kind += f", {name} {_count(billed)}/{_count(recorded)}"
-    return [
-        lines or "-",
-        kind,
-        plain(_call(finding)),
-        _start(finding),
-        _amount(finding.billed, finding.currency),
-        _amount(finding.recorded, finding.recorded_currency),
-        _signed(finding.difference),
-    ]
+    start = _start(finding, zone)
+    return {
+        "line": lines or "-",
+        "kind": kind,
+        "call or group": plain(_call(finding) or start),
+        "start": start,
+        "billed": _amount(finding.billed, finding.currency),
+        "recorded": _amount(finding.recorded, finding.recorded_currency),
+        "difference": _signed(finding.difference),
+        "number": _number(finding),
+    }
 
 
 def _call(finding: BillFinding) -> str:
     if finding.group:
         return ", ".join(part or "-" for part in finding.group)
-    for each in (finding.line, finding.record):
-        if each is not None and each.id is not None:
-            return each.id
-    return "-"
+    return next((each.id for each in (finding.line, finding.record) if each is not None and each.id is not None), "")
 
 
-def _start(finding: BillFinding) -> str:
+def _start(finding: BillFinding, zone: tzinfo) -> str:
     line, record = finding.line, finding.record
     moment = None if record is None else record.start_time
     if line is not None:
-        moment = line.start or moment
-        if moment is None and line.day is not None:
+        if line.start is None and line.day is not None:
             return line.day.isoformat()
-    return "-" if moment is None else text_of(moment)
+        moment = line.start or moment
+    return "-" if moment is None else local(moment.replace(microsecond=0), zone)
 
 
 def _number(finding: BillFinding) -> str:

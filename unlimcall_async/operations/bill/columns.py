@@ -39,18 +39,8 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
     "id": ("id", "callid", "uniqueid", "cdrid", "recordid", "calluuid"),
     "start": (
         *("starttime", "start", "callstart", "starttimestamp", "calldatetime", "datetime", "timestamp", "calldate"),
-        *(
-            "starttimeutc",
-            "datetimeutc",
-            "datecreated",
-            "startedat",
-            "setuptime",
-            "begintime",
-            "startdate",
-            "date",
-            "day",
-        ),
-        *("datum", "startzeit", "fecha", "calltime", "time", "zeit"),
+        *("starttimeutc", "datetimeutc", "datecreated", "startedat", "setuptime", "begintime", "startdate"),
+        *("date", "day", "datum", "startzeit", "fecha", "calltime", "time", "zeit"),
     ),
     "time": ("time", "calltime", "timeofday", "uhrzeit", "zeit"),
     "destination": (

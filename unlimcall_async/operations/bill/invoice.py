@@ -36,6 +36,7 @@ _PART: Final = re.compile(r"\W*(?:sub|zwischen)", re.IGNORECASE)
 _FIRST_YEAR: Final = 1970
 # How spreadsheets are made to leave a text alone: `="17.10"` and `'17.10`.
 _FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
+_GUARDED: Final = frozenset("=+-@0123456789")
 _HUNDREDTH: Final = Decimal("0.01")
 
 
@@ -200,8 +201,9 @@ class _Reader:
             reason = f"the row has {len(cells)} cells, and the headers are {self._width}: quote a cell that holds the separator"
             self.unreadable.append(UnreadableLine(number, "", reason))
             return
-        found = {name: _text(cells[place]) for name, place in self._places.items() if place < len(cells)}
-        full = [cell for cell in map(_text, cells) if cell]
+        texts = [*map(_text, cells)]
+        found = {name: texts[place] for name, place in self._places.items() if place < len(texts)}
+        full = [*filter(None, texts)]
         label = next((cell for cell in full if not cell[0].isdigit() and _SUMMING.match(cell)), None)
         try:
             if label is not None and not self._is_call(found, label):
@@ -324,9 +326,11 @@ def _read(column: BillColumn, reader: Callable[[str], T], cell: str) -> T:
 def _text(cell: str) -> str:
     """Return the text of a cell without what keeps a spreadsheet from changing the text."""
     text = cell.strip()
+    if text[:1] not in {"=", "'"}:
+        return text
     if match := _FORMULA.fullmatch(text):
         return match[1].replace('""', '"')
-    return text[1:] if text[:1] == "'" and text[1:2] in {*"=+-@0123456789"} and text[1:2] else text
+    return text[1:] if text[0] == "'" and text[1:2] in _GUARDED else text
 
 
 def _sum(lines: list[InvoiceLine]) -> Decimal:

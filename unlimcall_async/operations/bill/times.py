@@ -98,9 +98,8 @@ def moment_of(cell: str, zone: tzinfo, order: Order) -> tuple[datetime, bool]:
     """
     text = cell.strip()
     match = _YEAR_FIRST.fullmatch(text) or _NUMBERS.fullmatch(text) or _NAMED.fullmatch(text)
-    wrong = f"{shown(text)} is not a valid time"
     if match is None:
-        raise ValueError(wrong)
+        raise ValueError(f"{shown(text)} is not a valid time")
     try:
         year, month, day = _date(match.groupdict(), order)
         if match["hour"] is None:
@@ -112,7 +111,7 @@ def moment_of(cell: str, zone: tzinfo, order: Order) -> tuple[datetime, bool]:
         micros = int((match["part"] or "").ljust(6, "0")[:6])
         wall = datetime(year, month, day, hour, int(match["minute"]), int(match["second"] or 0), micros, tzinfo=zone)
     except (ValueError, KeyError):  # for example the thirtieth of February, or a word that is not a month
-        raise ValueError(wrong) from None
+        raise ValueError(f"{shown(text)} is not a valid time") from None
     return (wall if match["zone"] is None else wall.replace(tzinfo=_offset(match["zone"]))), True
 
 

@@ -146,6 +146,22 @@ async def test_the_days_are_those_of_the_zone(sandbox: Sandbox, tmp_path: Path) 
     assert "All lines of another time are +2:00 from their records: is --tz that of the invoice?" in err
 
 
+async def test_starts_that_are_those_of_answers(sandbox: Sandbox, tmp_path: Path) -> None:
+    answered = [
+        evolve(call, start_time=call.start_time + timedelta(seconds=5 + number % 3))
+        for number, call in enumerate(CALLS)
+    ]
+    invoice(tmp_path, *map(row, answered))
+    _, _, err = await check(sandbox, tmp_path)
+    assert "are they those of answers? See --start-tolerance." in err
+    assert (await facts_of(sandbox, tmp_path, "--start-tolerance", "10s"))["ok"] is True
+    invoice(
+        tmp_path, *(row(evolve(call, dst="020 7183")).partition(",")[2] for call in CALLS), head=HEAD.partition(",")[2]
+    )
+    _, _, err = await check(sandbox, tmp_path)
+    assert "No line of the invoice is of a record: are the columns, --tz and the spelling of numbers right?" in err
+
+
 async def test_a_range_leaves_out_the_rest(sandbox: Sandbox, tmp_path: Path) -> None:
     invoice(tmp_path, *map(row, CALLS))
     facts = await facts_of(sandbox, tmp_path, "--from", "2026-05-01T06:00", "--till", "2026-05-01T12:00")
@@ -277,6 +293,7 @@ async def test_the_fall_of_the_balance_stands_beside_the_sums(sandbox: Sandbox, 
         ),
         ("id,amount\n1,2\n", ["--by", "week"], "'week' is neither record nor some of day, country, line"),
         ("id,amount\n1,2\n", ["--tolerance", "-1"], "'-1' is not a number of cents; write 0.5 or 2"),
+        ("id,amount\n1,2\n", ["--start-tolerance", "1h"], "'1h' is more than 10m"),
         ("id,amount\n1,2\n", ["--currency", "dollars"], "'dollars' is not a currency's code of three letters"),
         ("id,amount\n1,2\n", ["--force"], "--force needs --out"),
         (

@@ -155,6 +155,19 @@ def test_starts_in_whole_minutes_are_compared_as_minutes(seconds: tuple[int, int
         assert check_bill(lines, order).ok
 
 
+@pytest.mark.parametrize("ids", [True, False])
+def test_an_invoice_may_show_when_calls_were_answered(ids: bool) -> None:
+    records = [call(number, 60 * number, dst="+1") for number in range(4)]
+    lines = [
+        line_of(record, number, ids=ids, start=after(60 * number + 17 + number))
+        for number, record in enumerate(records)
+    ]
+    assert check_bill(lines, records, start_tolerance=timedelta(seconds=20)).ok
+    assert not check_bill(lines, records, start_tolerance=timedelta(seconds=18)).ok
+    with pytest.raises(ValueError, match="start_tolerance must be 0:10:00 or less, not 0:11:00"):
+        check_bill([], [], start_tolerance=timedelta(minutes=11))
+
+
 def test_a_line_of_another_time_is_known_by_the_rest() -> None:
     records = [call(1, 0), call(2, 7)]
     lines = [line_of(records[0], ids=False, start=START + 2 * HOUR), line_of(records[1], 3, ids=False)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from unlimcall_async._spans import span
 from unlimcall_async.cli import options
 from unlimcall_async.cli.record_source import RecordSource, with_records
 from unlimcall_async.cli.running import FOUND, Commands, as_json, quiet
@@ -34,6 +36,13 @@ def _cents(text: str) -> Decimal:
     if not cents.is_finite() or cents < 0:
         raise ValueError(f"{text!r} is not a number of cents; write 0.5 or 2")
     return cents
+
+
+def _slack(text: str) -> timedelta:
+    slack = span(text)
+    if slack > timedelta(minutes=10):
+        raise ValueError(f"{text!r} is more than 10m")
+    return slack
 
 
 def _currency(text: str) -> str:
@@ -83,6 +92,14 @@ def bill() -> None:
     show_default=True,
     callback=options.read_by(_cents),
     help="How far the amounts of a line and its records may differ, for example 0.5.",
+)
+@click.option(
+    "--start-tolerance",
+    metavar="SPAN",
+    default="0s",
+    show_default=True,
+    callback=options.read_by(_slack),
+    help="How far the start of a line may be from its record's, beside rounding, for example 30s.",
 )
 @click.option(
     "--currency", metavar="CODE", callback=options.read_by(_currency), help="The currency of amounts without one."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -54,6 +54,7 @@ class Asked:
         columns: The headers that the user has named.
         by: What is compared.
         tolerance: How far amounts may differ, in hundredths.
+        start_tolerance: How far starts may differ, beside rounding.
         currency: The currency of amounts without one.
         decimal: The mark of a fraction.
         dates: The order of day and month.
@@ -70,6 +71,7 @@ class Asked:
     columns: Mapping[str, str] | None
     by: tuple[str, ...] | None
     tolerance: Decimal
+    start_tolerance: timedelta
     currency: str | None
     decimal: Literal[".", ","] | None
     dates: Literal["dmy", "mdy"] | None
@@ -90,7 +92,13 @@ def check_invoice(asked: Asked) -> bool:
     start, end = _range(asked, invoice)
     try:
         reconciler = BillReconciler(
-            invoice.lines, by=asked.by, zone=asked.source.zone, start=start, end=end, tolerance_cents=asked.tolerance
+            invoice.lines,
+            by=asked.by,
+            zone=asked.source.zone,
+            start=start,
+            end=end,
+            tolerance_cents=asked.tolerance,
+            start_tolerance=asked.start_tolerance,
         )
         name, left_out = run(lambda: _compared(asked, reconciler, start, end))
         check = reconciler.result()

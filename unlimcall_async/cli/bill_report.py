@@ -18,7 +18,16 @@ from unlimcall_async.cli.excel_csv import local
 from unlimcall_async.cli.formats import csv_text, text_of
 from unlimcall_async.cli.formulas import guarded
 from unlimcall_async.cli.wording import many, plain
-from unlimcall_async.operations import BILL_KINDS, BalanceFall, BillCheck, BillFinding, BillSum, Invoice, InvoiceTotal
+from unlimcall_async.operations import (
+    BILL_KINDS,
+    QUIET_KINDS,
+    BalanceFall,
+    BillCheck,
+    BillFinding,
+    BillSum,
+    Invoice,
+    InvoiceTotal,
+)
 
 if TYPE_CHECKING:
     from unlimcall_async.cli.tables import Cell
@@ -36,8 +45,6 @@ KIND_HEAD: Final = ("kind", "currency", "count", "billed", "recorded", "differen
 KIND_SIDES: Final = "<<>>>>"
 FALL_HEAD: Final = ("balance", "from", "till", "fell", "rose", "billed", "recorded")
 FALL_SIDES: Final = "<<<>>>>"
-
-_AGREE: Final = frozenset({"matched", "within tolerance", "free of charge", "outside"})
 
 
 def money(amount: Decimal | None) -> str:
@@ -101,7 +108,7 @@ def kind_rows(check: BillCheck) -> list[list[Cell]]:
     """Return how much there is of each kind."""
     rows: list[list[Cell]] = []
     for (kind, currency), some in check.sums.items():
-        style = "" if kind in _AGREE or not some.count else "red"
+        style = "" if kind in QUIET_KINDS or not some.count else "red"
         cells = [kind, plain(currency) or "-", f"{some.count:,}", money(some.billed), money(some.recorded)]
         if kind in {"free of charge", "outside"}:
             cells[-1] = "-"
@@ -232,6 +239,10 @@ def hints(check: BillCheck, *, show_all: bool) -> Iterator[str]:
     if len(shifts) == 1 and shifts.total() > check.matched:
         (shift,) = shifts
         yield f"All lines of another time are {_shift(shift or timedelta())} from their records: is --tz that of the invoice?"
+    if len(shifts) > 1 and shifts.total() > check.matched:
+        yield "The starts of the invoice are not those of the records: are they those of answers? See --start-tolerance."
+    if check.by == ("record",) and check.lines and check.records and len(check.only_billed) == check.lines:
+        yield "No line of the invoice is of a record: are the columns, --tz and the spelling of numbers right?"
     if check.by != ("record",) and check.lines and not check.matched and not check.other_amount:
         yield f"No {', '.join(check.by)} of the invoice is one of the records: are they spelled alike?"
 

@@ -18,7 +18,15 @@ The modules that decide do no I/O. The package uses the public package alone, an
 from unlimcall_async.operations.balances import BalanceFall, KeptBalance, balance_falls, read_balances
 from unlimcall_async.operations.bill.columns import BillColumn, columns_named
 from unlimcall_async.operations.bill.invoice import Invoice, InvoiceTotal, UnreadableLine, read_invoice
-from unlimcall_async.operations.bill.lines import BILL_KINDS, BillCheck, BillFinding, BillKind, BillSum, InvoiceLine
+from unlimcall_async.operations.bill.lines import (
+    BILL_KINDS,
+    QUIET_KINDS,
+    BillCheck,
+    BillFinding,
+    BillKind,
+    BillSum,
+    InvoiceLine,
+)
 from unlimcall_async.operations.bill.reconciler import BILL_MARGIN, BillReconciler, bill_range, check_bill
 from unlimcall_async.operations.caller_ids import CallerId, NoCallerIdError, PoolStateError, Step
 from unlimcall_async.operations.carrier import AlertState, CarrierAlert, CarrierMonitor
@@ -43,6 +51,7 @@ __all__ = [
     "BILL_KINDS",
     "BILL_MARGIN",
     "FAILED_DISPOSITIONS",
+    "QUIET_KINDS",
     "AlertState",
     "BalanceFall",
     "BillCheck",

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from unlimcall_async import Balance, _arguments, _json
 from unlimcall_async.operations import _checks
-from unlimcall_async.operations.spending import MONEY
+from unlimcall_async.operations.spending import MONEY, sum_of
 
 _FIELDS: Final = {"at", "balance", "currency"}
 
@@ -151,17 +151,10 @@ def balance_falls(balances: Iterable[KeptBalance], start: datetime, end: datetim
                 currency,
                 within[0],
                 within[-1],
-                fell=_sum(step.copy_negate() for _, step in steps if step < 0),
-                rose=_sum(step for _, step in rises),
+                fell=sum_of(step.copy_negate() for _, step in steps if step < 0),
+                rose=sum_of(step for _, step in rises),
                 rises=rises,
                 longest_gap=max(later.at - earlier.at for earlier, later in pairwise(within)),
             )
         )
     return falls
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    total = Decimal(0)
-    for amount in amounts:
-        total = MONEY.add(total, amount)
-    return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Final
@@ -17,6 +17,16 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # The arithmetic of money: exact up to 50 digits, which no account has, and without exceptions, whatever amount a server writes.
 # In the context of the program 1E+999999 may overflow, and a sum is rounded to 28 digits.
 MONEY: Final = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+
+
+def sum_of(amounts: Iterable[Decimal]) -> Decimal:
+    """Return the sum of amounts, exactly."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = MONEY.add(total, amount)
+    return total
+
+
 # The API writes prices as 64-bit integers. Python needs ever more time for the sum of longer ones.
 _HIGHEST: Final = 2**63
 

@@ -30,6 +30,7 @@ class Calls:
         lines: The lines.
         wall: Returns the time of a clock on the wall.
         tolerance: How far two amounts may differ, in hundredths.
+        slack: How far two starts may differ, beside rounding.
         is_outside: Returns whether a line is of another time than the range.
 
     Attributes:
@@ -45,12 +46,13 @@ class Calls:
         lines: Iterable[InvoiceLine],
         wall: Callable[[datetime], int],
         tolerance: Decimal,
+        slack: timedelta,
         is_outside: Callable[[InvoiceLine], bool],
     ) -> None:
         every = [*lines]
         self._wall, self._tolerance, self._is_outside = wall, tolerance, is_outside
         self._walls = {line: wall(line.start) for line in every if line.start is not None}
-        self._window = window_of(self._walls.values())
+        self._window = window_of(self._walls.values()) + slack // timedelta(microseconds=1)
         self._ids = {line.id for line in every if line.id is not None}
         # Whether ids can be believed: the ids of an invoice may be others than those of the records.
         self._ids_known = not self._ids

@@ -20,7 +20,7 @@ from unlimcall_async.operations.bill.columns import KEYS, BillColumn, Columns, c
 from unlimcall_async.operations.bill.lines import InvoiceLine
 from unlimcall_async.operations.bill.table import Row, Table, table_of
 from unlimcall_async.operations.bill.times import Order, is_clock, moment_of, order_of, seconds_of
-from unlimcall_async.operations.spending import MONEY
+from unlimcall_async.operations.spending import MONEY, sum_of
 
 T = TypeVar("T")
 
@@ -231,7 +231,8 @@ class _Reader:
         currencies = {line.currency for line in self.lines}
         comparable = len(currencies) <= 1 and not self.unreadable and not _TAXED.search(label)
         if comparable and all(each is None or amount.fits(each) for each in currencies):
-            every, since = _sum(self.lines), _sum(self.lines[self._summed :])
+            every = sum_of(line.amount for line in self.lines)
+            since = sum_of(line.amount for line in self.lines[self._summed :])
             # A subtotal has the lines since the total before. A total has these, or all.
             added = since if amount.value == since or _PART.match(label) else every
         self.totals.append(InvoiceTotal(number, label[:40], amount.value, added))
@@ -331,10 +332,3 @@ def _text(cell: str) -> str:
     if match := _FORMULA.fullmatch(text):
         return match[1].replace('""', '"')
     return text[1:] if text[0] == "'" and text[1:2] in _GUARDED else text
-
-
-def _sum(lines: list[InvoiceLine]) -> Decimal:
-    total = Decimal(0)
-    for line in lines:
-        total = MONEY.add(total, line.amount)
-    return total

@@ -29,7 +29,7 @@ BillKind: TypeAlias = Literal[
 ]
 BILL_KINDS: Final[tuple[BillKind, ...]] = get_args(BillKind)
 # Kinds that need no attention.
-QUIET: Final[frozenset[BillKind]] = frozenset({"matched", "within tolerance", "free of charge", "outside"})
+QUIET_KINDS: Final[frozenset[BillKind]] = frozenset({"matched", "within tolerance", "free of charge", "outside"})
 
 
 def _amount(value: Decimal | int) -> Decimal:
@@ -202,7 +202,7 @@ class BillCheck:
     @property
     def ok(self) -> bool:
         """Whether the invoice agrees with the records."""
-        return all(kind in QUIET for (kind, _), some in self.sums.items() if some.count)
+        return all(kind in QUIET_KINDS for (kind, _), some in self.sums.items() if some.count)
 
     def count(self, kind: BillKind) -> int:
         """Return the number of pairs, lines, records or groups of a kind. One in two currencies counts once."""

@@ -13,7 +13,7 @@ from unlimcall_async.operations.bill.calls import Calls, of_line
 from unlimcall_async.operations.bill.keys import date_of, day_of, wall_clock
 from unlimcall_async.operations.bill.lines import (
     BILL_KINDS,
-    QUIET,
+    QUIET_KINDS,
     BillCheck,
     BillFinding,
     BillKind,
@@ -24,6 +24,8 @@ from unlimcall_async.operations.bill.sums import GROUPS, BillGroup, Sums
 
 # Records this far outside of the range may be those of lines within it, by the clock of another time zone.
 BILL_MARGIN: Final = timedelta(hours=26)
+# The clocks of two time zones differ by half an hour at least, which must not pass for a tolerance.
+_MOST_SLACK: Final = timedelta(minutes=10)
 _DAY: Final = timedelta(days=1)
 
 
@@ -47,12 +49,15 @@ class BillReconciler:
         start: The start of the invoice's range, timezone-aware; `None` for any.
         end: Its end, which is not part of it, timezone-aware; `None` for any.
         tolerance_cents: How far the amounts of a call or a group may differ, in hundredths of the currency.
+        start_tolerance: How far the start of a line may be from that of its record, beside rounding; up to ten minutes. An invoice
+            may show when a call was answered.
 
     Attributes:
         by: What is compared: `("record",)`, or the parts of a group.
 
     Raises:
-        ValueError: A line does not say which call or group it is of, `tolerance_cents` is below zero, or `end` is before `start`.
+        ValueError: A line does not say which call or group it is of, a tolerance is below zero or too large, or `end` is before
+            `start`.
         TypeError: An argument is of the wrong type.
     """
 
@@ -65,11 +70,15 @@ class BillReconciler:
         start: datetime | None = None,
         end: datetime | None = None,
         tolerance_cents: Decimal | int = 0,
+        start_tolerance: timedelta = timedelta(0),
     ) -> None:
         every = [*lines]
         tolerance = _checks.money("tolerance_cents", tolerance_cents)
         if tolerance < 0:
             raise ValueError(f"tolerance_cents must not be below zero, but is {tolerance}")
+        slack = _checks.span("start_tolerance", start_tolerance, at_least=timedelta(0))
+        if slack > _MOST_SLACK:
+            raise ValueError(f"start_tolerance must be {_MOST_SLACK} or less, not {slack}")
         self._start, self._end = _arguments.window(start, end)
         if not isinstance(zone, tzinfo):
             raise TypeError(f"zone must be a tzinfo, for example ZoneInfo('Europe/Berlin'), not {type(zone).__name__}")
@@ -89,7 +98,7 @@ class BillReconciler:
             self._sums.add_lines(line for line in every if not self._is_outside(line))
             self._outside = [line for line in every if self._is_outside(line)]
         else:
-            self._calls = Calls(every, self._wall, tolerance, self._is_outside)
+            self._calls = Calls(every, self._wall, tolerance, slack, self._is_outside)
 
     def _is_outside(self, line: InvoiceLine) -> bool:
         """Return whether no part of what a line is about lies in the range."""
@@ -168,7 +177,7 @@ class BillReconciler:
                 key = kind, currency
                 sums[key] = sums.get(key, BillSum()) + some
         order = {kind: place for place, kind in enumerate(BILL_KINDS)}
-        shown = [each for each in findings if each.kind not in QUIET or each.kind == "outside"]
+        shown = [each for each in findings if each.kind not in QUIET_KINDS or each.kind == "outside"]
         return BillCheck(
             self.by,
             tuple(sorted(shown, key=lambda each: (order[each.kind], each.lines))),
@@ -189,8 +198,7 @@ def _groups(by: str | Sequence[str] | None, lines: list[InvoiceLine]) -> tuple[B
         if lines and not parts:
             raise ValueError("the lines name no calls, and not all of them have a day, a country or a SIP line")
         return parts
-    # The summary of records calls a SIP line by its agent.
-    wanted = tuple("line" if part == "agent" else part for part in ((by,) if isinstance(by, str) else by))
+    wanted = (by,) if isinstance(by, str) else tuple(by)
     if wanted == ("record",):
         return ()
     parts = tuple(part for part in GROUPS if part in wanted)
@@ -219,6 +227,7 @@ def check_bill(
     start: datetime | None = None,
     end: datetime | None = None,
     tolerance_cents: Decimal | int = 0,
+    start_tolerance: timedelta = timedelta(0),
 ) -> BillCheck:
     """Return what a comparison of an invoice with records finds. The arguments are those of `BillReconciler`.
 
@@ -226,7 +235,15 @@ def check_bill(
         ValueError: As for `BillReconciler` and `BillReconciler.result`.
         TypeError: An argument is of the wrong type.
     """
-    reconciler = BillReconciler(lines, by=by, zone=zone, start=start, end=end, tolerance_cents=tolerance_cents)
+    reconciler = BillReconciler(
+        lines,
+        by=by,
+        zone=zone,
+        start=start,
+        end=end,
+        tolerance_cents=tolerance_cents,
+        start_tolerance=start_tolerance,
+    )
     for record in records:
         reconciler.add(record)
     return reconciler.result()

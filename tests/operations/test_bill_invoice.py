@@ -118,7 +118,14 @@ def test_what_was_written_is_read(amount: Decimal, how: tuple[str, str]) -> None
 
 
 def test_the_currency_is_that_of_the_column_the_header_the_cell_or_the_argument() -> None:
-    assert only(with_amounts("1.50", header="Amount (EUR)")).currency == "EUR"
+    headers = {
+        "Amount (EUR)": "EUR",
+        "Amount (€)": "EUR",
+        "Price [US$]": "USD",
+        "Charge, GBP": "GBP",
+        "cost_CHF": "CHF",
+    }
+    assert {header: only(with_amounts("1.50", header=header)).currency for header in headers} == headers
     assert only(with_amounts("$1.50", header="Cost in CAD")).currency == "CAD"
     assert only(with_amounts("$1.50", currency="CAD")).currency == "CAD"
     assert only(with_amounts("1.50", currency="CHF")).currency == "CHF"
@@ -190,11 +197,21 @@ def test_day_and_month_are_not_guessed() -> None:
         ("Minutes", "1.35", 81),
         ("Minutes", "1,35", 81),
         ("Duration (min)", "1:21", 81),
+        ("Minutes", "1.234,5", 74_070),
+        ("Duration", "33.5", Decimal("33.5")),
         ("Duration", "", None),
     ],
 )
-def test_lengths_are_in_seconds(header: str, cell: str, seconds: int | None) -> None:
+def test_lengths_are_in_seconds(header: str, cell: str, seconds: Decimal | int | None) -> None:
     assert only(read_invoice(f'id;Amount;{header}\n1;1;"{cell}"\n')).duration == seconds
+
+
+@pytest.mark.parametrize("cell", ["-5", "$5", "long", "1:99", "5 CR"])
+def test_a_cell_that_is_not_a_length_costs_its_line_alone(cell: str) -> None:
+    invoice = read_invoice(f"id,Duration,Amount\n1,81,1\n2,{cell},1\n")
+    assert [str(bad) for bad in invoice.unreadable] == [
+        f"line 3, column 'Duration': {cell!r} is not a valid length of a call"
+    ]
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------

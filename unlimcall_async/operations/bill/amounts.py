@@ -151,11 +151,12 @@ def _evidence(digits: str) -> frozenset[Mark] | None:
     return frozenset(marks) or None
 
 
-def mark_of(cells: Iterable[tuple[int, str]]) -> Mark:
+def mark_of(cells: Iterable[tuple[int, str]], default: Mark = ".") -> Mark:
     """Return the mark of the fraction in a column.
 
     Args:
         cells: The cells, each with the number of its line. Those that are not amounts say nothing.
+        default: The mark of a column in which no cell has any.
 
     Raises:
         ValueError: Two cells have different marks, or no cell is plain.
@@ -184,7 +185,7 @@ def mark_of(cells: Iterable[tuple[int, str]]) -> Mark:
             f"line {doubtful[0]}: the amount {doubtful[1].strip()!r} has a fraction or thousands, and no other amount of the "
             "column shows which: pass decimal='.' or decimal=','"
         )
-    return next(iter(plain), ".")
+    return next(iter(plain), default)
 
 
 def amount_of(cell: str, mark: Mark) -> Amount:

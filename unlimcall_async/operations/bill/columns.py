@@ -60,6 +60,7 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
     "minutes": ("minutes", "billedminutes", "durationmin", "durationminutes", "mins", "min", "minuten"),
     "amount": (
         *("amount", "charge", "charges", "cost", "price", "sellprice", "netamount", "net", "chargedamount", "fee"),
+        *("totalcharge", "totalcost", "totalamount", "callcharge", "callcost", "debit"),
         *("betrag", "preis", "kosten", "netto", "montant", "importe", "total"),
     ),
     "cents": ("sellpricecents", "cents", "amountcents", "pricecents", "chargecents", "costcents"),
@@ -81,7 +82,9 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
 # What a row of the table is known by.
 KEYS: Final[frozenset[BillColumn]] = frozenset({"id", "start", "country", "line"})
 # A currency in a header, such as `Amount (USD)` or `Cost in €`.
-_IN_HEADER: Final = re.compile(r"^(?P<name>.*?)(?:\s+in\s+|\s*[\s(\[,/_-]\s*)(?P<unit>[A-Z]{3}|[^\w\s]{1,3})\s*[)\]]?$")
+_IN_HEADER: Final = re.compile(
+    r"^(?P<name>.*?)(?:\s+in\s+|\s*[\s(\[,/_-]\s*)(?P<unit>[A-Z]{3}|[A-Z]{0,2}[^\w\s()\[\]])\s*[)\]]?$"
+)
 # A name, an equals sign, and all up to the next name.
 _MAPPING: Final = re.compile(r"\s*(?P<name>[a-z_]+)\s*=(?P<header>.*?)(?=,\s*[a-z_]+\s*=|$)", re.DOTALL)
 

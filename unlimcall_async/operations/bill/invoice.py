@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Final, Literal, TypeVar
@@ -187,6 +188,11 @@ class _Reader:
         self._width, self._zone, self._currency = table.width, zone, currency
         self._money: BillColumn = "amount" if "amount" in self._places else "cents"
         self._mark: Mark = decimal or mark_of(self._column(table.rows, self._money))
+        self._length_mark: Mark = self._mark
+        # Lengths decide nothing by themselves: if they do not show their mark, that of the amounts will do.
+        with suppress(ValueError):
+            lengths = self._column(table.rows, "minutes") + self._column(table.rows, "duration")
+            self._length_mark = mark_of(lengths, default=self._mark)
         self._order: Order = dates or order_of(self._column(table.rows, "start"))
         # The lines that the last total has summed.
         self._summed = 0
@@ -303,9 +309,9 @@ class _Reader:
         return start, has_clock
 
     def _seconds(self, found: Mapping[BillColumn, str]) -> Decimal | None:
-        if "minutes" in found:
-            return _read("minutes", lambda cell: seconds_of(cell, in_minutes=True), found["minutes"])
-        return _read("duration", lambda cell: seconds_of(cell, in_minutes=False), found.get("duration", ""))
+        in_minutes = "minutes" in found
+        name: BillColumn = "minutes" if in_minutes else "duration"
+        return _read(name, lambda cell: seconds_of(cell, self._length_mark, in_minutes=in_minutes), found.get(name, ""))
 
     def _calls(self, found: Mapping[BillColumn, str]) -> int | None:
         cell = found.get("calls", "")

@@ -12,7 +12,8 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
-from unlimcall_async.operations.bill.amounts import shown
+from unlimcall_async.operations.bill.amounts import Mark, amount_of, shown
+from unlimcall_async.operations.spending import MONEY
 
 Order: TypeAlias = Literal["ymd", "dmy", "mdy"]
 
@@ -42,8 +43,7 @@ _NAMED: Final = re.compile(
 )
 _LENGTH: Final = re.compile(r"(?:(?:(?P<hours>[0-9]+):)?(?P<minutes>[0-9]+):(?P<seconds>[0-5][0-9])(?:\.0+)?)")
 _UNITS: Final = re.compile(r"(?:([0-9]+)\s*h\w*)?\s*(?:([0-9]+)\s*m\w*)?\s*(?:([0-9]+)\s*s\w*)?", re.IGNORECASE)
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.0+)?")
-_MINUTES: Final = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,9})?")
+_PLAIN: Final = re.compile(r"[0-9][0-9.,' \u00a0\u202f]*")
 
 
 def order_of(cells: Iterable[tuple[int, str]]) -> Order:
@@ -139,8 +139,13 @@ def is_clock(cell: str) -> bool:
     return re.fullmatch(_CLOCK.removesuffix("?"), f" {cell.strip()}") is not None
 
 
-def seconds_of(cell: str, *, in_minutes: bool) -> Decimal | None:
-    """Read the length of a call: `81`, `1:21`, `0:01:21`, `1m 21s`, or in minutes `1.35`.
+def seconds_of(cell: str, mark: Mark, *, in_minutes: bool) -> Decimal | None:
+    """Read the length of a call, or of all calls of a sum: `81`, `1:21`, `0:01:21`, `1m 21s`, or in minutes `1.35`.
+
+    Args:
+        cell: The cell.
+        mark: The mark of the fraction in the column.
+        in_minutes: Whether a number alone counts minutes.
 
     Returns:
         The length in seconds, or `None` for an empty cell.
@@ -153,11 +158,11 @@ def seconds_of(cell: str, *, in_minutes: bool) -> Decimal | None:
         return None
     if match := _LENGTH.fullmatch(text):
         return Decimal(int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + int(match["seconds"]))
-    if in_minutes and _MINUTES.fullmatch(text):
-        return Decimal(text.replace(",", ".")) * 60
-    if not in_minutes and _SECONDS.fullmatch(text):
-        return Decimal(int(Decimal(text)))
     if match := _UNITS.fullmatch(text):
         hours, minutes, seconds = (int(each or 0) for each in match.groups())
         return Decimal(hours * 3600 + minutes * 60 + seconds)
-    raise ValueError(f"{shown(text)} is not a valid length of a call")
+    # Thousands and fractions are written as those of amounts. But a length has no sign and no currency.
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(f"{shown(text)} is not a valid length of a call")
+    number = amount_of(text, mark).value
+    return MONEY.multiply(number, 60) if in_minutes else number

@@ -185,7 +185,9 @@ def mark_of(cells: Iterable[tuple[int, str]], default: Mark = ".") -> Mark:
             f"line {doubtful[0]}: the amount {doubtful[1].strip()!r} has a fraction or thousands, and no other amount of the "
             "column shows which: pass decimal='.' or decimal=','"
         )
-    return next(iter(plain), default)
+    if plain:
+        return "," if "," in plain else "."
+    return default
 
 
 def amount_of(cell: str, mark: Mark) -> Amount:

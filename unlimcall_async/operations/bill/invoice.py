@@ -118,7 +118,7 @@ class _CellError(Exception):
 
     def __init__(self, column: BillColumn, reason: str) -> None:
         super().__init__(reason)
-        self.column = column
+        self.column: BillColumn = column
         self.reason = reason
 
 
@@ -208,7 +208,9 @@ class _Reader:
             self.unreadable.append(UnreadableLine(number, "", reason))
             return
         texts = [*map(_text, cells)]
-        found = {name: texts[place] for name, place in self._places.items() if place < len(texts)}
+        found: dict[BillColumn, str] = {
+            name: texts[place] for name, place in self._places.items() if place < len(texts)
+        }
         full = [*filter(None, texts)]
         label = next((cell for cell in full if not cell[0].isdigit() and _SUMMING.match(cell)), None)
         try:

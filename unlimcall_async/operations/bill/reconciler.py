@@ -194,7 +194,9 @@ def _groups(by: str | Sequence[str] | None, lines: list[InvoiceLine]) -> tuple[B
         named = any(line.id is not None or line.start is not None for line in lines)
         if named or any(line.day is not None and line.destination is not None for line in lines):
             return ()
-        parts = tuple(part for part in GROUPS if lines and all(getattr(line, part) is not None for line in lines))
+        parts: tuple[BillGroup, ...] = tuple(
+            part for part in GROUPS if lines and all(getattr(line, part) is not None for line in lines)
+        )
         if lines and not parts:
             raise ValueError("the lines name no calls, and not all of them have a day, a country or a SIP line")
         return parts

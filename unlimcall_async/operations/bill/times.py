@@ -79,7 +79,9 @@ def order_of(cells: Iterable[tuple[int, str]]) -> Order:
             f"line {doubtful[0]}: the date {doubtful[1].strip()!r} may begin with its day or with its month, and no other date "
             "of the column shows which: pass dates='dmy' or dates='mdy'"
         )
-    return next(iter(plain), "ymd")
+    if plain:
+        return "mdy" if "mdy" in plain else "dmy"
+    return "ymd"
 
 
 def moment_of(cell: str, zone: tzinfo, order: Order) -> tuple[datetime, bool]:

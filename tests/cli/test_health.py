@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,58 @@ def test_what_is_high(failures: Share, expected: bool) -> None:
 def test_nothing_has_no_share() -> None:
     assert facts(Share(0, 0), {}) == [{"country": None, "attempts": 0, "failed": 0, "share": None, "high": False}]
     assert rows(Share(0, 0), {}) == [[(text, "") for text in ("all", "0", "0", "-", "")]]
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def ends_of(given: list[SandboxCall], line: str = "unl_001") -> str:
+    """The events of calls, as `webhooks listen --json` shows them."""
+    return "".join(
+        json.dumps(
+            {
+                "id": call.id,
+                "type": "call.ended",
+                "call_id": call.id,
+                "phone": call.dst,
+                "occurred_at": (call.start_time + timedelta(seconds=call.duration)).isoformat(),
+                "duration_sec": call.duration,
+            }
+        )
+        + "\n"
+        for call in given
+        if call.sip_username == line
+    )
+
+
+@pytest.mark.parametrize(("attempts", "lost", "status"), [(60, 0, 0), (60, 60, 1), (60, 6, 1), (60, 1, 0), (29, 29, 0)])
+async def test_missed_events_are_an_alarm(tmp_path: Path, attempts: int, lost: int, status: int) -> None:
+    made = calls("Germany", attempts, 0)
+    events = tmp_path / "events.ndjson"
+    events.write_text(ends_of(made[lost:]))
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made)
+        ended, out, _ = await run(sandbox, "health", "--events", str(events))
+        _, lines, _ = await run(sandbox, "health", "--events", str(events), "--json")
+    assert ended == status
+    told = f"Calls whose call.ended did not come: {lost} of {attempts} ("
+    assert out.splitlines()[-1].startswith(told)
+    assert out.endswith("is the hook disabled?\n") == (status == 1)
+    assert json.loads(lines.splitlines()[-1]) == {
+        "event": "call.ended",
+        "calls": attempts,
+        "missed": lost,
+        "share": lost / attempts,
+        "high": status == 1,
+    }
+
+
+async def test_lines_are_those_of_the_events(tmp_path: Path) -> None:
+    events = tmp_path / "events.ndjson"
+    events.touch()
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(calls("Germany", 60, 0))
+        status, out, _ = await run(sandbox, "health", "--events", str(events), "--line", "unl_009")
+        assert (status, out.splitlines()[-1]) == (0, "Calls whose call.ended did not come: 0 of 0 (-)")
+        status, _, err = await run(sandbox, "health", "--line", "unl_009")
+    assert (status, "--line is for --events" in err) == (2, True)

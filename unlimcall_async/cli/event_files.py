@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from unlimcall_async.operations import EventReconciler, SeenEvent
     from unlimcall_async.webhooks import Event
 
+# How long after a call its event may come, as in `EventReconciler`.
+GRACE: Final = timedelta(minutes=5)
 _SQLITE: Final = b"SQLite format 3\0"
 # The command compares all of a range, however long ago that is.
 _HORIZON: Final = timedelta(days=36_500)

@@ -64,6 +64,14 @@ async def test_what_was_handled_is_in_the_log(store: SQLiteStore, path: Path) ->
     assert NUMBER not in repr(log)
 
 
+async def test_two_hooks_that_tell_of_one_call_are_one_event_in_the_log(store: SQLiteStore, path: Path) -> None:
+    receiver = receiver_of(store)
+    for name in ("event-1", "event of another hook"):
+        event = CallEnded(id=name, type="call.ended", occurred_at=after(0), call_id="call-1", phone=NUMBER)
+        assert await receiver.handle_event(event) == "handled"
+    assert len(read_log(path)) == 1
+
+
 async def test_what_failed_is_not_in_the_log(store: SQLiteStore, path: Path) -> None:
     receiver = receiver_of(store)
 

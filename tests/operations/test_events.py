@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -95,9 +96,12 @@ def test_calls_of_one_number_are_told_apart_by_their_durations() -> None:
 
 
 def test_what_cannot_be_told_apart_is_possible() -> None:
-    reconciler = swept([ended(1)], [record(0, "a"), record(0, "b")])
-    assert [match.grade for match in reconciler.matched] == ["possible"]
-    assert [call.grade for call in reconciler.missed] == ["possible"]
+    records = [record(0, "a"), record(0, "b"), record(0, "c")]
+    found = [swept([ended(1)], given) for given in permutations(records)]
+    assert [match.grade for match in found[0].matched] == ["possible"]
+    assert [call.grade for call in found[0].missed] == ["possible", "possible"]
+    # Which one it is, is chosen all the same, and by no order.
+    assert len({match.record.id for each in found for match in each.matched}) == 1
 
 
 def test_a_lost_event_does_not_draw_each_later_event_to_the_record_before() -> None:
@@ -312,3 +316,17 @@ def alarm_after(count: int, missing: int) -> list[str]:
 )
 def test_an_alarm_needs_enough_calls(count: int, missing: int, alarm: bool) -> None:
     assert alarm_after(count, missing) == (["started"] if alarm else [])
+
+
+def test_an_outage_shows_in_the_last_twelfth_of_the_span() -> None:
+    # Of 1200 calls in the hour, the last 60 have no event: 5 % of all, and most of the last five minutes.
+    reconciler = EventReconciler(start_above=0.1)
+    for index in range(1200):
+        number = f"+4420{index:08d}"
+        reconciler.add(record(3 * index, f"{index}", dst=number))
+        if index < 1140:
+            reconciler.seen(ended(3 * index, f"{index}", phone=number), at=after(3 * index))
+    (alert,) = reconciler.sweep(now=after(2 * HOUR))
+    assert (alert.state, alert.missed.count, alert.missed.of, alert.at) == ("started", 60, 100, after(2 * HOUR))
+    assert (reconciler.share.count, reconciler.share.of, reconciler.active) == (60, 1200, after(2 * HOUR))
+    assert reconciler.sweep(now=after(2 * HOUR)) == []

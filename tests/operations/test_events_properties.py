@@ -6,7 +6,7 @@ from itertools import permutations
 from random import Random
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.operations.ended import HOUR, NUMBER, OTHER, ended, record
@@ -97,6 +97,8 @@ def cost_of(row: dict[int, float], column: Any, unmatched: float) -> float:
     return unmatched if column is None else row.get(column, float("inf"))
 
 
+@example([{1: 6.0}, {1: 0.0}, {1: 1.0}], 8.0)
+@example([{0: 9.0, 2: 1.0}, {2: 0.0}, {2: 5.0}], 11.0)
 @given(COSTS.filter(lambda costs: len(costs) <= 4), st.integers(0, 12).map(float))
 def test_the_assignment_is_the_cheapest(costs: list[dict[int, float]], unmatched: float) -> None:
     found = assign(costs, unmatched)

@@ -112,7 +112,9 @@ def ends_of(given: list[SandboxCall], line: str = "unl_001") -> str:
     )
 
 
-@pytest.mark.parametrize(("attempts", "lost", "status"), [(60, 0, 0), (60, 60, 1), (60, 6, 1), (60, 1, 0), (29, 29, 0)])
+@pytest.mark.parametrize(
+    ("attempts", "lost", "status"), [(60, 0, 0), (60, 60, 1), (60, 6, 1), (60, 1, 0), (4, 4, 0), (5, 5, 1)]
+)
 async def test_missed_events_are_an_alarm(tmp_path: Path, attempts: int, lost: int, status: int) -> None:
     made = calls("Germany", attempts, 0)
     events = tmp_path / "events.ndjson"

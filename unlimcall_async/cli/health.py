@@ -51,8 +51,8 @@ def health(
     carrier to check the routing. Busy and no answer are not failures. With --json, each country is an object in a line. The
     object without a country counts all calls.
 
-    With --events, the command also counts the calls whose `call.ended` did not come, as after a hook was disabled. If they are
-    above 1 %, of 30 calls or more, and chance does not explain that, the exit status is 1.
+    With --events, the command also counts the calls whose `call.ended` did not come, as after a hook was disabled. If these are 5
+    calls or more, and above 1 % by more than chance, the exit status is 1.
     """
     from unlimcall_async.cli import health_events  # noqa: PLC0415 # `--help` must be quick
     from unlimcall_async.cli.event_files import GRACE, reconciler_of  # noqa: PLC0415 # as above

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Webhooks lose nothing as long as their hook is enabled. So a share that chance does not explain is an alarm.
 _ABOVE: Final = 0.01
-# As in `EventReconciler`: among fewer calls, a single event decides.
-_MINIMUM: Final = 30
+# As in `EventReconciler`.
+_LEAST_MISSED: Final = 5
 
 
 def show(reconciler: EventReconciler, *, as_json: bool) -> bool:
@@ -38,7 +38,7 @@ def missed_of(reconciler: EventReconciler) -> Share:
 
 def is_high(missed: Share) -> bool:
     """Return whether so many events are missed that chance does not explain them."""
-    return missed.of >= _MINIMUM and missed.interval[0] > _ABOVE
+    return missed.count >= _LEAST_MISSED and missed.interval[0] > _ABOVE
 
 
 def facts(missed: Share) -> dict[str, Any]:

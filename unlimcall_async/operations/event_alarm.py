@@ -41,7 +41,7 @@ class EventAlarm:
         span: The span, in seconds.
         start_above: The share above which an alert starts.
         end_below: The share below which it ends.
-        minimum: The number of calls below which nothing is decided.
+        minimum: The fewest missed calls that start an alert, and the fewest calls that end one.
     """
 
     span: float
@@ -68,7 +68,7 @@ class EventAlarm:
         """Return the alert that the shares bring, and the share that decided, or `None`."""
         for share in shares:
             # By the lowest rate that the counts allow: one missed call of two is no alarm.
-            if share.of >= self.minimum and share.interval[0] > self.start_above:
+            if share.count >= self.minimum and share.interval[0] > self.start_above:
                 return None if active else ("started", share)
         whole = shares[0]
         if active and whole.of >= self.minimum and (whole.rate or 0.0) < self.end_below:

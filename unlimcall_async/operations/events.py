@@ -111,7 +111,7 @@ class EventReconciler:
         span: The span of the alarm, which ends with the newest call. The last twelfth of it can start an alert, too.
         start_above: An alert starts if the share of missed calls is above this one, by 99 % confidence. 0.02 is 2 %.
         end_below: An alert ends if the share of the span is below this one.
-        minimum: With fewer calls, no alert starts or ends.
+        minimum: With fewer missed calls, no alert starts; with fewer calls, none ends.
 
     Raises:
         ValueError: A timedelta is not above zero, a share does not lie between 0 and 1, `end_below` is above `start_above`, or
@@ -133,7 +133,8 @@ class EventReconciler:
         span: timedelta = timedelta(hours=1),
         start_above: float = 0.02,
         end_below: float = 0.01,
-        minimum: int = 30,
+        # As many missed in a row are not chance, also on an account with few calls.
+        minimum: int = 5,
     ) -> None:
         self._has_event = _predicate(lines)
         self._grace = _checks.span("grace", grace).total_seconds()

@@ -56,7 +56,7 @@ class Crm:
 
 
 async def recover(client: AsyncClient, receiver: WebhookReceiver, log: Path, *, now: datetime) -> int:
-    """Give the calls of the last day whose events did not come to the handlers, and return the number of these calls."""
+    """Handle the calls of the last day whose events did not come, and return the number of these calls."""
     reconciler = EventReconciler(lines=LINES)
     for event in await asyncio.to_thread(read_log, log):
         reconciler.add_seen(event)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.spoiled import spoiled
 from unlimcall_async import CallRecord, from_dict
+from unlimcall_async.cli.wording import fields_of, json_line
 from unlimcall_async.operations import EventLog
 from unlimcall_async.sandbox import Sandbox, SandboxCall
 from unlimcall_async.webhooks import CallEnded, SQLiteStore, WebhookReceiver, recovered_event
@@ -29,9 +30,16 @@ def call(index: int, **fields: Any) -> SandboxCall:
 
 def line_of(index: int, **fields: Any) -> str:
     """A line of `webhooks listen --json`, of the event of a call."""
-    ended = NOW - timedelta(minutes=10 * index + 20) + timedelta(seconds=82)
-    common = {"id": f"e{index}", "type": "call.ended", "occurred_at": ended.isoformat(), "call_id": f"c{index}"}
-    return json.dumps({**common, "phone": f"+4420{index:08d}", "duration_sec": 81, **fields}) + "\n"
+    event = CallEnded(
+        id=f"e{index}",
+        type="call.ended",
+        occurred_at=NOW - timedelta(minutes=10 * index + 20) + timedelta(seconds=82),
+        call_id=f"c{index}",
+        phone=f"+4420{index:08d}",
+        duration_sec=81,
+        extra={"new": 1.5} if index % 2 else {},
+    )
+    return json_line({**json.loads(json_line(fields_of(event))), **fields})
 
 
 def sandbox_of(*more: SandboxCall) -> Sandbox:

@@ -168,6 +168,15 @@ def test_a_record_that_was_revised_is_one_call() -> None:
     assert len(swept([], [first, revised]).missed) == 1
 
 
+def test_the_contact_of_a_call_that_came_in_is_the_caller() -> None:
+    came_in = record(0, src=NUMBER, dst=OTHER, did=OTHER)
+    assert recovered_event(came_in).phone == NUMBER
+    assert pairs(swept([ended(1)], [came_in])) == {("call-1", "1")}
+    went_out = record(0, src=OTHER, did=OTHER)
+    assert recovered_event(went_out).phone == NUMBER
+    assert pairs(swept([ended(1)], [went_out])) == {("call-1", "1")}
+
+
 def test_calls_of_other_lines_are_left_out() -> None:
     records = [record(0), record(0, "seat", sip_username="unl_007"), record(0, "none", sip_username=None)]
     assert missed(swept([], records)) == {"1", "seat", "none"}

@@ -15,7 +15,7 @@ from typing import Final
 from attrs import field, frozen
 
 from unlimcall_async import CallRecord, _arguments
-from unlimcall_async.webhooks import CallEnded, RecoveredCall, recovered_id
+from unlimcall_async.webhooks import CallEnded, RecoveredCall, recovered_event
 
 # What stands before a number, behind one, and inside one that is written for callers of two countries: "+44 (0)20 7183 8750".
 _AROUND: Final = re.compile(r"^\s*(?:sips?|tel):|[@;,].*$|\(0\)", re.IGNORECASE | re.DOTALL)
@@ -116,10 +116,11 @@ class Leg:
     def of(cls, record: CallRecord, start: datetime) -> Leg:
         """Return the side of a record, whose start in UTC is `start`."""
         began = seconds(start)
+        event = recovered_event(record)
         return cls(
             key=_digest([record.id, began, record.dst, record.duration, record.billsec]),
-            recovered_id=recovered_id(record),
-            digits=digits_of(record.dst),
+            recovered_id=str(event.id),
+            digits=digits_of(event.phone),
             start=began,
             end=began + _length(record.duration),
             duration=_length(record.duration),

@@ -76,7 +76,7 @@ class _Lone:
 
 
 class EventReconciler:
-    """Tells which calls ended without a `call.ended` that this receiver saw, and which events have no record yet.
+    """Finds the calls that ended without a `call.ended` that this receiver saw, and the events that have no record yet.
 
         reconciler = EventReconciler(lines={"unl_001"})
         receiver.on(CallEnded)(reconciler.seen)

@@ -27,7 +27,7 @@ from unlimcall_async.webhooks.events import (
     parse_event,
 )
 from unlimcall_async.webhooks.receiver import WebhookReceiver
-from unlimcall_async.webhooks.recovery import recovered_event, recovered_id
+from unlimcall_async.webhooks.recovery import recovered_event
 from unlimcall_async.webhooks.responses import ReceiverStats
 from unlimcall_async.webhooks.signature import sign
 from unlimcall_async.webhooks.sqlite import SQLiteStore
@@ -58,7 +58,6 @@ __all__ = [
     "parse_event",
     "receive",
     "recovered_event",
-    "recovered_id",
     "sign",
     "verify",
 ]

@@ -224,7 +224,7 @@ class WebhookReceiver:
         return response
 
     async def handle_event(self, event: Event) -> Literal["handled", "seen", "failed"]:
-        """Give an event to the handlers that did not come as a delivery, for example one of `recovered_event`.
+        """Handle an event that did not come as a delivery, for example one of `recovered_event`.
 
         The store remembers the event by its type and id, as it does for a delivery. No response is sent, and nothing counts for
         `on_failing`.

@@ -132,7 +132,7 @@ LAYERS: list[set[str]] = [
     {"operations.assignment", "operations.event_sides"},
     {"operations.event_matching"},
     {"operations.event_alarm", "operations.event_buckets", "operations.event_state"},
-    {"operations.event_horizon"},
+    {"operations.event_horizon", "operations.event_watch"},
     {"operations.event_log", "operations.events"},
     {"operations"},
     {"report.completeness", "report.names"},

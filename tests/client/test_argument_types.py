@@ -44,6 +44,7 @@ BALANCE = Balance(30, "USD", "prepaid", None, blocked=False, stale=False)  # typ
 
 
 SEEN = SQLiteStore(":memory:")
+NO_RECORDS: Any = ()
 NOBODY, WATCHED = AsyncClient("unl_test_token"), CreditMonitor(25, "USD")
 
 
@@ -198,6 +199,7 @@ KEPT: dict[str, Callable[[Dress], object]] = {
     },
     "EventReconciler": lambda d: vars(reconciler(d))["_rules"],
     "EventReconciler.seen, sweep": swept,
+    "EventReconciler.watch": lambda d: type(reconciler(d).watch(NO_RECORDS, every=d(HOUR))),
     "EventLog": lambda d: vars(EventLog(SEEN, keep=d(HOUR)))["_keep"],
     "SpendTally": lambda d: SpendTally(d(HOUR)).spend,
     "sign": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000)),
@@ -240,6 +242,7 @@ TIMES: dict[str, str] = {
     "operations.events.EventReconciler grace, delay, arrival, early, tolerance, horizon, span": "EventReconciler",
     "operations.event_log.EventLog keep": "EventLog",
     "operations.events.EventReconciler.seen at": "EventReconciler.seen, sweep",
+    "operations.events.EventReconciler.watch every": "EventReconciler.watch",
     "operations.events.EventReconciler.sweep now": "EventReconciler.seen, sweep",
     "operations.credit_watch.CreditWatch interval, spend_over, spend_every": "CreditWatch",
     "operations.pool.CallerIdPool.burn until": "CallerIdPool.burn, burned",

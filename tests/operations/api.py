@@ -122,7 +122,7 @@ async def bill(client: AsyncClient, content: bytes, records: list[CallRecord]) -
     assert_type(check.totals(), dict[str, BillSum])
 
 
-async def events(receiver: WebhookReceiver, record: CallRecord, now: datetime) -> None:
+async def events(client: AsyncClient, receiver: WebhookReceiver, record: CallRecord, now: datetime) -> None:
     reconciler = EventReconciler(lines={"unl_001"}, grace=timedelta(minutes=3))
     EventReconciler(lines=lambda each: each.sip_username is not None)
     receiver.on(CallEnded)(reconciler.seen)
@@ -138,6 +138,8 @@ async def events(receiver: WebhookReceiver, record: CallRecord, now: datetime) -
         assert_type(event, RecoveredCall)
         assert_type(await receiver.handle_event(event), Literal["handled", "seen", "failed"])
     assert_type(reconciler.share, Share)
+    async for alert in reconciler.watch(client.cdrs.follow(now), every=timedelta(minutes=1)):
+        assert_type(alert, EventAlert)
     receiver.on(CallEnded)(EventLog(SQLiteStore("seen.db"), keep=timedelta(days=3)).note)
     assert_type(read_log("seen.db"), list[SeenEvent])
     EventReconciler().load(reconciler.to_json())

@@ -14,7 +14,7 @@ SUBMODULES = {
     *("caller_ids", "carrier", "credit", "credit_watch", "failure_counts", "health", "iteration", "numbering", "pool"),
     *("charts", "dispositions", "pool_state", "shares", "spending", "summary", "summary_notebook", "summary_rows"),
     *("assignment", "event_alarm", "event_buckets", "event_horizon", "event_log", "event_matching", "event_sides"),
-    *("event_state", "events"),
+    *("event_state", "event_watch", "events"),
 }
 FROZEN = (
     *(

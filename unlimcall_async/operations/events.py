@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from unlimcall_async.operations.event_buckets import Buckets
 from unlimcall_async.operations.event_horizon import Kept
 from unlimcall_async.operations.event_matching import Grade, Matching, Rules
 from unlimcall_async.operations.event_sides import Leg, SeenEvent, seconds
+from unlimcall_async.operations.event_watch import watching
 from unlimcall_async.operations.shares import Share
 from unlimcall_async.webhooks import CallEnded
 
@@ -217,6 +218,27 @@ class EventReconciler:
         state, share = decided
         self._active = self._now if state == "started" else None
         return [EventAlert(state, share, self._now)]
+
+    def watch(
+        self, records: AsyncIterable[CallRecord], *, every: timedelta = timedelta(minutes=1)
+    ) -> AsyncGenerator[EventAlert, None]:
+        """Add the records of a follow as they come, sweep meanwhile, and return the alerts.
+
+            async for alert in reconciler.watch(client.cdrs.follow(start)):
+                print(alert)
+
+        The iterator of the records is closed at the end. An error of the records ends the watch after one more sweep.
+
+        Args:
+            records: The records, of a follow or of a stream.
+            every: The time between two sweeps.
+
+        Raises:
+            ValueError: `every` is not above zero.
+            TypeError: `every` is not a timedelta.
+        """
+        pause = _checks.span("every", every).total_seconds()
+        return watching(records, self.add, lambda: self.sweep(now=_clock.utc_now()), pause)
 
     def _refresh(self, now: float) -> None:
         """Find what is known at a time."""

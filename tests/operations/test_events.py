@@ -104,6 +104,12 @@ def test_what_cannot_be_told_apart_is_possible() -> None:
     assert len({match.record.id for each in found for match in each.matched}) == 1
 
 
+def test_an_event_without_a_number_elsewhere_makes_nothing_more_certain() -> None:
+    far = ended(5000, "far", phone=None)
+    reconciler = swept([ended(1), far], [record(0, "a"), record(0, "b")], now=2 * HOUR)
+    assert [call.grade for call in reconciler.missed] == ["possible"]
+
+
 def test_a_lost_event_does_not_draw_each_later_event_to_the_record_before() -> None:
     # The number is called each minute. The event of the fifth call is lost, and the last three records are still to come.
     events = [ended(60 * index, f"{index}") for index in range(20) if index != 5]

@@ -112,7 +112,9 @@ class Buckets:
         whole = self._known.copy()
         for leg in found.pairs:
             del whole.lone[leg]
-        whole.lone |= found.lone
+        for leg, grade in found.lone.items():
+            # The doubt of the record's own bucket stays. (The grades are in the order of the alphabet.)
+            whole.lone[leg] = max(grade, whole.lone[leg])
         whole.pairs |= found.pairs
         whole.free -= {event for event, _ in found.pairs.values()}
         return whole

@@ -126,13 +126,24 @@ def test_an_event_much_later_than_usual_waits_for_its_own_record() -> None:
     events = [event for event, _ in usual] + [ended(200, "redial")]
     records = [each for _, each in usual] + [record(100, "lost")]
     reconciler = swept(events, records, now=400)
-    assert missed(reconciler) == {"lost"}
+    assert [(call.record.id, call.grade) for call in reconciler.missed] == [("lost", "likely")]
     # After an hour, its record would be there.
     reconciler.sweep(now=after(200 + HOUR))
     assert missed(reconciler) == set()
     reconciler.add(record(199, "redial"))
     reconciler.sweep(now=after(200 + HOUR))
     assert missed(reconciler) == {"lost"}
+
+
+@pytest.mark.parametrize("delay", [2, 45])
+def test_a_duration_that_is_neither_fits_at_the_usual_delay(delay: float) -> None:
+    # The event states the talk time, and `billsec` is rounded up to minutes.
+    numbers = [f"+1415{index:07d}" for index in range(40)]
+    records = [record(9 * at, f"{at}", dst=each, duration=55) for at, each in enumerate(numbers)]
+    events = [ended(9 * at + delay, f"{at}", phone=each, duration_sec=42) for at, each in enumerate(numbers)][1:]
+    reconciler = swept(events, [*records, record(300, "again", dst=numbers[20], duration=55)])
+    assert missed(reconciler) == {"0", "again"}
+    assert {match.grade for match in reconciler.matched} == {"likely"}
 
 
 def test_a_call_is_pending_until_its_grace_is_over() -> None:

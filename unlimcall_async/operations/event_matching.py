@@ -54,7 +54,7 @@ _LONGEST_CALL: Final = 86_400.0
 # A pair is likely if each other way to match costs so much more: it is then some four times less likely.
 _CLEAR: Final = 1.5
 # An event may state less than the call's length, for example the talk time if `billsec` is rounded up. Such a length says little.
-# So the event must come within so many seconds of the end of the call.
+# So the event's delay must be the usual one, but for so many seconds.
 _NEAR: Final = 30.0
 
 
@@ -85,6 +85,8 @@ class Candidate:
         delay: The seconds from the end of the call to the event.
         cost: What is odd about the pair except its delay.
         weak: How many of number, time and duration say little, 2 at most; also 2 if the number is not known.
+        is_shorter: Whether the event states a shorter duration than the record has.
+        is_arrival: Whether the event has no time but that of its arrival.
     """
 
     event: int
@@ -92,6 +94,8 @@ class Candidate:
     delay: float
     cost: float
     weak: int
+    is_shorter: bool
+    is_arrival: bool
 
     def total(self, usual: float) -> float:
         """Return the cost, if events usually come `usual` seconds after the end of their call."""
@@ -110,10 +114,14 @@ class Habit:
     usual: float = 0.0
     odd: float = inf
 
+    def fits(self, candidate: Candidate) -> bool:
+        """Return whether a candidate counts at all."""
+        return not candidate.is_shorter or abs(candidate.delay - self.usual) <= _NEAR
+
     def is_odd(self, event: EventSide, candidate: Candidate, now: float) -> bool:
         """Return whether a candidate must wait, because the event's own record may still come."""
         late = abs(candidate.delay - self.usual) > self.odd
-        return late and not event.is_arrival and event.at > now - _SETTLED
+        return late and not candidate.is_arrival and event.at > now - _SETTLED
 
 
 @define
@@ -166,7 +174,7 @@ class Group:
     def clear_delay(self) -> float | None:
         """Return the delay that the group teaches, or `None` if it teaches nothing."""
         only = self.candidates[0]
-        return only.delay if self.is_clear and not only.weak else None
+        return only.delay if self.is_clear and only.weak < _WEAKEST and not only.is_arrival else None
 
 
 def groups_of(events: Sequence[EventSide], legs: Sequence[Leg], rules: Rules) -> list[Group]:
@@ -203,7 +211,7 @@ def _early(event: EventSide, rules: Rules) -> float:
 
 
 def _candidate(place: int, event: EventSide, index: int, leg: Leg, rules: Rules) -> Candidate | None:
-    cost, weak = 0.0, int(event.is_arrival)
+    cost, weak, is_shorter = 0.0, int(event.is_arrival), False
     if not event.digits or not leg.digits:
         cost, weak = _NO_NUMBER, _WEAKEST
     elif event.digits != leg.digits:
@@ -224,11 +232,11 @@ def _candidate(place: int, event: EventSide, index: int, leg: Leg, rules: Rules)
         apart = min(abs(event.duration - leg.duration), abs(event.duration - leg.billsec))
         if apart <= rules.tolerance:
             cost += log1p(apart)
-        elif event.duration <= leg.duration and abs(delay) <= _NEAR and weak < _WEAKEST:
-            cost, weak = cost + _OTHER_DURATION, weak + 1
+        elif event.duration <= leg.duration and weak < _WEAKEST and (not event.is_arrival or abs(delay) <= _NEAR):
+            is_shorter, cost, weak = True, cost + _OTHER_DURATION, weak + 1
         else:
             return None
-    return Candidate(place, index, delay, cost, min(weak, _WEAKEST))
+    return Candidate(place, index, delay, cost, min(weak, _WEAKEST), is_shorter, event.is_arrival)
 
 
 def _joined(by_event: Sequence[list[Candidate]], by_leg: dict[int, list[Candidate]]) -> Iterator[Group]:
@@ -267,14 +275,18 @@ def match(
     # A record that no event comes near has certainly none.
     found = Matching(lone={leg.key: "certain" for leg in legs}, free={event.key for event in events})
     for group in groups:
-        candidates = [each for each in group.candidates if not habit.is_odd(events[each.event], each, now)]
-        found.unsettled |= len(candidates) < len(group.candidates)
-        pairs, lone = _settled(candidates, habit.usual)
+        fitting = [each for each in group.candidates if each.is_arrival or habit.fits(each)]
+        odd = [each for each in fitting if habit.is_odd(events[each.event], each, now)]
+        found.unsettled |= bool(odd)
+        pairs, lone = _settled([each for each in fitting if each not in odd] if odd else fitting, habit.usual)
         for index, (place, grade) in pairs.items():
             found.pairs[legs[index].key] = (events[place].key, grade)
             del found.lone[legs[index].key]
             found.free.discard(events[place].key)
         found.lone |= {legs[index].key: grade for index, grade in lone.items()}
+        for each in odd:
+            if found.lone.get(legs[each.leg].key) == "certain":
+                found.lone[legs[each.leg].key] = "likely"
     return found
 
 

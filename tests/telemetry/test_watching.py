@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
 import time
 import weakref
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.telemetry.backend import Backend
 from tests.webhooks.oracle import NOW, OTHER_SECRET, SECRET, event_body, headers
-from unlimcall_async import AsyncClient, CdrStream, _clock
+from unlimcall_async import AsyncClient, CdrStream, StreamStats, _clock
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Stall, Status, generate_traffic
 from unlimcall_async.webhooks import CallEnded, WebhookReceiver
 
@@ -73,6 +74,42 @@ async def test_counts_are_right_while_a_stream_runs(
         # Another thread gets what was read before this batch was handed out.
         assert known == {("stream",): seen} or (thread and known == {("stream",): seen - len(batch)})
     assert elsewhere(lambda: backend.values(RECORDS)) == {("stream",): 3000}
+
+
+def test_stats_are_read_in_the_thread_of_the_loop_alone(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[int] = []
+    read = vars(CdrStream)["stats"].fget
+
+    def stats(stream: CdrStream) -> StreamStats:
+        readers.append(threading.get_ident())
+        found: StreamStats = read(stream)
+        return found
+
+    monkeypatch.setattr(CdrStream, "stats", property(stats))
+    asked, exported = threading.Event(), threading.Event()
+    # A server that never responds.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = AsyncClient("unl_live_1", base_url=f"http://127.0.0.1:{server.getsockname()[1]}/api/v1")
+        stream = backend.observer().watch(client.cdrs.stream(START, END))
+
+        async def pull() -> None:
+            async with client:
+                reading = asyncio.create_task(anext(aiter(stream)))
+                await asyncio.sleep(0)
+                asked.set()
+                await asyncio.to_thread(exported.wait, 30)
+                reading.cancel()
+                await asyncio.wait([reading])
+
+        thread = threading.Thread(target=lambda: asyncio.run(pull()))
+        assert backend.values(RECORDS) == {("stream",): 0}
+        readers.clear()
+        thread.start()
+        assert asked.wait(30)
+        assert backend.values(RECORDS) == {("stream",): 0}
+        exported.set()
+        thread.join()
+    assert set(readers) == {thread.ident}
 
 
 @pytest.mark.parametrize("way", ["break", "aclose", "error", "cancel"])

@@ -118,6 +118,8 @@ class OneAtATime(ABC, Generic[T]):
         old = self._iteration
         # Claimed before anything is awaited: another iteration may begin meanwhile.
         self._iteration = iteration
+        # Nothing has changed yet, but who watches learns in which thread it will.
+        _watched.tell(self)
         if old is not None:
             # Left by a bare `break` a moment ago: its generator is gone, and the loop has not closed it yet.
             await self._stop(old)

@@ -99,7 +99,7 @@ def test_a_counter_is_asked_for_its_rate_and_a_gauge_for_its_value() -> None:
     for query in queries():
         for name in NAME.findall(query):
             grows = name.endswith(("_total", "_bucket", "_count"))
-            assert bool(re.search(rf"(rate|increase)\({name}{{", query)) is grows, query
+            assert bool(re.search(rf"(rate|increase|last_over_time)\({name}{{", query)) is grows, query
 
 
 def test_the_dashboard_can_be_imported_anywhere() -> None:

@@ -102,12 +102,14 @@ class OpenTelemetryObserver(Observer):
             attributes=span_attributes(info) | dict(self._labels),
             start_time=end - int(info.elapsed_s * 1e9),
         )
-        if span.is_recording():
-            for ended, attempt in attempts:
-                span.add_event(_ATTEMPT, event_attributes(attempt), ended)
-            if info.error is not None:
-                span.set_status(trace.StatusCode.ERROR)
-        span.end(end)
+        try:
+            if span.is_recording():
+                for ended, attempt in attempts:
+                    span.add_event(_ATTEMPT, event_attributes(attempt), ended)
+                if info.error is not None:
+                    span.set_status(trace.StatusCode.ERROR)
+        finally:
+            span.end(end)
 
     def watch(self, watched: W, /) -> W:
         """Report the counts of a stream, a follow or a receiver of webhooks, and the lag of a follow. Return the same object.

@@ -116,9 +116,4 @@ class _Known:
         return found
 
 
-_known: Final = _Known()
-
-
-def instruments_of(provider: metrics.MeterProvider | None) -> Instruments:
-    """Return the instruments of a provider, or of the global one."""
-    return _known.of(provider)
+instruments_of: Final = _Known().of

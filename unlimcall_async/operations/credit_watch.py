@@ -119,7 +119,7 @@ class CreditWatch:
         interval: The time from the start of a poll to the start of the next.
         spend_over: The span of call records from which the spend rate comes. A call that still runs has no record yet.
         spend_every: The time between two readings of these records.
-        keep: The name of a file to which balances are appended; `None` to keep none. A line has some 90 bytes.
+        keep: The name of a file to which balances are appended; `None` to keep none. A line has some 80 bytes.
         clock: Returns the time, timezone-aware. The default is this machine's clock. Its difference from the server's clock is then
             allowed for when the call records are read.
 

@@ -38,7 +38,6 @@ _FIRST_YEAR: Final = 1970
 # How spreadsheets are made to leave a text alone: `="17.10"` and `'17.10`.
 _FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
 _GUARDED: Final = frozenset("=+-@0123456789")
-_HUNDREDTH: Final = Decimal("0.01")
 
 
 @frozen
@@ -271,7 +270,7 @@ class _Reader:
         amount = _read(self._money, lambda cell: amount_of(cell, self._mark), found.get(self._money, ""))
         if self._money == "amount":
             return amount
-        return Amount(MONEY.multiply(amount.value, _HUNDREDTH), amount.currency, amount.shared)
+        return Amount(amount.value.scaleb(-2, MONEY), amount.currency, amount.shared)
 
     def _currency_of(self, found: Mapping[BillColumn, str], amount: Amount) -> str | None:
         named = self._columns.currency

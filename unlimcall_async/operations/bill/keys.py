@@ -27,7 +27,7 @@ _NO_DIGIT: Final = re.compile("[^0-9]+")
 
 def cents_of(amount: Decimal) -> Decimal:
     """Return an amount in hundredths, digit for digit."""
-    return MONEY.multiply(amount, 100)
+    return amount.scaleb(2, MONEY)
 
 
 def apart_of(one: Decimal, other: int) -> Decimal:
@@ -37,7 +37,7 @@ def apart_of(one: Decimal, other: int) -> Decimal:
 
 def units_of(cents: int | Decimal) -> Decimal:
     """Return an amount in hundredths as units."""
-    return MONEY.multiply(Decimal(cents), Decimal("0.01"))
+    return Decimal(cents).scaleb(-2, MONEY)
 
 
 def number_of(text: str) -> str:

@@ -162,7 +162,7 @@ class Pairing:
         Yields:
             Pairs of the passes, in their order.
         """
-        left = dict.fromkeys(sorted(calls, key=lambda call: (call.wall, call.record.id, call.cents)))
+        left = dict.fromkeys(sorted(calls, key=_place_of))
         for one in _passes(self._shape):
             if not self.free or not left or (exactly and (one.amounts, one.starts) != ("exact", "near")):
                 return
@@ -249,6 +249,12 @@ class Pairing:
             return most is None or apart_of(billed.cents, call.cents) <= most
 
         return fits
+
+
+def _place_of(call: Call) -> tuple[int, str, int, str, str, int, int]:
+    """Return the place of a record in an order that depends on the record alone, and not on when the record came."""
+    record = call.record
+    return call.wall, record.id, call.cents, call.currency, call.number, record.duration, record.billsec
 
 
 def _distance(billed: Billed, call: Call) -> tuple[bool, Decimal, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -14,13 +15,24 @@ import unlimcall_async
 from tests.client.conftest import AT_ONCE
 from tests.disguises import MAY, disguised, plain
 from tests.operations.numbers import GB, TO_GB
-from unlimcall_async import AsyncClient, Balance, Checkpoint, RateLimit, RateLimits, RetryPolicy, operations, webhooks
+from unlimcall_async import (
+    AsyncClient,
+    Balance,
+    CallRecord,
+    Checkpoint,
+    RateLimit,
+    RateLimits,
+    RetryPolicy,
+    operations,
+    webhooks,
+)
 from unlimcall_async import sandbox as sandboxes
 from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint
 from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint, TailPlace
 from unlimcall_async.cdrs.resource import Cdrs
 from unlimcall_async.cdrs.times import to_micros
 from unlimcall_async.operations import (
+    BillCheck,
     CallerId,
     CallerIdHealth,
     CallerIdPool,
@@ -29,7 +41,11 @@ from unlimcall_async.operations import (
     CreditWatch,
     EventLog,
     EventReconciler,
+    InvoiceLine,
+    KeptBalance,
     SpendTally,
+    balance_falls,
+    check_bill,
 )
 from unlimcall_async.resources import Calls, Hooks
 from unlimcall_async.sandbox import Sandbox, SandboxAgent, SandboxCall, generate_traffic
@@ -136,6 +152,12 @@ def pool() -> CallerIdPool:
     return CallerIdPool([CallerId(GB, campaign="spring")])
 
 
+def billed(d: Dress) -> BillCheck:
+    lines = [InvoiceLine(number=1, amount=Decimal("0.05"), currency="USD", start=MAY - HOUR)]
+    calls = [CallRecord(id="1", start_time=MAY - HOUR, duration=1, billsec=1, sell_price_cents=5, currency="USD")]
+    return check_bill(lines, calls, start=d(MAY - 2 * HOUR), end=d(MAY), start_tolerance=d(timedelta(seconds=3)))
+
+
 def burned(d: Dress) -> object:
     given = pool()
     given.burn(d(GB), until=d(MAY))
@@ -201,6 +223,12 @@ KEPT: dict[str, Callable[[Dress], object]] = {
     "EventReconciler.seen, sweep": swept,
     "EventReconciler.watch": lambda d: type(reconciler(d).watch(NO_RECORDS, every=d(HOUR))),
     "EventLog": lambda d: vars(EventLog(SEEN, keep=d(HOUR)))["_keep"],
+    "InvoiceLine": lambda d: InvoiceLine(number=1, amount=Decimal(5), start=d(MAY)),
+    "check_bill": lambda d: billed(d).rows(),
+    "KeptBalance": lambda d: KeptBalance(d(MAY), Decimal(1), "USD"),
+    "balance_falls": lambda d: balance_falls(
+        [KeptBalance(MAY - HOUR, Decimal(3), "USD"), KeptBalance(MAY, Decimal(1), "USD")], d(MAY - HOUR), d(MAY)
+    ),
     "SpendTally": lambda d: SpendTally(d(HOUR)).spend,
     "sign": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000)),
     "sign, a fraction": lambda d: sign(d(BODY), d(SECRET), d(1_780_000_000.5)),
@@ -244,6 +272,11 @@ TIMES: dict[str, str] = {
     "operations.events.EventReconciler.seen at": "EventReconciler.seen, sweep",
     "operations.events.EventReconciler.watch every": "EventReconciler.watch",
     "operations.events.EventReconciler.sweep now": "EventReconciler.seen, sweep",
+    "operations.balances.KeptBalance at": "KeptBalance",
+    "operations.balances.balance_falls start, end": "balance_falls",
+    "operations.bill.lines.InvoiceLine start": "InvoiceLine",
+    "operations.bill.reconciler.BillReconciler start, end, start_tolerance": "check_bill",
+    "operations.bill.reconciler.check_bill start, end, start_tolerance": "check_bill",
     "operations.credit_watch.CreditWatch interval, spend_over, spend_every": "CreditWatch",
     "operations.pool.CallerIdPool.burn until": "CallerIdPool.burn, burned",
     "operations.pool.CallerIdPool.burned now": "CallerIdPool.burn, burned",
@@ -260,6 +293,8 @@ MADE = {
         "CallRecord",
         "CdrKey",
         "Agent",
+        "BalanceFall",
+        "BillFinding",
         "StreamStats",
         "Progress",
         "CarrierAlert",

@@ -17,12 +17,12 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_llms_txt"]
 myst_heading_anchors = 3
-# Pages of the repository name files in blocks of code by these.
-suppress_warnings = ["misc.highlighting_failure"]
+# Blocks of code have languages that Pygments does not know, such as `log`; and `type[Event]` in a signature is no attribute `type`.
+suppress_warnings = ["misc.highlighting_failure", "ref.python"]
 
 html_theme = "furo"
 html_title = f"unlimcall-async {__version__}"
-html_show_sourcelink = False
+html_show_sourcelink = html_show_copyright = False
 html_copy_source = True
 
 # In docstrings, a text in single backquotes is code.

@@ -23,6 +23,8 @@ CHARTS = (
     *("answer_rate_by_country", "calls_by_agent"),
 )
 HOSTILE = "</script><img src=x onerror=alert(1)>"
+# A property that each object of JavaScript has.
+INHERITED = "__proto__"
 
 
 def records() -> list[CallRecord]:
@@ -33,8 +35,8 @@ def records() -> list[CallRecord]:
             start_time=call.start_time,
             duration=call.duration,
             billsec=call.billsec,
-            disposition=call.disposition,
-            country=call.country,
+            disposition=INHERITED if number % 70 == 0 else call.disposition,
+            country=INHERITED if number % 60 == 0 else call.country,
             sip_username=HOSTILE if number % 50 == 0 else call.sip_username,
             sell_price_cents=call.sell_price_cents,
             currency="EUR" if call.country == "Germany" else call.currency,
@@ -105,6 +107,31 @@ def test_every_chart_is_drawn(browser: Browser, page_file: Path) -> None:
         assert shown_calls(page) == len(RECORDS)
 
 
+@pytest.mark.parametrize(("days", "step"), [(800, "week"), (4000, "month")])
+def test_a_bar_is_as_wide_as_its_time_and_says_when_it_begins(
+    browser: Browser, tmp_path: Path, days: int, step: str
+) -> None:
+    report, last = CallReport(), START + timedelta(days=days)
+    for day in range(days):
+        report.add(CallRecord(id="1", start_time=START + timedelta(days=day), duration=1, billsec=1, country="Germany"))
+    path = tmp_path / "report.html"
+    path.write_text(report.html(start=START, end=last), encoding="utf-8")
+    with opened(browser, path) as page:
+        assert page.inner_text("h2 >> nth=0") == f"Calls by {step}"
+        bars = page.locator("#calls_by_day svg .mark-rect path")
+        boxes = bars.evaluate_all(
+            "(bars) => bars.map((bar) => bar.getBoundingClientRect()).filter((box) => box.height)"
+        )
+        picture = page.locator("#calls_by_day svg").bounding_box()
+        assert picture is not None
+        assert sum(box["width"] for box in boxes) > 0.8 * picture["width"]
+        # What a tooltip shows, too: a date, and no number of milliseconds.
+        first = START.date() - timedelta(days=START.weekday() if step == "week" else 0)
+        assert f"day: {first}" in (bars.first.get_attribute("aria-label") or "")
+        # A label has the year, since a range may have several.
+        assert any(str(START.year) in text for text in page.locator("#calls_by_day svg text").all_text_contents())
+
+
 def test_the_filters_work_together(browser: Browser, page_file: Path) -> None:
     with opened(browser, page_file) as page:
         page.select_option("#country", label=page.locator("#country option", has_text="Germany").inner_text())
@@ -164,6 +191,8 @@ def test_a_text_of_the_server_is_a_text(browser: Browser, page_file: Path) -> No
     with opened(browser, page_file) as page:
         assert page.locator("#line option", has_text=HOSTILE).count() == 1
         assert page.locator("img").count() == 0
+        for name in ("calls_by_disposition", "answer_rate_by_country"):
+            assert INHERITED in page.locator(f"#{name} svg text").all_text_contents()
 
 
 @pytest.mark.parametrize("width", [320, 400, 720, 1920])
@@ -243,7 +272,7 @@ def test_everything_can_be_reached_by_keyboard(browser: Browser, page_file: Path
         assert shown_calls(page) < len(RECORDS)
         page.locator("summary").first.focus()
         page.keyboard.press("Enter")
-        assert page.locator("details[data-numbers=calls_by_day] td").count() > 0
+        page.locator("details[data-numbers=calls_by_day] td").first.wait_for()
 
 
 def test_paper_has_the_choice_and_charts_of_its_width(browser: Browser, page_file: Path) -> None:

@@ -9,7 +9,7 @@ The confidence intervals are those of `Share`, as expressions of Vega, because a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from unlimcall_async._extras import of_extra
 from unlimcall_async.operations.shares import Z
@@ -17,6 +17,9 @@ from unlimcall_async.operations.summary_rows import WEEKDAYS
 
 with of_extra("The charts of calls", "report", "altair"):
     import altair as alt
+
+Step: TypeAlias = Literal["day", "week", "month"]
+"""How long a bar over time is."""
 
 _BLUE: Final = "#3b7dd8"
 _RED: Final = "#d9534f"
@@ -26,6 +29,8 @@ _BOUND: Final = 0.01
 # Pixels of a chart over time, and of a row of the other charts.
 _HEIGHT: Final = 200
 STEP: Final = 22
+# Pixels between two bars over time, of which a bar of the days of a year has two.
+_GAP: Final = 0.5
 _LONGEST_LABEL: Final = 130
 OUTCOMES: Final = ("answered", "failed", "other")
 
@@ -52,22 +57,46 @@ _CONFIG: Final[Mapping[str, Any]] = {
     "rule": {"color": "currentColor"},
 }
 
+# The labels of numbers, each with a unit of its own: the engine's own have that of the largest, such as "0k" and "120m".
+_COUNTS: Final = alt.Axis(labelExpr="datum.value % 1 ? '' : replace(format(datum.value, '~s'), 'G', 'B')", tickCount=4)
+_MONEY: Final = alt.Axis(
+    labelExpr="abs(datum.value) < 1000 ? format(datum.value, '~f') : replace(format(datum.value, '~s'), 'G', 'B')",
+    tickCount=4,
+)
+_SHARES: Final = alt.Axis(labelExpr="format(datum.value, '~%')", tickCount=5)
+
 
 def _rows() -> Any:
     return alt.Chart(alt.NamedData(name="rows"))
 
 
-def _day() -> Any:
-    # In UTC, because a day is a name here: the browser's time zone must not move it.
+def _over_time(chart: Any, step: Step) -> Any:
+    """Return the chart with `start` and `until`, the times between which a bar lies that begins on `day`."""
+    # In UTC, because a day is a name here: the browser's time zone must not move it. `day` stays a text, for the tooltips.
+    return chart.transform_calculate(start="toDate(datum.day)", until=f"utcOffset('{step}', toDate(datum.day), 1)")
+
+
+def _time(*, bars: bool = False) -> Any:
+    # The browser chooses the ticks. A part of a day has no label, and the first label and the first week of a year have the year.
+    label = (
+        "utchours(datum.value) ? '' : utcFormat(datum.value, "
+        "!datum.index || !utcmonth(datum.value) && utcdate(datum.value) < 8 ? '%d %b %Y' : '%d %b')"
+    )
     return (
-        alt.X("utcyearmonthdate(day):T")
+        alt.X("start:T", bin="binned" if bars else alt.Undefined)
         .title(None)
-        .axis(format="%d %b", labelOverlap=True, labelSeparation=8, grid=False)
+        .scale(type="utc")
+        .axis(labelExpr=label, labelOverlap=True, labelSeparation=8, grid=False)
     )
 
 
 def _names() -> Any:
-    return alt.Y("name:N").title(None).sort(None).axis(ticks=False, domain=False)
+    # The engine keeps names as properties of objects, so a name such as `__proto__` would stop the chart.
+    return alt.Y("key:N").title(None).sort(None).axis(ticks=False, domain=False, labelExpr="slice(datum.label, 1)")
+
+
+def _with_key(chart: Any) -> Any:
+    return chart.transform_calculate(key="'=' + datum.name")
 
 
 def _with_interval(chart: Any, count: str) -> Any:
@@ -84,16 +113,17 @@ def _with_interval(chart: Any, count: str) -> Any:
     )
 
 
-def calls_by_day() -> Any:
+def calls_by_day(step: Step) -> Any:
     """Return the chart of `day`, `outcome`, `calls` and `layer`: bars, with one outcome above the other."""
     outcome = alt.Color("outcome:N").scale(domain=OUTCOMES, range=[_BLUE, _RED, _GREY])
     tips = [alt.Tooltip("day:N"), alt.Tooltip("outcome:N"), alt.Tooltip("calls:Q").format(",")]
     return (
-        _rows()
-        .mark_bar()
+        _over_time(_rows(), step)
+        .mark_bar(binSpacing=_GAP)
         .encode(
-            x=_day(),
-            y=alt.Y("calls:Q").title("calls").axis(format="~s"),
+            x=_time(bars=True),
+            x2="until:T",
+            y=alt.Y("calls:Q").title("calls").axis(_COUNTS),
             color=outcome,
             order="layer:Q",
             tooltip=tips,
@@ -102,34 +132,34 @@ def calls_by_day() -> Any:
     )
 
 
-def spend_by_day() -> Any:
+def spend_by_day(step: Step) -> Any:
     """Return the chart of `day` and `spend`, in one currency: bars."""
     tips = [alt.Tooltip("day:N"), alt.Tooltip("spend:Q").format(",.2f")]
     return (
-        _rows()
-        .mark_bar(color=_BLUE)
-        .encode(x=_day(), y=alt.Y("spend:Q").title("spend").axis(format="~s"), tooltip=tips)
+        _over_time(_rows(), step)
+        .mark_bar(color=_BLUE, binSpacing=_GAP)
+        .encode(x=_time(bars=True), x2="until:T", y=alt.Y("spend:Q").title("spend").axis(_MONEY), tooltip=tips)
         .properties(height=_HEIGHT)
     )
 
 
-def failures_by_day() -> Any:
+def failures_by_day(step: Step) -> Any:
     """Return the chart of `day`, `failed` and `calls`: the rate, its interval, and the guide's bound."""
-    rows = _with_interval(_rows(), "failed")
-    rate = alt.Y("rate:Q").title("failed").axis(format=".1%")
+    rows = _over_time(_with_interval(_rows(), "failed"), step)
+    rate = alt.Y("rate:Q").title("failed").axis(_SHARES)
     tips = [alt.Tooltip("day:N"), alt.Tooltip("failed:Q").format(","), alt.Tooltip("calls:Q").format(",")]
     tips += [alt.Tooltip(f"{name}:Q").format(".2%") for name in ("rate", "low", "high")]
     band = rows.mark_area(color=_RED, opacity=0.2, clip=True).encode(
-        x=_day(), y=alt.Y("low:Q").title("failed"), y2="high:Q"
+        x=_time(), y=alt.Y("low:Q").title("failed"), y2="high:Q"
     )
     line = rows.mark_line(color=_RED, point=alt.OverlayMarkDef(color=_RED, size=22)).encode(
-        x=_day(), y=rate, tooltip=tips
+        x=_time(), y=rate, tooltip=tips
     )
     bound = alt.Chart(alt.InlineData(values=[{"bound": _BOUND}])).mark_rule(strokeDash=[4, 4]).encode(y="bound:Q")
     return (band + line + bound).properties(height=_HEIGHT)
 
 
-def calls_by_hour() -> Any:
+def calls_by_hour(step: Step) -> Any:  # noqa: ARG001 # as those over time
     """Return the chart of `weekday`, `hour`, `calls` and `answered`: a heat map. A fuller colour is for more calls."""
     hour = alt.X("hour:O").title(None).axis(labelAngle=0, labelExpr="datum.value % 3 ? '' : datum.label", ticks=False)
     weekday = alt.Y("weekday:N").title(None).sort(WEEKDAYS).axis(ticks=False, domain=False)
@@ -145,14 +175,13 @@ def calls_by_hour() -> Any:
     )
 
 
-def answer_rate_by_country() -> Any:
+def answer_rate_by_country(step: Step) -> Any:  # noqa: ARG001 # as those over time
     """Return the chart of `name`, `answered` and `calls`: the rate of each country, and its interval."""
-    rows = _with_interval(_rows(), "answered")
+    rows = _with_key(_with_interval(_rows(), "answered"))
     tips = [alt.Tooltip("name:N"), alt.Tooltip("answered:Q").format(","), alt.Tooltip("calls:Q").format(",")]
     tips += [alt.Tooltip(f"{each}:Q").format(".1%") for each in ("rate", "low", "high")]
-    percent = alt.Axis(format=".0%")
     interval = rows.mark_rule(color=_BLUE, strokeWidth=3, opacity=0.4).encode(
-        x=alt.X("low:Q").title("answered").axis(percent), x2="high:Q", y=_names(), tooltip=tips
+        x=alt.X("low:Q").title("answered").axis(_SHARES), x2="high:Q", y=_names(), tooltip=tips
     )
     rate = rows.mark_point(color=_BLUE, filled=True, size=60, opacity=1).encode(
         x=alt.X("rate:Q").title("answered"), y=_names(), tooltip=tips
@@ -160,14 +189,15 @@ def answer_rate_by_country() -> Any:
     return (interval + rate).properties(usermeta={"step": STEP})
 
 
-def calls_by_name() -> Any:
+def calls_by_name(step: Step) -> Any:  # noqa: ARG001 # as those over time
     """Return the chart of `name` and `calls`: bars, in the order of the data."""
     tips = [alt.Tooltip("name:N"), alt.Tooltip("calls:Q").format(",")]
-    count = alt.X("calls:Q").title("calls").axis(format="~s", tickCount=4)
-    return _rows().mark_bar(color=_BLUE).encode(x=count, y=_names(), tooltip=tips).properties(usermeta={"step": STEP})
+    count = alt.X("calls:Q").title("calls").axis(_COUNTS)
+    bars = _with_key(_rows()).mark_bar(color=_BLUE).encode(x=count, y=_names(), tooltip=tips)
+    return bars.properties(usermeta={"step": STEP})
 
 
-CHARTS: Final[Mapping[str, Callable[[], Any]]] = {
+CHARTS: Final[Mapping[str, Callable[[Step], Any]]] = {
     "calls_by_day": calls_by_day,
     "spend_by_day": spend_by_day,
     "failures_by_day": failures_by_day,
@@ -178,15 +208,18 @@ CHARTS: Final[Mapping[str, Callable[[], Any]]] = {
 }
 
 
-def specification(name: str, rows: Iterable[Mapping[str, Any]] = (), *, width: int | None = None) -> dict[str, Any]:
+def specification(
+    name: str, rows: Iterable[Mapping[str, Any]] = (), *, step: Step = "day", width: int | None = None
+) -> dict[str, Any]:
     """Return the specification of a chart.
 
     Args:
         name: The name of the chart in `CHARTS`.
         rows: The data, if they are known.
+        step: How long a bar over time is.
         width: The pixels of the chart; `None` for those of its place on the page.
     """
-    made: dict[str, Any] = CHARTS[name]().properties(width="container" if width is None else width).to_dict()
+    made: dict[str, Any] = CHARTS[name](step).properties(width="container" if width is None else width).to_dict()
     made["config"] = _CONFIG
     # The width alone is that of the place.
     made["autosize"] = {"type": "fit-x", "contains": "padding"}

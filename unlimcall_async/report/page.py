@@ -72,7 +72,7 @@ def page(
 
     # Vega warns of a chart without data.
     names = [*_CHARTS] if total.attempts else []
-    shown = {name: charts.specification(name) for name in names}
+    shown = {name: charts.specification(name, step=cube.step) for name in names}
     report = {"cube": cube.values, "charts": shown, "step": cube.step}
     js, engine = _asset("page.js"), load_engine()
     currencies = cube.values["currencies"]

@@ -7,11 +7,13 @@ send on. So a name with as many digits as a phone number is replaced.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-# Seven digits or more, with what people write between them. ITU-T E.164 has no shortest number; local numbers have six or seven.
-_NUMBER: Final = re.compile(r"\+?(?:\d[\s().\-/]*){6,}\d")
+# Seven digits or more with no letter between them: people and programs write many kinds of dashes, blanks and marks there. ITU-T
+# E.164 has no shortest number; local numbers have six or seven.
+_NUMBER: Final = re.compile(r"(?:\d[\W_]*){6,}\d")
 # Characters of a name. Those of the reference have some 20.
 _LONGEST: Final = 60
 
@@ -28,7 +30,8 @@ def shown_names(names: Iterable[str | None], nothing: str) -> Mapping[str | None
     hidden = 0
     for name in names:
         text = printable(name or "") or nothing
-        if _NUMBER.search(text):
+        # Raised, wide and circled digits are digits.
+        if _NUMBER.search(unicodedata.normalize("NFKC", text)):
             hidden += 1
             text = f"(number {hidden})"
         if len(text) > _LONGEST:

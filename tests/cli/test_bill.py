@@ -239,6 +239,10 @@ async def test_differences_go_to_a_file(sandbox: Sandbox, tmp_path: Path) -> Non
     assert (status, "found.csv exists: replace it with --force" in err) == (2, True)
     status, _, err = await check(sandbox, tmp_path, "--out", "found.csv", "--force")
     assert (status, "number" in (tmp_path / "found.csv").read_text()) == (1, False)
+    before = (tmp_path / "may.csv").read_text()
+    status, _, err = await check(sandbox, tmp_path, "--out", "may.csv", "--force")
+    assert (status, "--out would replace may.csv" in err) == (2, True)
+    assert (tmp_path / "may.csv").read_text() == before
 
 
 async def test_the_fall_of_the_balance_stands_beside_the_sums(sandbox: Sandbox, tmp_path: Path) -> None:

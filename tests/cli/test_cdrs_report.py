@@ -80,6 +80,11 @@ async def test_rows_that_cannot_be_read_are_told_and_make_the_status_1(tmp_path:
         (["c.ndjson"], "--out"),
         (["c.ndjson", "--out", "old.html"], "old.html exists; --force replaces it"),
         (["c.ndjson", "--out", "c.ndjson", "--force"], "--out would replace the records"),
+        (
+            ["c.ndjson", "--out", "c.ndjson.manifest.json", "--force"],
+            "--out would replace the records or their manifest",
+        ),
+        (["sqlite:///c.db", "--out", "c.db", "--force"], "--out would replace the records"),
         (["c.ndjson", "--out", "missing/r.html"], "cannot write"),
         (["missing.ndjson", "--out", "r.html"], "missing.ndjson"),
         (["c.ndjson", "--out", "r.html", "--title", "\udcff"], "--title must not hold half of a surrogate pair"),
@@ -89,7 +94,8 @@ def test_a_wrong_option_is_named_and_no_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("c.ndjson").touch()
+    for name in ("c.ndjson", "c.db"):
+        Path(name).touch()
     Path("old.html").write_text("old")
     before = names_in(tmp_path)
     status, _, err = in_this_process("cdrs", "report", *arguments)

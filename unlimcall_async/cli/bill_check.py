@@ -13,7 +13,7 @@ import attrs
 import click
 
 from unlimcall_async.cli import bill_report, options
-from unlimcall_async.cli.files import exists, writing
+from unlimcall_async.cli.files import exists, is_same, writing
 from unlimcall_async.cli.formats import encoded, text_of
 from unlimcall_async.cli.output import (
     UnusableError,
@@ -85,6 +85,11 @@ class Asked:
 
 def check_invoice(asked: Asked) -> bool:
     """Compare an invoice with the records, show what is found, and return whether the two agree."""
+    if asked.out is not None:
+        asked.source.check_output("--out", asked.out)
+        for read in (asked.invoice, asked.balances):
+            if read is not None and is_same(asked.out, read):
+                raise click.UsageError(f"--out would replace {read}, which is to be compared: name another file")
     if asked.out is not None and exists(asked.out) and not asked.force:
         raise click.UsageError(f"{asked.out} exists: replace it with --force")
     invoice = _invoice(asked)

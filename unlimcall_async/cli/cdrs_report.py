@@ -44,8 +44,7 @@ def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest
     from unlimcall_async.cli.files import check_name, exists, store  # noqa: PLC0415 # `--help` must be quick
 
     check_name(out)
-    if source.what is not None and out.exists() and Path(source.what).exists() and out.samefile(source.what):
-        raise click.UsageError(f"--out would replace the records, {out}: name another file")
+    source.check_output("--out", out)
     if exists(out) and not force:
         raise click.UsageError(f"{out} exists; --force replaces it, and --out names another file")
     try:

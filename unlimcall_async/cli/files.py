@@ -41,6 +41,11 @@ _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM}
 
 
+def is_same(first: Path, second: Path) -> bool:
+    """Return whether both names are of one file or folder, which need not exist."""
+    return first.resolve() == second.resolve() or (first.exists() and second.exists() and first.samefile(second))
+
+
 def exists(path: Path) -> bool:
     """Return whether the name is taken, also by a link that leads nowhere."""
     return os.path.lexists(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from unlimcall_async.cli import proof_facts, pull_manifest, record_files
-from unlimcall_async.cli.files import exists, store
+from unlimcall_async.cli.files import exists, is_same, store
 from unlimcall_async.cli.output import UnusableError, note, write, write_json, write_table
 from unlimcall_async.cli.progress import working
 from unlimcall_async.cli.proof_facts import Proof
@@ -17,7 +17,7 @@ from unlimcall_async.cli.verify_report import edited_rows
 
 def prove_file(path: Path, html: Path | None, *, windows: bool, force: bool, as_json: bool) -> bool:
     """Write the proof of a file, and return whether the file is as its manifest says."""
-    if html is not None and any(_is_one(html, each) for each in (path, pull_manifest.path_of(path))):
+    if html is not None and any(is_same(html, each) for each in (path, pull_manifest.path_of(path))):
         raise click.UsageError(f"--html would replace what is to be proven, {html}: name another file")
     if html is not None and exists(html) and not force:
         raise click.UsageError(f"{html} exists: --force replaces it")
@@ -31,11 +31,6 @@ def prove_file(path: Path, html: Path | None, *, windows: bool, force: bool, as_
     else:
         note(f"{html} is written. {proof.verdict}")
     return not proof.edited
-
-
-def _is_one(first: Path, second: Path) -> bool:
-    """Return whether both names are of one file that exists."""
-    return first.exists() and second.exists() and first.samefile(second)
 
 
 def _proof_of(path: Path) -> Proof:

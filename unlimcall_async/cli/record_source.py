@@ -101,6 +101,23 @@ class RecordSource:
         if not is_table and (self.account is not None or self.table != _DEFAULT_TABLE):
             raise click.UsageError("--account and --table are for the URL of a table")
 
+    def check_output(self, option: str, out: Path) -> None:
+        """Check that a file to be written is none that the records come from.
+
+        Raises:
+            click.UsageError: The file is the file of the records, its manifest, or the database.
+        """
+        from unlimcall_async.cli import files, pull_manifest  # noqa: PLC0415 # `--help` must be quick
+
+        if self.what is None:
+            return
+        if "://" in self.what:
+            held = [_file_of(self.what)] if self.what.lower().startswith(_FILES) else []
+        else:
+            held = [Path(self.what), pull_manifest.path_of(Path(self.what))]
+        if any(files.is_same(out, each) for each in held):
+            raise click.UsageError(f"{option} would replace the records or their manifest, {out}: name another file")
+
     def range(self, start: str | None = None, end: str | None = None) -> tuple[datetime | None, datetime | None]:
         """Return `--from` and `--till` as times, against one reading of the clock.
 
@@ -219,6 +236,10 @@ class RecordSource:
                 yield Records(str(path), first, last, found, held)
 
 
+def _file_of(url: str) -> Path:
+    return Path(url.partition(":///")[2])
+
+
 def _lies_between(start: datetime | None, moment: datetime, end: datetime | None) -> bool:
     return (start is None or start <= moment) and (end is None or moment < end)
 
@@ -239,7 +260,7 @@ def table_errors(url: str) -> Iterator[None]:
     """End the command as for a file that cannot be used, if the table of a URL is to blame, and not the API."""
     from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError  # noqa: PLC0415 # as above
 
-    if url.lower().startswith(_FILES) and not Path(url.partition(":///")[2]).exists():
+    if url.lower().startswith(_FILES) and not _file_of(url).exists():
         raise UnusableError(f"{url}: there is no such file")
     try:
         with options.in_option_names(_NAMES):

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 LAYERS: list[set[str]] = [
     {
         *("_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"),
-        *("_secrets", "_spans", "_threads", "_watched"),
+        *("_secrets", "_spans", "_threads", "_watched", "_zones"),
     },
     {"_schema"},
     {"_model"},
@@ -154,6 +154,7 @@ PURE = {
     "_plain",
     "_schema",
     "_spans",
+    "_zones",
     "accounts.errors",
     "accounts.schedule",
     "_progress_words",
@@ -430,6 +431,7 @@ def test_the_command_uses_the_public_package_only() -> None:
                 "_log_setup",
                 "_progress_words",
                 "_spans",
+                "_zones",
             }, name
 
 
@@ -439,13 +441,13 @@ def test_only_two_commands_load_the_sandbox() -> None:
 
 
 def test_operations_use_the_public_package_only() -> None:
-    # With six exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
-    # time of day is that of the client's own clock, a missing extra has the client's own wording, and a notebook shows tables as
-    # those of streams. So the package has one rule and one message for each.
+    # With seven exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
+    # time of day is that of the client's own clock, the ends of the calendar are those of the command line, a missing extra has the
+    # client's own wording, and a notebook shows tables as those of streams. So the package has one rule and one message for each.
     for name, path in modules():
         if name.split(".")[0] == "operations":
             assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
-                *("_arguments", "_clock", "_extras", "_html", "_json", "_lazy"),
+                *("_arguments", "_clock", "_extras", "_html", "_json", "_lazy", "_zones"),
                 "webhooks",  # public
             }, name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -161,6 +162,14 @@ def test_a_time_that_the_zone_cannot_hold_counts_in_utc(zone: str, moment: datet
     summary = CallSummary(("day",), zone=ZoneInfo(zone))
     summary.add(CallRecord(id="1", start_time=moment, duration=1, billsec=1))
     assert summary.rows()[0].group == {"day": moment.date()}
+
+
+def test_a_sum_that_no_float_can_hold_has_the_largest_mean() -> None:
+    summary = CallSummary(())
+    summary.add(record(0, "ANSWERED", billsec=10**400))
+    row = summary.total
+    assert row.billed_s == 10**400
+    assert row.mean_length_s == row.billed_minutes == sys.float_info.max
 
 
 def test_rates_are_those_of_the_counts() -> None:

@@ -116,6 +116,17 @@ def test_days_are_those_of_the_zone() -> None:
     assert "2026-04-30 20:00 till 2026-05-03 20:00 (EDT)" in "".join(page.texts)
 
 
+def test_a_range_over_a_change_of_the_clocks_has_both_names_of_its_zone() -> None:
+    page = report_of(zone=ZoneInfo("Europe/Berlin")).html(start=START, end=START + timedelta(days=200))
+    assert "2026-05-01 02:00 (CEST) till 2026-11-17 01:00 (CET)" in page
+
+
+def test_a_range_that_the_zone_cannot_hold_is_in_utc() -> None:
+    first = datetime.min.replace(tzinfo=UTC)
+    page = report_of(zone=ZoneInfo("America/New_York")).html(start=first, end=START)
+    assert "0001-01-01 00:00 (UTC) till 2026-04-30 20:00 (EDT)" in page
+
+
 async def test_the_manifest_says_why_nothing_is_missing() -> None:
     async with Sandbox(rate_limits={}) as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
         sandbox.add_calls(generate_traffic(200, start=START, end=END, seed=1))

@@ -17,6 +17,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from unlimcall_async import CallRecord
+from unlimcall_async._zones import in_zone
 from unlimcall_async.cli.formats import FIELDS, csv_text, extra_text
 from unlimcall_async.cli.formulas import is_formula
 
@@ -57,14 +58,6 @@ def local(moment: datetime, zone: tzinfo) -> str:
     """Return a time in a zone, without its offset. A fraction of a second is in milliseconds, which is as fine as Excel counts."""
     read = in_zone(moment, zone).replace(tzinfo=None)
     return read.isoformat(" ", timespec="milliseconds" if read.microsecond else "seconds")
-
-
-def in_zone(moment: datetime, zone: tzinfo) -> datetime:
-    """Return a time in a zone; in UTC if the zone's calendar does not reach that far."""
-    try:
-        return moment.astimezone(zone)
-    except OverflowError:
-        return moment
 
 
 def cut(text: str) -> str:

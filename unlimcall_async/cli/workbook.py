@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from unlimcall_async import _json
 from unlimcall_async._extras import needs_extra
-from unlimcall_async.cli.excel_csv import cut, fits, in_zone
+from unlimcall_async._zones import in_zone
+from unlimcall_async.cli.excel_csv import cut, fits
 from unlimcall_async.cli.formats import FIELDS, extra_text
 from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
 

@@ -86,11 +86,7 @@ class CallSummary:
         self._count(record, *_read(record, self._failed))
 
     def _count(self, record: CallRecord, start: datetime, answered: bool, failed: bool) -> None:
-        try:
-            key = self._key_of(record, start)
-        except OverflowError:
-            # In the year 1 or 9999, in a zone that would need the year 0 or 10000. UTC has all times.
-            key = KeyOf(self._by, UTC)(record, start)
+        key = self._key_of(record, start)
         sums = self._groups.get(key)
         if sums is None:
             sums = self._groups[key] = Sums()

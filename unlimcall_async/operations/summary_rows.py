@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from operator import attrgetter
+from sys import float_info
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
 
 from unlimcall_async import CallRecord
+from unlimcall_async._zones import in_zone
 from unlimcall_async.operations.shares import Share
 from unlimcall_async.operations.spending import MONEY
 
@@ -101,12 +103,12 @@ class SummaryRow:
     @property
     def mean_length_s(self) -> float | None:
         """The average call duration (ACD): the billed seconds of an answered attempt on average; `None` without one."""
-        return self.talk_s / self.answered if self.answered else None
+        return _quotient(self.talk_s, self.answered) if self.answered else None
 
     @property
     def billed_minutes(self) -> float:
         """The billed seconds as minutes. No call is rounded up: neither the reference nor the guide has a tariff."""
-        return self.billed_s / 60
+        return _quotient(self.billed_s, 60)
 
 
 class Sums:
@@ -179,6 +181,14 @@ def checked_names(by: object) -> tuple[By, ...]:
     return tuple(each for each in names if each is not None)
 
 
+def _quotient(count: int, by: int) -> float:
+    """Return a quotient. One that a float cannot hold is the largest float."""
+    try:
+        return count / by
+    except OverflowError:
+        return float_info.max if count > 0 else -float_info.max
+
+
 class KeyOf:
     """Finds the group of a record.
 
@@ -203,7 +213,7 @@ class KeyOf:
         """Return the group of a record that starts at this time, in any zone."""
         found = self._texts(record)
         if self._times:
-            local = start.astimezone(self._zone)
+            local = in_zone(start, self._zone)
             found = (*[time(local) for time in self._times], *found)
         return found if self._order is None else tuple([found[place] for place in self._order])
 

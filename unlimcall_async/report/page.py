@@ -100,7 +100,11 @@ def _range(span: tuple[datetime | None, datetime | None]) -> str:
     start, end = span
     if start is None or end is None:
         return "All records of the source."
-    return f"{start:%Y-%m-%d %H:%M} till {end:%Y-%m-%d %H:%M} ({start.tzname()})"
+    first, last = (f"{each.date()} {each:%H:%M}" for each in (start, end))
+    if start.tzname() != end.tzname():
+        # The clocks changed in between.
+        return f"{first} ({start.tzname()}) till {last} ({end.tzname()})"
+    return f"{first} till {last} ({start.tzname()})"
 
 
 def _totals(total: SummaryRow) -> list[tuple[str, str, str, str]]:

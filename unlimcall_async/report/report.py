@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, tzinfo
 
 from unlimcall_async import CallRecord, _arguments
+from unlimcall_async._zones import in_zone
 from unlimcall_async.operations import FAILED_DISPOSITIONS, CallSummary, SummaryRow
 from unlimcall_async.operations.summary import add_to_all
 from unlimcall_async.proof import Manifest
@@ -83,7 +84,7 @@ class CallReport:
         """
         start, end = _arguments.window(start, end)
         zone = self._days.zone
-        span = (None if start is None else start.astimezone(zone), None if end is None else end.astimezone(zone))
+        span = (None if start is None else in_zone(start, zone), None if end is None else in_zone(end, zone))
         if manifest is not None and not isinstance(manifest, Manifest):
             raise TypeError(f"manifest must be a Manifest, not {type(manifest).__name__}")
         total = self.total

@@ -160,7 +160,17 @@ def test_a_wrong_option_is_named(
 def test_no_calls_are_a_line_and_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("c.ndjson").touch()
-    assert in_this_process("cdrs", "summary", "c.ndjson", "--by", "day") == (0, "", "No calls.\n")
+    arguments = ["cdrs", "summary", "c.ndjson", "--by", "day"]
+    assert in_this_process(*arguments) == (0, "", "No calls.\n")
+    assert in_this_process(*arguments, "--quiet") == (0, "", "")
+
+
+def test_csv_without_a_row_has_the_names_of_all_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.ndjson").touch()
+    _, out, _ = in_this_process("cdrs", "summary", "c.ndjson", "--by", "day", "--csv")
+    head = "day,attempts,answered,failed,answer_rate,failure_rate,mean_length_s,billed_s,unpriced"
+    assert out.splitlines() == [head]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from unlimcall_async.cli.options import read_by
-from unlimcall_async.cli.output import output_width, to_stderr, write, write_json, write_styled
+from unlimcall_async.cli.output import note, output_width, write, write_json, write_styled
 from unlimcall_async.cli.record_source import RecordSource, with_records
 from unlimcall_async.cli.running import FOUND, as_json, quiet, run
 
@@ -72,7 +72,7 @@ def summary(*, source: RecordSource, by: tuple[str, ...] | None, as_csv: bool, a
     elif as_csv:
         write(summary_table.csv_lines(names, rows))
     elif not len(counted):
-        to_stderr("No calls.")
+        note("No calls.")
     else:
         width = output_width()
         head, shown, sides = summary_table.table(names, rows, counted.total, width)

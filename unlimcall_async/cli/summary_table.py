@@ -9,7 +9,7 @@ from unlimcall_async.cli.formats import csv_text
 from unlimcall_async.cli.formulas import guarded
 from unlimcall_async.cli.health import is_high
 from unlimcall_async.cli.wording import plain
-from unlimcall_async.operations import SummaryRow
+from unlimcall_async.operations import CallSummary, SummaryRow
 
 if TYPE_CHECKING:
     from unlimcall_async.cli.tables import Cell
@@ -104,7 +104,9 @@ def facts(row: SummaryRow) -> dict[str, Any]:
 def csv_lines(by: Sequence[str], rows: Sequence[SummaryRow]) -> str:
     """Return the rows as CSV, with a column for each currency."""
     currencies = sorted({currency for row in rows for currency in row.spend})
-    head = [*by, *(name for name in facts(rows[0]) if name not in {*by, "spend"})] if rows else [*by]
+    # The sums of no call have all columns, too.
+    some = facts(rows[0] if rows else CallSummary(()).total)
+    head = [*by, *(name for name in some if name not in {*by, "spend"})]
     lines: list[list[Any]] = [[*head, *(guarded(f"spend_{currency}") for currency in currencies)]]
     for row in rows:
         cells: Mapping[str, Any] = facts(row)

@@ -379,6 +379,26 @@ def test_totals_are_compared_with_the_lines() -> None:
     assert (wrong.totals[0].ok, wrong.complete, wrong.totals[0].added) == (False, False, Decimal("1.50"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "added"),
+    [
+        ("Net total;10,00|VAT 20 %;2,00|Total;12,00", "12.00"),
+        ("Netto;10,00|19% MwSt;1,90|Gesamtbetrag;11,90", "11.90"),
+        ("Zwischensumme;10,00|zzgl. 19 % USt;1,90|Umsatzsteuer 7%;0,10|Rechnungsbetrag;12,00", "12.00"),
+        ("VAT;2,00|Total without VAT;10,00|Total;10,00", "10.00"),
+        ("VAT;2,00|Total;12,01", "12.00"),
+        # Nobody knows whether a sum of taxes holds the taxes above.
+        ("VAT;2,00|Total VAT;2,00|Total;12,00", None),
+    ],
+)
+def test_a_total_below_a_tax_may_hold_the_tax(rows: str, added: str | None) -> None:
+    invoice = read_invoice("Call ID;Amount\n1;4,00\n2;6,00\n" + rows.replace("|", "\n"))
+    assert (len(invoice.lines), invoice.unreadable) == (2, ())
+    last = invoice.totals[-1]
+    assert last.added == (None if added is None else Decimal(added))
+    assert invoice.complete == (last.added in {None, last.stated})
+
+
 def test_an_empty_amount_is_nothing_and_is_counted() -> None:
     invoice = read_invoice("id,amount,country\n1,,UK\n,2,\n")
     assert ([line.amount for line in invoice.lines], invoice.without_amount) == ([Decimal(0)], 1)

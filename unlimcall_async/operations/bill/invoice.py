@@ -26,13 +26,16 @@ from unlimcall_async.operations.spending import MONEY, sum_of
 T = TypeVar("T")
 
 # Words of sums that hold more than the lines, and all words with which a row begins that sums others.
-_TAXED: Final = re.compile(r"\b(?:vat|tax|gst|mwst|ust|tva|iva|brutto|gross|due|balance)\b", re.IGNORECASE)
+_TAXED: Final = re.compile(r"\b(?:vat|tax|gst|mwst|ust|\w+steuer|tva|iva|brutto\w*|gross|due|balance)\b", re.IGNORECASE)
 _SUMMING: Final = re.compile(
-    r"\W*(?:(?:grand|invoice|net)\s+|sub[\s-]?)?(?:totals?|sum|summe|gesamt\w*|zwischensumme|endbetrag|somme|totale)\b"
-    rf"|(?:\w+\s+)?{_TAXED.pattern}",
+    r"\W*(?:(?:grand|invoice|net)\s+|sub[\s-]?)?"
+    r"(?:totals?|sum|summe|gesamt\w*|zwischensumme|endbetrag|netto\w*|rechnungs(?:summe|betrag)|somme|totale)\b"
+    rf"|(?:[\w.]+\s+|[0-9.,]+\s*%\s*){{0,2}}{_TAXED.pattern}",
     re.IGNORECASE,
 )
 _PART: Final = re.compile(r"\W*(?:sub|zwischen)", re.IGNORECASE)
+# Words of a row that is a sum with a tax, or of all taxes, and not one tax.
+_NO_TAX: Final = re.compile(r"total|\bsum|gesamt|in[ck]l|brutto|gross|due|balance", re.IGNORECASE)
 # Spreadsheets write 1900 for a day that is empty, and databases the year 1.
 _FIRST_YEAR: Final = 1970
 # How spreadsheets are made to leave a text alone: `="17.10"` and `'17.10`.
@@ -66,7 +69,8 @@ class InvoiceTotal:
         number: The number of the line.
         label: What the row says of itself.
         stated: What the row says.
-        added: The sum of the lines above, or of those since the total before; `None` if nothing can be compared.
+        added: The sum of the lines above, or of those since the total before, with the taxes below them if the row has them;
+            `None` if nothing can be compared.
     """
 
     number: int
@@ -195,6 +199,8 @@ class _Reader:
         self._order: Order = dates or order_of(self._column(table.rows, "start"))
         # The lines that the last total has summed.
         self._summed = 0
+        # The taxes so far; `None` below a row that may or may not be one.
+        self._taxes: Decimal | None = Decimal(0)
 
     def _column(self, rows: list[Row], name: BillColumn) -> list[tuple[int, str]]:
         place = self._places.get(name)
@@ -211,7 +217,7 @@ class _Reader:
             name: texts[place] for name, place in self._places.items() if place < len(texts)
         }
         full = [*filter(None, texts)]
-        label = next((cell for cell in full if not cell[0].isdigit() and _SUMMING.match(cell)), None)
+        label = next((cell for cell in full if ("%" in cell or not cell[0].isdigit()) and _SUMMING.match(cell)), None)
         try:
             if label is not None and not self._is_call(found, label):
                 self._take_total(number, label, found)
@@ -240,8 +246,16 @@ class _Reader:
         if comparable and all(each is None or amount.fits(each) for each in currencies):
             every = sum_of(line.amount for line in self.lines)
             since = sum_of(line.amount for line in self.lines[self._summed :])
-            # A subtotal has the lines since the total before. A total has these, or all.
-            added = since if amount.value == since or _PART.match(label) else every
+            # A subtotal has the lines since the total before. A total has these, or all, and below taxes also the taxes.
+            if amount.value == since or _PART.match(label):
+                added = since
+            elif amount.value == every:
+                added = every
+            elif self._taxes is not None:
+                added = MONEY.add(every, self._taxes)
+        if _TAXED.search(label):
+            one_tax = self._taxes is not None and not _NO_TAX.search(label)
+            self._taxes = MONEY.add(self._taxes or Decimal(0), amount.value) if one_tax else None
         self.totals.append(InvoiceTotal(number, label[:40], amount.value, added))
         self._summed = len(self.lines)
 

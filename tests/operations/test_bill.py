@@ -276,6 +276,17 @@ def test_calls_free_of_charge_need_no_line() -> None:
     assert (check.matched, found(check)) == (1, {"other amount": [(3,)]})
 
 
+@pytest.mark.parametrize("by", [None, "day"])
+def test_a_line_that_bills_nothing_needs_no_record(by: str | None) -> None:
+    record = call(1, 0)
+    nothing = line_of(record, 3, id="17.9", start=after(2 * 86400), amount=0, duration=None)
+    check = check_bill([line_of(record), nothing], [record], by=by)
+    assert (check.ok, check.matched, check.count("free of charge"), found(check)) == (True, 1, 1, {})
+    # But calls that nobody has made are another count, if the sum of a day has them.
+    check = check_bill([InvoiceLine(number=2, amount=0, currency="USD", day=START.date(), calls=3)], [])
+    assert found(check) == {"other count": [(2,)]}
+
+
 # --- the range --------------------------------------------------------------------------------------------------------
 
 

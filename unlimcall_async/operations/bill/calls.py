@@ -221,6 +221,9 @@ class Calls:
             if self._is_outside(line):
                 self._found.append(of_line("outside", line, currency))
                 continue
+            if not line.amount:
+                self._agree("free of charge", line.currency or currency or "", 1, Decimal(0), Decimal(0))
+                continue
             signature = _signature(line)
             # A line below zero takes back what another has billed.
             twice = signature in billed and line.amount > 0

@@ -119,6 +119,10 @@ class Sums:
             if line.duration is not None:
                 some.seconds = MONEY.add(some.seconds or Decimal(0), Decimal(line.duration))
         recorded = self._with_free_calls(billed)
+        # An invoice may have a line for a day without calls.
+        recorded |= {
+            key: _Recorded(some.name) for key, some in billed.items() if key not in recorded and not some.cents
+        }
         return [
             self._finding(key[1], billed.get(key), recorded.get(key))
             for key in sorted({*billed, *recorded}, key=lambda key: (list(map(str, key[0])), key[1]))
@@ -173,6 +177,8 @@ class Sums:
             return "other amount"
         if counts and not _agree(billed, recorded):
             return "other count"
+        if not recorded.calls:
+            return "free of charge"
         return "within tolerance" if apart else "matched"
 
 

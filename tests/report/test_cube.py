@@ -107,6 +107,15 @@ def test_a_bar_gets_longer_with_the_range(days: int, step: str) -> None:
         assert all(start.endswith("-01") for start in starts)
 
 
+def test_currencies_beyond_those_to_choose_from_are_counted() -> None:
+    records = [
+        CallRecord(id="1", start_time=START, duration=1, billsec=1, sell_price_cents=1, currency=f"C{number:02}")
+        for number in range(11)
+    ]
+    values = cube_of(*summaries(records)).values
+    assert (len(values["currencies"]), values["other_currencies"]) == (8, 3)
+
+
 def test_the_names_that_are_kept_are_those_with_the_most_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cubes, "_MOST_NUMBERS", 200)
     records = [

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from unlimcall_async.cli.tables import Cell
     from unlimcall_async.operations import Share
 
-# The operations guide: "sustained elevation above 1 % indicates a carrier routing problem".
+# As `operations.shares` has. Here again, because `--help` must be quick.
 _ABOVE: Final = 0.01
-# As in `CarrierMonitor`: among fewer attempts, a single failure decides whether the share is above 1 %.
 _MINIMUM: Final = 200
 
 _HEAD: Final = ("country", "attempts", "failed", "share", "")

@@ -21,7 +21,7 @@ from unlimcall_async.operations import _checks
 from unlimcall_async.operations.dispositions import FAILED_DISPOSITIONS, failure_test
 from unlimcall_async.operations.failure_counts import MOST_COUNTRIES, STEPS, SpanCounts, Timelines
 from unlimcall_async.operations.iteration import iterating
-from unlimcall_async.operations.shares import Share
+from unlimcall_async.operations.shares import FAILURE_BOUND, FAILURE_MINIMUM, Share
 
 AlertState: TypeAlias = Literal["started", "ended"]
 
@@ -87,9 +87,9 @@ class CarrierMonitor:
         *,
         span: timedelta = timedelta(hours=1),
         # The guide's 1 %. The end lies below the start, so that a rate near the bound does not start and end alerts all the time.
-        start_above: float = 0.01,
+        start_above: float = FAILURE_BOUND,
         end_below: float = 0.007,
-        minimum: int = 200,
+        minimum: int = FAILURE_MINIMUM,
         failed: Collection[str] | Callable[[CallRecord], bool] = FAILED_DISPOSITIONS,
     ) -> None:
         self._step = _checks.span("span", span, at_least=timedelta(minutes=1)) / STEPS

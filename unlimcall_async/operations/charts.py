@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from unlimcall_async._extras import of_extra
-from unlimcall_async.operations.shares import Z
+from unlimcall_async.operations.shares import FAILURE_BOUND, Z
 from unlimcall_async.operations.summary_rows import WEEKDAYS
 
 with of_extra("The charts of calls", "report", "altair"):
@@ -24,8 +24,6 @@ Step: TypeAlias = Literal["day", "week", "month"]
 _BLUE: Final = "#3b7dd8"
 _RED: Final = "#d9534f"
 _GREY: Final = "#8a939c"
-# The guide's bound of the failure rate.
-_BOUND: Final = 0.01
 # Pixels of a chart over time, and of a row of the other charts.
 _HEIGHT: Final = 200
 STEP: Final = 22
@@ -155,7 +153,9 @@ def failures_by_day(step: Step) -> Any:
     line = rows.mark_line(color=_RED, point=alt.OverlayMarkDef(color=_RED, size=22)).encode(
         x=_time(), y=rate, tooltip=tips
     )
-    bound = alt.Chart(alt.InlineData(values=[{"bound": _BOUND}])).mark_rule(strokeDash=[4, 4]).encode(y="bound:Q")
+    bound = (
+        alt.Chart(alt.InlineData(values=[{"bound": FAILURE_BOUND}])).mark_rule(strokeDash=[4, 4]).encode(y="bound:Q")
+    )
     return (band + line + bound).properties(height=_HEIGHT)
 
 

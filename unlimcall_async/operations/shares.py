@@ -9,6 +9,10 @@ from attrs import frozen
 
 # The quantile of the normal distribution for an interval that holds the true rate 99 times in 100.
 Z: Final = 2.576
+# The operations guide: "sustained elevation above 1 % indicates a carrier routing problem".
+FAILURE_BOUND: Final = 0.01
+# Among fewer attempts, a single failure decides whether the share is above 1 %.
+FAILURE_MINIMUM: Final = 200
 
 
 @frozen

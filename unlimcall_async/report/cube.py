@@ -120,6 +120,7 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         "lines": lines.labels(most[1], "other lines"),
         "dispositions": dispositions.labels(_MOST_DISPOSITIONS, "others"),
         "currencies": list(shown_names(currencies, "(none)").values()),
+        "other_currencies": len(priced) - len(currencies),
         "by_day": _columns(_DAY_WIDTH, by_day),
         "by_hour": _columns(_HOUR_WIDTH, by_hour),
         "by_disposition": _columns(4, {key: [count] for key, count in by_disposition.items()}),

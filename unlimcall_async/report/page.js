@@ -1,14 +1,15 @@
 "use strict";
 // Adds up the sums of the pairs of a country and a line that the reader has chosen, and draws the charts.
 (() => {
-  const { cube, charts, step } = JSON.parse(document.getElementById("report").textContent);
+  const { cube, charts, step, bound } = JSON.parse(document.getElementById("report").textContent);
   const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
   const MOST_NAMES = 20;
   const ALL = -1;
   const element = (id) => document.getElementById(id);
-  const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-  const money = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  const percent = (share, digits) => (share * 100).toFixed(digits) + "\u00a0%";
+  // A half is rounded as the command line does.
+  const format = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven" });
+  const whole = format(0), money = format(2), percents = [whole, format(1), money];
+  const percent = (share, digits) => percents[digits].format(share * 100) + "\u00a0%";
   const views = {};
 
   // --- what is chosen ---
@@ -43,7 +44,7 @@
   // --- the sums ---
 
   function sums() {
-    const days = cube.starts.map((day) => ({ day, calls: 0, answered: 0, failed: 0, spend: 0 }));
+    const days = cube.starts.map((day) => ({ day, calls: 0, answered: 0, failed: 0, cents: 0 }));
     const names = (labels) => labels.map((name) => ({ name, calls: 0, answered: 0 }));
     const countries = names(cube.countries), lines = names(cube.lines), dispositions = names(cube.dispositions);
     const hours = [];
@@ -68,26 +69,29 @@
     each(cube.spend, 2, (row) => {
       const cents = cube.spend[4][row];
       total.spend[cube.spend[0][row]] += cents;
-      if (cube.spend[0][row] === currency()) days[cube.spend[1][row]].spend += cents / 100;
+      if (cube.spend[0][row] === currency()) days[cube.spend[1][row]].cents += cents;
     });
-    const most = (rows) => rows.filter((row) => row.calls).sort((one, other) => other.calls - one.calls).slice(0, MOST_NAMES);
+    const most = (rows) => rows.filter((row) => row.calls).sort((one, other) => other.calls - one.calls);
+    // Whole cents add up exactly.
+    for (const day of days) day.spend = day.cents / 100;
     const outcomes = days.flatMap(({ day, calls, answered, failed }) => [
       { day, outcome: "answered", layer: 0, calls: answered },
       { day, outcome: "failed", layer: 1, calls: failed },
       { day, outcome: "other", layer: 2, calls: calls - answered - failed },
     ]);
-    return {
-      total, days,
-      rows: {
-        calls_by_day: outcomes,
-        spend_by_day: days,
-        failures_by_day: days,
-        calls_by_hour: hours,
-        answer_rate_by_country: most(countries),
-        calls_by_agent: most(lines),
-        calls_by_disposition: most(dispositions),
-      },
+    // The tables have all names, and the charts those with the most calls.
+    const tables = {
+      calls_by_day: days,
+      spend_by_day: days,
+      failures_by_day: days,
+      calls_by_hour: hours,
+      answer_rate_by_country: most(countries),
+      calls_by_agent: most(lines),
+      calls_by_disposition: most(dispositions),
     };
+    const rows = { ...tables, calls_by_day: outcomes };
+    for (const name of Object.keys(rows)) if (charts[name]?.usermeta) rows[name] = rows[name].slice(0, MOST_NAMES);
+    return { total, tables, rows };
   }
 
   // --- what is shown ---
@@ -115,36 +119,39 @@
     show("answered", calls ? percent(answered / calls, 1) : "-", range(answered, 1));
     show("length", answered ? `${whole.format(talk / answered)} s` : "-");
     show("minutes", whole.format(billed / 60));
-    const spent = spend.map((cents, place) => [cents, cube.currencies[place]]).filter(([cents]) => cents);
-    show("spend", spent.map(([cents, name]) => `${money.format(cents / 100)} ${name}`).join("\n") || "-");
+    const spent = spend.map((cents, place) => [cents, cube.currencies[place]]).filter(([cents]) => cents)
+      .sort(([, one], [, other]) => (one < other ? -1 : 1));
+    const lines = spent.map(([cents, name]) => `${money.format(cents / 100)} ${name}`);
+    show("spend", lines.join("\n") || "-", cube.other_currencies ? `and ${cube.other_currencies} other currencies` : "");
     show("failed", calls ? percent(failed / calls, 2) : "-", range(failed, 2));
-    element("failed").parentElement.classList.toggle("high", calls > 0 && failed / calls > 0.01);
+    element("failed").parentElement.classList.toggle("high", calls >= bound[1] && failed / calls > bound[0]);
   }
 
   const NUMBERS = {
-    calls_by_day: ["days", [step, "calls", "answered", "failed"], (row) => [row.day, row.calls, row.answered, row.failed]],
-    spend_by_day: ["days", [step, "spend"], (row) => [row.day, money.format(row.spend)]],
-    failures_by_day: ["days", [step, "failed", "calls", "share"], (row) => [row.day, row.failed, row.calls, row.calls ? percent(row.failed / row.calls, 2) : "-"]],
-    calls_by_hour: ["", ["day", "hour", "calls", "answered"], (row) => [row.weekday, row.hour, row.calls, row.answered]],
-    answer_rate_by_country: ["", ["country", "answered", "calls", "rate"], (row) => [row.name, row.answered, row.calls, percent(row.answered / row.calls, 1)]],
-    calls_by_agent: ["", ["line", "calls", "answered"], (row) => [row.name, row.calls, percent(row.answered / row.calls, 1)]],
-    calls_by_disposition: ["", ["disposition", "calls"], (row) => [row.name, row.calls]],
+    calls_by_day: [[step, "calls", "answered", "failed"], (row) => [row.day, row.calls, row.answered, row.failed]],
+    spend_by_day: [[step, "spend"], (row) => [row.day, money.format(row.spend)]],
+    failures_by_day: [[step, "failed", "calls", "share"], (row) => [row.day, row.failed, row.calls, row.calls ? percent(row.failed / row.calls, 2) : "-"]],
+    calls_by_hour: [["day", "hour", "calls", "answered"], (row) => [row.weekday, row.hour, row.calls, row.answered]],
+    answer_rate_by_country: [["country", "answered", "calls", "rate"], (row) => [row.name, row.answered, row.calls, percent(row.answered / row.calls, 1)]],
+    calls_by_agent: [["line", "calls", "answered"], (row) => [row.name, row.calls, percent(row.answered / row.calls, 1)]],
+    calls_by_disposition: [["disposition", "calls"], (row) => [row.name, row.calls]],
   };
 
   // The numbers of a chart as a table, made when the reader opens it.
   function fill(details, current) {
-    const name = details.dataset.numbers, [ofDays, head, cells] = NUMBERS[name];
+    const name = details.dataset.numbers, [head, cells] = NUMBERS[name];
     const table = document.createElement("table");
     const add = (kind, values) => {
       const row = table.insertRow();
       for (const value of values) {
         const cell = document.createElement(kind);
+        if (kind === "th") cell.scope = "col";
         cell.textContent = typeof value === "number" ? whole.format(value) : value;
         row.appendChild(cell);
       }
     };
     add("th", head);
-    for (const row of ofDays ? current.days : current.rows[name]) add("td", cells(row));
+    for (const row of current.tables[name]) add("td", cells(row));
     details.querySelector(".numbers").replaceChildren(table);
   }
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from unlimcall_async._extras import of_extra
 from unlimcall_async.operations import Share, SummaryRow
+from unlimcall_async.operations.shares import FAILURE_BOUND, FAILURE_MINIMUM
 from unlimcall_async.report.cube import Cube
 from unlimcall_async.report.names import printable, shown_names
 
@@ -32,8 +33,6 @@ _CHARTS: Final[Mapping[str, tuple[str, bool]]] = {
     "answer_rate_by_country": ("Answer rate by country, with its interval at 99 %", False),
     "calls_by_agent": ("Lines with the most calls", False),
 }
-# The guide's bound.
-_BOUND: Final = 0.01
 
 
 @cache
@@ -73,7 +72,7 @@ def page(
     # Vega warns of a chart without data.
     names = [*_CHARTS] if total.attempts else []
     shown = {name: charts.specification(name, step=cube.step) for name in names}
-    report = {"cube": cube.values, "charts": shown, "step": cube.step}
+    report = {"cube": cube.values, "charts": shown, "step": cube.step, "bound": [FAILURE_BOUND, FAILURE_MINIMUM]}
     js, engine = _asset("page.js"), load_engine()
     currencies = cube.values["currencies"]
     return Template(_asset("page.html")).substitute(
@@ -107,18 +106,19 @@ def _range(span: tuple[datetime | None, datetime | None]) -> str:
     return f"{first} till {last} ({start.tzname()})"
 
 
-def _totals(total: SummaryRow) -> list[tuple[str, str, str, str]]:
-    """Return the id, the title, the value and the remark of each total."""
+def _totals(total: SummaryRow) -> list[tuple[str, ...]]:
+    """Return the id, the title, the value, the remark and the attributes of each total."""
     names = shown_names(total.spend, "")
     spend = "\n".join(f"{amount:,.2f} {names[currency]}" for currency, amount in total.spend.items() if amount)
     length = "-" if total.mean_length_s is None else f"{total.mean_length_s:,.0f} s"
+    high = ' class="high"' if _is_high(total.failures) else ""
     return [
         ("calls", "Calls", f"{total.attempts:,}", ""),
         ("answered", "Answered (ASR)", _percent(total.answer_rate, 1), _interval(total.answers, 1)),
         ("length", "Mean length (ACD)", length, ""),
         ("minutes", "Billed minutes", f"{total.billed_minutes:,.0f}", ""),
         ("spend", "Spend", spend or "-", ""),
-        ("failed", "Failed, against 1 %", _percent(total.failure_rate, 2), _interval(total.failures, 2)),
+        ("failed", "Failed, against 1 %", _percent(total.failure_rate, 2), _interval(total.failures, 2), high),
     ]
 
 
@@ -133,9 +133,13 @@ def _interval(share: Share, digits: int) -> str:
     return f"{_percent(low, digits)} to {_percent(high, digits)} at 99\u00a0%"
 
 
-def _total(name: str, title: str, value: str, remark: str) -> str:
+def _is_high(failures: Share) -> bool:
+    return failures.of >= FAILURE_MINIMUM and (failures.rate or 0.0) > FAILURE_BOUND
+
+
+def _total(name: str, title: str, value: str, remark: str, style: str = "") -> str:
     small = f"<small>{escape(remark)}</small>" if remark else ""
-    return f'<div><dt>{title}</dt><dd id="{name}">{escape(value)}{small}</dd></div>'
+    return f'<div{style}><dt>{title}</dt><dd id="{name}">{escape(value)}{small}</dd></div>'
 
 
 def _chart(name: str, step: str) -> str:
@@ -144,6 +148,6 @@ def _chart(name: str, step: str) -> str:
     return (
         f"<section{' class=wide' if wide else ''}><h2>{title}</h2>"
         f'<div class="chart" id="{name}" role="img" aria-label="{title}; the numbers follow"></div>'
-        f'<details data-numbers="{name}"><summary>Numbers</summary>'
-        '<div class="numbers" tabindex="0"></div></details></section>'
+        f'<details data-numbers="{name}"><summary aria-label="Numbers: {title}">Numbers</summary>'
+        f'<div class="numbers" role="region" aria-label="{title}" tabindex="0"></div></details></section>'
     )

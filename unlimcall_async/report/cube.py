@@ -20,9 +20,11 @@ from unlimcall_async.operations import CallSummary, SummaryRow
 from unlimcall_async.report.names import shown_names
 
 Step: TypeAlias = Literal["day", "week", "month"]
+# Where a sum belongs: a bar, an hour, a disposition, or a bar and a currency; then the indexes of a country and of a line.
+_Cell: TypeAlias = tuple[Any, int, int]
 
-# Numbers of a report: each takes some 4 bytes, and the page with its engine for charts is to stay below 3 MB.
-_MOST_NUMBERS: Final = 450_000
+# Numbers of a report: each takes some 3 bytes, and the page with its engine for charts is to stay below 3 MB.
+_MOST_NUMBERS: Final = 550_000
 # Countries and lines that keep their names, from the most to the fewest.
 _KEPT: Final = ((250, 500), (60, 120), (40, 60), (25, 40), (16, 24), (10, 12), (5, 6), (2, 3))
 # Days of a range above which a chart has weeks, and weeks above which it has months: a chart has some 800 pixels.
@@ -35,6 +37,8 @@ _MOST_CURRENCIES: Final = 8
 # Columns of the sums: a bar or an hour, a country, a line, and what is added up. The bar's prices are beside them.
 _DAY_WIDTH: Final = 8
 _HOUR_WIDTH: Final = 5
+_DISPOSITION_WIDTH: Final = 4
+_SPEND_WIDTH: Final = 5
 # The place of each hour of a week, from Monday on.
 _HOURS: Final[Mapping[tuple[Any, Any], int]] = {
     (weekday, hour): (weekday - 1) * 24 + hour for weekday in range(1, 8) for hour in range(24)
@@ -92,9 +96,20 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
     dispositions = _Names("disposition", calls["disposition"], "(none)")
     priced = Counter(currency for row in day_rows for currency in row.spend)
     currencies = [currency for currency, _ in priced.most_common(_MOST_CURRENCIES)]
+
+    def cell(row: SummaryRow, *key: object) -> _Cell:
+        return key, countries.of(row), lines.of(row)
+
+    def shown(row: SummaryRow) -> int:
+        return min(dispositions.of(row), _MOST_DISPOSITIONS)
+
     most = _most_kept(
-        [(row.group["day"], countries.of(row), lines.of(row)) for row in day_rows],
-        [(row.group["weekday"], row.group["hour"], countries.of(row), lines.of(row)) for row in hour_rows],
+        [
+            (_DAY_WIDTH, [cell(row, bars[row.group["day"]]) for row in day_rows]),
+            (_HOUR_WIDTH, [cell(row, row.group["weekday"], row.group["hour"]) for row in hour_rows]),
+            (_DISPOSITION_WIDTH, [cell(row, shown(row)) for row in outcome_rows]),
+            (_SPEND_WIDTH, [cell(row, bars[row.group["day"]], name) for row in day_rows for name in row.spend]),
+        ]
     )
 
     def pair(row: SummaryRow) -> tuple[int, int]:
@@ -113,7 +128,7 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         place = _HOURS[row.group["weekday"], row.group["hour"]]
         _add(by_hour[(place, *pair(row))], row.attempts, row.answered)
     for row in outcome_rows:
-        by_disposition[(min(dispositions.of(row), _MOST_DISPOSITIONS), *pair(row))] += row.attempts
+        by_disposition[(shown(row), *pair(row))] += row.attempts
     values = {
         "starts": [start.isoformat() for start in starts],
         "countries": countries.labels(most[0], "other countries"),
@@ -123,8 +138,8 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         "other_currencies": len(priced) - len(currencies),
         "by_day": _columns(_DAY_WIDTH, by_day),
         "by_hour": _columns(_HOUR_WIDTH, by_hour),
-        "by_disposition": _columns(4, {key: [count] for key, count in by_disposition.items()}),
-        "spend": _columns(5, {key: [cents] for key, cents in spend.items()}),
+        "by_disposition": _columns(_DISPOSITION_WIDTH, {key: [count] for key, count in by_disposition.items()}),
+        "spend": _columns(_SPEND_WIDTH, {key: [cents] for key, cents in spend.items()}),
     }
     return Cube(step, values)
 
@@ -138,15 +153,23 @@ def _calls_by_name(rows: Iterable[SummaryRow]) -> Mapping[str, Counter[Any]]:
     return calls
 
 
-def _most_kept(day_cells: Sequence[Any], hour_cells: Sequence[Any]) -> tuple[int, int]:
-    """Return how many countries and lines keep their names, so that the sums are small enough."""
+def _most_kept(tables: Iterable[tuple[int, Iterable[_Cell]]]) -> tuple[int, int]:
+    """Return how many countries and lines keep their names, so that the sums are small enough.
 
-    def fits(most: tuple[int, int]) -> bool:
-        days = {(bar, min(one, most[0]), min(other, most[1])) for bar, one, other in day_cells}
-        hours = {(day, hour, min(one, most[0]), min(other, most[1])) for day, hour, one, other in hour_cells}
-        return _DAY_WIDTH * len(days) + _HOUR_WIDTH * len(hours) <= _MOST_NUMBERS
-
-    return next(filter(fits, _KEPT), _KEPT[-1])
+    Args:
+        tables: The number of columns of each table, and where its sums belong.
+    """
+    most = _KEPT[0]
+    for most in _KEPT:
+        # Each step folds what the step before has left.
+        folded = [
+            (width, {(key, min(country, most[0]), min(line, most[1])) for key, country, line in cells})
+            for width, cells in tables
+        ]
+        if sum(width * len(cells) for width, cells in folded) <= _MOST_NUMBERS:
+            break
+        tables = folded
+    return most
 
 
 def _add(sums: list[int], *added: int) -> None:

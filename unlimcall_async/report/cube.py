@@ -129,19 +129,30 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         _add(by_hour[(place, *pair(row))], row.attempts, row.answered)
     for row in outcome_rows:
         by_disposition[(shown(row), *pair(row))] += row.attempts
-    values = {
-        "starts": [start.isoformat() for start in starts],
+    names = {
         "countries": countries.labels(most[0], "other countries"),
         "lines": lines.labels(most[1], "other lines"),
         "dispositions": dispositions.labels(_MOST_DISPOSITIONS, "others"),
         "currencies": list(shown_names(currencies, "(none)").values()),
         "other_currencies": len(priced) - len(currencies),
+    }
+    sums = _tables(by_day, by_hour, by_disposition, spend)
+    return Cube(step, {"starts": [start.isoformat() for start in starts], **names, **sums})
+
+
+def _tables(
+    by_day: Mapping[tuple[int, ...], Sequence[int]],
+    by_hour: Mapping[tuple[int, ...], Sequence[int]],
+    by_disposition: Mapping[tuple[int, ...], int],
+    spend: Mapping[tuple[int, ...], int],
+) -> Mapping[str, list[list[int]]]:
+    """Return the sums as columns, by the names of their tables."""
+    return {
         "by_day": _columns(_DAY_WIDTH, by_day),
         "by_hour": _columns(_HOUR_WIDTH, by_hour),
         "by_disposition": _columns(_DISPOSITION_WIDTH, {key: [count] for key, count in by_disposition.items()}),
         "spend": _columns(_SPEND_WIDTH, {key: [cents] for key, cents in spend.items()}),
     }
-    return Cube(step, values)
 
 
 def _calls_by_name(rows: Iterable[SummaryRow]) -> Mapping[str, Counter[Any]]:

@@ -117,6 +117,13 @@ def test_what_was_written_is_read(amount: Decimal, how: tuple[str, str]) -> None
 # --- currencies -------------------------------------------------------------------------------------------------------
 
 
+def test_a_line_in_another_currency_than_its_header_is_not_read() -> None:
+    invoice = read_invoice("id,Amount (USD),Currency\n1,2.00,EUR\n2,3.00,usd\n3,4.00,\n")
+    assert [(line.amount, line.currency) for line in invoice.lines] == [(Decimal(3), "USD"), (Decimal(4), "USD")]
+    (bad,) = invoice.unreadable
+    assert str(bad) == "line 2, column 'Currency': the line says EUR, and the header of its amount USD"
+
+
 def test_the_currency_is_that_of_the_column_the_header_the_cell_or_the_argument() -> None:
     headers = {
         "Amount (EUR)": "EUR",
@@ -263,9 +270,40 @@ def test_a_destination_without_a_number_is_a_country() -> None:
     assert (only(both).country, only(both).destination) == ("UK", None)
 
 
+@pytest.mark.parametrize("name", ["UK Mobile", "UK Mobile 3", "Germany O2"])
+def test_the_cells_decide_between_headers(name: str) -> None:
+    text = f"Date,Start time,Number,Destination,Fee,Price\n2026-05-01,10:00:05,+44 20 718 00001,{name},none,0.34\n"
+    invoice = read_invoice(text)
+    assert only(invoice) == InvoiceLine(
+        number=2,
+        amount=Decimal("0.34"),
+        start=datetime(2026, 5, 1, 10, 0, 5, tzinfo=UTC),
+        destination="+44 20 718 00001",
+        country=name,
+    )
+    # If no cell fits, the column is named all the same.
+    broken = read_invoice("Date,Number,Price\nyesterday,+44,0.34\n")
+    assert [bad.column for bad in broken.unreadable] == ["Date"]
+    assert only(read_invoice("Destination,Calls,Price\nUK,3,0.34\n")).country == "UK"
+
+
+def test_of_two_amounts_none_is_guessed() -> None:
+    text = "Date,Amount (EUR),Amount (USD)\n2026-05-01,1,2\n"
+    with pytest.raises(ValueError, match=r"'Amount \(EUR\)' and 'Amount \(USD\)' are amounts: name one"):
+        read_invoice(text)
+    line = only(read_invoice(text, columns={"amount": "Amount (USD)"}))
+    assert (line.amount, line.currency) == (Decimal(2), "USD")
+
+
+def test_headers_that_come_again_are_no_line() -> None:
+    invoice = read_invoice("Date,Number,Price\n2026-05-01,+1,1\nDate,Number,Price\n2026-05-02,+2,2\n")
+    assert ([line.number for line in invoice.lines], invoice.remarks, invoice.complete) == ([2, 4], (3,), True)
+
+
 def test_the_table_is_that_with_the_most_columns() -> None:
     text = "Date,Total\n2026-05-31,3.00\n\nCall ID,Date,Called,Amount\n1,2026-05-01,+1,3.00\n"
-    assert only(read_invoice(text)).id == "1"
+    invoice = read_invoice(text)
+    assert (only(invoice).id, invoice.passed_over) == ("1", (1,))
     with pytest.raises(ValueError, match="the header 'Amount' is that of several columns"):
         read_invoice("Call ID,Amount,Amount\n1,2,3\n")
 

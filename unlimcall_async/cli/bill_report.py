@@ -77,6 +77,8 @@ def remarks(invoice: Invoice) -> Iterator[str]:
     if invoice.remarks:
         numbers = ", ".join(map(str, invoice.remarks[:MOST])) + (", ..." if len(invoice.remarks) > MOST else "")
         yield f"{many(len(invoice.remarks), 'row is', 'rows are')} no line of the table, and left out: {numbers}."
+    for number in invoice.passed_over:
+        yield f"line {number} begins another table, which was not read."
     for total in invoice.totals:
         if total.ok:
             agrees = "as its lines" if total.added is not None else "not compared"
@@ -274,6 +276,7 @@ def facts(
         ],
         "findings": _rows(check, numbers=numbers),
         "unreadable": [{"line": bad.number, "column": bad.column, "reason": bad.reason} for bad in invoice.unreadable],
+        "passed_over": list(invoice.passed_over),
         "invoice_totals": [
             {"line": total.number, "label": total.label, "stated": total.stated, "added": total.added, "ok": total.ok}
             for total in invoice.totals

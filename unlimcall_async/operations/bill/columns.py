@@ -1,14 +1,19 @@
-"""Which column of an invoice holds what: as the user says, or as plain headers tell. Pure: no I/O."""
+"""Which column of an invoice holds what: as the user says, or as plain headers tell. Pure: no I/O.
+
+Headers share words: a `Destination` is a number or a country, and a `Start time` is a time of the day if a `Date` stands beside it.
+So of several headers that are plain, the first whose cells have the form of the column is taken.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from unlimcall_async.operations.bill.amounts import sign_of
+from unlimcall_async.operations.bill.amounts import is_amount, sign_of
+from unlimcall_async.operations.bill.times import is_clock, is_moment
 
 BillColumn: TypeAlias = Literal[
     "id",
@@ -79,6 +84,26 @@ _PLAIN: Final[Mapping[BillColumn, tuple[str, ...]]] = {
     "line": ("sipusername", "sipuser", "sipline", "line", "extension", "agent", "nebenstelle"),
     "calls": ("calls", "callcount", "numberofcalls", "noofcalls", "anrufe", "quantity"),
 }
+# Digits of the shortest number that a cell with letters may hold. `UK Mobile 3` is not a number.
+_SHORTEST: Final = 5
+
+
+def _is_number(cell: str) -> bool:
+    digits = sum(map(str.isdigit, cell))
+    return digits >= _SHORTEST or (digits > 0 and not any(map(str.isalpha, cell)))
+
+
+# The form of the cells of a column.
+_FORMS: Final[Mapping[BillColumn, Callable[[str], bool]]] = {
+    "start": is_moment,
+    "time": is_clock,
+    "destination": _is_number,
+    "country": lambda cell: not _is_number(cell),
+    "amount": is_amount,
+    "cents": is_amount,
+}
+# Headers of one column that may be those of another, if the cells have its form.
+_SHARED: Final[Mapping[BillColumn, tuple[str, ...]]] = {"time": _PLAIN["start"], "country": _PLAIN["destination"]}
 # What a row of the table is known by.
 KEYS: Final[frozenset[BillColumn]] = frozenset({"id", "start", "country", "line"})
 # A currency in a header, such as `Amount (USD)` or `Cost in €`.
@@ -166,12 +191,13 @@ def place_of_header(header: str, row: Sequence[str]) -> int | None:
     return None
 
 
-def columns_of(row: Sequence[str], named: Mapping[BillColumn, str]) -> Columns | None:
+def columns_of(row: Sequence[str], named: Mapping[BillColumn, str], below: Sequence[Sequence[str]]) -> Columns | None:
     """Return the columns by a row of headers; `None` if the row does not have all that an invoice needs.
 
     Args:
         row: The cells of the row.
         named: The header of each column that the user has named. Plain headers tell the other columns.
+        below: The first rows below it, of which the cells show the form.
 
     Raises:
         ValueError: A header that was named, or that of the amount, is that of several columns.
@@ -183,7 +209,7 @@ def columns_of(row: Sequence[str], named: Mapping[BillColumn, str]) -> Columns |
             if place is None:
                 return None
             places[name] = place
-    guessed = _guessed(row, named, taken={*places.values()})
+    guessed = _guessed(row, named, below, taken={*places.values()})
     places |= guessed
     if "amount" not in places and "cents" not in places:
         return None
@@ -192,32 +218,21 @@ def columns_of(row: Sequence[str], named: Mapping[BillColumn, str]) -> Columns |
     name = "amount" if "amount" in places else "cents"
     amount = places[name]
     # Of two amounts with one header, for example without and with a tax, nobody knows which is meant.
-    if name in guessed and [*map(_bare, row)].count(_bare(row[amount])) > 1:
-        raise ValueError(f"the header {row[amount].strip()!r} is that of several columns")
+    alike = [cell.strip() for cell in row if _bare(_unit(cell)[0]) == _bare(_unit(row[amount])[0])]
+    if name in guessed and len(alike) > 1:
+        if len({*alike}) > 1:
+            raise ValueError(
+                f'{" and ".join(map(repr, alike))} are amounts: name one, like columns="amount={alike[0]}"'
+            )
+        raise ValueError(f"the header {alike[0]!r} is that of several columns")
     return Columns(
         places, {name: row[place].strip() for name, place in places.items()}, _unit(row[amount])[1], frozenset(guessed)
     )
 
 
-def settled(columns: Columns, cells: Iterable[str]) -> Columns:
-    """Return the columns, in which a destination without a number is the destination's country.
-
-    Args:
-        columns: The columns.
-        cells: The cells of the destination.
-    """
-    if "destination" not in columns.guessed or any(map(str.isdigit, "".join(cells))):
-        return columns
-    places, headers = dict(columns.places), dict(columns.headers)
-    place, header = places.pop("destination"), headers.pop("destination")
-    guessed = columns.guessed - {"destination"}
-    if "country" not in places:
-        places["country"], headers["country"] = place, header
-        guessed |= {"country"}
-    return evolve(columns, places=places, headers=headers, guessed=guessed)
-
-
-def _guessed(row: Sequence[str], named: Mapping[BillColumn, str], taken: set[int]) -> dict[BillColumn, int]:
+def _guessed(
+    row: Sequence[str], named: Mapping[BillColumn, str], below: Sequence[Sequence[str]], taken: set[int]
+) -> dict[BillColumn, int]:
     """Return the columns that plain headers tell, beside those that were named."""
     bare = [_bare(_unit(cell)[0]) for cell in row]
     found: dict[BillColumn, int] = {}
@@ -233,15 +248,27 @@ def _guessed(row: Sequence[str], named: Mapping[BillColumn, str], taken: set[int
             or (other == "duration" and other in named)
         ):
             continue
-        for header in _PLAIN[name]:
-            if header in bare and bare.index(header) not in taken:
-                found[name] = bare.index(header)
-                taken.add(bare.index(header))
-                break
+        own, shared = (
+            [bare.index(header) for header in headers if header in bare and bare.index(header) not in taken]
+            for headers in (_PLAIN[name], _SHARED.get(name, ()))
+        )
+        fitting = [place for place in (*own, *shared) if _fits(name, place, below)]
+        # If no cells fit, they are named as unreadable. But a destination may have no number.
+        chosen = fitting or (own if name != "destination" else [])
+        if chosen:
+            found[name] = chosen[0]
+            taken.add(chosen[0])
     # A time of the day alone is not a start.
     if "start" not in found and "start" not in named:
         found.pop("time", None)
     return found
+
+
+def _fits(name: BillColumn, place: int, below: Sequence[Sequence[str]]) -> bool:
+    """Return whether most cells have the form of a column."""
+    form = _FORMS.get(name)
+    cells = [cell.strip() for row in below if place < len(row) for cell in (row[place],) if cell.strip()]
+    return form is None or 2 * sum(map(form, cells)) >= len(cells)
 
 
 def _unit(header: str) -> tuple[str, str | None]:

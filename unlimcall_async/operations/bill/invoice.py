@@ -92,7 +92,8 @@ class Invoice:
         lines: The lines, in the order of the file.
         unreadable: The rows that cannot be read.
         totals: The rows that sum others.
-        remarks: The numbers of lines below the headers that have a single cell and no amount.
+        remarks: The numbers of lines below the headers that have a single cell and no amount, or that repeat the headers.
+        passed_over: The numbers of lines with the headers of other tables, which lie above the table and are not read.
         without_amount: The number of lines whose amount is empty, which counts as 0.
         headers: The header of each column, by the name of the column.
         guessed: The columns that nobody has named.
@@ -104,6 +105,7 @@ class Invoice:
     unreadable: tuple[UnreadableLine, ...]
     totals: tuple[InvoiceTotal, ...]
     remarks: tuple[int, ...]
+    passed_over: tuple[int, ...]
     without_amount: int
     headers: Mapping[BillColumn, str]
     guessed: frozenset[BillColumn]
@@ -166,7 +168,8 @@ def read_invoice(
         tuple(reader.lines),
         tuple(reader.unreadable),
         tuple(reader.totals),
-        tuple(reader.remarks),
+        tuple(sorted([*reader.remarks, *table.repeated])),
+        tuple(table.passed_over),
         reader.without_amount,
         table.columns.headers,
         table.columns.guessed,
@@ -289,7 +292,9 @@ class _Reader:
     def _currency_of(self, found: Mapping[BillColumn, str], amount: Amount) -> str | None:
         named = self._columns.currency
         if cell := found.get("currency"):
-            named = sign_of(cell)
+            of_header, named = named, sign_of(cell)
+            if named is not None and of_header not in {None, named}:
+                raise _CellError("currency", f"the line says {named}, and the header of its amount {of_header}")
             if named is None:
                 raise _CellError("currency", f"{shown(cell)} is not a currency's code of three letters")
         if named is not None:

@@ -1,7 +1,8 @@
 """The rows of an invoice's CSV: its encoding, its separator, and where its table begins. Pure: no I/O.
 
 Invoices have lines above their table, and end in sums. The table begins at the first row whose cells are the headers of all columns
-that the user has named. If the user has named none, plain headers show that row.
+that the user has named. If the user has named none, plain headers show that row. Of several tables, that with the most columns is
+read, and the others above it are named.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from unlimcall_async.operations.bill.amounts import shown
-from unlimcall_async.operations.bill.columns import BillColumn, Columns, columns_of, place_of_header, settled
+from unlimcall_async.operations.bill.columns import BillColumn, Columns, columns_of, place_of_header
 
 Row: TypeAlias = tuple[int, list[str]]
 
 _SEPARATORS: Final = (",", ";", "\t", "|")
 # Lines above a table: an address, a period, an account. The cells of the table are read only if it begins within them.
 _PREAMBLE: Final = 60
+# Rows below the headers that show the form of their columns.
+_SAMPLE: Final = 200
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -42,6 +45,8 @@ class Table:
     Attributes:
         columns: Where the columns are.
         rows: The rows below the headers, each with the number of its first line.
+        repeated: The numbers of the lines that repeat the headers, as each page of a print does.
+        passed_over: The numbers of the lines with the headers of other tables, which lie above and are not read.
         width: The number of columns.
         encoding: The encoding of the file.
         separator: The character between two cells.
@@ -49,6 +54,8 @@ class Table:
 
     columns: Columns
     rows: list[Row]
+    repeated: list[int]
+    passed_over: list[int]
     width: int
     encoding: str
     separator: str
@@ -64,20 +71,33 @@ def table_of(content: bytes | str, named: Mapping[BillColumn, str]) -> Table:
         raise TypeError(f"content must be bytes or a str, not {type(content).__name__}: pass path.read_bytes()")
     text, encoding = (content.removeprefix("\ufeff"), "utf-8") if isinstance(content, str) else _decoded(content)
     text, separators = _without_separator_line(text)
-    best: tuple[Columns, int, int, str] | None = None
+    best: tuple[Columns, int, str] | None = None
+    found: list[tuple[int, str]] = []
     for separator in separators:
-        for place, (_, row) in enumerate(_head(text, separator)):
-            columns = columns_of(row, named)
+        head = _head(text, separator)
+        for place, (_, row) in enumerate(head[:_PREAMBLE]):
+            columns = columns_of(row, named, [cells for _, cells in head[place + 1 : place + 1 + _SAMPLE]])
+            if columns is None:
+                continue
+            found.append((place, separator))
             # A summary above the calls may have headers, too: the table is that with the most columns.
-            if columns is not None and (best is None or len(columns.places) > len(best[0].places)):
-                best = columns, place, len(row), separator
+            if best is None or len(columns.places) > len(best[0].places):
+                best = columns, place, separator
     if best is None:
         raise ValueError(_why_not(text, separators, named))
-    columns, place, width, separator = best
-    rows = [row for row in list(_rows(text, separator))[place + 1 :] if any(map(str.strip, row[1]))]
-    at = columns.places.get("destination", width)
-    columns = settled(columns, (row[at] for _, row in rows if at < len(row)))
-    return Table(columns, rows, width, encoding, separator)
+    columns, place, separator = best
+    every = list(_rows(text, separator))
+    headers = every[place][1]
+    below = [row for row in every[place + 1 :] if any(map(str.strip, row[1]))]
+    return Table(
+        columns,
+        rows=[row for row in below if row[1] != headers],
+        repeated=[number for number, cells in below if cells == headers],
+        passed_over=[every[above][0] for above, mark in found if mark == separator and above < place],
+        width=len(headers),
+        encoding=encoding,
+        separator=separator,
+    )
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
@@ -130,7 +150,7 @@ def _head(text: str, separator: str) -> list[Row]:
     try:
         for row in _rows(text, separator):
             found.append(row)
-            if len(found) == _PREAMBLE:
+            if len(found) == _PREAMBLE + _SAMPLE:
                 break
     except ValueError:
         pass
@@ -140,7 +160,7 @@ def _head(text: str, separator: str) -> list[Row]:
 def _why_not(text: str, separators: tuple[str, ...], named: Mapping[BillColumn, str]) -> str:
     """Return why no row has the headers."""
     # The row that is most likely to be that of the headers: the first of the widest.
-    rows = [row for separator in separators for _, row in _head(text, separator)]
+    rows = [row for separator in separators for _, row in _head(text, separator)[:_PREAMBLE]]
     row = max(rows, key=lambda cells: sum(bool(cell.strip()) for cell in cells), default=[])
     # A file without headers shows a call in their place.
     has = ", ".join(shown(cell) for cell in row if cell.strip()) or "nothing"

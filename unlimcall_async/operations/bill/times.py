@@ -136,6 +136,12 @@ def _offset(text: str) -> tzinfo:
     return offset
 
 
+def is_moment(cell: str) -> bool:
+    """Return whether a cell has the form of a day or a time."""
+    text = cell.strip()
+    return any(form.fullmatch(text) for form in (_YEAR_FIRST, _NUMBERS, _NAMED))
+
+
 def is_clock(cell: str) -> bool:
     """Return whether a cell is a time of the day alone."""
     return re.fullmatch(_CLOCK.removesuffix("?"), f" {cell.strip()}") is not None

@@ -15,7 +15,15 @@ from attrs import evolve
 from tests.operations.bills import HOUR, Seeded, call, found, line_of, month, seeded
 from tests.operations.records import START, after
 from unlimcall_async import CallRecord
-from unlimcall_async.operations import BillKind, BillReconciler, BillSum, InvoiceLine, bill_range, check_bill
+from unlimcall_async.operations import (
+    BillKind,
+    BillReconciler,
+    BillSum,
+    InvoiceLine,
+    bill_range,
+    check_bill,
+    read_invoice,
+)
 
 CENT = Decimal("0.01")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -205,7 +213,7 @@ def test_the_length_may_be_billed_or_rounded(what: dict[str, Any]) -> None:
 
 def test_two_calls_of_one_instant_are_not_one() -> None:
     # Neither an id nor a number tells them apart, but their lengths do.
-    record = call(1, 0)
+    record = call(1, 7)
     line = line_of(record, ids=False, destination=None, duration=500, amount=Decimal(3))
     assert found(check_bill([line], [record])) == {"only billed": [(2,)], "only recorded": [()]}
     assert found(check_bill([evolve(line, duration=81)], [record])) == {"other amount": [(2,)]}
@@ -384,6 +392,16 @@ def test_calls_and_time_are_compared_as_invoices_count_them(
     assert check.ok is agrees
     if not agrees:
         assert found(check) == {"other count": [(2,)]}
+
+
+@pytest.mark.parametrize(
+    "rows", ["1,2026-06-01,2,0.22|2,2026-06-02,1,0.50", ",2026-06-01 00:00,,0.22|,02.06.2026 0:00,,0.50"]
+)
+def test_lines_of_days_are_sums_whatever_they_look_like(rows: str) -> None:
+    invoice = read_invoice("ID,Date,Calls,Amount\n" + rows.replace("|", "\n"), zone=BERLIN)
+    records = [call(1, 60, 10), call(2, 90, 12), call(3, 86_400, 50)]
+    check = check_bill(invoice.lines, records, zone=BERLIN)
+    assert (check.by, check.ok, check.matched) == (("day",), True, 2)
 
 
 def test_lines_of_calls_can_be_compared_by_sums() -> None:

@@ -22,6 +22,7 @@ Key: TypeAlias = tuple[Hashable, ...]
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 # the clock on the wall has no timezone
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = 86_400_000_000
 _NO_DIGIT: Final = re.compile("[^0-9]+")
 
 
@@ -62,7 +63,12 @@ def wall_clock(zone: tzinfo) -> Callable[[datetime], int]:
 
 def day_of(wall: int) -> int:
     """Return the number of the day of a time on the wall, since 1970."""
-    return wall // 86_400_000_000
+    return wall // _DAY
+
+
+def is_midnight(wall: int) -> bool:
+    """Return whether a time on the wall is the first instant of a day."""
+    return wall % _DAY == 0
 
 
 def number_of_day(day: date) -> int:

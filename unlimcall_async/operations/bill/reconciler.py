@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from unlimcall_async import CallRecord, _arguments
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.bill.calls import Calls, of_line
-from unlimcall_async.operations.bill.keys import date_of, day_of, wall_clock
+from unlimcall_async.operations.bill.keys import date_of, day_of, is_midnight, wall_clock
 from unlimcall_async.operations.bill.lines import (
     BILL_KINDS,
     QUIET_KINDS,
@@ -44,7 +44,8 @@ class BillReconciler:
     Args:
         lines: The lines of the invoice.
         by: `"record"`, or the parts of a group: one or several of `"day"`, `"country"` and `"line"`. `None` for `"record"` if the
-            lines name their calls, and otherwise for the parts that all lines have.
+            lines name their calls, and otherwise for the parts that all lines have. Lines of several calls, and lines whose starts
+            are all midnight and that have neither an id nor a number, are sums.
         zone: The time zone in which the invoice shows starts and days.
         start: The start of the invoice's range, timezone-aware; `None` for any.
         end: Its end, which is not part of it, timezone-aware; `None` for any.
@@ -83,7 +84,7 @@ class BillReconciler:
         if not isinstance(zone, tzinfo):
             raise TypeError(f"zone must be a tzinfo, for example ZoneInfo('Europe/Berlin'), not {type(zone).__name__}")
         self._wall = wall_clock(zone)
-        groups = _groups(by, every)
+        groups = _groups(by, every, self._wall)
         self.by: tuple[str, ...] = groups or ("record",)
         self._lines = every
         self._outside: list[InvoiceLine] = []
@@ -188,16 +189,20 @@ class BillReconciler:
         )
 
 
-def _groups(by: str | Sequence[str] | None, lines: list[InvoiceLine]) -> tuple[BillGroup, ...]:
+def _groups(
+    by: str | Sequence[str] | None, lines: list[InvoiceLine], wall: Callable[[datetime], int]
+) -> tuple[BillGroup, ...]:
     """Return the parts of a group; nothing for a comparison by record."""
     if by is None:
-        named = any(line.id is not None or line.start is not None for line in lines)
-        if named or any(line.day is not None and line.destination is not None for line in lines):
+        if not lines or _name_calls(lines, wall):
             return ()
+        days = all(line.day is not None or line.start is not None for line in lines)
         parts: tuple[BillGroup, ...] = tuple(
-            part for part in GROUPS if lines and all(getattr(line, part) is not None for line in lines)
+            part
+            for part in GROUPS
+            if (days if part == "day" else all(getattr(line, part) is not None for line in lines))
         )
-        if lines and not parts:
+        if not parts:
             raise ValueError("the lines name no calls, and not all of them have a day, a country or a SIP line")
         return parts
     wanted = (by,) if isinstance(by, str) else tuple(by)
@@ -207,6 +212,19 @@ def _groups(by: str | Sequence[str] | None, lines: list[InvoiceLine]) -> tuple[B
     if len(parts) != len(wanted) or not parts:
         raise ValueError(f"by must be 'record', or some of 'day', 'country' and 'line', not {by!r}")
     return parts
+
+
+def _name_calls(lines: list[InvoiceLine], wall: Callable[[datetime], int]) -> bool:
+    """Return whether lines are calls, and not sums of calls."""
+    # The lines of sums may be numbered, in a column that looks like ids.
+    if any(line.calls is not None and line.calls > 1 for line in lines):
+        return False
+    if any(line.id is not None or (line.day is not None and line.destination is not None) for line in lines):
+        return True
+    # Spreadsheets write a day as its midnight.
+    return any(
+        line.destination is not None or not is_midnight(wall(line.start)) for line in lines if line.start is not None
+    )
 
 
 def _count(sums: dict[tuple[BillKind, str], BillSum], finding: BillFinding) -> None:

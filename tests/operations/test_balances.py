@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,23 @@ async def test_a_balance_that_cannot_be_kept_stops_no_alert(
 
 
 @pytest.mark.looptime
+async def test_a_disk_that_takes_a_part_of_a_line_is_told(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "balances.ndjson"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with caplog.at_level(logging.WARNING, "unlimcall_async"):
+            await watched(sandbox, path, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (path.stat().st_size, caplog.messages) == (100, ["a balance could not be kept: No space left on device"])
+    with path.open("rb") as file:
+        assert [each.balance for each in read_balances(file)] == [100]
+
+
+@pytest.mark.looptime
 async def test_a_stale_balance_is_not_kept(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.account.stale = True
     async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
@@ -125,6 +143,18 @@ def test_a_kept_balance_is_read_back_exactly(at: datetime, balance: Decimal, cur
 def test_another_file_is_refused(line: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"line 2.* is not a balance that was kept"):
         read_balances([kept(0, "1").to_json() if isinstance(line, str) else kept(0, "1").to_json().encode(), line])
+
+
+def test_a_clock_that_was_set_back_makes_no_rise() -> None:
+    # Three polls by a clock that is an hour ahead, which is then set right. Two processes write the last two in another order.
+    lines = [(0, "50"), (3660, "49"), (3720, "48"), (180, "47"), (240, "45"), (239, "46")]
+    found = read_balances([kept(at, balance).to_json() for at, balance in lines])
+    assert [(each.at, each.balance) for each in found] == [
+        (after(at), Decimal(balance))
+        for at, balance in zip((0, 180, 180, 180, 239, 240), range(50, 44, -1), strict=True)
+    ]
+    (fall,) = balance_falls(found, START, after(300))
+    assert (fall.fell, fall.rose) == (Decimal(5), Decimal(0))
 
 
 # --- falls ------------------------------------------------------------------------------------------------------------

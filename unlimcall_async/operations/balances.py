@@ -10,12 +10,14 @@ from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import Any, Final, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from unlimcall_async import Balance, _arguments, _json
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.spending import MONEY, sum_of
 
+# Two processes that keep balances in one file write them in another order than they took the times. A disk takes no longer.
+_SLOWEST_WRITE: Final = timedelta(seconds=10)
 _FIELDS: Final = {"at", "balance", "currency"}
 
 
@@ -74,7 +76,8 @@ class KeptBalance:
 def read_balances(lines: Iterable[str | bytes]) -> list[KeptBalance]:
     """Return the balances of a file that `CreditWatch` has kept, in order of time.
 
-    A line that a kill or a full disk has cut off is left out.
+    A line that a kill or a full disk has cut off is left out. If the clock was set back, the balances before have later times than
+    those behind. They get the first time behind, so that the order of the file stays, and no balance seems to rise.
 
     Raises:
         ValueError: A line is something else. The message names its number.
@@ -93,7 +96,18 @@ def read_balances(lines: Iterable[str | bytes]) -> list[KeptBalance]:
             raise ValueError(f"line {number} is not a balance that was kept") from None
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
-    return sorted(found, key=lambda each: each.at)
+    return _in_order(found)
+
+
+def _in_order(kept: list[KeptBalance]) -> list[KeptBalance]:
+    """Return the balances of a file in order of time."""
+    earliest: datetime | None = None
+    for place in reversed(range(len(kept))):
+        each = kept[place]
+        if earliest is not None and each.at - earliest > _SLOWEST_WRITE:
+            kept[place] = each = evolve(each, at=earliest)
+        earliest = each.at if earliest is None else min(earliest, each.at)
+    return sorted(kept, key=lambda each: each.at)
 
 
 @frozen

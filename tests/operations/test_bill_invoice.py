@@ -437,6 +437,11 @@ def test_a_total_below_a_tax_may_hold_the_tax(rows: str, added: str | None) -> N
     assert invoice.complete == (last.added in {None, last.stated})
 
 
+def test_the_label_of_a_total_has_no_phone_number() -> None:
+    invoice = read_invoice("Line,Amount\nu1,1\nTotal of +44 (20) 7183-8750 in 2026,1\n")
+    assert [total.label for total in invoice.totals] == ["Total of ... in 2026"]
+
+
 def test_an_empty_amount_is_nothing_and_is_counted() -> None:
     invoice = read_invoice("id,amount,country\n1,,UK\n,2,\n")
     assert ([line.amount for line in invoice.lines], invoice.without_amount) == ([Decimal(0)], 1)

@@ -72,12 +72,18 @@ _LONGEST: Final = 40
 # The digits of the shortest phone numbers that are somebody's, and the characters of a cell that a message shows.
 _PHONE_NUMBER: Final = 7
 _QUOTED: Final = 40
+_DIGITS: Final = re.compile(rf"\+?[0-9](?:[\s()./-]*[0-9]){{{_PHONE_NUMBER - 1},}}")
 
 
 def shown(cell: str) -> str:
     """Return a cell as a message quotes it. A cell with as many digits as a phone number is not quoted: the column may be wrong."""
     text = cell.strip()
     return "the cell" if sum(map(str.isdigit, text)) >= _PHONE_NUMBER else repr(text[:_QUOTED])
+
+
+def without_numbers(text: str) -> str:
+    """Return a text in which three dots stand for phone numbers, and for dates with as many digits."""
+    return _DIGITS.sub("...", text)
 
 
 def sign_of(text: str) -> str | None:

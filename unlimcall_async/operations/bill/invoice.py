@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeVar
 from attrs import frozen
 
 from unlimcall_async.operations import _checks
-from unlimcall_async.operations.bill.amounts import Amount, Mark, amount_of, mark_of, shown, sign_of
+from unlimcall_async.operations.bill.amounts import Amount, Mark, amount_of, mark_of, shown, sign_of, without_numbers
 from unlimcall_async.operations.bill.columns import KEYS, BillColumn, Columns, checked
 from unlimcall_async.operations.bill.lines import InvoiceLine
 from unlimcall_async.operations.bill.table import Row, Table, table_of
@@ -67,7 +67,7 @@ class InvoiceTotal:
 
     Attributes:
         number: The number of the line.
-        label: What the row says of itself.
+        label: What the row says of itself, without phone numbers.
         stated: What the row says.
         added: The sum of the lines above, or of those since the total before, with the taxes below them if the row has them;
             `None` if nothing can be compared.
@@ -259,7 +259,7 @@ class _Reader:
         if _TAXED.search(label):
             one_tax = self._taxes is not None and not _NO_TAX.search(label)
             self._taxes = MONEY.add(self._taxes or Decimal(0), amount.value) if one_tax else None
-        self.totals.append(InvoiceTotal(number, label[:40], amount.value, added))
+        self.totals.append(InvoiceTotal(number, without_numbers(label)[:40], amount.value, added))
         self._summed = len(self.lines)
 
     def _line(self, number: int, found: Mapping[BillColumn, str]) -> InvoiceLine:

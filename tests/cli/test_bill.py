@@ -16,6 +16,7 @@ from unlimcall_async.cli import bill_report
 from unlimcall_async.operations import InvoiceLine, KeptBalance, check_bill
 from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
 
+from .spoiled import spoiled
 from .support import START, Ended, in_this_process, made, run
 
 CALLS = [
@@ -243,6 +244,26 @@ async def test_differences_go_to_a_file(sandbox: Sandbox, tmp_path: Path) -> Non
     status, _, err = await check(sandbox, tmp_path, "--out", "may.csv", "--force")
     assert (status, "--out would replace may.csv" in err) == (2, True)
     assert (tmp_path / "may.csv").read_text() == before
+
+
+async def test_an_invoice_does_not_agree_with_records_that_cannot_be_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    # The record that is left out is free of charge, so that no line misses it.
+    sandbox.add_calls([evolve(CALLS[0], id="17.99", sell_price_cents=0)])
+    invoice(tmp_path, *map(row, CALLS))
+    async with spoiled(sandbox, {b'"17.99"': b"17.99"}) as url:
+        status, out, err = await run(
+            sandbox, "bill", "check", "may.csv", "--json", cwd=tmp_path, UNLIMCALL_BASE_URL=url
+        )
+    assert (status, json.loads(out)["ok"], "1 row of the API could not be read" in err) == (1, False, True)
+
+
+async def test_another_count_is_in_the_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    head = "Day,Calls,Amount (USD)\n"
+    invoice(tmp_path, "2026-05-01,25,8.40\n", "2026-05-02,24,8.40\n", head=head)
+    status, _, err = await check(sandbox, tmp_path, "--out", "found.csv")
+    assert status == 1, err
+    with (tmp_path / "found.csv").open(newline="") as file:
+        assert [(each["kind"], each["counts"]) for each in csv.DictReader(file)] == [("other count", "calls 25/24")]
 
 
 async def test_the_fall_of_the_balance_stands_beside_the_sums(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def check_invoice(asked: Asked) -> bool:
     if asked.out is not None:
         _write_findings(asked, asked.out, check)
     if asked.as_json:
-        write_json(bill_report.facts(invoice, check, falls, (start, end), numbers=asked.numbers))
+        facts = bill_report.facts(invoice, check, falls, (start, end), left_out=left_out, numbers=asked.numbers)
+        write_json(facts)
     else:
         _show(asked, check, falls)
         span = "" if start is None or end is None else f", {text_of(start)} till {text_of(end)}"

@@ -258,11 +258,12 @@ def facts(
     falls: Sequence[BalanceFall],
     span: tuple[datetime | None, datetime | None],
     *,
+    left_out: bool,
     numbers: bool,
 ) -> dict[str, Any]:
-    """Return the result for a program."""
+    """Return the result for a program. If records were left out, because they could not be read, nothing agrees."""
     return {
-        "ok": check.ok and invoice.complete,
+        "ok": check.ok and invoice.complete and not left_out,
         "start": span[0],
         "end": span[1],
         "by": list(check.by),
@@ -324,11 +325,13 @@ def csv_lines(check: BillCheck, *, numbers: bool) -> str:
 
 _CSV: Final = [
     *("kind", "lines", "group", "id", "billed_start", "recorded_start", "currency", "billed", "recorded_currency"),
-    *("recorded", "difference", "shift_s"),
+    *("recorded", "difference", "shift_s", "counts"),
 ]
 
 
 def _csv_cell(value: Any) -> object:
+    if isinstance(value, dict):
+        value = [f"{name} {billed}/{recorded}" for name, (billed, recorded) in value.items()]
     if isinstance(value, list):
         return guarded(", ".join(map(str, value)))
     if value is None or isinstance(value, (int, Decimal)):

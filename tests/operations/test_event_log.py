@@ -85,6 +85,23 @@ async def test_what_failed_is_not_in_the_log(store: SQLiteStore, path: Path) -> 
     assert [event.call_id for event in read_log(path)] == ["call-good"]
 
 
+async def test_a_store_that_has_handled_nothing_yet_has_an_empty_log(store: SQLiteStore, path: Path) -> None:
+    receiver = WebhookReceiver(SECRET, store=store, clock=lambda: NOW)
+
+    @receiver.on(CallEnded)
+    def fail(event: CallEnded) -> None:
+        # As the store is while the first event is being handled.
+        assert read_log(path) == []
+        if event.call_id == "call-bad":
+            raise RuntimeError
+
+    assert await receiver.handle_event(ended(1, "bad")) == "failed"
+    assert read_log(path) == []
+    assert await receiver.handle_event(ended(1)) == "handled"
+    with pytest.raises(EventLogError, match="no EventLog has kept a"):
+        read_log(path)
+
+
 async def test_old_events_leave_the_log(store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     receiver = receiver_of(store, keep=timedelta(hours=2))
     for hour in range(5):

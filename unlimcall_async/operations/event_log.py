@@ -25,6 +25,7 @@ _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS unlimcall_ended (key TEXT PRIMARY KEY, event TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS unlimcall_ended_at ON unlimcall_ended (at)",
 )
+_READ: Final = "SELECT event FROM unlimcall_ended ORDER BY at, key"
 # Seconds to wait for another process that is writing.
 _PATIENCE: Final = 10.0
 
@@ -95,8 +96,10 @@ class EventLog:
 def read_log(path: str | PathLike[str]) -> list[SeenEvent]:
     """Return the events that an `EventLog` keeps in a database, in the order in which they came. The file is only read.
 
+    The database of a store that has handled no event yet holds none.
+
     Raises:
-        EventLogError: The file is not such a database, or cannot be read.
+        EventLogError: The file is not such a database, or cannot be read; or its store has handled events, and the log kept none.
         FileNotFoundError: There is no such file.
     """
     name = Path(fspath(path))
@@ -104,10 +107,26 @@ def read_log(path: str | PathLike[str]) -> list[SeenEvent]:
         raise FileNotFoundError(2, "there is no such file", str(name))
     try:
         with closing(sqlite3.connect(f"{name.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as connection:
-            rows = connection.execute("SELECT event FROM unlimcall_ended ORDER BY at, key").fetchall()
+            rows = connection.execute(_READ).fetchall() if _has_log(connection) else []
         return [event_state.read_event(_json.read(event, fractions=float)) for (event,) in rows]
     except sqlite3.Error as error:
         # SQLite's own text, which holds nothing of an event.
         raise EventLogError(str(name), str(error)) from None
     except (ValueError, TypeError) as error:
         raise EventLogError(str(name), str(error)) from None
+
+
+def _has_log(connection: sqlite3.Connection) -> bool:
+    """Return whether a database has the table of a log, and `False` for that of a store that has handled nothing yet.
+
+    Raises:
+        ValueError: The database is that of a store whose events no log has kept. All calls would count as missed.
+        sqlite3.Error: The database is that of no store.
+    """
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'unlimcall_ended'"
+    ).fetchone()
+    # A row with a token is an event that is being handled.
+    if found is None and connection.execute("SELECT 1 FROM unlimcall_seen WHERE token IS NULL").fetchone() is not None:
+        raise ValueError("the store has handled events, but no EventLog has kept a call.ended")
+    return found is not None

@@ -104,6 +104,13 @@ async def test_the_records_may_come_from_a_file_or_a_table(path: Path, tmp_path:
     assert told[0][0] == 1
 
 
+async def test_a_grace_of_nothing_is_one(path: Path) -> None:
+    events = file_of(path, (line_of(index) for index in range(1, COUNT)))
+    async with sandbox_of() as sandbox:
+        status, out, _ = await run(sandbox, "webhooks", "reconcile", events, "--grace", "0s", "--json")
+    assert (status, json.loads(out.splitlines()[-1])["missed"]) == (1, 1)
+
+
 async def test_events_of_calls_out_of_the_range_wait_for_nothing(path: Path) -> None:
     events = file_of(path, [line_of(index) for index in range(COUNT)])
     async with sandbox_of() as sandbox:

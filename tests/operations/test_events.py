@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -144,6 +144,10 @@ def test_a_duration_that_is_neither_fits_at_the_usual_delay(delay: float) -> Non
     reconciler = swept(events, [*records, record(300, "again", dst=numbers[20], duration=55)])
     assert missed(reconciler) == {"0", "again"}
     assert {match.grade for match in reconciler.matched} == {"likely"}
+
+
+def test_without_grace_a_call_is_missed_at_its_end() -> None:
+    assert missed(swept([], [record(0)], now=0.0, grace=timedelta(0))) == {"1"}
 
 
 def test_a_call_is_pending_until_its_grace_is_over() -> None:
@@ -301,6 +305,8 @@ def test_no_number_is_shown() -> None:
         ({"lines": "unl_001"}, "lines must be a collection of lines or a function, not str"),
         ({"lines": [1]}, "lines must be a str, not int"),
         ({"grace": 5}, "grace must be a timedelta"),
+        ({"grace": timedelta(microseconds=-1)}, "grace must be 0:00:00 or more"),
+        ({"delay": timedelta(0)}, "delay must be 0:00:00.000001 or more"),
         ({"start_above": 1.5}, "start_above must lie between 0 and 1"),
         ({"start_above": 0.1, "end_below": 0.2}, "end_below must not be above start_above"),
         ({"minimum": 0}, "minimum must be 1 or more"),

@@ -115,8 +115,8 @@ class EventReconciler:
         minimum: With fewer missed calls, no alert starts; with fewer calls, none ends.
 
     Raises:
-        ValueError: A timedelta is not above zero, a share does not lie between 0 and 1, `end_below` is above `start_above`, or
-            `minimum` is below 1.
+        ValueError: `grace` is below zero, another timedelta is not above zero, a share does not lie between 0 and 1, `end_below` is
+            above `start_above`, or `minimum` is below 1.
         TypeError: An argument is of the wrong type.
     """
 
@@ -138,7 +138,7 @@ class EventReconciler:
         minimum: int = 5,
     ) -> None:
         self._has_event = _predicate(lines)
-        self._grace = _checks.span("grace", grace).total_seconds()
+        self._grace = _checks.span("grace", grace, at_least=timedelta(0)).total_seconds()
         rules = {"early": early, "delay": delay, "arrival": arrival, "tolerance": tolerance}
         self._rules = Rules(**{name: _checks.span(name, value).total_seconds() for name, value in rules.items()})
         self._alarm = EventAlarm(

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from random import Random
 from typing import Any
 
 import pytest
@@ -325,6 +326,23 @@ def test_what_is_neither_an_event_nor_a_record_is_refused() -> None:
         reconciler.add(ended(0))  # type: ignore[arg-type] # as just said
     with pytest.raises(TypeError, match="event must be a SeenEvent"):
         reconciler.add_seen(ended(0))  # type: ignore[arg-type] # as just said
+
+
+@pytest.mark.parametrize("late", [0, 1, 22])
+@pytest.mark.parametrize("duration", [5, 35])
+def test_how_late_events_are_is_learned_from_numbers_that_are_redialled(late: int, duration: int) -> None:
+    random = Random(late)
+    events, records, end = [], [], 0
+    for index in range(60):
+        end += duration + random.randint(2, 20)
+        records.append(record(end, f"{index}", duration=duration, billsec=duration))
+        events.append(ended(end + late + random.randint(0, 3), f"{index}", duration_sec=duration))
+    # The record of the last call is still to come: its event belongs to no other call, and least of all to the lost one.
+    reconciler = swept(
+        [*events[:20], *events[21:58], events[59]], records[:59], now=end + 60, grace=timedelta(seconds=30)
+    )
+    assert pairs(reconciler) == {(f"call-{index}", f"{index}") for index in range(58) if index != 20}
+    assert missed(reconciler) == {"20", "58"}
 
 
 # --- the alarm ------------------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ The modules that decide do no I/O. The package uses the public package alone, an
 - Summaries: `summary` (counts records by group), `summary_rows` (groups and their sums), `dispositions` (which calls failed),
   `charts` (for reports and notebooks), `summary_notebook`.
 - Invoices: `bill/`.
-- Events against records: `event_sides` (what is compared), `assignment` and `event_matching` (how), `event_buckets` (when),
-  `event_alarm`, `event_state` (its JSON), and `events`, which joins them; `event_log` keeps what a receiver has seen.
+- Events against records: `event_sides` (what is compared), `assignment`, `event_matching` and `event_habit` (how), `event_buckets`
+  (when), `event_horizon` (what is kept), `event_alarm`, `event_state` (its JSON), and `events`, which joins them; `event_watch`
+  sweeps again and again, and `event_log` keeps what a receiver has seen.
 - `shares`: a count out of a total, with its confidence interval.
 """
 

@@ -7,23 +7,11 @@ doubt, or the bucket holds an event that may soon be matched. What has no number
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Final
-
 from attrs import define, field
 
+from unlimcall_async.operations.event_habit import Delays, delays_of
 from unlimcall_async.operations.event_matching import Group, Habit, Matching, Rules, groups_of, match
 from unlimcall_async.operations.event_sides import EventSide, Leg, bucket_of
-
-# Before so many clear pairs, nothing is known of the delays.
-_ENOUGH: Final = 20
-# Of the delays, one in so many may be odd, and one in any case. Four times the distance of the others is far outside of their
-# distribution.
-_ODD_ONE_IN: Final = 100
-_ODD_FACTOR: Final = 4.0
-# No delay within so many seconds of the usual one is odd: times are rounded, and senders pause. A number is seldom called again
-# within so few seconds.
-_LEAST_ODD: Final = 10.0
 
 
 @define
@@ -40,9 +28,9 @@ class _Bucket:
             sorted(self.legs.values(), key=lambda leg: (leg.end, leg.key)),
         )
 
-    def delays(self) -> list[int]:
-        """Return the delays that the clear pairs teach, in whole seconds."""
-        return [round(delay) for group in self.groups if (delay := group.clear_delay()) is not None]
+    def delays(self) -> Delays:
+        """Return the delays of the candidates."""
+        return delays_of(self.groups)
 
     def may_change(self) -> bool:
         """Return whether another habit of the sender may change the pairs."""
@@ -57,8 +45,7 @@ class Buckets:
         self._buckets: dict[str, _Bucket] = {}
         self._changed = set[str]()
         self._unsettled = set[str]()
-        # How often each delay was seen, in whole seconds.
-        self._delays = Counter[int]()
+        self._delays = Delays()
         self._habit = Habit()
         # The matchings of all buckets together.
         self._known = Matching()
@@ -81,10 +68,10 @@ class Buckets:
         """Return what is known of all events and records at a time, in seconds since 1970. The caller must not change it."""
         for name in self._changed:
             bucket = self._buckets[name]
-            self._delays.subtract(bucket.delays())
+            self._delays.remove(bucket.delays())
             bucket.groups = groups_of(*bucket.in_order(), self._rules) if name else []
-            self._delays.update(bucket.delays())
-        habit = self._learned()
+            self._delays.add(bucket.delays())
+        habit = self._delays.habit()
         for name, bucket in list(self._buckets.items()):
             if name in self._changed or name in self._unsettled or (habit != self._habit and bucket.may_change()):
                 self._known.remove(bucket.matching)
@@ -119,29 +106,7 @@ class Buckets:
         whole.free -= {event for event, _ in found.pairs.values()}
         return whole
 
-    def _learned(self) -> Habit:
-        """Return what the clear pairs teach of the delays."""
-        self._delays = +self._delays
-        total = self._delays.total()
-        if total < _ENOUGH:
-            return Habit()
-        usual = _value_at(self._delays, total // 2)
-        apart = Counter[int]()
-        for delay, count in self._delays.items():
-            apart[abs(delay - usual)] += count
-        widest = _value_at(apart, total - 1 - max(1, total // _ODD_ONE_IN))
-        return Habit(float(usual), max(_LEAST_ODD, _ODD_FACTOR * widest))
-
     def _bucket(self, digits: str) -> _Bucket:
         name = bucket_of(digits)
         self._changed.add(name)
         return self._buckets.setdefault(name, _Bucket())
-
-
-def _value_at(counts: Counter[int], rank: int) -> int:
-    """Return the value at a rank, from 0, among values that were counted."""
-    for value in sorted(counts):
-        rank -= counts[value]
-        if rank < 0:
-            return value
-    raise IndexError(rank)

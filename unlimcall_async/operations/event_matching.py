@@ -11,9 +11,9 @@ records alone, not on the order in which they came.
 An event may stay without a record, because records come late. That costs about as much as the oddest candidate. If it cost more,
 one lost event of a number that is called each minute would draw each later event to the record before its own.
 
-How late events usually are is learned from the groups of one event and one record, which need no costs (`Habit`). An event that is
-far later than that may belong to the record of a later call, which is still to come. So such a candidate counts only when the event
-is so old that its record would be there.
+How late events usually are (`Habit`) is learned from the delays of the candidates (`event_habit`). An event that is far later than
+that may belong to the record of a later call, which is still to come. So such a candidate counts only when the event is so old that
+its record would be there.
 """
 
 from __future__ import annotations
@@ -171,10 +171,9 @@ class Group:
     candidates: tuple[Candidate, ...]
     is_clear: bool
 
-    def clear_delay(self) -> float | None:
-        """Return the delay that the group teaches, or `None` if it teaches nothing."""
-        only = self.candidates[0]
-        return only.delay if self.is_clear and only.weak < _WEAKEST and not only.is_arrival else None
+    def teaching(self) -> list[Candidate]:
+        """Return the candidates whose delays say how late events usually are."""
+        return [each for each in self.candidates if each.weak < _WEAKEST and not each.is_arrival]
 
 
 def groups_of(events: Sequence[EventSide], legs: Sequence[Leg], rules: Rules) -> list[Group]:
@@ -275,10 +274,13 @@ def match(
     # A record that no event comes near has certainly none.
     found = Matching(lone={leg.key: "certain" for leg in legs}, free={event.key for event in events})
     for group in groups:
-        fitting = [each for each in group.candidates if each.is_arrival or habit.fits(each)]
-        odd = [each for each in fitting if habit.is_odd(events[each.event], each, now)]
+        settled: list[Candidate] = []
+        odd: list[Candidate] = []
+        for each in group.candidates:
+            if each.is_arrival or habit.fits(each):
+                (odd if habit.is_odd(events[each.event], each, now) else settled).append(each)
         found.unsettled |= bool(odd)
-        pairs, lone = _settled([each for each in fitting if each not in odd] if odd else fitting, habit.usual)
+        pairs, lone = _settled(settled, habit.usual)
         for index, (place, grade) in pairs.items():
             found.pairs[legs[index].key] = (events[place].key, grade)
             del found.lone[legs[index].key]

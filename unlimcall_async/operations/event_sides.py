@@ -19,6 +19,7 @@ from unlimcall_async.webhooks import CallEnded, RecoveredCall, recovered_event
 
 # What stands before a number, behind one, and inside one that is written for callers of two countries: "+44 (0)20 7183 8750".
 _AROUND: Final = re.compile(r"^\s*(?:sips?|tel):|[@;,].*$|\(0\)", re.IGNORECASE | re.DOTALL)
+_NO_DIGITS: Final = re.compile("[^0-9]+")
 # The shortest end of a number that may stand for the whole number, for example in national form: the numbers of small countries.
 LEAST_DIGITS: Final = 7
 
@@ -145,8 +146,11 @@ def digits_of(number: str | None) -> str:
     """
     if number is None:
         return ""
-    # By value, because a text may write its digits in any script.
-    return "".join(str(int(sign)) for sign in _AROUND.sub("", number) if sign.isdecimal()).lstrip("0")
+    plain = _AROUND.sub("", number)
+    if not plain.isascii():
+        # By value, because a text may write its digits in any script.
+        plain = "".join(str(int(sign)) for sign in plain if sign.isdecimal())
+    return _NO_DIGITS.sub("", plain).lstrip("0")
 
 
 def bucket_of(digits: str) -> str:

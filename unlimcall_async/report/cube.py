@@ -9,19 +9,22 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, timedelta
+from operator import add
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from unlimcall_async.operations import CallSummary, SummaryRow
+from unlimcall_async.operations import CallSummary
+from unlimcall_async.operations.summary import groups_of
+from unlimcall_async.operations.summary_rows import Sums
 from unlimcall_async.report.names import shown_names
 
 Step: TypeAlias = Literal["day", "week", "month"]
-# Where a sum belongs: a bar, an hour, a disposition, or a bar and a currency; then the indexes of a country and of a line.
-_Cell: TypeAlias = tuple[Any, int, int]
+# A sum: where it belongs (a bar, an hour, a disposition, or a currency and a bar), the ranks of a country and a line, and numbers.
+_Cell: TypeAlias = tuple[tuple[int, ...], int, int, tuple[int, ...]]
 
 # Numbers of a report: each takes some 3 bytes, and the page with its engine for charts is to stay below 3 MB.
 _MOST_NUMBERS: Final = 550_000
@@ -34,11 +37,8 @@ _MOST_DISPOSITIONS: Final = 12
 # Currencies to choose from. An account has one or two.
 _MOST_CURRENCIES: Final = 8
 
-# Columns of the sums: a bar or an hour, a country, a line, and what is added up. The bar's prices are beside them.
-_DAY_WIDTH: Final = 8
-_HOUR_WIDTH: Final = 5
-_DISPOSITION_WIDTH: Final = 4
-_SPEND_WIDTH: Final = 5
+# Columns of each table: where its sums belong, a country, a line, and the numbers.
+_WIDTHS: Final[Mapping[str, int]] = {"by_day": 8, "by_hour": 5, "by_disposition": 4, "spend": 5}
 # The place of each hour of a week, from Monday on.
 _HOURS: Final[Mapping[tuple[Any, Any], int]] = {
     (weekday, hour): (weekday - 1) * 24 + hour for weekday in range(1, 8) for hour in range(24)
@@ -59,20 +59,15 @@ class Cube:
 
 
 class _Names:
-    """The names of one kind with an index for each: the most called first, and from some index on all others together."""
+    """The names of one kind by their ranks: the most called first, and from some rank on all others together."""
 
-    def __init__(self, group: str, calls: Counter[Any], nothing: str) -> None:
-        self._group = group
+    def __init__(self, calls: Mapping[Any, int], nothing: str) -> None:
         self._ranked = sorted(calls, key=lambda name: (-calls[name], name is None, name or ""))
-        self._index: dict[Any, int] = {name: place for place, name in enumerate(self._ranked)}
+        self.ranks: dict[Any, int] = {name: rank for rank, name in enumerate(self._ranked)}
         self._nothing = nothing
 
-    def of(self, row: SummaryRow) -> int:
-        """Return the index of the name in a row."""
-        return self._index[row.group[self._group]]
-
     def labels(self, most: int, others: str) -> list[str]:
-        """Return what is shown for each index up to `most`, which stands for all others."""
+        """Return what is shown for each rank up to `most`, which stands for all others."""
         shown = list(shown_names(self._ranked[:most], self._nothing).values())
         left = len(self._ranked) - most
         return [*shown, f"({left:,} {others})"] if left > 0 else shown
@@ -86,49 +81,38 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         hours: The calls by weekday, hour, country and agent.
         outcomes: The calls by disposition, country and agent.
     """
-    day_rows, hour_rows, outcome_rows = [*days], [*hours], [*outcomes]
-    calls = _calls_by_name([*day_rows, *outcome_rows])
-    step, start_of = _step(calls["day"])
-    starts = sorted({start_of(day) for day in calls["day"]})
-    bars = {day: starts.index(start_of(day)) for day in calls["day"]}
-    countries = _Names("country", calls["country"], "(no country)")
-    lines = _Names("agent", calls["agent"], "(no line)")
-    dispositions = _Names("disposition", calls["disposition"], "(none)")
-    priced = Counter(currency for row in day_rows for currency in row.spend)
-    currencies = [currency for currency, _ in priced.most_common(_MOST_CURRENCIES)]
-
-    def cell(row: SummaryRow, *key: object) -> _Cell:
-        return key, countries.of(row), lines.of(row)
-
-    def shown(row: SummaryRow) -> int:
-        return min(dispositions.of(row), _MOST_DISPOSITIONS)
-
-    most = _most_kept(
-        [
-            (_DAY_WIDTH, [cell(row, bars[row.group["day"]]) for row in day_rows]),
-            (_HOUR_WIDTH, [cell(row, row.group["weekday"], row.group["hour"]) for row in hour_rows]),
-            (_DISPOSITION_WIDTH, [cell(row, shown(row)) for row in outcome_rows]),
-            (_SPEND_WIDTH, [cell(row, bars[row.group["day"]], name) for row in day_rows for name in row.spend]),
-        ]
-    )
-
-    def pair(row: SummaryRow) -> tuple[int, int]:
-        return min(countries.of(row), most[0]), min(lines.of(row), most[1])
-
-    by_day = defaultdict[tuple[int, ...], list[int]](lambda: [0] * 5)
-    by_hour = defaultdict[tuple[int, ...], list[int]](lambda: [0] * 2)
-    by_disposition, spend = Counter[tuple[int, ...]](), Counter[tuple[int, ...]]()
-    for row in day_rows:
-        key = (bars[row.group["day"]], *pair(row))
-        _add(by_day[key], row.attempts, row.answered, row.failed, row.talk_s, row.billed_s)
-        for currency, amount in row.spend.items():
-            if currency in currencies:
-                spend[(currencies.index(currency), *key)] += int(amount.scaleb(2))
-    for row in hour_rows:
-        place = _HOURS[row.group["weekday"], row.group["hour"]]
-        _add(by_hour[(place, *pair(row))], row.attempts, row.answered)
-    for row in outcome_rows:
-        by_disposition[(shown(row), *pair(row))] += row.attempts
+    by_day, by_hour, by_outcome = groups_of(days), groups_of(hours), groups_of(outcomes)
+    countries = _Names(_calls(by_outcome, 1), "(no country)")
+    lines = _Names(_calls(by_outcome, 2), "(no line)")
+    dispositions = _Names(_calls(by_outcome, 0), "(none)")
+    dates = {key[0] for key in by_day}
+    step, start_of = _step(dates)
+    starts = sorted({start_of(day) for day in dates})
+    bars = {day: starts.index(start_of(day)) for day in dates}
+    priced = Counter(currency for sums in by_day.values() for currency in sums.cents)
+    currencies = {currency: place for place, (currency, _) in enumerate(priced.most_common(_MOST_CURRENCIES))}
+    country, line = countries.ranks, lines.ranks
+    cells: dict[str, list[_Cell]] = {
+        "by_day": [
+            ((bars[key[0]],), country[key[1]], line[key[2]], (s.attempts, s.answered, s.failed, s.talk_s, s.billed_s))
+            for key, s in by_day.items()
+        ],
+        "by_hour": [
+            ((_HOURS[key[0], key[1]],), country[key[2]], line[key[3]], (s.attempts, s.answered))
+            for key, s in by_hour.items()
+        ],
+        "by_disposition": [
+            ((min(dispositions.ranks[key[0]], _MOST_DISPOSITIONS),), country[key[1]], line[key[2]], (s.attempts,))
+            for key, s in by_outcome.items()
+        ],
+        "spend": [
+            ((currencies[currency], bars[key[0]]), country[key[1]], line[key[2]], (cents,))
+            for key, s in by_day.items()
+            for currency, cents in s.cents.items()
+            if currency in currencies
+        ],
+    }
+    most = _most_kept(cells)
     names = {
         "countries": countries.labels(most[0], "other countries"),
         "lines": lines.labels(most[1], "other lines"),
@@ -136,55 +120,41 @@ def cube_of(days: CallSummary, hours: CallSummary, outcomes: CallSummary) -> Cub
         "currencies": list(shown_names(currencies, "(none)").values()),
         "other_currencies": len(priced) - len(currencies),
     }
-    sums = _tables(by_day, by_hour, by_disposition, spend)
-    return Cube(step, {"starts": [start.isoformat() for start in starts], **names, **sums})
+    tables = {name: _columns(_WIDTHS[name], some, most) for name, some in cells.items()}
+    return Cube(step, {"starts": [start.isoformat() for start in starts], **names, **tables})
 
 
-def _tables(
-    by_day: Mapping[tuple[int, ...], Sequence[int]],
-    by_hour: Mapping[tuple[int, ...], Sequence[int]],
-    by_disposition: Mapping[tuple[int, ...], int],
-    spend: Mapping[tuple[int, ...], int],
-) -> Mapping[str, list[list[int]]]:
-    """Return the sums as columns, by the names of their tables."""
-    return {
-        "by_day": _columns(_DAY_WIDTH, by_day),
-        "by_hour": _columns(_HOUR_WIDTH, by_hour),
-        "by_disposition": _columns(_DISPOSITION_WIDTH, {key: [count] for key, count in by_disposition.items()}),
-        "spend": _columns(_SPEND_WIDTH, {key: [cents] for key, cents in spend.items()}),
-    }
-
-
-def _calls_by_name(rows: Iterable[SummaryRow]) -> Mapping[str, Counter[Any]]:
-    """Return how many calls each name has, for each kind of names."""
-    calls = defaultdict[str, Counter[Any]](Counter)
-    for row in rows:
-        for kind, name in row.group.items():
-            calls[kind][name] += row.attempts
+def _calls(groups: Mapping[tuple[Any, ...], Sums], place: int) -> Counter[Any]:
+    """Return how many calls each name has that stands at a place of the groups."""
+    calls = Counter[Any]()
+    for key, sums in groups.items():
+        calls[key[place]] += sums.attempts
     return calls
 
 
-def _most_kept(tables: Iterable[tuple[int, Iterable[_Cell]]]) -> tuple[int, int]:
-    """Return how many countries and lines keep their names, so that the sums are small enough.
-
-    Args:
-        tables: The number of columns of each table, and where its sums belong.
-    """
-    most = _KEPT[0]
+def _most_kept(cells: Mapping[str, Iterable[_Cell]]) -> tuple[int, int]:
+    """Return how many countries and lines keep their names, so that the sums are small enough."""
+    places = {name: {cell[:3] for cell in some} for name, some in cells.items()}
     for most in _KEPT:
         # Each step folds what the step before has left.
-        folded = [
-            (width, {(key, min(country, most[0]), min(line, most[1])) for key, country, line in cells})
-            for width, cells in tables
-        ]
-        if sum(width * len(cells) for width, cells in folded) <= _MOST_NUMBERS:
-            break
-        tables = folded
-    return most
+        places = {
+            name: {(key, min(country, most[0]), min(line, most[1])) for key, country, line in some}
+            for name, some in places.items()
+        }
+        if sum(_WIDTHS[name] * len(some) for name, some in places.items()) <= _MOST_NUMBERS:
+            return most
+    return _KEPT[-1]
 
 
-def _add(sums: list[int], *added: int) -> None:
-    sums[:] = [one + other for one, other in zip(sums, added, strict=True)]
+def _columns(width: int, cells: Iterable[_Cell], most: tuple[int, int]) -> list[list[int]]:
+    """Return the sums of a table as columns, in order of where they belong."""
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for key, country, line, numbers in cells:
+        place = (*key, min(country, most[0]), min(line, most[1]))
+        held = found.get(place)
+        found[place] = numbers if held is None else tuple(map(add, held, numbers))
+    rows = [(*place, *numbers) for place, numbers in sorted(found.items())]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _step(days: Collection[date]) -> tuple[Step, Callable[[Any], date]]:
@@ -196,9 +166,3 @@ def _step(days: Collection[date]) -> tuple[Step, Callable[[Any], date]]:
         # The first week of all begins on a Monday.
         return "week", lambda day: day - timedelta(days=day.weekday())
     return "month", lambda day: day.replace(day=1)
-
-
-def _columns(width: int, cells: Mapping[tuple[int, ...], Sequence[int]]) -> list[list[int]]:
-    """Return the cells as columns, in order of their keys."""
-    rows = [(*key, *sums) for key, sums in sorted(cells.items())]
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -20,7 +20,7 @@ START = datetime(2026, 5, 1, tzinfo=UTC)
 END = START + timedelta(days=31)
 CHARTS = (
     *("calls_by_day", "spend_by_day", "failures_by_day", "calls_by_hour", "calls_by_disposition"),
-    *("answer_rate_by_country", "calls_by_agent"),
+    *("calls_by_country", "answer_rate_by_country", "calls_by_agent"),
 )
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 # A property that each object of JavaScript has.

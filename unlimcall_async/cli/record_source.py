@@ -156,7 +156,7 @@ class RecordSource:
         elif "://" in self.what:
             opened = self._table(self.what, start, end, manifest=manifest)
         else:
-            opened = self._file(Path(self.what), start, end)
+            opened = self._file(Path(self.what), start, end, manifest=manifest)
         async with opened as records:
             yield records
 
@@ -212,7 +212,9 @@ class RecordSource:
                     yield Records(url, start, end, lists, held)
 
     @asynccontextmanager
-    async def _file(self, path: Path, start: datetime | None, end: datetime | None) -> AsyncIterator[Records]:
+    async def _file(
+        self, path: Path, start: datetime | None, end: datetime | None, *, manifest: bool
+    ) -> AsyncIterator[Records]:
         from unlimcall_async.cli import pull_manifest, record_files  # noqa: PLC0415 # `--help` must be quick
 
         if record_files.kind_of(path) == "manifest":
@@ -220,6 +222,11 @@ class RecordSource:
         try:
             held: Manifest | None = pull_manifest.read(pull_manifest.path_of(path))
         except FileNotFoundError:
+            held = None
+        except UnusableError:
+            # Only who wants the manifest is stopped by one that is damaged.
+            if manifest:
+                raise
             held = None
 
         async def lists() -> AsyncGenerator[Sequence[CallRecord], None]:
@@ -230,7 +237,11 @@ class RecordSource:
                 else:
                     yield [each for each in some if _lies_between(start, each.start_time, end)]
 
-        first, last = (start, end) if held is None else (start or held.start, end or held.end)
+        first, last = start, end
+        if held is not None:
+            # The file holds nothing of what lies outside.
+            first = held.start if start is None else min(max(start, held.start), held.end)
+            last = held.end if end is None else max(min(end, held.end), first)
         async with aclosing(lists()) as found:
             with _working(f"Reading {path}"):
                 yield Records(str(path), first, last, found, held)

@@ -203,6 +203,7 @@ CHARTS: Final[Mapping[str, Callable[[Step], Any]]] = {
     "failures_by_day": failures_by_day,
     "calls_by_hour": calls_by_hour,
     "answer_rate_by_country": answer_rate_by_country,
+    "calls_by_country": calls_by_name,
     "calls_by_agent": calls_by_name,
     "calls_by_disposition": calls_by_name,
 }

@@ -26,12 +26,13 @@ from unlimcall_async.report.names import printable, shown_names
 # The charts in their order on the page: the title, and whether the chart is as wide as the page.
 _CHARTS: Final[Mapping[str, tuple[str, bool]]] = {
     "calls_by_day": ("Calls by {step}", True),
-    "spend_by_day": ("Spend by {step}", True),
+    "spend_by_day": ("Spend by {step}{currency}", True),
     "failures_by_day": ("Failed calls by {step}, against 1 %", True),
     "calls_by_hour": ("Calls by weekday and hour", False),
     "calls_by_disposition": ("Dispositions", False),
-    "answer_rate_by_country": ("Answer rate by country, with its interval at 99 %", False),
-    "calls_by_agent": ("Lines with the most calls", False),
+    "calls_by_country": ("Countries with the most calls", False),
+    "answer_rate_by_country": ("Their answer rates, with the interval at 99 %", False),
+    "calls_by_agent": ("Lines with the most calls", True),
 }
 
 
@@ -84,7 +85,7 @@ def page(
         engine=engine,
         currency='<label>Currency<select id="currency"></select></label>' if len(currencies) > 1 else "",
         totals="\n".join(_total(*facts) for facts in _totals(total)),
-        charts="\n".join(_chart(name, cube.step) for name in names),
+        charts="\n".join(_chart(name, cube.step, currencies) for name in names),
         completeness="<ul>" + "".join(f'<li class="digest">{escape(each)}</li>' for each in said) + "</ul>",
         # A text of the server may hold what ends a script, or begins a comment.
         report=json.dumps(report, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
@@ -142,9 +143,10 @@ def _total(name: str, title: str, value: str, remark: str, style: str = "") -> s
     return f'<div{style}><dt>{title}</dt><dd id="{name}">{escape(value)}{small}</dd></div>'
 
 
-def _chart(name: str, step: str) -> str:
+def _chart(name: str, step: str, currencies: Sequence[str]) -> str:
     title, wide = _CHARTS[name]
-    title = title.format(step=step)
+    # Of several currencies the reader chooses one above.
+    title = escape(title.format(step=step, currency=f", in {currencies[0]}" if len(currencies) == 1 else ""))
     return (
         f"<section{' class=wide' if wide else ''}><h2>{title}</h2>"
         f'<div class="chart" id="{name}" role="img" aria-label="{title}; the numbers follow"></div>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -318,6 +319,23 @@ def test_the_range_of_an_invoice_is_that_of_its_days() -> None:
     lines.append(InvoiceLine(number=3, amount=0, day=date(2026, 5, 31)))
     assert bill_range(lines) == (datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
     assert bill_range(lines[1:2]) is None
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_memory_does_not_grow_with_calls_free_of_charge(ids: bool) -> None:
+    # All records are of one number, and some lines bill nothing.
+    lines = [line_of(call(1, 60 * number, number % 2), number, ids=ids) for number in range(10)]
+    reconciler = BillReconciler(lines)
+    reconciler.add(call(1, 0, 0))
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            reconciler.add(call(number if ids else 1, 200_000 + 60 * number, 0, id=f"18.{number}"))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000
+    assert reconciler.result().count("free of charge") == 1000 + 4
 
 
 # --- by sums ----------------------------------------------------------------------------------------------------------

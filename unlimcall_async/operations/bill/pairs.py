@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from unlimcall_async.operations.bill.keys import Call, Key, Shape, apart_of
 from unlimcall_async.operations.bill.lines import InvoiceLine
+from unlimcall_async.operations.spending import MONEY
 
 # What a pass allows an amount to be.
 Amounts: TypeAlias = Literal["exact", "tolerated", "same currency", "any"]
@@ -110,18 +111,31 @@ class Pairing:
         self._shape, self._window, self._tolerance = shape, window, tolerance
         self.free: dict[Billed, None] = dict.fromkeys(sorted(lines, key=lambda each: (each.wall, each.line.number)))
         self._buckets: dict[Key, _Bucket] = {}
-        self._keys: set[Key] = set()
+        # The starts of lines by what identifies their calls.
+        self._walls = defaultdict[Key, list[int]](list)
         self._amounts = {each.cents for each in self.free}
+        self._prices = sorted(self._amounts)
         for each in self.free:
             line = each.line
             bucket = self._buckets.setdefault((*each.key, line.duration, each.cents, line.currency), _Bucket())
             bucket.walls.append(each.wall)
             bucket.lines.append(each)
-            self._keys.add(each.key)
+            self._walls[each.key].append(each.wall)
 
     def knows(self, call: Call) -> bool:
-        """Return whether a line may be that of a record, as far as its start and its amount are left aside."""
-        return self._shape.key_of_call(call) in self._keys
+        """Return whether a pass may pair a line with a record."""
+        key = self._shape.key_of_call(call)
+        if key not in self._walls or self._shape.id or not self._shape.start:
+            return key in self._walls
+        reach = self._window + (_FARTHEST if self._shape.destination and self._has_price(call.cents) else 0)
+        walls = self._walls[key]
+        place = bisect_right(walls, call.wall - reach)
+        return place < len(walls) and walls[place] < call.wall + reach
+
+    def _has_price(self, cents: int) -> bool:
+        """Return whether a line has an amount, within the tolerance."""
+        place = bisect_left(self._prices, MONEY.subtract(cents, self._tolerance))
+        return place < len(self._prices) and apart_of(self._prices[place], cents) <= self._tolerance
 
     def paired_at_once(self, call: Call) -> Billed | None:
         """Return the only free line that agrees with a record in everything; `None` if there are none or several."""

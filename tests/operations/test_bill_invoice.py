@@ -57,6 +57,9 @@ def only(invoice: Invoice) -> InvoiceLine:
         (".5", "0.5", None),
         ("C$2.00", "2.00", "CAD"),
         ("\u2013", "0", None),
+        ("1.234,- €", "1234.00", "EUR"),
+        ("CHF 5.--", "5.00", "CHF"),
+        ("-5,\u2013", "-5.00", None),
     ],
 )
 def test_an_amount_is_exact(cell: str, value: str, currency: str | None) -> None:
@@ -65,7 +68,23 @@ def test_an_amount_is_exact(cell: str, value: str, currency: str | None) -> None
 
 
 @pytest.mark.parametrize(
-    "cell", ["abc", "1.2.3,4", "--3", "1..2", "$", "1,2345.00", "\u0663", "1e999", "$3€", "(3", "9" * 41]
+    "cell",
+    [
+        "abc",
+        "1.2.3,4",
+        "--3",
+        "1..2",
+        "$",
+        "1,2345.00",
+        "\u0663",
+        "1e999",
+        "$3€",
+        "(3",
+        "9" * 41,
+        "-,50",
+        "\u20ac-,50",
+        "5,---",
+    ],
 )
 def test_a_cell_that_is_not_an_amount_costs_its_line_alone(cell: str) -> None:
     invoice = with_amounts("1.50", cell, "2.50", decimal=".")
@@ -75,6 +94,13 @@ def test_a_cell_that_is_not_an_amount_costs_its_line_alone(cell: str) -> None:
         *(3, "Amount", True),
         False,
     )
+
+
+@pytest.mark.parametrize("cell", ["-,50", "\u20ac-,50", "- ,50"])
+def test_a_dash_before_a_comma_is_not_guessed(cell: str) -> None:
+    # Half a unit in Germany, and below zero elsewhere.
+    invoice = with_amounts(cell, "1,50")
+    assert ([line.amount for line in invoice.lines], len(invoice.unreadable)) == ([Decimal("1.50")], 1)
 
 
 def test_a_cell_like_a_phone_number_is_not_quoted() -> None:
@@ -435,6 +461,12 @@ def test_a_total_below_a_tax_may_hold_the_tax(rows: str, added: str | None) -> N
     last = invoice.totals[-1]
     assert last.added == (None if added is None else Decimal(added))
     assert invoice.complete == (last.added in {None, last.stated})
+
+
+@pytest.mark.parametrize("word", ["Carried forward", "Brought forward", "\u00dcbertrag", "Running total"])
+def test_a_sum_that_is_carried_to_the_next_page_is_no_line(word: str) -> None:
+    invoice = read_invoice(f"Call ID,Amount\n1,1.00\n{word},1.00\n{word},1.00\n2,2.00\nTotal,3.00\n")
+    assert (len(invoice.lines), len(invoice.totals), invoice.complete) == (2, 3, True)
 
 
 def test_the_label_of_a_total_has_no_phone_number() -> None:

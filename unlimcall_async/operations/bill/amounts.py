@@ -65,6 +65,9 @@ _GROUPS: Final = {
     ".": re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}"),
     ",": re.compile(r"[0-9]{1,3}(?:\.[0-9]{2,3})*\.[0-9]{3}"),
 }
+# A dash in place of the cents: `5,-` is 5, and not below zero. `-,50` may be half a unit or below zero, and is refused.
+_NO_CENTS: Final = re.compile("(?<=[0-9])([.,])(?:--?|\u2014)(?![0-9])")
+_NO_UNITS: Final = re.compile("^[^0-9.,]*-,")
 # As accounts write nothing.
 _NOTHING: Final = frozenset({"", "-", "--"})
 # Digits. No amount has more, and Python's time for arithmetic grows with them.
@@ -123,7 +126,8 @@ class _Parts:
 @lru_cache(maxsize=10_000)
 def _parts(cell: str) -> _Parts:
     bare = _BLANK.sub("", cell).replace("\u2212", "-").replace("\u2013", "-").replace("\u2019", "'")
-    match = _CELL.fullmatch(bare)
+    bare = _NO_CENTS.sub(r"\g<1>00", bare)
+    match = None if _NO_UNITS.match(bare) else _CELL.fullmatch(bare)
     if match is None or bool(match["open"]) != bool(match["close"]) or len(match["digits"]) > _LONGEST:
         raise ValueError(f"{shown(cell)} is not a valid amount")
     signs = [sign for sign in (match["sign"], match["inner"], match["behind"], match["open"]) if sign]

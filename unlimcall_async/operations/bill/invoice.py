@@ -30,6 +30,7 @@ _TAXED: Final = re.compile(r"\b(?:vat|tax|gst|mwst|ust|\w+steuer|tva|iva|brutto\
 _SUMMING: Final = re.compile(
     r"\W*(?:(?:grand|invoice|net)\s+|sub[\s-]?)?"
     r"(?:totals?|sum|summe|gesamt\w*|zwischensumme|endbetrag|netto\w*|rechnungs(?:summe|betrag)|somme|totale)\b"
+    r"|\W*(?:(?:carried|brought)\s+(?:forward|over)|\u00fcbertrag|running\s+total)\b"
     rf"|(?:[\w.]+\s+|[0-9.,]+\s*%\s*){{0,2}}{_TAXED.pattern}",
     re.IGNORECASE,
 )

@@ -137,7 +137,13 @@ def test_ids_that_no_record_has_are_left_aside() -> None:
     assert check_bill(bare, records).count("only billed") == 5
 
 
-@pytest.mark.parametrize("spelling", ["+442071800001", "00442071800001", "44 20 7180-0001", "(+44) 2071800001"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *("+442071800001", "00442071800001", "44 20 7180-0001", "(+44) 2071800001", "+44 (0)20 7180 0001"),
+        "sip:+442071800001@10.0.0.1:5060",
+    ],
+)
 def test_numbers_are_compared_by_their_digits(spelling: str) -> None:
     record = call(1, 0)
     assert check_bill([line_of(record, ids=False, destination=spelling)], [record]).ok

@@ -42,8 +42,12 @@ def units_of(cents: int | Decimal) -> Decimal:
 
 
 def number_of(text: str) -> str:
-    """Return the digits of a phone number, without the 00 of an international call; a text without digits as it is."""
-    return _NO_DIGIT.sub("", text).removeprefix("00") or text.strip().casefold()
+    """Return the digits of a phone number, without the 00 of an international call; a text without digits as it is.
+
+    The (0) of a national call and the host of a SIP address are no part of the number.
+    """
+    number = text.partition("@")[0].replace("(0)", "")
+    return _NO_DIGIT.sub("", number).removeprefix("00") or text.strip().casefold()
 
 
 def wall_clock(zone: tzinfo) -> Callable[[datetime], int]:

@@ -313,6 +313,14 @@ def test_the_cells_decide_between_headers(name: str) -> None:
     assert only(read_invoice("Destination,Calls,Price\nUK,3,0.34\n")).country == "UK"
 
 
+def test_a_number_that_a_spreadsheet_has_rounded_is_not_compared() -> None:
+    text = "ID,Date,Number,Price\n17.1,2026-05-01,4.42072E+11,1\n1.74785E+09,2026-05-01,,2\n17.2,2026-05-01,+44,3\n"
+    invoice = read_invoice(text)
+    assert [(bad.number, bad.column) for bad in invoice.unreadable] == [(2, "Number"), (3, "ID")]
+    assert "leave the column out" in str(invoice.unreadable[0])
+    assert len(read_invoice(text, columns={"id": "", "destination": ""}).lines) == 3
+
+
 def test_of_two_amounts_none_is_guessed() -> None:
     text = "Date,Amount (EUR),Amount (USD)\n2026-05-01,1,2\n"
     with pytest.raises(ValueError, match=r"'Amount \(EUR\)' and 'Amount \(USD\)' are amounts: name one"):

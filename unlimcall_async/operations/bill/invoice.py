@@ -41,6 +41,8 @@ _NO_TAX: Final = re.compile(r"total|\bsum|gesamt|in[ck]l|brutto|gross|due|balanc
 _FIRST_YEAR: Final = 1970
 # How spreadsheets are made to leave a text alone: `="17.10"` and `'17.10`.
 _FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
+# How spreadsheets show a long number. Its last digits are lost.
+_ROUNDED: Final = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]{1,3}")
 _GUARDED: Final = frozenset("=+-@0123456789")
 
 
@@ -272,10 +274,10 @@ class _Reader:
             number=number,
             amount=amount.value,
             currency=self._currency_of(found, amount),
-            id=found.get("id") or None,
+            id=self._digits(found, "id"),
             start=start if has_clock else None,
             day=None if start is None or has_clock else start.date(),
-            destination=found.get("destination") or None,
+            destination=self._digits(found, "destination"),
             duration=self._seconds(found),
             country=found.get("country") or None,
             line=found.get("line") or None,
@@ -328,6 +330,14 @@ class _Reader:
         if start.year < _FIRST_YEAR:
             raise ValueError(f"{shown(cell)} is a time before there were invoices of calls")
         return start, has_clock
+
+    def _digits(self, found: Mapping[BillColumn, str], name: BillColumn) -> str | None:
+        cell = found.get(name, "")
+        if _ROUNDED.fullmatch(cell):
+            raise _CellError(
+                name, "a spreadsheet has rounded the number, and its digits are lost: leave the column out"
+            )
+        return cell or None
 
     def _seconds(self, found: Mapping[BillColumn, str]) -> Decimal | None:
         in_minutes = "minutes" in found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operations.ended import HOUR, NUMBER, ended, pairs, record
+from tests.operations.ended import HOUR, NUMBER, OTHER, ended, missed, pairs, record
 from tests.operations.records import after
 from tests.webhooks.oracle import NOW, SECRET, event_body, headers
 from unlimcall_async import _clock
@@ -100,6 +100,23 @@ async def test_a_store_that_has_handled_nothing_yet_has_an_empty_log(store: SQLi
     assert await receiver.handle_event(ended(1)) == "handled"
     with pytest.raises(EventLogError, match="no EventLog has kept a"):
         read_log(path)
+
+
+async def test_an_event_that_failed_until_its_hook_was_disabled_is_missed() -> None:
+    receiver, reconciler = WebhookReceiver(SECRET, store=MemoryStore(), clock=lambda: NOW), EventReconciler()
+    receiver.on(CallEnded)(reconciler.seen)
+
+    @receiver.on(CallEnded)
+    def fail(event: CallEnded) -> None:
+        if event.call_id == "call-bad":
+            raise RuntimeError
+
+    assert {await receiver.handle_event(ended(1, "bad")) for _ in range(10)} == {"failed"}
+    assert await receiver.handle_event(ended(1, "good", phone=OTHER)) == "handled"
+    for each in (record(0, "bad"), record(0, "good", dst=OTHER)):
+        reconciler.add(each)
+    reconciler.sweep(now=after(HOUR))
+    assert (pairs(reconciler), missed(reconciler)) == ({("call-good", "good")}, {"bad"})
 
 
 async def test_old_events_leave_the_log(store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ from unlimcall_async.webhooks import (
     receive,
     sign,
     verify,
+    when_handled,
 )
 
 
@@ -261,6 +262,7 @@ async def webhooks(body: bytes, header: str | None) -> None:
         def anything(event: Event) -> None:
             assert_type(event.occurred_at, datetime | None)
             assert_type(event.id, str | int | None)
+            assert_type(when_handled(lambda: event.id), None)
 
         assert_type(await receiver.handle(body, {"X-Unlimcall-Signature": "t=1"}), tuple[int, bytes])
         await receiver.handle(body, [(b"x-unlimcall-signature", b"t=1")])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.webhooks.oracle import event_body, headers
-from unlimcall_async.webhooks import CallEnded, Claim, Event, MemoryStore, SQLiteStore, WebhookReceiver
+from unlimcall_async.webhooks import CallEnded, Claim, Event, MemoryStore, SQLiteStore, WebhookReceiver, when_handled
 
 MakeReceiver = Callable[..., WebhookReceiver]
 BODY = event_body()
@@ -158,6 +158,53 @@ async def test_an_effect_of_a_handler_that_was_left_is_not_written(make_receiver
     assert late.result() == "call at_commit from a running handler of a receiver that has this store"
     with closing(sqlite3.connect(tmp_path / "seen.db")) as connection:
         assert connection.execute("SELECT turn FROM effects").fetchall() == [(1,)]
+
+
+async def test_what_waits_for_the_end_of_an_event_is_called_once_when_the_event_is_handled(
+    make_receiver: MakeReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(MemoryStore):
+        fails = False
+
+        async def confirm(self, claim: Claim, now: float) -> None:
+            if self.fails:
+                raise OSError
+            await super().confirm(claim, now)
+
+    store, done = Failing(), list[str]()
+    receiver = make_receiver(store=store)
+    handler_fails = True
+
+    def end() -> None:
+        raise _OwnError
+
+    @receiver.on(CallEnded)
+    async def first(_event: CallEnded) -> None:
+        when_handled(end)
+        when_handled(lambda: done.append("handled"))
+
+    @receiver.on(CallEnded)
+    def second(_event: CallEnded) -> None:
+        assert done == []
+        if handler_fails:
+            raise RuntimeError
+
+    assert await deliver(receiver) == FAILED
+    handler_fails, store.fails = False, True
+    assert await deliver(receiver) == FAILED
+    assert done == []
+    store.fails = False
+    assert [await deliver(receiver), await deliver(receiver)] == [HANDLED, SEEN]
+    assert done == ["handled"]
+    assert "a function that was given to when_handled failed on a CallEnded: _OwnError" in caplog.text
+
+
+def test_what_waits_for_nothing_is_called_at_once() -> None:
+    done = list[int]()
+    when_handled(lambda: done.append(1))
+    assert done == [1]
+    with pytest.raises(TypeError, match="call must be a plain function"):
+        when_handled(hang)
 
 
 class _OwnError(BaseException):

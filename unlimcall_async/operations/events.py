@@ -23,7 +23,7 @@ from unlimcall_async.operations.event_matching import Grade, Matching, Rules
 from unlimcall_async.operations.event_sides import Leg, SeenEvent, seconds
 from unlimcall_async.operations.event_watch import watching
 from unlimcall_async.operations.shares import Share
-from unlimcall_async.webhooks import CallEnded
+from unlimcall_async.webhooks import CallEnded, when_handled
 
 Lines: TypeAlias = Collection[str] | Callable[[CallRecord], bool] | None
 
@@ -163,6 +163,9 @@ class EventReconciler:
     def seen(self, event: CallEnded, *, at: datetime | None = None) -> None:
         """Add an event that a receiver saw. Register this method as a handler: `receiver.on(CallEnded)(reconciler.seen)`.
 
+        As a handler, it adds the event when all handlers have succeeded. So the call of an event that failed until its hook was
+        disabled is missed.
+
         Args:
             event: The event.
             at: When the event came; `None` for now.
@@ -173,7 +176,8 @@ class EventReconciler:
         """
         if not isinstance(event, CallEnded):
             raise TypeError(f"event must be a CallEnded, not {type(event).__name__}")
-        self.add_seen(SeenEvent.of(event, _clock.utc_now() if at is None else _arguments.utc("at", at)))
+        seen = SeenEvent.of(event, _clock.utc_now() if at is None else _arguments.utc("at", at))
+        when_handled(lambda: self.add_seen(seen))
 
     def add_seen(self, event: SeenEvent) -> None:
         """Add an event from a log (`EventLog`).

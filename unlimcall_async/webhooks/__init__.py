@@ -26,6 +26,7 @@ from unlimcall_async.webhooks.events import (
     UnknownEvent,
     parse_event,
 )
+from unlimcall_async.webhooks.handling import when_handled
 from unlimcall_async.webhooks.receiver import WebhookReceiver
 from unlimcall_async.webhooks.recovery import recovered_event
 from unlimcall_async.webhooks.responses import ReceiverStats
@@ -60,4 +61,5 @@ __all__ = [
     "recovered_event",
     "sign",
     "verify",
+    "when_handled",
 ]

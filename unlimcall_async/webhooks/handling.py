@@ -112,6 +112,7 @@ class Handling:
         finally:
             if not confirmed:
                 await self._release(delivery)
+        delivery.follow()
         return HANDLED
 
     @asynccontextmanager
@@ -139,6 +140,25 @@ class Handling:
     async def _release(self, delivery: _Delivery) -> None:
         with suppress(_FailedError):
             await delivery.ask(lambda: self.store.release(delivery.claim), NOT_NOW)
+
+
+def when_handled(call: Callable[[], object]) -> None:
+    """Call a function when the event that is being handled here is recorded as handled. Call it at once if no event is.
+
+    Call `when_handled` from a handler of a receiver. If any handler or the store fails, the function is not called, and the sender
+    repeats the event. The function runs in the event loop, so it must not block. What the function raises is logged. If the process
+    ends before, the function is not called: use `SQLiteStore.at_commit` for what must not be lost.
+
+    Raises:
+        TypeError: `call` is not callable, or is a coroutine function.
+    """
+    if inspect.iscoroutinefunction(call) or not callable(call):
+        raise TypeError("call must be a plain function without arguments")
+    claim = current_claim.get()
+    if claim is None or claim.closed:
+        call()
+    else:
+        claim.followers.append(call)
 
 
 class _FailedError(Exception):
@@ -202,6 +222,14 @@ class _Delivery:
         if raised is not None:
             self._log_failure(name, raised)
         return raised is None
+
+    def follow(self) -> None:
+        """Call what waits for the end of the event. The event stays handled, also if a function fails."""
+        for follower in self.claim.followers:
+            try:
+                follower()
+            except BaseException as error:  # noqa: BLE001 # also what would end the server
+                self._log_failure("a function that was given to when_handled", error)
 
     async def ask(self, step: Callable[[], Awaitable[T]], response: Response) -> T:
         """Return the store's answer. If the store fails, log that and raise `_FailedError`.

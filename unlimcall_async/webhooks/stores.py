@@ -72,6 +72,7 @@ class Claim:
         store: The store that holds the claim.
         effects: The functions that handlers gave to `SQLiteStore.at_commit`, for the store to call as it confirms the claim.
         closed: Whether the handlers have ended. No effect is accepted from then on.
+        followers: The functions that handlers gave to `when_handled`, for the receiver to call after the claim is confirmed.
         steady: Unix time that is never ahead of the time that has really passed, as the clock of a machine may be. A store forgets
             events by the earlier of `steady` and `now`. A claim runs out by `now`.
     """
@@ -82,6 +83,7 @@ class Claim:
     effects: list[Callable[[Any], object]] = field(factory=list, repr=False)
     closed: bool = False
     steady: float = field(default=inf, repr=False)
+    followers: list[Callable[[], object]] = field(factory=list, repr=False)
 
 
 class ClaimLostError(Exception):

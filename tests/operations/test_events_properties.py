@@ -64,6 +64,23 @@ def test_neither_order_nor_repetition_nor_a_restart_changes_what_is_found(
     assert state_of(other) == state_of(once)
 
 
+@given(st.integers(-30, 120), st.sampled_from([20, 60]), st.integers(-30, 120))
+def test_what_is_learned_later_counts_for_the_pairs_of_before(first: int, length: int, usual: int) -> None:
+    """A sweep before anything is known of the delays changes nothing that a later one finds."""
+    once, other = EventReconciler(), EventReconciler()
+    for reconciler in (once, other):
+        take(reconciler, record(0))
+        take(reconciler, ended(first, duration_sec=length))
+    other.sweep(now=after(600))
+    for reconciler in (once, other):
+        for index in range(30):
+            number = f"+4420{index:08d}"
+            take(reconciler, record(0, f"{index}", dst=number))
+            take(reconciler, ended(usual, f"{index}", phone=number))
+        reconciler.sweep(now=after(600))
+    assert state_of(other) == state_of(once)
+
+
 @given(st.lists(EVENTS), st.lists(RECORDS))
 def test_each_event_has_one_record_and_nothing_is_left_out(events: list[CallEnded], records: list[CallRecord]) -> None:
     reconciler = EventReconciler(delay=after(600) - after(0))

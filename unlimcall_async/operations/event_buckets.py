@@ -1,8 +1,9 @@
 """All events and records of a reconciliation, matched anew if something has changed near them.
 
 Pure: no I/O, and no clock. Numbers that may be the same end in the same digits, and so stand in one bucket. A bucket is matched
-again only in three cases: an event or a record of it came or went, the usual delay of events has changed and the bucket holds a
-doubt, or the bucket holds an event that may soon be matched. What has no number is compared last, with all that is left over then.
+again only in three cases: an event or a record of it came or went, the usual delay of events has changed in a way that may
+change its pairs, or the bucket holds an event that may soon be matched. What has no number is compared last, with all that is
+left over then.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class _Bucket:
         """Return the delays of the candidates."""
         return delays_of(self.groups)
 
-    def may_change(self) -> bool:
+    def may_change(self, before: Habit, now: Habit) -> bool:
         """Return whether another habit of the sender may change the pairs."""
-        return not all(group.is_clear for group in self.groups)
+        return not all(group.is_clear and before.takes_as(now, group.candidates[0]) for group in self.groups)
 
 
 class Buckets:
@@ -72,8 +73,9 @@ class Buckets:
             bucket.groups = groups_of(*bucket.in_order(), self._rules) if name else []
             self._delays.add(bucket.delays())
         habit = self._delays.habit()
+        is_new = habit != self._habit
         for name, bucket in list(self._buckets.items()):
-            if name in self._changed or name in self._unsettled or (habit != self._habit and bucket.may_change()):
+            if name in self._changed or name in self._unsettled or (is_new and bucket.may_change(self._habit, habit)):
                 self._known.remove(bucket.matching)
                 events, legs = bucket.in_order()
                 bucket.matching = match(events, legs, bucket.groups, habit, now)

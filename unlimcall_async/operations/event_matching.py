@@ -118,10 +118,17 @@ class Habit:
         """Return whether a candidate counts at all."""
         return not candidate.is_shorter or abs(candidate.delay - self.usual) <= _NEAR
 
+    def is_far(self, candidate: Candidate) -> bool:
+        """Return whether the delay of a candidate is odd."""
+        return abs(candidate.delay - self.usual) > self.odd and not candidate.is_arrival
+
     def is_odd(self, event: EventSide, candidate: Candidate, now: float) -> bool:
         """Return whether a candidate must wait, because the event's own record may still come."""
-        late = abs(candidate.delay - self.usual) > self.odd
-        return late and not candidate.is_arrival and event.at > now - _SETTLED
+        return event.at > now - _SETTLED and self.is_far(candidate)
+
+    def takes_as(self, other: Habit, candidate: Candidate) -> bool:
+        """Return whether another habit takes a candidate that is alone in the same way."""
+        return self.fits(candidate) == other.fits(candidate) and self.is_far(candidate) == other.is_far(candidate)
 
 
 @define

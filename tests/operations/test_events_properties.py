@@ -73,7 +73,7 @@ def test_what_is_learned_later_counts_for_the_pairs_of_before(first: int, length
         take(reconciler, ended(first, duration_sec=length))
     other.sweep(now=after(600))
     for reconciler in (once, other):
-        for index in range(30):
+        for index in range(20):
             number = f"+4420{index:08d}"
             take(reconciler, record(0, f"{index}", dst=number))
             take(reconciler, ended(usual, f"{index}", phone=number))

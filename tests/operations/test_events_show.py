@@ -10,7 +10,7 @@ from tests.operations.ended import HOUR, simulated, swept_over
 @pytest.mark.parametrize(
     ("count", "hours", "numbers", "every"),
     [
-        (1500, 2.0, 300, 120),
+        (1000, 2.0, 200, 120),
         *(pytest.param(20_000, 24.0, numbers, 120, marks=pytest.mark.slow) for numbers in (2000, 500)),
     ],
 )

@@ -49,7 +49,7 @@ def test_the_source_has_no_private_key_and_nothing_that_a_run_leaves(source: dic
     assert not [path for path, content in source.items() if KEY in content]
     assert not [path for path in source if path.suffix in SECRET_NAMES or path.name in SECRET_NAMES]
     assert {path.suffix for path in source} <= {
-        *(".py", ".json", ".lua", ".css", ".html", ".js", ".md", ".toml", ".txt", ".typed", ".png", ""),
+        *(".py", ".json", ".lua", ".css", ".html", ".js", ".md", ".toml", ".txt", ".typed", ".png", ".yaml", ""),
     }
     assert {path.name for path in source if not path.suffix} <= {"LICENSE", "PKG-INFO", ".gitignore"}
     assert not [path for path, content in source.items() if len(content) > 1_000_000]
@@ -62,6 +62,7 @@ def test_the_source_builds_and_tests_the_package(source: dict[PurePosixPath, byt
         "tests/conftest.py",
         "docs/CONTRIBUTING.md",
         "docs/grafana.json",
+        "docs/openapi.yaml",
         "LICENSE",
     ):
         assert PurePosixPath(needed) in source
@@ -69,11 +70,11 @@ def test_the_source_builds_and_tests_the_package(source: dict[PurePosixPath, byt
 
 def test_the_wheel_holds_the_package_alone(wheel: dict[PurePosixPath, bytes]) -> None:
     package = {path for path in wheel if path.parts[0] == "unlimcall_async"}
-    assert {path.suffix for path in package} == {".py", ".lua", ".css", ".html", ".js", ".typed"}
+    assert {path.suffix for path in package} == {".py", ".lua", ".css", ".html", ".js", ".json", ".typed"}
     assert {path.parts[0].partition("-")[2].partition(".")[2][-9:] for path in wheel.keys() - package} == {"dist-info"}
     assert {str(path) for path in package if path.suffix != ".typed"} == {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "unlimcall_async").rglob("*")
-        if path.suffix in {".py", ".lua", ".css", ".html", ".js"}
+        if path.suffix in {".py", ".lua", ".css", ".html", ".js", ".json"}
     }
     assert not [path for path, content in wheel.items() if KEY in content]

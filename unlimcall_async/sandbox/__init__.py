@@ -9,6 +9,7 @@ judges. Its modules, from a request inwards:
     faults          the faults, and when each of them is due
     api             path, method, token, scope, rate limit, suspension
     control         what another program asks of the sandbox itself, on a path of its own
+    description     the API's description for tools, `openapi.json`, and a page to try the API, `page.html`
     endpoints       the seven endpoints, in the order of the reference
     responses       responses and error bodies as data
     account, state  the customer, its tokens, and everything that the endpoints read and change

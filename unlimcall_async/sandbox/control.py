@@ -1,7 +1,4 @@
-"""What another program asks of a sandbox itself, on a path that the API does not have: `unlimcall sandbox end-call`.
-
-No I/O.
-"""
+"""What the sandbox answers itself, on paths that the API does not have: the end of a call, and the description of the API."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from urllib.parse import unquote
 
 from unlimcall_async.sandbox.api import BASE_PATH, authenticate
 from unlimcall_async.sandbox.call_ends import OngoingCalls
+from unlimcall_async.sandbox.description import describe
 from unlimcall_async.sandbox.responses import RefusedError, Response, dump_json, json_response
 from unlimcall_async.sandbox.state import ReceivedRequest, State
 
@@ -19,7 +17,7 @@ _END_OF_CALL: Final = re.compile(rf"{BASE_PATH}/sandbox/calls/([^/]+)/end")
 
 
 class Control:
-    """Carries out what is asked of the sandbox."""
+    """Answers what is asked of the sandbox itself."""
 
     def __init__(self, state: State, calls: OngoingCalls) -> None:
         self._state = state
@@ -27,6 +25,8 @@ class Control:
 
     def respond(self, request: ReceivedRequest) -> Response | None:
         """Return the response, or `None` if the request is one of the API's own."""
+        if (shown := describe(request.method, request.path)) is not None:
+            return shown
         asked = _END_OF_CALL.fullmatch(request.path)
         if asked is None or request.method != "POST":
             return None

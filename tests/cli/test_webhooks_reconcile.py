@@ -104,7 +104,7 @@ async def test_the_records_may_come_from_a_file_or_a_table(path: Path, tmp_path:
     assert told[0][0] == 1
 
 
-async def test_a_grace_of_nothing_is_one(path: Path) -> None:
+async def test_without_grace_a_young_call_is_missed(path: Path) -> None:
     events = file_of(path, (line_of(index) for index in range(1, COUNT)))
     async with sandbox_of() as sandbox:
         status, out, _ = await run(sandbox, "webhooks", "reconcile", events, "--grace", "0s", "--json")

@@ -105,8 +105,8 @@ async def test_the_records_may_come_from_a_file_or_a_table(path: Path, tmp_path:
 
 
 async def test_without_grace_a_young_call_is_missed(path: Path) -> None:
-    events = file_of(path, (line_of(index) for index in range(1, COUNT)))
-    async with sandbox_of() as sandbox:
+    events = file_of(path, (line_of(index) for index in range(COUNT)))
+    async with sandbox_of(call(COUNT, start_time=NOW - timedelta(minutes=2))) as sandbox:
         status, out, _ = await run(sandbox, "webhooks", "reconcile", events, "--grace", "0s", "--json")
     assert (status, json.loads(out.splitlines()[-1])["missed"]) == (1, 1)
 

@@ -21,7 +21,7 @@ from unlimcall_async.operations.bill.columns import KEYS, BillColumn, Columns, c
 from unlimcall_async.operations.bill.lines import InvoiceLine
 from unlimcall_async.operations.bill.table import Row, Table, table_of
 from unlimcall_async.operations.bill.times import Order, is_clock, moment_of, order_of, seconds_of
-from unlimcall_async.operations.spending import MONEY, sum_of
+from unlimcall_async.operations.spending import MONEY
 
 T = TypeVar("T")
 
@@ -203,8 +203,9 @@ class _Reader:
             lengths = self._column(table.rows, "minutes") + self._column(table.rows, "duration")
             self._length_mark = mark_of(lengths, default=self._mark)
         self._order: Order = dates or order_of(self._column(table.rows, "start"))
-        # The lines that the last total has summed.
-        self._summed = 0
+        # The sums of all lines and of those since the last total, and their currencies.
+        self._every = self._since = Decimal(0)
+        self._currencies: set[str | None] = set()
         # The taxes so far; `None` below a row that may or may not be one.
         self._taxes: Decimal | None = Decimal(0)
 
@@ -230,7 +231,10 @@ class _Reader:
             elif len(full) == 1 and not found.get(self._money):
                 self.remarks.append(number)
             else:
-                self.lines.append(self._line(number, found))
+                line = self._line(number, found)
+                self.lines.append(line)
+                self._every, self._since = MONEY.add(self._every, line.amount), MONEY.add(self._since, line.amount)
+                self._currencies.add(line.currency)
         except _CellError as error:
             header = self._columns.headers.get(error.column, error.column)
             self.unreadable.append(UnreadableLine(number, header, error.reason))
@@ -247,23 +251,20 @@ class _Reader:
             self.remarks.append(number)
             return
         added: Decimal | None = None
-        currencies = {line.currency for line in self.lines}
-        comparable = len(currencies) <= 1 and not self.unreadable and not _TAXED.search(label)
-        if comparable and all(each is None or amount.fits(each) for each in currencies):
-            every = sum_of(line.amount for line in self.lines)
-            since = sum_of(line.amount for line in self.lines[self._summed :])
+        comparable = len(self._currencies) <= 1 and not self.unreadable and not _TAXED.search(label)
+        if comparable and all(each is None or amount.fits(each) for each in self._currencies):
             # A subtotal has the lines since the total before. A total has these, or all, and below taxes also the taxes.
-            if amount.value == since or _PART.match(label):
-                added = since
-            elif amount.value == every:
-                added = every
+            if amount.value == self._since or _PART.match(label):
+                added = self._since
+            elif amount.value == self._every:
+                added = self._every
             elif self._taxes is not None:
-                added = MONEY.add(every, self._taxes)
+                added = MONEY.add(self._every, self._taxes)
         if _TAXED.search(label):
             one_tax = self._taxes is not None and not _NO_TAX.search(label)
             self._taxes = MONEY.add(self._taxes or Decimal(0), amount.value) if one_tax else None
         self.totals.append(InvoiceTotal(number, without_numbers(label)[:40], amount.value, added))
-        self._summed = len(self.lines)
+        self._since = Decimal(0)
 
     def _line(self, number: int, found: Mapping[BillColumn, str]) -> InvoiceLine:
         amount = self._amount(found)

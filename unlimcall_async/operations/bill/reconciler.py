@@ -39,7 +39,7 @@ class BillReconciler:
 
     By record, a line is the record with its id. Lines without an id are compared by start, destination and duration, as far as they
     have them. Equal calls are paired so that as few amounts as possible differ. Memory grows with the lines, and with the records
-    that agree with no line.
+    that agree with no line and cost something, or may be of a line.
 
     Args:
         lines: The lines of the invoice.

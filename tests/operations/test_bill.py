@@ -428,6 +428,11 @@ def test_lines_of_days_are_sums_whatever_they_look_like(rows: str) -> None:
     assert (check.by, check.ok, check.matched) == (("day",), True, 2)
 
 
+def test_lines_of_calls_are_calls_whatever_their_quantity() -> None:
+    text = "ID,Date,Number,Quantity,Amount\n1,2026-06-01,+442071800001,81,0.34\n2,2026-06-01 00:01:30,,81,0.34\n"
+    assert check_bill(read_invoice(text).lines, [call(1, 60), call(2, 90)]).by == ("record",)
+
+
 def test_lines_of_calls_can_be_compared_by_sums() -> None:
     seed = seeded(300, ids=False)
     check = check_bill([line_of(record) for record in seed.records], seed.records, by=["country", "day"])

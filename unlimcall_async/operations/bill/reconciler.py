@@ -44,8 +44,8 @@ class BillReconciler:
     Args:
         lines: The lines of the invoice.
         by: `"record"`, or the parts of a group: one or several of `"day"`, `"country"` and `"line"`. `None` for `"record"` if the
-            lines name their calls, and otherwise for the parts that all lines have. Lines of several calls, and lines whose starts
-            are all midnight and that have neither an id nor a number, are sums.
+            lines name their calls, and otherwise for the parts that all lines have. Lines without a time and a number are sums,
+            unless they have ids and bill one call each. Midnight is no time.
         zone: The time zone in which the invoice shows starts and days.
         start: The start of the invoice's range, timezone-aware; `None` for any.
         end: Its end, which is not part of it, timezone-aware; `None` for any.
@@ -216,15 +216,15 @@ def _groups(
 
 def _name_calls(lines: list[InvoiceLine], wall: Callable[[datetime], int]) -> bool:
     """Return whether lines are calls, and not sums of calls."""
+    for line in lines:
+        # Spreadsheets write a day as its midnight.
+        if line.start is not None and not is_midnight(wall(line.start)):
+            return True
+        if line.destination is not None and any(each is not None for each in (line.id, line.start, line.day)):
+            return True
     # The lines of sums may be numbered, in a column that looks like ids.
-    if any(line.calls is not None and line.calls > 1 for line in lines):
-        return False
-    if any(line.id is not None or (line.day is not None and line.destination is not None) for line in lines):
-        return True
-    # Spreadsheets write a day as its midnight.
-    return any(
-        line.destination is not None or not is_midnight(wall(line.start)) for line in lines if line.start is not None
-    )
+    sums = any(line.calls is not None and line.calls > 1 for line in lines)
+    return not sums and any(line.id is not None for line in lines)
 
 
 def _count(sums: dict[tuple[BillKind, str], BillSum], finding: BillFinding) -> None:

@@ -110,6 +110,8 @@ KEYS: Final[frozenset[BillColumn]] = frozenset({"id", "start", "country", "line"
 _IN_HEADER: Final = re.compile(
     r"^(?P<name>.*?)(?:\s+in\s+|\s*[\s(\[,/_-]\s*)(?P<unit>[A-Z]{3}|[A-Z]{0,2}[^\w\s()\[\]])\s*[)\]]?$"
 )
+# Characters. No header that names a currency is longer.
+_LONGEST_HEADER: Final = 100
 # A name, an equals sign, and all up to the next name.
 _MAPPING: Final = re.compile(r"\s*(?P<name>[a-z_]+)\s*=(?P<header>.*?)(?=,\s*[a-z_]+\s*=|$)", re.DOTALL)
 
@@ -273,7 +275,8 @@ def _fits(name: BillColumn, place: int, below: Sequence[Sequence[str]]) -> bool:
 
 def _unit(header: str) -> tuple[str, str | None]:
     """Return a header without the currency that it names, and this currency."""
-    match = _IN_HEADER.match(header.strip())
+    # Rows that are not headers may have long cells, and the time of the pattern grows with their blanks.
+    match = _IN_HEADER.match(" ".join(header[:_LONGEST_HEADER].split()))
     currency = None if match is None else sign_of(match["unit"])
     # `Call ID` and `Total SUM` end in capitals too: a currency stands in brackets, or behind a name of an amount.
     if match is None or currency is None or _bare(match["name"]) not in {*_PLAIN["amount"], *_PLAIN["cents"]}:

@@ -185,7 +185,7 @@ async def _serve(server: Sandbox, *, as_json: bool) -> None:
             write(
                 f"export UNLIMCALL_BASE_URL={shlex.quote(server.url)}\n"
                 f"export UNLIMCALL_TOKEN={shlex.quote(server.token)}\n"
-                f"# Try: unlimcall me\n"
+                f"# Try: unlimcall me, or {server.url.removesuffix('/api/v1')}/ in a browser\n"
             )
         await asyncio.Event().wait()
 

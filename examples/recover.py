@@ -71,7 +71,7 @@ async def recover(client: AsyncClient, receiver: WebhookReceiver, log: Path, *, 
 
 
 async def happens(sandbox: Sandbox, client: AsyncClient, receiver: WebhookReceiver, crm: Crm, log: Path) -> None:
-    """Let calls end while all is well, while the CRM fails, and when the hook is disabled; then recover."""
+    """End calls while all is well, while the CRM fails, and when the hook is disabled; then recover."""
 
     async def end_calls(*numbers: str) -> None:
         for number in numbers:

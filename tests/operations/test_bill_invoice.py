@@ -1,4 +1,4 @@
-"""How an invoice is read: columns, amounts, times, and rows that are no lines."""
+"""How an invoice is read: columns, amounts, times, and rows that are not lines."""
 
 from __future__ import annotations
 

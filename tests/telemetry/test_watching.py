@@ -40,7 +40,7 @@ def elsewhere(read: Callable[[], T]) -> T:
 
 
 async def until_collected() -> None:
-    """Let the loop close the generators that were left, and collect what nobody holds."""
+    """Close the generators that were left, and collect what nobody holds."""
     for _ in range(10):
         gc.collect()
         await asyncio.sleep(0)

@@ -67,7 +67,7 @@ class EventAlarm:
     def decide(self, shares: tuple[Share, Share], *, active: bool) -> tuple[AlertState, Share] | None:
         """Return the alert that the shares bring, and the share that decided, or `None`."""
         for share in shares:
-            # By the lowest rate that the counts allow: one missed call of two is no alarm.
+            # By the lowest rate that the counts allow: one missed call of two starts no alarm.
             if share.count >= self.minimum and share.interval[0] > self.start_above:
                 return None if active else ("started", share)
         whole = shares[0]

@@ -1,6 +1,6 @@
 """Reads an invoice. Pure: no I/O.
 
-A row that cannot be read is named, with its column, and costs that row alone. Rows that sum others are no lines: they are compared
+A row that cannot be read is named, with its column, and costs that row alone. Rows that sum others are not lines: they are compared
 with the sums of the lines.
 """
 

@@ -1,7 +1,7 @@
 """What a line of an invoice and a call record have in common, as keys of a table. Pure: no I/O.
 
 Starts are compared as the clock on the wall shows them in the invoice's time zone. So an hour that comes twice, when clocks are set
-back, is no doubt: the line shows the same time for both.
+back, is not a doubt: the line shows the same time for both.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class BillReconciler:
         lines: The lines of the invoice.
         by: `"record"`, or the parts of a group: one or several of `"day"`, `"country"` and `"line"`. `None` for `"record"` if the
             lines name their calls, and otherwise for the parts that all lines have. Lines without a time and a number are sums,
-            unless they have ids and bill one call each. Midnight is no time.
+            unless they have ids and bill one call each. Midnight is not taken for a time.
         zone: The time zone in which the invoice shows starts and days.
         start: The start of the invoice's range, timezone-aware; `None` for any.
         end: Its end, which is not part of it, timezone-aware; `None` for any.

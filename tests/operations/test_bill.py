@@ -26,6 +26,8 @@ from unlimcall_async.operations import (
     read_invoice,
 )
 
+pytestmark = pytest.mark.own_rules
+
 CENT = Decimal("0.01")
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from unlimcall_async.operations import Invoice, InvoiceLine, columns_named, read_invoice
 
+pytestmark = pytest.mark.own_rules
+
 BERLIN = ZoneInfo("Europe/Berlin")
 
 

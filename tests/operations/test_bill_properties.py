@@ -9,6 +9,7 @@ from decimal import Decimal
 from random import Random
 from typing import TypeAlias
 
+import pytest
 from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from tests.operations.bills import call, line_of
 from tests.operations.records import START, after
 from unlimcall_async import CallRecord
 from unlimcall_async.operations import BillKind, BillSum, InvoiceLine, check_bill
+
+pytestmark = pytest.mark.own_rules
 
 CENT = Decimal("0.01")
 CENTS = st.integers(1, 3)

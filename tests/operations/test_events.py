@@ -17,6 +17,8 @@ from unlimcall_async import CallRecord
 from unlimcall_async.operations import EventReconciler, EventStateError
 from unlimcall_async.webhooks import CallEnded, recovered_event
 
+pytestmark = pytest.mark.own_rules
+
 
 @pytest.mark.parametrize(
     ("fields", "grade"),

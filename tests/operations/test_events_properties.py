@@ -16,6 +16,8 @@ from unlimcall_async.operations import EventReconciler
 from unlimcall_async.operations.assignment import assign
 from unlimcall_async.webhooks import CallEnded
 
+pytestmark = pytest.mark.own_rules
+
 TIMES = st.integers(0, 1200)
 LENGTHS = st.sampled_from([0, 30, 32, 60, 300])
 NUMBERS = st.sampled_from([NUMBER, OTHER, NUMBER[3:], None, "anonymous"])

@@ -13,8 +13,16 @@ SUBMODULES = {
     *("balance_file", "balances", "bill"),
     *("caller_ids", "carrier", "credit", "credit_watch", "failure_counts", "health", "iteration", "numbering", "pool"),
     *("charts", "dispositions", "pool_state", "shares", "spending", "summary", "summary_notebook", "summary_rows"),
-    *("assignment", "event_alarm", "event_buckets",
-        "event_habit", "event_horizon", "event_log", "event_matching", "event_sides"),
+    *(
+        "assignment",
+        "event_alarm",
+        "event_buckets",
+        "event_habit",
+        "event_horizon",
+        "event_log",
+        "event_matching",
+        "event_sides",
+    ),
     *("event_state", "event_watch", "events"),
 }
 FROZEN = (

@@ -94,6 +94,8 @@ def _capped(dice: Dice, case: Case) -> Case:
         cap=dice.between(10, page - 1),
         capped=0 if dice.happens(60) else dice.between(1, 30),
         counts_matches=False,
+        # A year in windows of an hour would take more requests than a case has.
+        widest=max(case.manners.widest, (case.end - case.start) // 1000),
     )
     # If its check fails, a page is handed out whose size came once: an error must not cost records that are here.
     return evolve(case, manners=manners, trouble=0)

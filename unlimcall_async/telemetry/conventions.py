@@ -4,7 +4,7 @@ Pure: no I/O. The conventions: https://opentelemetry.io/docs/specs/semconv/http/
 package's own, for what the conventions do not name.
 
 An observation holds no phone number and no token, so no attribute does. In `url.full`, which the conventions require, `REDACTED`
-stands for what an observation leaves out, and there is no query.
+stands for the parts that an observation leaves out. The query is left out as a whole.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _now() -> int:
 
 
 class _NoTask:
-    """What stands for the task if there is none, as in a test that calls the observer itself."""
+    """The owner of attempts that are reported outside of any task, for example by a test that calls the observer itself."""
 
 
 _NO_TASK: Final = _NoTask()

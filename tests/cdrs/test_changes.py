@@ -255,6 +255,7 @@ FAULTS: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.slow
 @virtual
 @pytest.mark.looptime
 @pytest.mark.parametrize(("fault", "order", "restarts"), covering(FAULTS, ORDERS, [False, True]))

@@ -121,6 +121,7 @@ def journal_of(count: int, records: int = 0) -> tuple[CheckpointJournal, list[st
     return journal, texts, tail
 
 
+@pytest.mark.slow
 def test_an_entry_is_as_long_as_its_batch() -> None:
     journal, texts, tail = journal_of(20, records=1000)
     assert len(texts[0]) == pytest.approx(MARK * 1000, rel=0.05)
@@ -137,6 +138,7 @@ def test_an_entry_is_as_long_as_its_batch() -> None:
     assert len(entry.text) < 1200 + (MARK + 8) * 20_000 / 9
 
 
+@pytest.mark.slow
 def test_bases_are_rare() -> None:
     _, texts, tail = journal_of(20, records=1000)
     journal, written, bases = CheckpointJournal(texts), 0, 0

@@ -133,6 +133,7 @@ def test_each_run_of_thirty_requests_hands_records_out(
     assert output == expected(answering.records, YEARS, newest_first=newest_first)[: len(output)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "newest_first"), covering(["newest_first", "oldest_first"], [False, True], together=1)
 )
@@ -173,6 +174,7 @@ def test_the_first_records_come_after_few_requests(server: str, newest_first: bo
     assert len(answering.asked) + len(under_way) <= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [4, 16])
 async def test_a_stream_that_is_cut_off_goes_on_from_its_checkpoint(
     sandbox: Sandbox, client: AsyncClient, concurrency: int

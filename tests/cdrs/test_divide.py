@@ -72,6 +72,7 @@ ORDERS: dict[str, Callable[[Sequence[CallRecord]], list[CallRecord]]] = {
 MOST = {"durations lost": 3.6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "newest_first"), covering(ORDERS, [False, True], together=1))
 def test_bursts_take_few_requests(order: str, newest_first: bool) -> None:
     calls = ORDERS[order](CALLS)
@@ -81,6 +82,7 @@ def test_bursts_take_few_requests(order: str, newest_first: bool) -> None:
     assert len(server.asked) <= MOST.get(order, 2.7) * ceil(len(calls) / PAGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 def test_where_calls_come_evenly_a_page_is_guessed_from_the_one_before(newest_first: bool) -> None:
     chance = random.Random(8)

@@ -91,6 +91,7 @@ async def test_a_clock_that_jumps_and_comes_back_loses_nothing(
         assert tail.stats.lag_s < 120
 
 
+@pytest.mark.slow
 async def test_a_clock_that_is_ahead_shows_in_the_lag_and_is_told_once(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -90,6 +90,7 @@ KINDS: list[tuple[str, Order]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "unreadable"), covering(KINDS, ["raise", "keep"], together=1))
 async def test_each_is_named_once_over_polls_and_processes(
     kind: tuple[str, Order], unreadable: Literal["raise", "keep"]

@@ -103,6 +103,7 @@ def test_dense_traffic_costs_little_more_than_any_other(
     assert requests_for(server, wanted, newest_first=newest_first) <= most * count / PAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("from_included", "till_included"), covering([True, False], [True, False], together=1))
 def test_known_bounds_save_requests_of_a_server_that_compares_whole_seconds(
     from_included: bool, till_included: bool
@@ -114,6 +115,7 @@ def test_known_bounds_save_requests_of_a_server_that_compares_whole_seconds(
     assert requests_for(server, wanted, newest_first=False) <= 2.0 * count / PAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
 def test_a_few_dense_minutes_amid_normal_traffic_cost_as_much_as_others(order: Order) -> None:
     chance = random.Random(1)
@@ -192,6 +194,7 @@ def test_a_row_from_where_a_window_shows_none_leads_back_to_whole_seconds() -> N
 # --- what was learned is wrong --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "newest_first", "seek"),
     covering(["newest_first", "oldest_first", "arbitrary"], [False, True], [True, False], together=1),

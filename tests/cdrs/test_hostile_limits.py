@@ -21,6 +21,7 @@ CASE = LimitCase(
 )
 
 
+@pytest.mark.slow
 def test_a_server_whose_bucket_is_the_clients_never_refuses() -> None:
     assert run_limits(CASE).refused == 0
 

@@ -112,6 +112,7 @@ def test_a_damaged_order_is_an_error(damage: object) -> None:
         Checkpoint.from_json(json.dumps(stored | {"order": damage}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 @pytest.mark.parametrize("after", ["other way", "ends", "shuffled", "nodes", "prefix"])
 async def test_a_server_that_was_replaced_loses_nothing(

@@ -65,6 +65,7 @@ async def test_row_groups_are_large_and_compressed(
     assert {file.row_group(0).column(number).compression for number in range(file.num_columns)} == {"ZSTD"}
 
 
+@pytest.mark.slow
 async def test_rows_with_a_large_extra_make_smaller_row_groups(tmp_path: Path) -> None:
     note = "x" * 100_000
     rows = [RawRow(row.start, row_text(row.start, f"{number}", note=f'"{note}"')) for number, row in enumerate(ROWS)]

@@ -184,6 +184,7 @@ async def test_a_follow_beside_a_pull_of_another_process_goes_on(form: str) -> N
         assert await pull == followed
 
 
+@pytest.mark.slow
 async def test_a_stream_beside_a_greedy_one_gets_half_of_the_requests() -> None:
     async with served(Bucket(6000, 100), "no time") as server, client_of(server) as client:
         greedy = client.cdrs.stream(START, END, page_size=PAGE, concurrency=64)

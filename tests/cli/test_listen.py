@@ -71,6 +71,7 @@ async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 async def test_half_a_request_does_not_keep_it_from_ending() -> None:
     async with listening(UNLIMCALL_WEBHOOK_SECRET=SECRET) as (process, url):
         _, writer = await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rsplit(":", 1)[1]))

@@ -56,6 +56,7 @@ async def test_where_standard_output_is_closed_that_is_told(command: str) -> Non
     assert (status, err) == (2, "Error: cannot write standard output: it is closed\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-"])
 async def test_the_status_is_the_same_where_nothing_can_be_told(redirected: str) -> None:
     async with Sandbox() as sandbox:

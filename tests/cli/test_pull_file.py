@@ -180,6 +180,7 @@ def in_steps(
             return
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 def test_a_kill_at_any_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
     count = steps_of(monkeypatch, tmp_path / "count")
@@ -199,6 +200,7 @@ def test_a_kill_at_any_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.
             assert left == ["calls.ndjson", "calls.ndjson.checkpoint", "calls.ndjson.manifest.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 def test_a_kill_at_any_step_rejects_each_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
     count = tmp_path / "count"
@@ -252,6 +254,7 @@ def begun(path: Path) -> None:
         file.append(BATCHES[0], journal.after(BATCHES[0], 1, PLACE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("force", [False, True])
 def test_a_workbook_survives_a_kill_at_every_step(
@@ -289,6 +292,7 @@ def test_a_workbook_that_was_changed_is_told(tmp_path: Path) -> None:
     assert path.read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 def test_a_file_that_grows_survives_a_kill_at_every_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool

@@ -33,6 +33,7 @@ async def stopped_often(sandbox: Sandbox, folder: Path, *arguments: str) -> None
         assert status in {0, 3}, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["ndjson", "csv", "parquet", "xlsx"])
 async def test_a_pull_that_was_stopped_often_has_the_days_of_one_that_was_not(tmp_path: Path, ending: str) -> None:
     async with Sandbox(cap=20, count="matches") as sandbox:

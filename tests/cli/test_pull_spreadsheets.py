@@ -124,6 +124,7 @@ async def test_a_workbook_goes_on(tmp_path: Path, arguments: list[str]) -> None:
     assert (tmp_path / arguments[1]).read_bytes() == (tmp_path / "whole.xlsx").read_bytes()
 
 
+@pytest.mark.slow
 async def test_a_signal_while_the_workbook_is_written_is_heard(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(30_000, apart=timedelta(seconds=1)))

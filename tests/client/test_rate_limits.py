@@ -56,6 +56,7 @@ async def test_no_minute_sees_more_than_its_limit_and_nearly_all_of_it_is_used(
     assert times[-1] - times[0] <= 300 * 1.01
 
 
+@pytest.mark.slow
 async def test_no_day_sees_more_than_its_limit(sandbox: Sandbox, start: Start) -> None:
     client = start(me=RateLimit(30, per_day=100))
     await asyncio.gather(*[client.me() for _ in range(250)])

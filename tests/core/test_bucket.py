@@ -116,12 +116,14 @@ BURSTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("per_minute", "burst"), BURSTS)
 def test_a_greedy_consumer_gets_nearly_all(per_minute: int, burst: int | None) -> None:
     got = greedy(RateLimit(per_minute, burst=burst), 100 * MINUTE)
     assert 0.98 * 100 * per_minute <= got <= 100 * per_minute + per_minute
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_day", [1, 10, 1000])
 def test_a_greedy_consumer_gets_nearly_all_of_a_day(per_day: int) -> None:
     assert 0.98 * 30 * per_day <= greedy(RateLimit(60, per_day), 30 * DAY) <= 30 * per_day + per_day

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "unlimcall_async"
 SYNC = "from unlimcall_async.sync.url import destination_at; destination_at('{}', 'cdrs')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "package", "program"),
     [

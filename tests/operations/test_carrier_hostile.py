@@ -116,6 +116,7 @@ def test_a_wrong_record_before_a_silence_hides_what_follows_for_some_records_onl
 # --- countries ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_invented_countries_take_no_memory_and_no_honest_counts() -> None:
     monitor = CarrierMonitor()
     tracemalloc.start()

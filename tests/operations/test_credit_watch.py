@@ -125,6 +125,7 @@ async def test_other_currencies_are_told_and_not_added(
     assert "calls cost money in EUR" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [Status(500), Status(429), ResetBefore(), Garbage()], ids=lambda fault: type(fault).__name__
 )

@@ -44,6 +44,7 @@ async def alerts(client: AsyncClient, count: int, *, ahead: timedelta | None = t
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [HOUR, FOR_GOOD, Stall(), Status(429), Status(503), Stall(after_headers=True)], ids=repr
 )

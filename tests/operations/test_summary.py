@@ -250,6 +250,7 @@ def test_arrow_has_the_groups_and_a_column_for_each_currency() -> None:
     assert CallSummary(("day",)).to_arrow().num_rows == 0
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_pictures_and_escaped_names() -> None:
     summary = CallSummary(("day", "weekday", "hour", "country", "agent", "disposition"))
     summary.add(record(0, country="<script>", sip_username="unl_001", sell_price_cents=250, currency="USD"))

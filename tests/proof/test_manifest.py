@@ -33,6 +33,7 @@ def dense(count: int = 700) -> LoggedServer:
     return LoggedServer(evenly(count, START, DAYS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize("concurrency", [1, 4])

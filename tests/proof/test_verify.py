@@ -85,6 +85,7 @@ async def test_a_count_for_each_31_days_shows_that_nothing_came_or_went(bounds: 
     assert result.requests == requests[bounds["from_inclusive"], bounds["till_inclusive"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", BOUNDS, ids=str)
 @pytest.mark.parametrize("count", ["matches", "rows"])
 @pytest.mark.parametrize("gone", ["20", "150"])
@@ -179,6 +180,7 @@ async def manifests_in_pieces(client: AsyncClient, cuts: Sequence[int], **option
     return pieces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newest_first", [False, True])
 @pytest.mark.parametrize("counts_only", [False, True])
 @pytest.mark.parametrize("hours", [0, 5], ids=["at midnight", "by day"])

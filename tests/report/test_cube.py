@@ -129,6 +129,7 @@ def test_the_names_that_are_kept_are_those_with_the_most_calls(monkeypatch: pyte
     assert values["lines"] == ["L19", "L18", "L17", "(17 other lines)"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("currencies", [1, 8])
 def test_an_account_of_any_size_has_a_page_of_two_megabytes(monkeypatch: pytest.MonkeyPatch, currencies: int) -> None:
     # Each call has a day, a country and a line of its own: the most sums that so many calls can have. The real bound is for some

@@ -92,6 +92,7 @@ def test_the_fixture_is_a_started_sandbox_for_one_test(tmp_path: Path) -> None:
     assert "2 passed" in result.stdout
 
 
+@pytest.mark.slow
 def test_plain_tests_need_no_other_plugin(tmp_path: Path) -> None:
     result = run(tmp_path, PLAIN_TEST)
 
@@ -99,6 +100,7 @@ def test_plain_tests_need_no_other_plugin(tmp_path: Path) -> None:
     assert "2 passed" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_the_fixture_serves_each_runner(runner: str, tmp_path: Path) -> None:
     marks, plugin, settings = RUNNERS[runner]

@@ -209,6 +209,7 @@ async def test_disorder_shuffles_and_loses_nothing(visitor: Visitor, sandbox: Sa
     assert sorted(shuffled) == sorted(f"e{number}" for number in range(40))
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_seed_chooses_who_is_sent_twice(visitor: Visitor, receiver: Receiver) -> None:
     async def doubles(seed: int) -> list[str]:

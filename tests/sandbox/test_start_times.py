@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+import pytest
+
 from unlimcall_async.sandbox import SandboxCall, generate_traffic
 
 from .support import END, START, shared, traffic
@@ -19,6 +21,7 @@ def fullest(rows: list[SandboxCall], step: timedelta, largest: int) -> float:
     return sum(count for _, count in spans.most_common(largest)) / len(rows)
 
 
+@pytest.mark.slow
 def test_a_call_centre_keeps_its_hours() -> None:
     rows = traffic("call_centre", 5000)
     weekend = sum(row.start_time.weekday() >= 5 for row in rows) / len(rows)
@@ -39,6 +42,7 @@ def test_a_call_centre_keeps_its_hours() -> None:
     assert busy("Germany", date(2026, 3, 16), 11) < busy("Germany", date(2026, 3, 16), 9)
 
 
+@pytest.mark.slow
 def test_ties_are_groups_that_fit_on_a_page() -> None:
     for calls, end in [(20_000, END), (20_000, START + timedelta(seconds=25))]:
         rows = generate_traffic(calls, start=START, end=end, kind="ties")

@@ -67,6 +67,7 @@ def test_no_span_holds_more_than_the_limit(
     assert limit.per_day is None or most_in(DAY, crowd.times) <= limit.per_day
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [RateLimit(6), RateLimit(60), RateLimit(60, burst=1), RateLimit(120, burst=60)])
 def test_in_steady_state_nearly_the_whole_limit_is_used_and_each_has_a_share(valkey: Redis, limit: RateLimit) -> None:
     crowd, chance = Crowd(VirtualServer(valkey, limit)), Random(1)

@@ -41,6 +41,7 @@ async def test_two_accounts_may_begin_with_one_file_at_once(place: Place) -> Non
     assert all(place.rows(f"{number}/é.") == held_by(server, BEGIN, END) for number in range(5))
 
 
+@pytest.mark.slow
 @files
 async def test_on_a_full_disk_the_error_is_clear_and_nothing_is_lost(place: Place) -> None:
     server = server_of(30)
@@ -216,6 +217,7 @@ def folder(tmp_path: Path) -> ParquetDays:
     return ParquetDays(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", range(19))
 async def test_a_kill_between_two_days_leaves_nothing_twice(
     folder: ParquetDays, monkeypatch: pytest.MonkeyPatch, kill_at: int

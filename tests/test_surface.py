@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -70,6 +71,21 @@ def test_nothing_public_is_left_out_of_all() -> None:
     }
     # pytest adds names that begin with @ to what it rewrites: a package that brings a plugin.
     assert {name for name in vars(api) if name[0] not in "_@"} - submodules == set(api.__all__) - {"__version__"}
+
+
+# `unlimcall_async` and `unlimcall_async.sandbox` have the names of these that users write.
+SHOWN_ABOVE = {"unlimcall_async.tracking", "unlimcall_async.sandbox.traffic"}
+
+
+def test_the_page_about_versions_lists_the_modules_that_have_public_names() -> None:
+    package = Path(api.__file__).parent
+    public = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in package.rglob("*.py")
+        if re.search(r"^__all__\b", path.read_text(), re.MULTILINE)
+    }
+    page = (package.parent / "docs" / "stability.md").read_text()
+    assert set(re.findall(r"^\| `(unlimcall_async[\w.]*)` \|", page, re.MULTILINE)) == public - SHOWN_ABOVE
 
 
 def test_the_package_is_marked_as_typed() -> None:

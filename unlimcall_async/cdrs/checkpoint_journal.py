@@ -7,6 +7,9 @@ before it. A new base is due when the entries have become as long as the base. S
 The texts check themselves. Each begins with the CRC-32 of its rest, and an entry names the CRC-32 of the text before it. So an
 entry that is missing, comes twice or belongs to another base is an error. A base begins anew, whatever stands before it: texts that
 should have been removed do no harm. A checkpoint as `to_json` returns it counts as a base, too.
+
+The version of the checkpoint in a base is that of its entries, too. So a release that changes the entries gives its checkpoints
+another version, and releases that do not know that version refuse the base.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import attrs
 
-from unlimcall_async import Checkpoint, CheckpointJournal
+from unlimcall_async import Checkpoint, CheckpointError, CheckpointJournal
 from unlimcall_async.cli.files import exists, store
 from unlimcall_async.cli.output import UnusableError
 from unlimcall_async.cli.part_file import KeptFile
@@ -54,10 +54,11 @@ class Stored:
         return cls(datetime.fromisoformat(note["start"]).astimezone(UTC), checkpoint, rejects)
 
 
-def not_a_checkpoint(path: Path | None) -> UnusableError:
-    """Return the error for a file that holds something else."""
+def not_a_checkpoint(path: Path | None, error: Exception) -> UnusableError:
+    """Return the error for a file that holds something else, or a checkpoint of a later release."""
+    reason = f": {error}" if isinstance(error, CheckpointError) else ""
     return UnusableError(
-        f"{path} is not a checkpoint of a follow of this release, or was changed; move it away to start anew"
+        f"{path} is not a checkpoint of a follow of this release, or was changed{reason}; move it away to start anew"
     )
 
 
@@ -85,9 +86,9 @@ class PlaceFile:
             self._file = KeptFile(path)
             try:
                 self.stored = self._read(self._file.content())
-            except (ValueError, KeyError, TypeError, OverflowError):
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 self.close()
-                raise not_a_checkpoint(path) from None
+                raise not_a_checkpoint(path, error) from None
             except BaseException:
                 self.close()
                 raise

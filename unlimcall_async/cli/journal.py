@@ -21,7 +21,7 @@ VERSION: Final = 2
 
 
 class JournalError(ValueError):
-    """The text is not a journal, was changed, or is the journal of another release."""
+    """The text is not a journal, was changed, or is the journal of another release. The message goes on behind the file's name."""
 
 
 def _pairs(value: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
@@ -160,8 +160,12 @@ class Journal:
         """
         try:
             fields = unsealed(text)
-            if fields.pop("version") != VERSION:
-                raise JournalError("the text is a journal of another release")
+            version = fields.pop("version")
+        except (ValueError, KeyError):
+            raise JournalError("is not what a pull leaves, or was changed") from None
+        if type(version) is not int or version != VERSION:
+            raise JournalError(f"is of version {version!r}, and this release continues pulls of version {VERSION} only")
+        try:
             checkpoint = fields["checkpoint"]
             fields["checkpoint"] = None if checkpoint is None else Checkpoint.from_json(json.dumps(checkpoint))
             rejects = fields["rejects"]
@@ -177,8 +181,10 @@ class Journal:
             if (manifest := fields.get("manifest")) is not None:
                 fields["manifest"] = Lines(**manifest)
             return cls(**fields)
-        except (ValueError, KeyError, TypeError, OverflowError, CheckpointError):
-            raise JournalError("the text is not a journal of this release") from None
+        except CheckpointError as error:
+            raise JournalError(f"cannot be continued: {error}") from None
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise JournalError("is not what a pull leaves, or was changed") from None
 
     def after(self, text: bytes, records: int, checkpoint: Checkpoint) -> Self:
         """Return the journal after `text` in the file, which holds `records` more records."""

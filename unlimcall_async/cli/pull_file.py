@@ -259,10 +259,8 @@ def stored_journal(path: Path) -> Journal | None:
     text = read_kept(path)
     try:
         return None if text is None else Journal.from_json(text)
-    except JournalError:
-        raise UnusableError(
-            f"{path} is not what a pull of this release leaves, or was changed; --force starts anew"
-        ) from None
+    except JournalError as error:
+        raise UnusableError(f"{path} {error}; --force starts anew") from None
 
 
 def _copied(source: Path, target: BinaryIO) -> tuple[int, int]:

@@ -25,6 +25,8 @@ _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS unlimcall_ended (key TEXT PRIMARY KEY, event TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS unlimcall_ended_at ON unlimcall_ended (at)",
 )
+# The version of the JSON in `event`. The first rows have none, and are of version 1.
+VERSION: Final = 1
 _READ: Final = "SELECT event FROM unlimcall_ended ORDER BY at, key"
 # Seconds to wait for another process that is writing.
 _PATIENCE: Final = 10.0
@@ -78,7 +80,7 @@ class EventLog:
         """
         arrived = _clock.utc_now()
         seen = SeenEvent.of(event, arrived)
-        row = (seen.key, json.dumps(event_state.plain_event(seen)), seconds(arrived))
+        row = (seen.key, json.dumps({"version": VERSION, **event_state.plain_event(seen)}), seconds(arrived))
 
         def write(connection: sqlite3.Connection) -> None:
             for statement in _CREATE:
@@ -108,12 +110,27 @@ def read_log(path: str | PathLike[str]) -> list[SeenEvent]:
     try:
         with closing(sqlite3.connect(f"{name.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as connection:
             rows = connection.execute(_READ).fetchall() if _has_log(connection) else []
-        return [event_state.read_event(_json.read(event, fractions=float)) for (event,) in rows]
+        return [_event_of(text) for (text,) in rows]
     except sqlite3.Error as error:
         # SQLite's own text, which holds nothing of an event.
         raise EventLogError(str(name), str(error)) from None
     except (ValueError, TypeError) as error:
         raise EventLogError(str(name), str(error)) from None
+
+
+def _event_of(text: str) -> SeenEvent:
+    """Return the event of a row.
+
+    Raises:
+        ValueError: The text is not an event, or is of a later release.
+        TypeError: A value is of the wrong type.
+    """
+    row = _json.read(text, fractions=float)
+    version = row.pop("version", VERSION) if isinstance(row, dict) else VERSION
+    # By type, because `True` and `1.0` are equal to 1.
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"an event is of a version that this release does not know: it knows {VERSION} only")
+    return event_state.read_event(row)
 
 
 def _has_log(connection: sqlite3.Connection) -> bool:

@@ -437,8 +437,20 @@ def test_the_readme_names_the_wheel_of_this_version() -> None:
     assert f"dist/unlimcall_async-{unlimcall_async.__version__}-py3-none-any.whl" in PAGES["README.md"]
 
 
-def test_the_changelog_has_a_place_for_what_comes() -> None:
-    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+def test_the_changelog_has_a_place_for_what_comes_and_names_this_version() -> None:
+    text, version = (ROOT / "CHANGELOG.md").read_text(), unlimcall_async.__version__
+    unreleased, *released = re.findall(r"^## \[(.+)\]", text, re.MULTILINE)
+    assert unreleased == "Unreleased"
+    assert released[:1] == [version] or f"The first release is to be {version}." in text
+
+
+def test_an_entry_of_the_changelog_is_short_and_stands_under_a_known_heading() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    entries = re.findall(r"^- .*(?:\n  .*)*", text, re.MULTILINE)
+    assert [entry for entry in entries if entry.count("\n") > 2] == []
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= {
+        *("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"),
+    }
 
 
 # The others start a sandbox.

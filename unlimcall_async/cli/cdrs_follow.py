@@ -147,8 +147,8 @@ def follow(
         except TerminatedError:
             if output.rejected or (follower is not None and follower.saturated):
                 raise SystemExit(FOUND) from None
-        except CheckpointError:  # for example of a pull, and not of a follow
-            raise not_a_checkpoint(checkpoint) from None
+        except CheckpointError as error:  # for example of a pull, and not of a follow
+            raise not_a_checkpoint(checkpoint, error) from None
 
 
 @attrs.define

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 LAYERS: list[set[str]] = [
     {
         *("_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"),
-        *("_secrets", "_spans", "_threads", "_watched", "_zones"),
+        *("_platform", "_secrets", "_spans", "_threads", "_watched", "_zones"),
     },
     {"_schema"},
     {"_model"},
@@ -416,7 +416,7 @@ def test_the_command_uses_the_public_package_only() -> None:
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
             # The first six are public packages. The others are the one reader of JSON, the one writer of many records, that
             # of columns, the reader of tokens, the bar of `track`, what `$UNLIMCALL_LOG` turns on, the wording for an extra that
-            # is missing, and the reader of spans.
+            # is missing, what differs between operating systems, and the reader of spans.
             assert inner <= {
                 "accounts",
                 "operations",
@@ -431,6 +431,7 @@ def test_the_command_uses_the_public_package_only() -> None:
                 "_bar",
                 "_extras",
                 "_log_setup",
+                "_platform",
                 "_progress_words",
                 "_spans",
                 "_zones",
@@ -443,13 +444,14 @@ def test_only_two_commands_load_the_sandbox() -> None:
 
 
 def test_operations_use_the_public_package_only() -> None:
-    # With seven exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
+    # With eight exceptions: a number or a time is checked by the client's own checks, JSON is read by the client's own reader, the
     # time of day is that of the client's own clock, the ends of the calendar are those of the command line, a missing extra has the
-    # client's own wording, and a notebook shows tables as those of streams. So the package has one rule and one message for each.
+    # client's own wording, a notebook shows tables as those of streams, and operating systems differ in one place. So the package
+    # has one rule and one message for each.
     for name, path in modules():
         if name.split(".")[0] == "operations":
             assert {own for own in own_imports(path) if own.split(".")[0] != "operations"} <= {
-                *("_arguments", "_clock", "_extras", "_html", "_json", "_lazy", "_zones"),
+                *("_arguments", "_clock", "_extras", "_html", "_json", "_lazy", "_platform", "_zones"),
                 "webhooks",  # public
             }, name
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Final
+
+from unlimcall_async._platform import is_of_another, others_can_write
 
 # More bytes than any token or secret has. A longer file is the wrong file.
 LONGEST: Final = 10_000
@@ -43,11 +44,10 @@ def read_bytes(path: Path, most: int = -1) -> tuple[bytes, str]:
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     warning = ""
-    if os.name == "posix":
-        if found.st_uid not in {ROOT, os.geteuid()}:
-            warning = f"{path} belongs to another user, who could have changed it."
-        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            warning = f"other users can write {path}; run: chmod 600 {path}"
+    if is_of_another(found, ROOT):
+        warning = f"{path} belongs to another user, who could have changed it."
+    elif others_can_write(found):
+        warning = f"other users can write {path}; run: chmod 600 {path}"
     return content, warning
 
 

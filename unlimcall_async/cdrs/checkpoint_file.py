@@ -7,19 +7,19 @@ one step. So whenever the process is killed, the file holds the last checkpoint 
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
+from unlimcall_async import _platform
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.checkpoint import Checkpoint
 from unlimcall_async.cdrs.checkpoint_journal import CheckpointJournal
 
-# Windows has neither links that need care, nor this flag, but has text files.
-_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | os.O_APPEND
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | _platform.NO_LINK
+_BUSY: Final = "another process has the file open"
 
 
 class CheckpointFile:
@@ -50,11 +50,11 @@ class CheckpointFile:
             self._open()
 
     def _open(self) -> None:
-        file = os.fdopen(os.open(self._path, os.O_RDWR | _FLAGS), "a+b")
+        file = os.fdopen(os.open(self._path, _FLAGS), "a+b")
         try:
             self._take_lock(file)
             # Another process may have replaced the file between the opening and the lock.
-            if not os.path.samestat(os.fstat(file.fileno()), self._path.lstat()):
+            if not _platform.has_name(file.fileno(), self._path):
                 file.close()
                 self._open()
                 return
@@ -69,16 +69,8 @@ class CheckpointFile:
         self._file, self._begun = file, True
 
     def _take_lock(self, file: BinaryIO) -> None:
-        if sys.platform == "win32":
-            return
-        import fcntl  # noqa: PLC0415 # Windows has none
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError("another process has the file open") from None
-        except OSError:  # a file system without locks
-            return
+        if not _platform.lock_if_possible(file.fileno()):
+            raise CheckpointError(_BUSY)
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -114,10 +106,8 @@ class CheckpointFile:
                 self._append(self._file, line)
 
     def _check_still_there(self, file: BinaryIO) -> None:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), self._path.lstat()):
-                return
-        raise CheckpointError(f"{self._path} was removed or replaced while it was open")
+        if not _platform.has_name(file.fileno(), self._path):
+            raise CheckpointError(f"{self._path} was removed or replaced while it was open")
 
     def _append(self, file: BinaryIO, line: bytes) -> None:
         if os.fstat(file.fileno()).st_size > self._length:
@@ -130,53 +120,41 @@ class CheckpointFile:
     def _replace(self, line: bytes) -> None:
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         part.unlink(missing_ok=True)  # of a process that was killed, and had the same number
-        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), "a+b")
+        file = os.fdopen(os.open(part, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600), "a+b")
         try:
             # Before the file gets its name: no other process can come between.
             self._take_lock(file)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-            if sys.platform == "win32":  # which renames no open file
-                file.close()
-                self._release()
+            _platform.close_to_rename(file, self._file)
             self._put_in_place(part)
         except BaseException:
             file.close()
+            if self._file is not None and self._file.closed:
+                self._file = None
             with suppress(OSError):
                 part.unlink()
             raise
         self._release()
-        if sys.platform == "win32":
-            file = os.fdopen(os.open(self._path, os.O_RDWR | _FLAGS), "a+b")
-        self._file, self._length = file, len(line)
-        self._sync_folder()
+        self._begun = False
+        try:
+            self._file = _platform.reopened(file, self._path)
+        except BlockingIOError:
+            raise CheckpointError(f"{self._path}: {_BUSY}") from None
+        self._begun, self._length = True, len(line)
+        with suppress(OSError):  # the file has its name all the same
+            _platform.sync_folder(self._path.parent)
 
     def _put_in_place(self, part: Path) -> None:
         if self._begun:
             part.replace(self._path)
             return
-        # Two processes may both have found no file. A second name is made only if it is free, which a new name by renaming is not.
+        # Two processes may both have found no file.
         try:
-            self._path.hardlink_to(part)
+            _platform.rename_to_free_name(part, self._path)
         except FileExistsError:
             raise CheckpointError(f"{self._path} was begun by another process meanwhile") from None
-        except OSError:  # a file system without hard links
-            part.replace(self._path)
-        else:
-            part.unlink()
-        self._begun = True
-
-    def _sync_folder(self) -> None:
-        """Bring the file's name to the disk, where the file system can."""
-        if sys.platform == "win32":
-            return
-        with suppress(OSError):
-            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     def close(self) -> None:
         """Close the file, which another process may open then. Nothing can be stored any more."""

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
+from unlimcall_async._platform import is_device
+
 # Letters, digits and these are left as they are.
 _SAFE: Final = " @+,=-_."
-# Names that Windows keeps for devices, with any ending.
-_DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
 # Bytes that a name may have in most file systems, less the endings of the files beside it.
 _LONGEST: Final = 255 - len(".ndjson.manifest.json.part")
 
@@ -31,11 +31,8 @@ def file_names(accounts: Iterable[str]) -> dict[str, str]:
         name = quote(account, safe=_SAFE)
         # A dot hides a file, and a space at an end is lost on Windows.
         name = re.sub(r"^[. ]|[. ]$", lambda match: f"%{ord(match[0]):02X}", name)
-        name = (
-            _DEVICES.sub(lambda match: f"%{ord(match[0][0]):02X}{match[0][1:]}", name, count=1)
-            if _DEVICES.match(name)
-            else name
-        )
+        if is_device(name):
+            name = f"%{ord(name[0]):02X}{name[1:]}"
         if len(name) > _LONGEST:
             raise ValueError(
                 f"account {account[:40]!r}... cannot name a file: the name would have {len(name)} characters"

@@ -16,29 +16,18 @@ process to the next: `PartFile` uses `open_kept` and `put_in_place` itself.
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from unlimcall_async import _platform
 from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
 
-# Not to block means something for a pipe only: to open one waits for its other end. Windows has none of the first three flags.
-_FLAGS: Final = (
-    getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-# How file systems that have no hard links refuse them.
-_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-# How file systems refuse to sync a folder, or to open one that this user cannot list.
-_NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM}
+_FLAGS: Final = _platform.NO_LINK | _platform.NO_WAIT
 
 
 def is_same(first: Path, second: Path) -> bool:
@@ -55,8 +44,10 @@ def check_name(path: Path) -> None:
     """Check that a file of this name can be written: the name is free, or that of an ordinary file.
 
     Raises:
-        UnwritableError: The name is that of a link, a folder, a pipe or a device.
+        UnwritableError: The name is that of a link, a folder, a pipe or a device, or this system cannot have the name.
     """
+    if fault := _platform.name_fault(path.name):
+        raise UnwritableError(path, fault)
     with unwritable(path):
         try:
             mode = path.lstat().st_mode
@@ -125,17 +116,6 @@ def read_kept(path: Path) -> bytes | None:
         raise UnusableError(f"cannot read {path}: {error.strerror}") from None
 
 
-def make_private(file: BinaryIO) -> None:
-    """Take from all others the right to read an open file. Call this before the first change, and not before the file is known.
-
-    A file that turns out to be something else keeps its mode.
-    """
-    mode = os.fstat(file.fileno()).st_mode
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        with suppress(PermissionError):  # a file system without modes of its own, for example on a memory card
-            os.fchmod(file.fileno(), 0o600)
-
-
 def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:
     """Return the file. Close it if its content may not be this user's.
 
@@ -151,13 +131,12 @@ def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:
     reason = ""
     if not stat.S_ISREG(found.st_mode):
         reason = "it is not an ordinary file"
-    elif os.name == "posix":
-        if found.st_uid != os.geteuid():
-            reason = "it belongs to another user"
-        elif one_name and found.st_nlink > 1:
-            reason = "it has a second name, by a hard link"
-        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            reason = "other users can write it"
+    elif _platform.is_of_another(found):
+        reason = "it belongs to another user"
+    elif one_name and found.st_nlink > 1:
+        reason = "it has a second name, by a hard link"
+    elif _platform.others_can_write(found):
+        reason = "other users can write it"
     if reason:
         file.close()
         raise UnusableError(f"{path} may not be what this command left there: {reason}; move it away")
@@ -179,43 +158,11 @@ def put_in_place(part: Path, path: Path, *, replace: bool) -> None:
     try:
         if replace:
             part.replace(path)
-        elif sys.platform == "win32":  # where a rename replaces nothing
-            part.rename(path)
         else:
-            _rename_to_free_name(part, path)
+            _platform.rename_to_free_name(part, path)
     except FileExistsError:
         raise UnwritableError(path, "a file of this name has appeared meanwhile") from None
-    sync_folder(path.parent)
-
-
-def _rename_to_free_name(part: Path, path: Path) -> None:
-    # POSIX has no rename that replaces nothing. A second name has this property.
-    try:
-        path.hardlink_to(part)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # A file system without hard links: the name may be taken between the two lines.
-        if exists(path):
-            raise FileExistsError from None
-        part.rename(path)
-    else:
-        part.unlink(missing_ok=True)  # a second process may have seen the two names, and removed this one
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    if sys.platform == "win32":  # which opens no folders
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
+    _platform.sync_folder(path.parent)
 
 
 @contextmanager
@@ -225,17 +172,30 @@ def writing(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
     Raises:
         UnwritableError: The file cannot be opened, brought to the disk or put in place.
     """
-    check_name(path)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    with unwritable(path):
-        file = open_new(part)
-    try:
+    with new_beside(path) as (file, part):
         yield file
         with unwritable(path):
             file.flush()
             os.fsync(file.fileno())
             file.close()
             put_in_place(part, path, replace=replace)
+
+
+@contextmanager
+def new_beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Open a new file that another one is going to be replaced by, and yield the file with its name. It stays open.
+
+    If the block raises, the new file is closed and removed.
+
+    Raises:
+        UnwritableError: The file cannot be opened.
+    """
+    check_name(path)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    with unwritable(path):
+        file = open_new(part)
+    try:
+        yield file, part
     except BaseException:  # Ctrl-C too must leave no part behind
         with suppress(OSError):  # a full disk fails again on closing; the first error is the one that counts
             file.close()

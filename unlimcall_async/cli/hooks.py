@@ -12,6 +12,7 @@ import attrs
 import click
 
 from unlimcall_async import EventType
+from unlimcall_async._platform import sync_folder
 from unlimcall_async.cli.options import FILE_NAME, in_option_names
 from unlimcall_async.cli.output import show, show_fields, unwritable
 from unlimcall_async.cli.running import Clients, Commands, as_json, ask, with_client, with_doubt, with_line_if_unshown
@@ -69,7 +70,7 @@ def _secret_file(path: Path | None) -> Iterator[BinaryIO | None]:
 
     The file is opened before the hook is created. A file that cannot be written must show first: the API shows a secret once.
     """
-    from unlimcall_async.cli.files import open_new, sync_folder  # noqa: PLC0415 # `--help` must be quick
+    from unlimcall_async.cli.files import open_new  # noqa: PLC0415 # `--help` must be quick
 
     if path is None:
         yield None

@@ -13,6 +13,7 @@ import click
 
 from unlimcall_async import UnlimCallError
 from unlimcall_async._extras import needs_extra
+from unlimcall_async._platform import name_fault
 from unlimcall_async.cli import times
 from unlimcall_async.cli.output import note
 
@@ -52,6 +53,8 @@ class _FileName(click.Path):
         # Such a path has no name from which those of the files beside it could be made.
         if path.name in {"", ".."}:
             self.fail("it must be the name of a file", param, ctx)
+        if fault := name_fault(path.name):
+            self.fail(f"{path}: {fault}", param, ctx)
         return path
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,16 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from unlimcall_async._platform import has_room, is_broken_pipe, pipe_takes, terminal_takes_text
 from unlimcall_async.cli.formats import encoded
-from unlimcall_async.cli.wording import cell, fields_of, json_line, visible, visible_in_colour
+from unlimcall_async.cli.wording import cell, fields_of, in_encoding, json_line, visible, visible_in_colour
 
 if TYPE_CHECKING:
     from unlimcall_async.cli.tables import Cell
 
 _STDOUT: Final = "standard output"
-
-# A pipe that reports room takes this many bytes at once: PIPE_BUF of this system. POSIX promises 512 on any system.
-_AT_ONCE: Final = 512 if sys.platform == "win32" else select.PIPE_BUF
 
 
 class UnusableError(click.ClickException):
@@ -78,12 +75,20 @@ def _write_bytes(content: bytes) -> None:
     if sys.stdout is None:
         raise UnwritableError(_STDOUT, "it is closed")
     try:
-        click.echo(content, nl=False)
-    except BrokenPipeError:
-        raise
+        _echo(content, err=False)
     except OSError as error:
+        if is_broken_pipe(error):
+            raise BrokenPipeError(*error.args) from None
         discard_broken_streams()
         raise UnwritableError(_STDOUT, error.strerror or str(error)) from None
+
+
+def _echo(content: bytes, *, err: bool) -> None:
+    stream = sys.stderr if err else sys.stdout
+    if stream is not None and stream.isatty() and terminal_takes_text():
+        click.echo(in_encoding(content.decode(), stream.encoding), nl=False, err=err)
+    else:
+        click.echo(content, nl=False, err=err)
 
 
 async def write_when_ready(text: str) -> None:
@@ -97,22 +102,21 @@ async def write_when_ready(text: str) -> None:
     start = 0
     while start < len(content):
         # As many whole lines as a pipe takes at once. A longer line goes by itself, and blocks until the reader has taken it.
-        end = content.rfind(b"\n", start, start + _AT_ONCE) + 1 or content.find(b"\n", start) + 1 or len(content)
+        end = content.rfind(b"\n", start, start + pipe_takes()) + 1 or content.find(b"\n", start) + 1 or len(content)
         await _wait_for_room()
         _write_bytes(content[start:end])
         start = end
 
 
 async def _wait_for_room() -> None:
-    # Windows cannot ask a pipe whether it has room; and a closed stream is reported by the write.
-    if sys.platform == "win32" or sys.stdout is None:
+    if sys.stdout is None:  # closed, which the write reports
         return
     try:
         descriptor = sys.stdout.fileno()
     except OSError:  # replaced by a stream in memory, which always has room
         return
     # A file always has room. So has a pipe without a reader, and the write raises. The event loop takes no files, and sees neither.
-    while not select.select([], [descriptor], [], 0)[1]:
+    while not has_room(descriptor):
         loop, room = asyncio.get_running_loop(), asyncio.Event()
         loop.add_writer(descriptor, room.set)
         try:
@@ -131,7 +135,12 @@ def write_styled(text: str) -> None:
 
 def _shows_colours() -> bool:
     """Return whether a terminal shows colours, and its user wants them (https://no-color.org)."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "").lower() in {"dumb", "unknown"}:
+        return False
+    from rich.console import Console  # noqa: PLC0415 # `--help` must be quick
+
+    # An old console of Windows shows the codes of colours as text.
+    return not Console().legacy_windows
 
 
 def output_width() -> int | None:
@@ -190,7 +199,7 @@ def to_stderr(text: str) -> None:
         _above_bar[-1](visible(text))
         return
     try:
-        click.echo(encoded(f"{visible(text)}\n"), nl=False, err=True)
+        _echo(encoded(f"{visible(text)}\n"), err=True)
     except OSError:
         discard_broken_streams()
 

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from unlimcall_async.cli.files import check_name, exists, make_private, open_kept, open_ordinary, put_in_place, writing
+from unlimcall_async._platform import (
+    close_to_rename,
+    has_name,
+    lock_if_possible,
+    make_private,
+    remove_and_close,
+    reopened,
+)
+from unlimcall_async.cli.files import check_name, exists, new_beside, open_kept, open_ordinary, put_in_place
 from unlimcall_async.cli.output import UnusableError, unwritable
 
 # Bytes of a file that are in memory while its content is compared with a journal.
@@ -39,16 +46,12 @@ class KeptFile:
         self._shown = shown or path
         self._file = open_kept(path)
         # Another process may have ended between the opening and the lock, and have renamed or removed the file.
-        if not _lock(self._file) or (sys.platform != "win32" and not self._has_its_name()):
+        if not lock_if_possible(self._file.fileno()) or not has_name(self._file.fileno(), path):
             self._file.close()
-            raise UnusableError(f"another process is writing {self._shown}")
+            raise self._busy()
 
-    def _has_its_name(self) -> bool:
-        """Return whether the open file is still the one that has the file's name."""
-        try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._name.lstat())
-        except FileNotFoundError:
-            return False
+    def _busy(self) -> UnusableError:
+        return UnusableError(f"another process is writing {self._shown}")
 
     @property
     def length(self) -> int:
@@ -70,21 +73,21 @@ class KeptFile:
         """Replace the file in one step. No other process can open the new one meanwhile."""
         with unwritable(self._shown):
             make_private(self._file)
-        if sys.platform == "win32":  # which renames no open file
-            self._file.close()
-            with writing(self._name, replace=True) as new, unwritable(self._shown):
-                new.write(text)
-            self._file = open_kept(self._name)
-            return
-        with ExitStack() as opened:
-            with writing(self._name, replace=True) as new, unwritable(self._shown):
-                new.write(text)
-                # A lock belongs to what was opened, and not to a name. So the lock is there before the file has its name.
-                file = opened.enter_context(os.fdopen(os.dup(new.fileno()), "ab"))
-                _lock(file)
-            opened.pop_all()
-        self._file.close()
-        self._file = file
+        with new_beside(self._name) as (new, part), unwritable(self._shown):
+            # A lock belongs to what was opened, and not to a name. So the lock is there before the file has its name.
+            lock_if_possible(new.fileno())
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+            close_to_rename(new, self._file)
+            put_in_place(part, self._name, replace=True)
+        old = self._file
+        try:
+            with unwritable(self._shown):
+                self._file = reopened(new, self._name)
+        except BlockingIOError:
+            raise self._busy() from None
+        old.close()
 
     def cut_to_length(self, length: int) -> None:
         """Cut off what the file has behind a length."""
@@ -227,31 +230,15 @@ class PartFile(KeptFile):
             return
         with unwritable(self.path):
             make_private(self._file)
-            if sys.platform == "win32":  # which renames no open file
-                self._file.close()
+            close_to_rename(self._file)
             put_in_place(self.part, self.path, replace=replace)
 
     def close(self) -> None:
         """Close the part. An empty part is removed, because there is nothing to continue from."""
         with suppress(OSError, ValueError):
-            if self._has_its_name() and not self.length:
-                self.part.unlink()
+            if has_name(self._file.fileno(), self.part) and not self.length:
+                remove_and_close(self.part, self._file.close)
         super().close()
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file, and return whether no other process has locked it."""
-    if sys.platform == "win32":
-        return True
-    import fcntl  # noqa: PLC0415 # Windows has none
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 def _length(file: BinaryIO) -> int:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from unlimcall_async._platform import locked_folder
 from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnusableError
 from unlimcall_async.cli.pull_formats import ending_of
@@ -50,25 +49,17 @@ class Place:
         Raises:
             UnusableError: Another process pulls into the folder.
         """
-        if not self.is_folder or sys.platform == "win32":  # which opens no folders
+        if not self.is_folder:
             yield
             return
-        import fcntl  # noqa: PLC0415 # Windows has none
-
-        try:
-            descriptor = os.open(self.out, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise UnusableError(f"cannot read {self.out}: {error.strerror}") from None
-        try:
+        with ExitStack() as opened:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UnusableError(f"another process is pulling into {self.out}") from None
-            except OSError:  # a file system without locks
-                pass
+                is_free = opened.enter_context(locked_folder(self.out))
+            except OSError as error:
+                raise UnusableError(f"cannot read {self.out}: {error.strerror}") from None
+            if not is_free:
+                raise UnusableError(f"another process is pulling into {self.out}")
             yield
-        finally:
-            os.close(descriptor)
 
 
 def _stamp(moment: datetime) -> str:

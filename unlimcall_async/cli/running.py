@@ -9,9 +9,8 @@ import asyncio
 import functools
 import io
 import logging
-import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
@@ -19,6 +18,7 @@ import click
 from attrs import fields
 
 from unlimcall_async import AsyncClient, UnlimCallError, _log_setup
+from unlimcall_async._platform import stop_signals
 from unlimcall_async._secrets import without_tokens
 from unlimcall_async.cli.access import (
     Access,
@@ -306,7 +306,7 @@ def ask(client: Clients, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]], *, tells_waits: bool = True) -> T:
-    """Run a coroutine to its end. Ctrl-C and SIGTERM cancel the coroutine, which can still clean up.
+    """Run a coroutine to its end. Ctrl-C and SIGTERM (on Windows: Ctrl-Break) cancel the coroutine, which can still clean up.
 
     Args:
         work: Returns the coroutine.
@@ -314,7 +314,7 @@ def run(work: Callable[[], Coroutine[Any, Any, T]], *, tells_waits: bool = True)
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
-        TerminatedError: SIGTERM came.
+        TerminatedError: SIGTERM came, or Ctrl-Break.
     """
     # Not `asyncio.run`: a Ctrl-C while it makes its loop would leave a coroutine that nobody awaits.
     with asyncio.Runner() as runner:
@@ -331,12 +331,10 @@ async def _terminable(work: Callable[[], Awaitable[T]], *, tells_waits: bool) ->
         if task is not None:
             task.cancel()
 
-    # Event loops on Windows take no signal handlers; there a terminated process ends at once, with or without one.
-    with suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
-        async with told_waits() if tells_waits else nullcontext():
-            return await work()
+        with stop_signals(terminate):
+            async with told_waits() if tells_waits else nullcontext():
+                return await work()
     except asyncio.CancelledError:
         if terminated:
             raise TerminatedError from None

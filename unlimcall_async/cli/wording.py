@@ -80,6 +80,19 @@ def visible_in_colour(text: str) -> str:
     return "".join(piece if _COLOUR.fullmatch(piece) else visible(piece) for piece in _COLOUR.split(text))
 
 
+# What stands for the blocks of a bar, which few encodings have: those of half a column and more, and the others.
+_BLOCKS: Final = str.maketrans(dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", "-"))
+
+
+def in_encoding(text: str, encoding: str) -> str:
+    """Return a text with another character for each one that an encoding lacks: `#` and `-` in a bar, `?` elsewhere."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_BLOCKS).encode(encoding, "replace").decode(encoding)
+    return text
+
+
 def many(count: int, one: str, more: str) -> str:
     """Return a number with its noun, in the singular or the plural."""
     return f"{count:,} {one if count == 1 else more}"

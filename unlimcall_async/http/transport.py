@@ -12,7 +12,6 @@ import io
 import os
 import socket
 import ssl
-import sys
 from collections.abc import Mapping
 from copy import copy
 from functools import cache
@@ -25,6 +24,7 @@ from attrs import evolve
 from multidict import CIMultiDict
 from yarl import URL
 
+from unlimcall_async._platform import has_certificate_store
 from unlimcall_async.errors import ClientClosedError, RequestTimeoutError, ResponseError, TransportError
 from unlimcall_async.http import causes
 from unlimcall_async.http.body_memory import keep_body_memory
@@ -344,9 +344,9 @@ def _missing_certificates() -> str:
     found = ssl.get_default_verify_paths()
     if (named := os.environ.get(found.openssl_cafile_env)) and found.cafile is None:
         return f"{found.openssl_cafile_env} names no file: {named}"
-    if sys.platform != "win32" and found.cafile is None and not (found.capath and any(Path(found.capath).iterdir())):
-        return "this machine has no certificate authorities: install them, for example by the package ca-certificates"
-    return ""
+    if has_certificate_store() or found.cafile is not None or (found.capath and any(Path(found.capath).iterdir())):
+        return ""
+    return "this machine has no certificate authorities: install them, for example by the package ca-certificates"
 
 
 def _environment_tls() -> ssl.SSLContext | None:

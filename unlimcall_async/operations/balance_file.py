@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Final
 
+from unlimcall_async._platform import OPEN_FLAGS
 from unlimcall_async.operations.balances import KeptBalance
 
-# Windows has text files, and not the other flag.
-_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | OPEN_FLAGS
 
 
 def append(path: Path, balance: KeptBalance) -> None:

@@ -12,6 +12,7 @@ from attrs import define
 
 from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
+from unlimcall_async._platform import has_unix_sockets
 from unlimcall_async.http.limiter import Limiter
 from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.http.messages import Authorization
@@ -148,6 +149,8 @@ def _address(url: object) -> tuple[str, str]:
     except ValueError:
         raise ValueError("url must be a URL such as redis://HOST:6379/0") from None
     if parts.scheme == "unix" and parts.path:
+        if not has_unix_sockets():
+            raise ValueError("url: Python has no Unix sockets on this system; use redis:// or rediss://")
         return text, parts.path
     if parts.scheme not in {"redis", "rediss"} or not host:
         raise ValueError("url must begin with redis://, rediss:// or unix://, and name a host or a socket")

@@ -17,6 +17,7 @@ from attrs import frozen
 from yarl import URL
 
 from unlimcall_async import _arguments
+from unlimcall_async._platform import name_fault
 from unlimcall_async._spans import span
 
 # The default of `RateLimits`, and the low end of what the operations guide expects.
@@ -168,6 +169,8 @@ def _token_dir(folder: str, accounts: tuple[str, ...]) -> str:
     for account in accounts:
         if account in {".", ".."} or _NO_FILE.search(account):
             raise ValueError(f"token_dir: the account {account!r} cannot be the name of a file")
+        if fault := name_fault(account):
+            raise ValueError(f"token_dir: the account {account!r} cannot be the name of a file: {fault}")
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,12 +11,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from unlimcall_async import _platform
 from unlimcall_async.sync.errors import SyncBusyError, SyncDestinationError
 from unlimcall_async.sync.forks import close_own, own
 
-_FLAGS: Final = (
-    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | _platform.NO_LINK
 _BUSY: Final = "another run syncs this table and account"
 
 
@@ -38,12 +36,10 @@ class FileLock:
         while True:
             self._descriptor = own(partial(os.open, path, _FLAGS, 0o600))
             try:
-                _lock(self._descriptor)
+                _platform.lock(self._descriptor)
                 # The run that had the lock may have removed the file between the opening and the lock.
-                if os.path.samestat(os.fstat(self._descriptor), path.lstat()):
+                if _platform.has_name(self._descriptor, path):
                     return
-            except FileNotFoundError:
-                pass
             except BaseException:
                 close_own(self._descriptor)
                 raise
@@ -51,16 +47,13 @@ class FileLock:
 
     def release(self) -> None:
         """Remove the file, and let go of the lock."""
-        if sys.platform == "win32":  # which removes no open file
-            close_own(self._descriptor)
-            with suppress(OSError):
-                self._path.unlink()
+        close = partial(close_own, self._descriptor)
+        # Somebody may have removed the file by hand, and another run made its own.
+        if not _platform.has_name(self._descriptor, self._path):
+            close()
             return
         with suppress(OSError):
-            # Somebody may have removed the file by hand, and another run made its own.
-            if os.path.samestat(os.fstat(self._descriptor), self._path.lstat()):
-                self._path.unlink()
-        close_own(self._descriptor)
+            _platform.remove_and_close(self._path, close)
 
 
 def locked(name: str, folder: Path, stem: str, run: Sequence[str]) -> FileLock:
@@ -109,17 +102,3 @@ def locked_by_itself(name: str, path: Path, run: Sequence[str]) -> list[FileLock
 
 def _digest(run: Sequence[str]) -> str:
     return blake2b(repr(tuple(run)).encode(), digest_size=6).hexdigest()
-
-
-def _lock(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415 # Windows alone has it
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            raise BlockingIOError("locked") from None
-        return
-    import fcntl  # noqa: PLC0415 # Windows has none
-
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

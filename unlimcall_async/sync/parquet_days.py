@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
 
+from unlimcall_async import _platform
 from unlimcall_async._columns import SCHEMA
 from unlimcall_async.cdrs.times import EPOCH, FIRST, LAST, to_datetime, to_micros
 from unlimcall_async.sync.destination import Address, Stored, one_account
@@ -31,7 +31,7 @@ from unlimcall_async.sync.diff import Change
 from unlimcall_async.sync.entries import ManifestEntry
 from unlimcall_async.sync.errors import SyncConflictError, SyncDestinationError, SyncSchemaError
 from unlimcall_async.sync.file_lock import locked, locked_by_itself
-from unlimcall_async.sync.parquet_entries import DayEntries, Version, sync_folder
+from unlimcall_async.sync.parquet_entries import DayEntries, Version
 from unlimcall_async.sync.rows import COLUMNS, START, Row, start_of
 from unlimcall_async.sync.threaded import ThreadedDestination
 
@@ -42,8 +42,7 @@ _STATE: Final = ".json"
 _FILE: Final = "calls.parquet"
 # What readers take for a missing value: Hive writes the first, and DuckDB 1 reads the second so, in any case.
 _MISSING: Final = frozenset({"__HIVE_DEFAULT_PARTITION__", "NULL"})
-# The longest name of most file systems in bytes, and what the longest name of a file of an account adds to the account's.
-_NAME_MAX: Final = 255
+# What the longest name of a file of an account adds to the account's.
 _ENDING: Final = len(".0123456789ab.lock")
 _DAY: Final = re.compile(r"date=\d{4}-\d\d-\d\d")
 # Rows of a group, as in files of `write_parquet`: groups of some 20,000 rows and less make a file several times as large.
@@ -74,6 +73,8 @@ class ParquetDestination(ThreadedDestination):
         if account.upper() in _MISSING:
             raise ValueError(f"account must not be {account}, which readers of such folders take for a missing value")
         name = self._find(account)
+        if fault := _platform.name_fault(name):
+            raise ValueError(f"account {account!r} cannot name a file: {fault}")
         with self._failures():
             self._own.mkdir(parents=True, exist_ok=True)
             _check_length(account, name, self._own)
@@ -223,7 +224,8 @@ class ParquetDestination(ThreadedDestination):
         if count:
             path.parent.mkdir(exist_ok=True)
             self._new.replace(path)
-            sync_folder(path.parent)
+            with suppress(OSError):  # the file has its name all the same
+                _platform.sync_folder(path.parent)
         else:
             self._new.unlink()
             path.unlink(missing_ok=True)
@@ -255,7 +257,8 @@ class ParquetDestination(ThreadedDestination):
             target.flush()
             os.fsync(target.fileno())
         self._new.replace(self._state)
-        sync_folder(self._own)
+        with suppress(OSError):  # as above
+            _platform.sync_folder(self._own)
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +277,7 @@ def _check_length(account: str, name: str, folder: Path) -> None:
     Raises:
         ValueError: The names are too long.
     """
-    longest = (_NAME_MAX if sys.platform == "win32" else os.pathconf(folder, "PC_NAME_MAX")) - _ENDING
+    longest = _platform.longest_name(folder) - _ENDING
     if len(name) > longest:
         raise ValueError(
             f"account is too long for the name of a folder: {account[:20]!r}... takes {len(name)} bytes there, "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from unlimcall_async import _json
+from unlimcall_async._platform import sync_folder
 from unlimcall_async.errors import CheckpointError
 from unlimcall_async.sync.entries import ManifestEntry
 
@@ -86,7 +86,8 @@ class DayEntries:
 
     def sync(self) -> None:
         """Bring the names of the files to the disk."""
-        sync_folder(self._folder)
+        with suppress(OSError):  # the files have their names all the same
+            sync_folder(self._folder)
 
     def remove(self) -> None:
         """Remove all entries: those of a folder that was removed."""
@@ -108,15 +109,3 @@ def _read(path: Path) -> Any:
         return {"file": content["file"], "entries": content["entries"]}
     except (ValueError, TypeError, KeyError):
         raise CheckpointError("the stored manifest of the table is damaged") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, if the file system can."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

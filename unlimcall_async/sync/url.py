@@ -1,7 +1,7 @@
 """The destination that a URL names.
 
 The URLs are those of SQLAlchemy: three slashes before a path that begins in the working directory, four before one that begins at
-the root.
+the root. A drive of Windows stands behind three: `sqlite:///C:/data/calls.db`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
+from unlimcall_async._platform import name_fault
 from unlimcall_async.sync.table import MANIFEST_TABLE, STATE_TABLE
 from unlimcall_async.sync.threaded import ThreadedDestination
 
@@ -75,4 +76,6 @@ def _file(rest: str) -> Path:
         raise ValueError("destination takes no parameters behind the name of a file")
     if path in {"", ":memory:"} or "\0" in path:
         raise ValueError("destination must name a file")
+    if fault := name_fault(Path(path).name):
+        raise ValueError(f"destination must name a file: {fault}")
     return Path(path)

@@ -478,6 +478,15 @@ def test_json_is_read_in_one_place() -> None:
     assert readers == {"_json", "_pages"}
 
 
+def test_one_module_knows_operating_systems_apart() -> None:
+    def asks(path: Path) -> bool:
+        named = {ast.unparse(node) for node in nodes_of(path) if isinstance(node, ast.Attribute)}
+        own = {"sys.platform", "os.name", "os.fchmod", "os.geteuid", "os.pathconf", "os.O_DIRECTORY", "os.O_NOFOLLOW"}
+        return bool(named & own) or bool(imports_of(path) & {"fcntl", "msvcrt", "platform", "pwd", "resource"})
+
+    assert {name for name, path in modules() if asks(path)} == {"_platform"}
+
+
 def test_modules_stay_small() -> None:
     assert {name: count for name, path in modules() if (count := len(path.read_text().splitlines())) > 400} == {}
 

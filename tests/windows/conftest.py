@@ -26,7 +26,7 @@ def _windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_platform, "sys", SimpleNamespace(platform="win32"))
     monkeypatch.setitem(sys.modules, "msvcrt", _msvcrt())
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    for name in ("fchmod", "geteuid", "pathconf"):
+    for name in ("fchmod", "geteuid", "pathconf", "O_DIRECTORY", "O_NOFOLLOW"):
         monkeypatch.delattr(os, name)
     monkeypatch.setattr(_platform, "select", None)
     monkeypatch.setattr(os, "open", _opens_no_folder(os.open))
@@ -37,11 +37,11 @@ def _windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _msvcrt() -> ModuleType:
     """Return a module whose locks are those of Windows: of bytes, of an open file, and gone when that is closed."""
-    module: Any = ModuleType("msvcrt")
-    module.LK_NBLCK = 2
+    module = ModuleType("msvcrt")
+    no_wait = 2
 
     def locking(descriptor: int, mode: int, count: int) -> None:
-        assert mode == module.LK_NBLCK, "the package waits for no lock"
+        assert mode == no_wait, "the package waits for no lock"
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
         # Such a lock is mandatory. So a byte that anybody could want to read must not be locked.
         assert place > 1 << 40
@@ -52,7 +52,7 @@ def _msvcrt() -> ModuleType:
         except BlockingIOError:
             raise PermissionError(errno.EACCES, "Permission denied") from None
 
-    module.locking = locking
+    vars(module).update(LK_NBLCK=no_wait, locking=locking)
     return module
 
 

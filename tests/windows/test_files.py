@@ -158,8 +158,8 @@ async def test_pulls_end_as_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyP
         since = ["--since-last", "--from", "2026-05-01", "--out", str(tmp_path / "folder")]
         for hours, count in ((1, 30), (2, 0)):
             monkeypatch.setattr(options, "now", lambda hours=hours: START + timedelta(hours=hours))
-            status, out, err = await run(sandbox, "cdrs", "pull", *since, "--json")
-            assert (status, json.loads(out)["new"]) == (0, count), err
+            status, facts, err = await run(sandbox, "cdrs", "pull", *since, "--json")
+            assert (status, json.loads(facts)["new"]) == (0, count), err
     assert beside == ["calls.ndjson", "calls.ndjson.checkpoint", "calls.ndjson.manifest.json"]
     names = [f"calls-20260501T0{hour}0000Z-20260501T0{hour + 1}0000Z.ndjson" for hour in (0, 1)]
     assert names_in(tmp_path / "folder") == sorted(

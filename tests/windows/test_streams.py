@@ -12,6 +12,7 @@ import pytest
 
 from unlimcall_async import CallRecord, to_json
 from unlimcall_async.cli.commands import unlimcall
+from unlimcall_async.cli.output import write_when_ready
 from unlimcall_async.cli.wording import in_encoding
 
 pytestmark = [pytest.mark.own_rules, pytest.mark.usefixtures("windows")]
@@ -29,6 +30,9 @@ class Console(io.TextIOWrapper):
 
     def isatty(self) -> bool:
         return self._is_terminal
+
+    def fileno(self) -> int:
+        return 1  # which nothing may ask whether it has room
 
     def shown(self) -> str:
         return self.content.getvalue().decode(self.encoding)
@@ -88,6 +92,15 @@ def test_a_pipe_gets_utf_8_whatever_its_encoding(records: Path, monkeypatch: pyt
     assert command(monkeypatch, out, err, "cdrs", "summary", str(records), "--by", "country", "--json") == 0
     text = out.content.getvalue().decode("utf-8")
     assert all(name in text for name in NAMES)
+
+
+@pytest.mark.parametrize(("is_terminal", "found"), [(False, b"\xe2\x86\x92 1"), (True, b"? 1")])
+async def test_lines_of_a_stream_arrive_whole(monkeypatch: pytest.MonkeyPatch, is_terminal: bool, found: bytes) -> None:
+    out = Console("cp437", is_terminal=is_terminal)
+    monkeypatch.setattr(sys, "stdout", out)
+    await write_when_ready("→ 1\n" * 1000)
+    monkeypatch.undo()
+    assert out.content.getvalue().splitlines() == [found] * 1000
 
 
 @pytest.mark.parametrize("parts", range(9))

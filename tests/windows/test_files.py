@@ -114,6 +114,25 @@ def test_a_kept_file_is_locked_before_and_after_it_is_replaced(tmp_path: Path) -
     assert names_in(tmp_path) == ["kept"]
 
 
+def test_a_kept_file_that_another_process_takes_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kept"
+    file, taken, replace = KeptFile(path), list[KeptFile](), os.replace
+
+    def replace_and_open(source: Path, target: Path) -> None:
+        replace(source, target)
+        taken.append(KeptFile(path))
+
+    monkeypatch.setattr(os, "replace", replace_and_open)
+    with pytest.raises(UnusableError, match="another process is writing"):
+        file.replace(b"new")
+    taken[0].append(b", newer")
+    taken[0].close()
+    file.close()
+    assert path.read_bytes() == b"new, newer"
+
+
 def test_an_empty_part_is_removed_and_a_full_one_gets_its_name(tmp_path: Path) -> None:
     path = tmp_path / "calls.ndjson"
     PartFile(path).close()

@@ -70,7 +70,7 @@ class KeptFile:
             return self._file.read()
 
     def replace(self, text: bytes) -> None:
-        """Replace the file in one step. No other process can open the new one meanwhile."""
+        """Replace the file in one step. No other process can take the new one meanwhile, where open files can be renamed."""
         with unwritable(self._shown):
             make_private(self._file)
         with new_beside(self._name) as (new, part), unwritable(self._shown):
@@ -82,11 +82,11 @@ class KeptFile:
             close_to_rename(new, self._file)
             put_in_place(part, self._name, replace=True)
         old = self._file
-        try:
-            with unwritable(self._shown):
+        with unwritable(self._shown):
+            try:
                 self._file = reopened(new, self._name)
-        except BlockingIOError:
-            raise self._busy() from None
+            except BlockingIOError:
+                raise self._busy() from None
         old.close()
 
     def cut_to_length(self, length: int) -> None:

@@ -10,7 +10,6 @@ import pytest
 from tests.cli.support import in_this_process, names_in
 from unlimcall_async import AsyncClient, _platform
 from unlimcall_async.shared import SharedRateLimits
-from unlimcall_async.spark.options import read_options
 from unlimcall_async.sync import sync_cdrs, url
 
 pytestmark = [pytest.mark.own_rules, pytest.mark.usefixtures("windows")]
@@ -73,12 +72,6 @@ async def test_an_account_must_have_a_folder(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="account 'con' cannot name a file: Windows keeps the name con"):
             await sync_cdrs(client, f"parquet:///{tmp_path}/calls", datetime(2026, 5, 1, tzinfo=UTC), account="con")
     assert names_in(tmp_path) == []
-
-
-def test_the_token_of_an_account_is_a_file_of_the_folder() -> None:
-    given = {"start": "2026-05-01", "end": "2026-05-02", "token_dir": "/tokens", "accounts": "C:acme"}
-    with pytest.raises(ValueError, match=r"the account 'C:acme' cannot be the name of a file: .*':'"):
-        read_options(given)
 
 
 @pytest.mark.parametrize("form", ["C:/data/calls.db", r"C:\data\calls.db"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unlimcall_async import _platform
 from unlimcall_async.spark import UnlimCallDataSource
 from unlimcall_async.spark.options import read_options
 
@@ -58,6 +60,12 @@ def test_a_mistake_is_named(options: dict[str, str | None], message: str) -> Non
     given = {name: text for name, text in (GOOD | options).items() if text is not None}
     with pytest.raises(ValueError, match=message):
         UnlimCallDataSource(given)
+
+
+def test_the_token_of_an_account_is_a_file_of_the_folder_on_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_platform, "sys", SimpleNamespace(platform="win32"))
+    with pytest.raises(ValueError, match=r"the account 'C:acme' cannot be the name of a file: .*':'"):
+        read_options({**GOOD, "token_dir": "/tokens", "accounts": "C:acme"})
 
 
 @pytest.mark.parametrize(

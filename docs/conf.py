@@ -31,8 +31,8 @@ html_static_path, html_css_files = ["_static"], ["site.css"]
 
 # In docstrings, a text in single backquotes is code.
 default_role = "code"
-# A quotation mark in the text of a docstring is one of Python.
-smartquotes = False
+# Dashes alone: a quotation mark in the text of a docstring is one of Python.
+smartquotes_action = "D"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "imported-members": True}
@@ -41,8 +41,11 @@ nitpicky = False
 # A page with such a directive shows what stands elsewhere: docstrings, or a file. All other pages are readable as they are.
 _SHOWS_MORE = re.compile(r"^```\{(?!toctree)", re.MULTILINE)
 
-# Examples of code in docstrings are indented, as people read them in a terminal. Docutils takes such lines for a quotation.
+# Stands for a colon while napoleon reads a docstring.
 _COLON = "\0"
+# In the type of an attribute. Behind a `~` Sphinx shows the last part alone, as in signatures.
+_FULL_NAME = re.compile(r"(?<![\w.])((?:\w+\.)+\w+)")
+# Examples of code in docstrings are indented, as people read them in a terminal. Docutils takes such lines for a quotation.
 _INDENTED = re.compile(r"^ {4,}\S")
 
 
@@ -55,14 +58,14 @@ def _hide_colon(_app: Sphinx, what: str, _name: str, _value: Any, _options: Any,
 def _docstring(_app: Sphinx, what: str, _name: str, _value: Any, _options: Any, lines: list[str]) -> None:
     """Turn each indented paragraph of a docstring into a block of code.
 
-    A constant has only the docstring of its type, and the text of the page instead. Of a module the first paragraph is for users. The
-    rest is a map for those who change the module.
+    A constant has only the docstring of its type, and the text of the page instead. Of a module the first paragraph is for users,
+    and the rest is a map for those who change the module.
     """
     if what == "data":
         lines.clear()
     elif what == "module" and "" in lines:
         del lines[lines.index("") :]
-    lines[:] = [line.replace(_COLON, ":") for line in lines]
+    lines[:] = [_FULL_NAME.sub(r"~\1", line) if ":type:" in line else line.replace(_COLON, ":") for line in lines]
     found: list[str] = []
     for number, line in enumerate(lines):
         begins = _INDENTED.match(line) and number and not lines[number - 1].strip()

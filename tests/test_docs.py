@@ -433,6 +433,13 @@ def test_every_error_has_its_place_on_the_page() -> None:
     assert errors - set(re.findall(r"\w+Error\b", PAGES["docs/errors.md"])) == set()
 
 
+def test_every_variable_of_the_environment_is_on_the_page_of_settings() -> None:
+    sources = (ROOT / "unlimcall_async").rglob("*.py")
+    read = {name for path in sources for name in re.findall(r'"(UNLIMCALL_[A-Z_]+)"', path.read_text())}
+    assert "UNLIMCALL_TOKEN" in read
+    assert read - set(re.findall(r"`(UNLIMCALL_\w+)`", PAGES["docs/reference/settings.md"])) == set()
+
+
 def test_the_readme_names_the_wheel_of_this_version() -> None:
     assert f"dist/unlimcall_async-{unlimcall_async.__version__}-py3-none-any.whl" in PAGES["README.md"]
 

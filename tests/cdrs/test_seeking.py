@@ -47,6 +47,7 @@ async def test_a_server_that_sorts_is_asked_little_more_than_it_must(
     assert stream.stats.requests <= 1.25 * stream.stats.min_requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["insertion", "arbitrary"])
 async def test_a_server_that_does_not_sort_is_asked_by_dividing(
     sandbox: Sandbox, client: AsyncClient, order: Order

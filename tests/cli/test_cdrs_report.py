@@ -36,6 +36,7 @@ async def test_the_page_is_written_with_the_manifest_of_the_pull(tmp_path: Path)
     assert (tmp_path / "r.html").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["c.ndjson", "c.parquet", "sqlite:///c.db"])
 async def test_a_file_and_a_table_have_their_own_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

@@ -274,6 +274,7 @@ def ago(minutes: int, name: str, *, bad: bool = False) -> SandboxCall:
     return SandboxCall(id=name, start_time=at, billsec=7001 if bad else 10, duration=7001)
 
 
+@pytest.mark.slow
 async def test_a_follow_rejects_each_row_once_over_kills_and_starts(tmp_path: Path) -> None:
     follow = [*FOLLOW, "--checkpoint", "place"]
     path = tmp_path / "bad"

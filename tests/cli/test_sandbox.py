@@ -105,6 +105,7 @@ async def test_without_the_log_nothing_is_logged() -> None:
         assert (await process.communicate())[1] == b""
 
 
+@pytest.mark.slow
 async def test_years_of_calls() -> None:
     options = ["--calls", "200", "--days", "1095"]
     async with running(None, "sandbox", "--port", "0", "--json", *options) as process:

@@ -55,6 +55,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["while it is opened", "behind that"])
 async def test_a_child_of_a_dead_process_holds_no_lock(place: Place, moment: str) -> None:
     server = RawServer([call(BEGIN, "a")])

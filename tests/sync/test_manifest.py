@@ -84,6 +84,7 @@ async def test_rows_that_come_late_change_and_go_are_proven(place: Place) -> Non
         assert (await client.cdrs.verify(manifest)).ok
 
 
+@pytest.mark.slow
 async def test_time_before_the_table_is_proven_downwards(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "MOST_ROWS", 1)
     server = RawServer(calls(), cap=10)
@@ -139,6 +140,7 @@ class Watched(Mortal):
         await super().write(change, state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cap", [7, 1000])
 async def test_a_run_that_changes_nothing_writes_no_entry(place: Place, cap: int) -> None:
     server = RawServer([*calls(), call(BEGIN + DAY * 5, "bad", duration='"7"')], cap=10)
@@ -207,6 +209,7 @@ async def test_rows_that_cannot_be_read_are_listed_until_they_can(place: Place) 
         assert (await checked_manifest(place)).unreadable == ()
 
 
+@pytest.mark.slow
 async def test_a_piece_with_many_stored_rows_is_proven_part_by_part(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def spelled(path: Path, spelling: str) -> Path:
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "spelling"), SAME)
 @pytest.mark.parametrize("begun", [True, False], ids=["begun", "new"])
 async def test_a_run_under_another_name_of_the_file_is_busy_and_another_account_is_not(

@@ -224,6 +224,7 @@ async def test_from_a_piece_with_an_unreadable_row_nothing_is_removed(place: Pla
         assert counts(await synced(client, place, lookback=LONG)) == (0, 0, 1, 4)
 
 
+@pytest.mark.slow
 async def test_a_row_whose_start_cannot_be_read_may_be_any_row_near_it(place: Place) -> None:
     server = RawServer([call(BEGIN + DAY * 3 + timedelta(seconds=number), f"{number}") for number in range(60)], cap=20)
     async with served(server) as client:

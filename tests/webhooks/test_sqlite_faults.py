@@ -221,6 +221,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "checkpoint"), covering(FAULTS, [False, True], together=1))
 async def test_what_befalls_the_file_costs_no_delivery_and_what_is_answered_200_is_kept(
     path: Path, fault: str, *, checkpoint: bool

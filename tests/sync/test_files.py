@@ -21,6 +21,7 @@ from tests.sync.support import ACCOUNT, BEGIN, DAY, call, checked_manifest, held
 from tests.sync.test_sync import END, LONG, counts, synced
 from unlimcall_async import columns
 from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite
+from unlimcall_async.sync.file_lock import FileLock
 
 files = pytest.mark.parametrize("place", ["sqlite", "duckdb", "parquet"], indirect=True)
 
@@ -90,6 +91,16 @@ async def test_the_lock_of_a_dead_process_locks_nothing(place: Place, tmp_path: 
         lock.touch()  # as a process that was killed leaves it
         server.answer = RawServer([]).answer
         assert (await synced(client, place)).watermark == END
+
+
+def test_a_run_lets_go_of_a_lock_whose_folder_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    lock, moved = FileLock(folder / "run.lock"), tmp_path / "moved"
+    folder.rename(moved)
+    folder.touch()
+    lock.release()
+    FileLock(moved / "run.lock").release()
 
 
 # --- SQLite -----------------------------------------------------------------------------------------------------------------

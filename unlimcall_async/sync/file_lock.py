@@ -48,8 +48,12 @@ class FileLock:
     def release(self) -> None:
         """Remove the file, and let go of the lock."""
         close = partial(close_own, self._descriptor)
-        # Somebody may have removed the file by hand, and another run made its own.
-        if not _platform.has_name(self._descriptor, self._path):
+        try:
+            # Somebody may have removed the file by hand, and another run made its own.
+            is_ours = _platform.has_name(self._descriptor, self._path)
+        except OSError:  # the folder cannot be looked into any more
+            is_ours = False
+        if not is_ours:
             close()
             return
         with suppress(OSError):

@@ -39,8 +39,6 @@ NO_LINK: Final = OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 # To open a pipe does not wait for its other end.
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 
-# How file systems that have no hard links refuse them.
-_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 # How file systems refuse to sync a folder, or to open one that this user cannot list.
 _NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM}
 # Far behind the end of all files that this package writes: a byte that Windows has locked cannot be read by anybody else.
@@ -161,10 +159,10 @@ def rename_to_free_name(part: Path, path: Path) -> None:
     # POSIX has no rename that replaces nothing. A second name has this property.
     try:
         path.hardlink_to(part)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # A file system without hard links: the name may be taken between the two lines.
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links, which has one of many errors for them: the name may be taken between the two lines.
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         part.rename(path)
@@ -318,9 +316,10 @@ def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     with ExitStack() as handled:
         # Event loops on Windows take no handlers. A loop elsewhere removes its own when it is closed.
+        # In a thread, a loop elsewhere raises another `RuntimeError`.
         try:
             loop.add_signal_handler(signal.SIGTERM, stop)
-        except NotImplementedError:
+        except RuntimeError:  # `NotImplementedError` is one
             for name in ("SIGTERM", "SIGBREAK"):
                 if (number := getattr(signal, name, None)) is not None:
                     with suppress(ValueError):  # a thread handles no signals

@@ -131,9 +131,12 @@ def test_a_link_that_is_planted_meanwhile_is_replaced_and_not_followed(tmp_path:
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_file_system_without_hard_links_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EINVAL, errno.EMLINK, errno.ENOTSUP])
+def test_a_file_system_without_hard_links_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, taken: bool
+) -> None:
     def refuse(*_: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     part, path = tmp_path / "part", tmp_path / "file"

@@ -86,8 +86,11 @@ def test_ctrl_c_still_interrupts() -> None:
         run(work, tells_waits=False)
 
 
-@pytest.mark.usefixtures("plain_loops")
-def test_a_thread_works_without_handlers() -> None:
+@pytest.mark.parametrize("fixtures", [["plain_loops"], []], ids=["Windows", "elsewhere"])
+def test_a_thread_works_without_handlers(fixtures: list[str], request: pytest.FixtureRequest) -> None:
+    for fixture in fixtures:
+        request.getfixturevalue(fixture)
+
     async def work() -> str:
         return "done"
 

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.support import START, made, names_in, place_at, run
 from unlimcall_async import AsyncClient, CheckpointError, CheckpointFile, RateLimits, _platform
 from unlimcall_async.cli import options
-from unlimcall_async.cli.output import UnusableError
+from unlimcall_async.cli.output import UnusableError, UnwritableError
 from unlimcall_async.cli.part_file import KeptFile, PartFile
 from unlimcall_async.cli.pull_place import Place
 from unlimcall_async.sandbox import Sandbox
@@ -114,6 +114,20 @@ def test_a_kept_file_is_locked_before_and_after_it_is_replaced(tmp_path: Path) -
     assert names_in(tmp_path) == ["kept"]
 
 
+def test_a_kept_file_that_could_not_be_replaced_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    file = KeptFile(path)
+    file.append(b"old")
+    with path.open("rb"), pytest.raises(UnwritableError):  # for example a virus scanner
+        file.replace(b"new")
+    with pytest.raises(UnusableError, match="another process is writing"):
+        KeptFile(path)
+    file.append(b", older")
+    file.close()
+    assert path.read_bytes() == b"old, older"
+    assert names_in(tmp_path) == ["kept"]
+
+
 def test_a_kept_file_that_another_process_takes_meanwhile_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +198,19 @@ async def test_pulls_end_as_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names_in(tmp_path / "folder") == sorted(
         [*names, *(f"{name}.manifest.json" for name in names), "pull.checkpoint"]
     )
+
+
+async def test_a_pull_into_a_file_that_a_spreadsheet_has_open_can_be_continued(tmp_path: Path) -> None:
+    out = tmp_path / "calls.csv"
+    out.touch()
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(30))
+        with out.open("rb"):
+            status, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", str(out), "--force")
+        assert (status, "calls.csv: The process cannot access the file" in err) == (2, True), err
+        assert f"To continue: unlimcall cdrs pull --out {out} --resume\n" in err
+        status, _, err = await run(sandbox, "cdrs", "pull", "--out", str(out), "--resume")
+    assert (status, len(out.read_text().splitlines())) == (0, 31), err
 
 
 @pytest.mark.parametrize("form", ["sqlite:///{}/calls.db", "parquet:///{}/calls"])

@@ -71,9 +71,24 @@ class KeptFile:
 
     def replace(self, text: bytes) -> None:
         """Replace the file in one step. No other process can take the new one meanwhile, where open files can be renamed."""
+        old = self._file
         with unwritable(self._shown):
-            make_private(self._file)
-        with new_beside(self._name) as (new, part), unwritable(self._shown):
+            make_private(old)
+            try:
+                new = self._put_new_in_place(text)
+            except BaseException:
+                with suppress(OSError):  # the first error is the one that counts
+                    self._file = reopened(old, self._name)
+                raise
+            try:
+                self._file = reopened(new, self._name)
+            except BlockingIOError:
+                raise self._busy() from None
+        old.close()
+
+    def _put_new_in_place(self, text: bytes) -> BinaryIO:
+        """Replace the file by a new one, and return the new one. Where an open file cannot be replaced, both are closed."""
+        with new_beside(self._name) as (new, part):
             # A lock belongs to what was opened, and not to a name. So the lock is there before the file has its name.
             lock_if_possible(new.fileno())
             new.write(text)
@@ -81,13 +96,7 @@ class KeptFile:
             os.fsync(new.fileno())
             close_to_rename(new, self._file)
             put_in_place(part, self._name, replace=True)
-        old = self._file
-        with unwritable(self._shown):
-            try:
-                self._file = reopened(new, self._name)
-            except BlockingIOError:
-                raise self._busy() from None
-        old.close()
+        return new
 
     def cut_to_length(self, length: int) -> None:
         """Cut off what the file has behind a length."""

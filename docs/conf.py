@@ -1,4 +1,4 @@
-"""The site, built by `sphinx-build -W docs site`. It needs no network, and the extras `dlt`, `docs` and `spark`.
+"""The site, built by `sphinx-build -W docs site`. It needs no network, and the extra `docs`.
 
 The pages are those that people read in the repository, so their links lead to files. On the site there is a page of examples, and
 the start page in place of the README. Each page is there as plain text, too, and `llms-full.txt` has all of them.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,15 @@ def test_a_package_that_misses_another_one_is_an_error_of_its_own(tmp_path: Path
 def test_the_wording_stands_in_one_place() -> None:
     written = {path.name for path in PACKAGE.rglob("*.py") if "pip install" in path.read_text(encoding="utf-8")}
     assert written == {"_extras.py"}
+
+
+def test_the_extra_docs_brings_what_the_public_modules_import() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    brought, left = set[str](), ["docs"]
+    while left:
+        brought.add(extra := left.pop())
+        requirements = " ".join(project["optional-dependencies"][extra])
+        left += [name for names in re.findall(r"unlimcall-async\[([\w,]+)\]", requirements) for name in names.split(",")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    imported = set(re.findall(r'^with of_extra\("unlimcall_async\.[\w.]+", "(\w+)"', sources, re.MULTILINE))
+    assert {"arrow", "otel"} < imported <= brought

@@ -66,7 +66,9 @@ def test_the_extra_docs_brings_what_the_public_modules_import() -> None:
     while left:
         brought.add(extra := left.pop())
         requirements = " ".join(project["optional-dependencies"][extra])
-        left += [name for names in re.findall(r"unlimcall-async\[([\w,]+)\]", requirements) for name in names.split(",")]
+        left += [
+            name for names in re.findall(r"unlimcall-async\[([\w,]+)\]", requirements) for name in names.split(",")
+        ]
     sources = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
     imported = set(re.findall(r'^with of_extra\("unlimcall_async\.[\w.]+", "(\w+)"', sources, re.MULTILINE))
     assert {"arrow", "otel"} < imported <= brought

@@ -14,8 +14,9 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from types import AsyncGeneratorType, TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar, cast
+from functools import partial
+from types import AsyncGeneratorType, MethodType, TracebackType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
 from unlimcall_async import _watched
 
@@ -29,11 +30,13 @@ class Iteration(ABC):
         exhausted: Whether everything was handed out.
         resumes: Whether the same iterator goes on after an error or a cancellation.
         dropped: Whether what the iteration had begun and not handed out was dropped.
+        on_end: Called when the generator ends, however it ends.
     """
 
     def __init__(self) -> None:
         self.resumes: bool = False
         self.dropped: bool = False
+        self.on_end: Callable[[], None] = lambda: None
         self.generator: Callable[[], object | None] = lambda: None
         self.stopped: bool = False
         self.exhausted: bool = False
@@ -52,26 +55,49 @@ R = TypeVar("R")
 class Resuming(AsyncGenerator[R, None]):
     """An iterator that an error or a cancellation does not end: the next step goes on from the position.
 
+    No Python code runs for a step. The interpreter finds `__anext__` in the class, as the descriptor of a slot, and so gets what the
+    slot of the object holds: the method of the generator, which is written in C. When the generator ends, the slot gets a function
+    that begins the next generator, if there is to be one.
+
     Args:
         begin: Returns a new iteration, and its generator.
     """
 
+    __slots__ = ("__anext__", "__weakref__", "_begin", "_closed", "_generator", "_iteration")
+
+    if TYPE_CHECKING:
+
+        def __anext__(self) -> Coroutine[Any, Any, R]: ...
+
     def __init__(self, begin: Callable[[], tuple[Iteration, AsyncGeneratorType[R, None]]]) -> None:
         self._begin = begin
         self._closed = False
-        self._iteration, self._generator = begin()
+        self._follow(*begin())
 
-    def __anext__(self) -> Coroutine[Any, Any, R]:
-        # This line runs for each record. A generator without a frame is at its end.
-        if self._generator.ag_frame is None:
-            self._resume()
-        return self._generator.__anext__()
+    def __getattribute__(self, name: str) -> Any:
+        # Whoever keeps `iterator.__anext__` and calls it again and again shall get the next generator, too. `async for` and `anext`
+        # do not come here.
+        return MethodType(Resuming._step, self) if name == "__anext__" else super().__getattribute__(name)
 
-    def _resume(self) -> None:
+    def _follow(self, iteration: Iteration, generator: AsyncGeneratorType[R, None]) -> None:
+        """Take the steps of a generator, as long as it has not ended."""
+        self._iteration, self._generator = iteration, generator
+        self._set_step(generator.__anext__)
+        # Neither the iteration nor the slot may hold this object: its generator would wait for the collection of garbage.
+        this = weakref.ref(self)
+        iteration.on_end = partial(_look_before_steps, this)
+
+    def _set_step(self, step: Callable[[], Coroutine[Any, Any, R]]) -> None:
+        self.__anext__ = step  # type: ignore[method-assign] # the slot
+
+    def _step(self) -> Coroutine[Any, Any, R]:
+        """Take a step, of the next generator if this one has ended."""
         iteration = self._iteration
-        if not (self._closed or iteration.stopped or iteration.exhausted):
-            self._iteration, self._generator = self._begin()
+        # A generator without a frame is at its end.
+        if self._generator.ag_frame is None and not (self._closed or iteration.stopped or iteration.exhausted):
+            self._follow(*self._begin())
             self._iteration.resumes = True
+        return self._generator.__anext__()
 
     def asend(self, value: None) -> Coroutine[Any, Any, R]:
         """Return what `anext` returns. The generators make nothing of the value."""
@@ -79,12 +105,28 @@ class Resuming(AsyncGenerator[R, None]):
 
     def athrow(self, *error: Any) -> Coroutine[Any, Any, R]:
         """Raise an error where the generator stands."""
+        # A generator that has not begun ends without a word.
+        _look_before_steps(weakref.ref(self))
         return self._generator.athrow(*error)
 
     async def aclose(self) -> None:
         """End the iteration, and what it has under way."""
         self._closed = True
         await self._generator.aclose()
+
+
+def _look_before_steps(iterator: weakref.ref[Resuming[Any]]) -> None:
+    """Have an iterator, if anybody still holds it, look before each step whether its generator has ended."""
+    held = iterator()
+    if held is not None:
+        held._set_step(partial(_step_of, iterator))
+
+
+def _step_of(iterator: weakref.ref[Resuming[R]]) -> Coroutine[Any, Any, R]:
+    held = iterator()
+    if held is None:
+        raise AssertionError("whoever takes a step holds the iterator")
+    return held._step()
 
 
 class OneAtATime(ABC, Generic[T]):
@@ -126,6 +168,7 @@ class OneAtATime(ABC, Generic[T]):
         await self._until_ended()
 
     async def _finish(self, iteration: T) -> None:
+        iteration.on_end()
         try:
             if self._iteration is iteration:
                 self._iteration = None

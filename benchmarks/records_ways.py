@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -38,7 +39,8 @@ _TOKEN: Final = "unl_live_benchmark"
 # The windows of `single` would hold this share of a page if traffic were even. With less room some would hold more than a page.
 _ROOM: Final = 0.85
 
-Run = Callable[[str, int], Awaitable[int]]
+# A command runs an event loop of its own. So its way is no coroutine function.
+Run = Callable[[str, int], Awaitable[int] | int]
 
 
 # --- floors: aiohttp, and one way to decode a page ---------------------------------------------------------------------------
@@ -232,6 +234,40 @@ async def _novel(url: str, _records: int) -> int:
     return got
 
 
+# --- the command ----------------------------------------------------------------------------------------------------------
+
+
+def _pull(ending: str, rows_in: Callable[[Path], int]) -> Run:
+    """Return the way that pulls into a file with `unlimcall cdrs pull`, with its manifest, as the command does unless told not to."""
+
+    def run(url: str, _records: int) -> int:
+        command = importlib.import_module("unlimcall_async.cli.commands").unlimcall
+        os.environ.update(UNLIMCALL_BASE_URL=url, UNLIMCALL_TOKEN=_TOKEN)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"calls.{ending}")
+            span = ["--from", START.isoformat(), "--till", END.isoformat()]
+            try:
+                command(["cdrs", "pull", *span, "--out", str(path), "--rate", "1000000", "--quiet"])
+            except SystemExit as end:
+                if end.code:
+                    raise RuntimeError(f"unlimcall cdrs pull has ended with status {end.code}") from None
+            return rows_in(path)
+
+    return run
+
+
+def _rows_in_csv(path: Path) -> int:
+    return _lines_in(path) - 1
+
+
+def _lines_in(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def _rows_in_parquet(path: Path) -> int:
+    return int(importlib.import_module("pyarrow.parquet").read_metadata(path).num_rows)
+
+
 # --- others, each through its own public API -------------------------------------------------------------------------------
 
 
@@ -331,6 +367,9 @@ WAYS: Final[Mapping[str, Way]] = {
     "each": Way("async for record in stream", _each, "unlimcall_async", "ours"),
     "newest": Way("stream.batches(), newest first", _newest_first, "unlimcall_async", "ours"),
     "single": Way("cdrs.list, window by window", _single_pages, "unlimcall_async", "ours"),
+    "ndjson": Way("unlimcall cdrs pull, to NDJSON", _pull("ndjson", _lines_in), "click", "ours"),
+    "csv": Way("unlimcall cdrs pull, to CSV", _pull("csv", _rows_in_csv), "click", "ours"),
+    "parquet": Way("unlimcall cdrs pull, to Parquet", _pull("parquet", _rows_in_parquet), "pyarrow", "ours"),
     "novel_dicts": Way("two unknown fields: untyped dicts", _floor(_dicts, "/novel"), "orjson", "floor", "novel_dicts"),
     "novel": Way("two unknown fields: batches()", _novel, "unlimcall_async", "ours", "novel_dicts"),
     "twilio": Way("twilio, calls", _twilio, "twilio", "other"),
@@ -365,7 +404,8 @@ def cost_of(key: str, url: str, records: int) -> Cost:
     """Run a way once, in this process, and return its cost."""
     asyncio.run(_warm_up(url))
     began, began_at = time.process_time(), time.perf_counter()
-    got = asyncio.run(_awaited(WAYS[key].run(url, records)))
+    outcome = WAYS[key].run(url, records)
+    got = outcome if isinstance(outcome, int) else asyncio.run(_awaited(outcome))
     cpu, wall = time.process_time() - began, time.perf_counter() - began_at
     if got != records:
         raise RuntimeError(f"{key}: received {got} of {records} records")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -110,3 +110,28 @@ def test_nothing_is_lost(record: CallRecord) -> None:
         text = "" if value is None else str(value)
         assert cell in {text, f"'{text}"}
     assert json.loads(row[-1] or "{}") == record.extra
+
+
+_texts = st.one_of(
+    st.none(),
+    st.sampled_from(["+14155550100", "unl_001"]),
+    st.text(st.sampled_from("a9+=-@'\"\n\r\t\u2212 ,"), max_size=4),
+)
+_records = st.builds(
+    CallRecord,
+    id=st.text(min_size=1, max_size=3),
+    start_time=st.sampled_from(
+        [START, START + timedelta(milliseconds=5), START.astimezone(timezone(timedelta(hours=2)))]
+    ),
+    duration=st.integers(0, 9),
+    billsec=st.just(0),
+    src=_texts,
+    did=_texts,
+    sell_price_cents=st.none() | st.integers(-5, 5),
+    extra=st.sampled_from([{}, {"queue": "sales"}]),
+)
+
+
+@given(st.lists(_records, max_size=5))
+def test_a_record_has_the_same_line_among_others(records: list[CallRecord]) -> None:
+    assert csv_lines(records) == "".join(csv_lines([record]) for record in records)

@@ -12,17 +12,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
+import msgspec
+from msgspec.structs import astuple
 
 from unlimcall_async import CallRecord
 from unlimcall_async._plain import extra_to_json, to_json_lines
 from unlimcall_async.cli.formulas import guarded
 
 FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
+
+# A line that does not begin with a letter or a digit of ASCII, and is no phone number: of many texts, one on each line, those that
+# may be formulas (`formulas`). An empty line is a line end at the end of a text, or at its start, which hides a formula.
+_NOT_PLAIN: Final = re.compile(r"^(?![0-9A-Za-z]|\+[0-9(][0-9 ().-]*$)", re.MULTILINE)
 
 
 @attrs.frozen
@@ -51,19 +58,41 @@ def ndjson(records: Iterable[CallRecord]) -> str:
 
 def csv_lines(records: Iterable[CallRecord]) -> str:
     """Return one CSV line for each record."""
-    rows = [
-        [
-            *(_cell(getattr(record, name)) for name in FIELDS),
-            extra_to_json(record.extra) if record.extra else None,
-        ]
-        for record in records
-    ]
+    # Column by column, because nearly all columns can stay as they are, and one look at a column tells.
+    columns = [*zip(*map(astuple, records), strict=True)]
+    if not columns:
+        return ""
+    cells = [_cells(name, column) for name, column in zip((*FIELDS, "extra"), columns, strict=True)]
+    rows = [*zip(*cells, strict=True)]
     # The writer writes an empty text as it writes `None`. Hardly any row has one.
     return (
         "".join(_exact_line(row) if "" in row else csv_text([row]) for row in rows)
-        if any("" in row for row in rows)
+        if any("" in column for column in cells)
         else csv_text(rows)
     )
+
+
+def _cells(name: str, column: Sequence[Any]) -> Sequence[object]:
+    """Return the values of a field, one for each record, as they stand in CSV."""
+    match name:
+        case "start_time":
+            return _times(column)
+        case "duration" | "billsec" | "sell_price_cents":
+            return column
+        case "extra":
+            return [extra_to_json(extra) if extra else None for extra in column]
+        case _:
+            texts = "\n".join(filter(None, column))
+            may_be_formulas = texts and _NOT_PLAIN.search(texts)
+            return [text and guarded(text) for text in column] if may_be_formulas else column
+
+
+def _times(starts: Sequence[datetime]) -> list[str]:
+    text = msgspec.json.encode(starts).decode()
+    # msgspec writes no fraction or six digits, and ends what is in UTC with `Z`. No other `Z` or point stands in a time.
+    if text.count("Z") == len(starts) and "." not in text:
+        return [f"{time}.000Z" for time in text[2:-3].split('Z","')]
+    return [text_of(start) for start in starts]
 
 
 def _exact_line(row: Iterable[object]) -> str:
@@ -82,12 +111,6 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str):
-        return guarded(value)
-    return value if value is None or isinstance(value, int) else text_of(value)
 
 
 def text_of(value: Any) -> str:

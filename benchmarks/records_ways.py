@@ -238,7 +238,7 @@ async def _novel(url: str, _records: int) -> int:
 
 
 def _pull(ending: str, rows_in: Callable[[Path], int]) -> Run:
-    """Return the way that pulls into a file with `unlimcall cdrs pull`, with its manifest, as the command does unless told not to."""
+    """Return the way that pulls into a file with `unlimcall cdrs pull`, which also writes a manifest."""
 
     def run(url: str, _records: int) -> int:
         command = importlib.import_module("unlimcall_async.cli.commands").unlimcall

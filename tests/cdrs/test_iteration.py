@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -157,3 +158,39 @@ async def test_an_iteration_that_was_closed_takes_nothing_from_the_next(
         await anext(first)
     await second.aclose()
     assert came + await rest_of(stream) == expected(calls)
+
+
+@pytest.mark.parametrize("step", ["anext", "kept method"])
+async def test_an_iterator_goes_on_behind_a_step_that_was_cancelled(
+    sandbox: Sandbox, client: AsyncClient, step: str
+) -> None:
+    sandbox.add_calls(every_second(100))
+    iterator = aiter(client.cdrs.stream(START, END, page_size=10))
+    take = iterator.__anext__ if step == "kept method" else partial(anext, iterator)
+    got = [await take() for _ in range(5)]
+    for _ in range(3):
+        sandbox.inject(Stall(), times=None)
+        task = asyncio.ensure_future(_until_stalled(take, got))
+        while not requests_under_way(client):  # noqa: ASYNC110 # what is waited for sets no event
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        sandbox.clear_faults()
+        got.append(await take())
+    assert got + [record async for record in iterator] == expected(sandbox.calls)
+
+
+async def _until_stalled(take: Callable[[], Awaitable[CallRecord]], got: list[CallRecord]) -> None:
+    while True:
+        got.append(await take())
+
+
+async def test_an_iterator_goes_on_behind_an_error_that_was_thrown_into_it(
+    sandbox: Sandbox, client: AsyncClient
+) -> None:
+    sandbox.add_calls(every_second(20))
+    iterator = aiter(client.cdrs.stream(START, END))
+    with pytest.raises(ValueError, match="thrown"):
+        await iterator.athrow(ValueError("thrown"))
+    assert [record async for record in iterator] == expected(sandbox.calls)

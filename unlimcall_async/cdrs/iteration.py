@@ -55,8 +55,8 @@ R = TypeVar("R")
 class Resuming(AsyncGenerator[R, None]):
     """An iterator that an error or a cancellation does not end: the next step goes on from the position.
 
-    No Python code runs for a step. The interpreter finds `__anext__` in the class, as the descriptor of a slot, and so gets what the
-    slot of the object holds: the method of the generator, which is written in C. When the generator ends, the slot gets a function
+    No Python code runs for a step. The interpreter finds `__anext__` in the class, as the descriptor of a slot, and calls what the
+    slot of the object holds: the generator's own method, which is written in C. When the generator ends, the slot gets a function
     that begins the next generator, if there is to be one.
 
     Args:
@@ -84,10 +84,13 @@ class Resuming(AsyncGenerator[R, None]):
         self._iteration, self._generator = iteration, generator
         self._set_step(generator.__anext__)
         # Neither the iteration nor the slot may hold this object: its generator would wait for the collection of garbage.
-        this = weakref.ref(self)
-        iteration.on_end = partial(_look_before_steps, this)
+        iteration.on_end = partial(_call, weakref.WeakMethod(self._look_before_steps))
 
-    def _set_step(self, step: Callable[[], Coroutine[Any, Any, R]]) -> None:
+    def _look_before_steps(self) -> None:
+        """Look before each step from now on whether the generator has ended."""
+        self._set_step(partial(_call, weakref.WeakMethod(self._step)))
+
+    def _set_step(self, step: Callable[[], Any]) -> None:
         self.__anext__ = step  # type: ignore[method-assign] # the slot
 
     def _step(self) -> Coroutine[Any, Any, R]:
@@ -106,7 +109,7 @@ class Resuming(AsyncGenerator[R, None]):
     def athrow(self, *error: Any) -> Coroutine[Any, Any, R]:
         """Raise an error where the generator stands."""
         # A generator that has not begun ends without a word.
-        _look_before_steps(weakref.ref(self))
+        self._look_before_steps()
         return self._generator.athrow(*error)
 
     async def aclose(self) -> None:
@@ -115,18 +118,10 @@ class Resuming(AsyncGenerator[R, None]):
         await self._generator.aclose()
 
 
-def _look_before_steps(iterator: weakref.ref[Resuming[Any]]) -> None:
-    """Have an iterator, if anybody still holds it, look before each step whether its generator has ended."""
-    held = iterator()
-    if held is not None:
-        held._set_step(partial(_step_of, iterator))
-
-
-def _step_of(iterator: weakref.ref[Resuming[R]]) -> Coroutine[Any, Any, R]:
-    held = iterator()
-    if held is None:
-        raise AssertionError("whoever takes a step holds the iterator")
-    return held._step()
+def _call(method: weakref.WeakMethod[Callable[[], Any]]) -> Any:
+    """Call a method, if anybody still holds its object, and return what the method returns."""
+    bound = method()
+    return None if bound is None else bound()
 
 
 class OneAtATime(ABC, Generic[T]):

@@ -222,6 +222,12 @@ def test_an_import_loads_no_http_client_and_no_extra() -> None:
     assert loaded.isdisjoint({"aiohttp", "click", "rich", "unlimcall_async.sandbox", "unlimcall_async.cli"})
 
 
+def test_a_client_is_made_without_what_few_programs_need() -> None:
+    loaded = modules_after("from unlimcall_async import AsyncClient\nAsyncClient('unl_live_0123456789')")
+    assert "unlimcall_async.cdrs.stream" in loaded
+    assert loaded.isdisjoint({"cattrs", "html"})
+
+
 def test_the_help_of_the_command_loads_no_http_client() -> None:
     code = "from unlimcall_async.cli import main\nsys.argv[1:] = ['--help']\ntry: main()\nexcept SystemExit: pass"
     assert "aiohttp" not in modules_after(code)

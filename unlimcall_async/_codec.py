@@ -14,16 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import attrs
-import cattrs
 import msgspec
 
 from unlimcall_async import _json
 from unlimcall_async._pages import DecodedPage, PageDecoder, are_finer_than_millis
 from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
+
+if TYPE_CHECKING:
+    import cattrs
 
 T = TypeVar("T")
 
@@ -47,7 +50,7 @@ class DecodeError(Exception):
 def decode(body: bytes, model: type[T]) -> T:
     """Decode a body as one of the models, or raise `DecodeError`."""
     try:
-        value: T = _converter.structure(parse(body), model)
+        value: T = _converter().structure(parse(body), model)
     except DecodeError as error:
         # Only an error about the outermost value has no place yet.
         raise DecodeError(error.where or "body", error.reason) from None
@@ -161,7 +164,7 @@ def _utc(value: Any, _type: Any) -> datetime:
 def _list_hook(list_type: Any) -> Callable[[Any, Any], list[Any]]:
     """Return the hook of a list type. Its errors say which item is wrong."""
     (item_type,) = get_args(list_type)
-    item_hook = _converter.get_structure_hook(item_type)
+    item_hook = _converter().get_structure_hook(item_type)
 
     def structure(value: Any, _type: Any) -> list[Any]:
         if type(value) is not list:
@@ -180,7 +183,7 @@ def _list_hook(list_type: Any) -> Callable[[Any, Any], list[Any]]:
 def _optional_hook(union: Any) -> Callable[[Any, Any], Any]:
     """Return the hook of a type that may also be `None`."""
     (kind,) = (member for member in get_args(union) if member is not type(None))
-    hook = _converter.get_structure_hook(kind)
+    hook = _converter().get_structure_hook(kind)
     return lambda value, _type: None if value is None else hook(value, kind)
 
 
@@ -188,7 +191,7 @@ def _payload_hook(model: Any) -> Callable[[Any, Any], Any]:
     """Return the hook of an attrs class. It takes the fields by their names in JSON, and keeps all others in `extra`."""
     attrs.resolve_types(model)
     fields = {_wire_name(a.name): a for a in attrs.fields(model) if a.name != "extra"}
-    hooks = {wire: (_converter.get_structure_hook(a.type), a.type, a.name) for wire, a in fields.items()}
+    hooks = {wire: (_converter().get_structure_hook(a.type), a.type, a.name) for wire, a in fields.items()}
     required = [wire for wire, a in fields.items() if a.default is attrs.NOTHING]
 
     def structure(value: Any, _type: Any) -> Any:
@@ -226,12 +229,18 @@ def _is_optional(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
 
 
-_converter = cattrs.Converter(detailed_validation=False)
-_converter.register_structure_hook(str, _exactly(str, "text"))
-_converter.register_structure_hook(int, _whole)
-_converter.register_structure_hook(bool, _exactly(bool, "true or false"))
-_converter.register_structure_hook(Decimal, _decimal)
-_converter.register_structure_hook(datetime, _utc)
-_converter.register_structure_hook_factory(_is_optional, _optional_hook)
-_converter.register_structure_hook_factory(_is_list, _list_hook)
-_converter.register_structure_hook_factory(attrs.has, _payload_hook)
+@cache
+def _converter() -> cattrs.Converter:
+    """Return the converter. It is made when it is first needed, because a stream of good pages never needs it."""
+    import cattrs  # noqa: PLC0415 # slow to import
+
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook(str, _exactly(str, "text"))
+    converter.register_structure_hook(int, _whole)
+    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+    converter.register_structure_hook(Decimal, _decimal)
+    converter.register_structure_hook(datetime, _utc)
+    converter.register_structure_hook_factory(_is_optional, _optional_hook)
+    converter.register_structure_hook_factory(_is_list, _list_hook)
+    converter.register_structure_hook_factory(attrs.has, _payload_hook)
+    return converter

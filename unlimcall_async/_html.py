@@ -5,7 +5,6 @@ Texts come from the server and from whoever calls, so every one is escaped, and 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -32,9 +31,11 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]], mor
 
 def cell(value: object) -> str:
     """Return a value as people read it, escaped."""
+    from html import escape  # noqa: PLC0415 # it brings a table of all entities, and few programs run in a notebook
+
     if value is None:
         return ""
     text = value.isoformat(" ") if isinstance(value, datetime) else str(value)
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\u2026"
     # What cannot be seen may change the direction of the text behind it.
-    return html.escape("".join(character if character.isprintable() else "\ufffd" for character in shown))
+    return escape("".join(character if character.isprintable() else "\ufffd" for character in shown))

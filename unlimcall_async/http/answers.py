@@ -6,7 +6,6 @@ APIs use: nested and flat JSON, plain text and HTML.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -203,7 +202,9 @@ def _read_text(text: str) -> tuple[str | None, str | None]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(html.unescape(text).split())
+    from html import unescape  # noqa: PLC0415 # it brings a table of all entities, and hardly any error is a page of HTML
+
+    return " ".join(unescape(text).split())
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

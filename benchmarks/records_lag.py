@@ -23,7 +23,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.records_server import served
-from benchmarks.records_ways import WAYS
+from benchmarks.records_ways import WAYS, result_of
 
 _TICK: Final = 0.001
 TARGET: Final = 0.005
@@ -66,7 +66,7 @@ async def ticks_beside(way: str, url: str, records: int) -> Ticks:
     if way == "nothing":
         await asyncio.sleep(1)
     else:
-        await WAYS[way].run(url, records)
+        await result_of(WAYS[way].run(url, records))
     ticks.stop()
     return ticks
 

@@ -404,8 +404,7 @@ def cost_of(key: str, url: str, records: int) -> Cost:
     """Run a way once, in this process, and return its cost."""
     asyncio.run(_warm_up(url))
     began, began_at = time.process_time(), time.perf_counter()
-    outcome = WAYS[key].run(url, records)
-    got = outcome if isinstance(outcome, int) else asyncio.run(_awaited(outcome))
+    got = asyncio.run(result_of(WAYS[key].run(url, records)))
     cpu, wall = time.process_time() - began, time.perf_counter() - began_at
     if got != records:
         raise RuntimeError(f"{key}: received {got} of {records} records")
@@ -419,8 +418,9 @@ def peak_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
 
-async def _awaited(run: Awaitable[int]) -> int:
-    return await run
+async def result_of(run: Awaitable[int] | int) -> int:
+    """Return what a way has returned, or returns when it is awaited."""
+    return run if isinstance(run, int) else await run
 
 
 def main() -> None:

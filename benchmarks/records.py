@@ -13,7 +13,7 @@ with orjson, which returns unchecked dicts. Ways whose package is not installed 
 `--instructions` counts machine instructions in valgrind: a busy machine changes them little.
 
 With 15 rounds all ways together take some 45 minutes, and with the 5 rounds of the default some 15. `--ways dicts,batches,each`
-takes a minute or two. `--instructions` takes some two minutes for each way.
+takes a minute or two. `--instructions` takes some minutes for each way.
 """
 
 from __future__ import annotations

@@ -42,10 +42,10 @@ from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_mic
 # Pages that may be held or under way, for each request that may be under way.
 BUFFER: Final = 23
 # The share of the buffer that is kept for the part that all others wait for: a pull of a hundred pages then holds as much as one
-# of a thousand.
+# of a thousand. With the server's order nothing is kept, because the pages of that part are handed out as they come.
 _KEPT_SHARE: Final = 10 / 23
 # The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
-_ALONG_SHARE, _AGAINST_SHARE = 12 / 23, 14 / 23
+_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 14 / 23
 # The share of it that a gap is left for.
 _GAP_SHARE: Final = 4 / 23
 # How full a page may be by estimate, if the estimate has no error.
@@ -196,11 +196,13 @@ class Divider:
             at = self._cut_near(part, size, estimate) if expected > 1.1 * target else None
         if len(part.range) <= widest:
             return at
-        if widest == WIDEST_PART and self._against and self._density.known and not self._arrival.waits:
-            # A chain against the output goes through more than one window.
+        if widest == WIDEST_PART and self._chains and self._density.known and not self._arrival.waits:
+            # A chain goes through more than one window.
             if self._density.expect(Range(0, widest)) < 2 * self._sizes.page:
                 at = None  # windows are hardly ever full, so a cut within one costs a request
-            widest *= self._arrival.chain
+            elif not self._against:
+                return at
+            widest *= self._arrival.chain if self._against else 1
             if len(part.range) <= widest:
                 return at
         # If the server is too slow for wide windows, or down, the near end is asked, so that its records, or its error, come next.
@@ -211,6 +213,16 @@ class Divider:
     def expect(self, part: Part) -> float:
         """Return how many records a part should hold; 0 if nothing is known."""
         return self._estimate_for(part).expect(part.range)
+
+    @property
+    def kept(self) -> int:
+        """How many records of the buffer are kept for the part that all others wait for."""
+        return 0 if self._server_order.candidate == self._newest_first else self._sizes.kept
+
+    @property
+    def _chains(self) -> bool:
+        """Whether the server is taken to sort, so that parts are read in chains."""
+        return self._server_order.candidate is not None
 
     @property
     def _against(self) -> bool:

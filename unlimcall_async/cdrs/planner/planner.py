@@ -216,7 +216,13 @@ class Planner:
         if part is None:
             return None
         margins = self._known.grain_of(dense=part.hints.dense).margins
-        question = question_of(part, newest_first=self._newest_first, most=self._width.most, margins=margins)
+        question = question_of(
+            part,
+            newest_first=self._newest_first,
+            descending=self._order.candidate,
+            most=self._width.most,
+            margins=margins,
+        )
         part.ask(question)
         return question
 

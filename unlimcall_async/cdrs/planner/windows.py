@@ -48,13 +48,19 @@ class Width:
 
 
 def question_of(
-    part: Part, *, newest_first: bool, most: int = WIDEST_PART, margins: Margins = WHOLE_SECONDS
+    part: Part,
+    *,
+    newest_first: bool,
+    descending: bool | None = None,
+    most: int = WIDEST_PART,
+    margins: Margins = WHOLE_SECONDS,
 ) -> Question:
     """Return what to ask of a part next.
 
     Args:
         part: The part.
         newest_first: The direction of the output.
+        descending: The server order, or `None` if it is not known.
         most: How wide a range to ask for, in microseconds.
         margins: How much wider the window is.
     """
@@ -74,11 +80,16 @@ def question_of(
             return Question(part, part.range, with_margins(part.range, margins=margins))
         case _:
             # A part may be longer than a window. Then one end of it is asked: the end with the seam, so that the window reaches
-            # into the page before; without a seam, the end that is handed out last, where a chain against the output begins. If
-            # windows had to be narrowed, the other end: a server that is down is then given up after the first of them.
+            # into the page before; without a seam, the end where a chain begins. If windows had to be narrowed, the end that is
+            # handed out first: a server that is down is then given up after the first of them.
             whole, seam = part.range, part.seam
             widest = widest_of(whole, seam, most)
-            from_start = newest_first == (most == WIDEST_PART) if seam is None else not seam.descending
+            if seam is not None:
+                from_start = not seam.descending
+            elif most < WIDEST_PART:
+                from_start = not newest_first
+            else:
+                from_start = newest_first if descending is None else not descending
             if from_start:
                 asked = Range(whole.start, min(whole.end, whole.start + widest))
             else:

@@ -36,10 +36,13 @@ class Claims:
                 order.refute(descending=seam.descending)
                 self.withdraw_order()
             case SeamCheck.AGREES:
-                claimed.agree(rows_repeated(seam, page, grain=grain))
+                repeated = rows_repeated(seam, page, grain=grain)
+                claimed.agree(repeated)
                 if complete and order.presumed == seam.descending:
                     order.confirm(descending=seam.descending)
                     self._rely_on_order(from_page=order.proven_by)
+                if complete:
+                    order.renew(repeated, descending=seam.descending)
                 if order.proven == seam.descending:
                     self._accept(claimed)
             case SeamCheck.UNSURE:

@@ -45,7 +45,7 @@ BUFFER: Final = 23
 # of a thousand. With the server's order nothing is kept, because the pages of that part are handed out as they come.
 _KEPT_SHARE: Final = 10 / 23
 # The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
-_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 14 / 23
+_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 18 / 23
 # The share of it that a gap is left for.
 _GAP_SHARE: Final = 4 / 23
 # How full a page may be by estimate, if the estimate has no error.
@@ -254,7 +254,7 @@ class Divider:
             return (self._guesses.best if _known(part.hints.density) else _GROUP) * sizes.page
         if self._server_order.candidate == self._newest_first:
             return inf if first else sizes.along
-        pages = min(self._arrival.chain, sizes.against / sizes.page, room / 2 / sizes.page)
+        pages = min(self._arrival.chain, sizes.against / sizes.page, 0.8 * room / sizes.page)
         return max(_MOST_OF_PAGE, int(pages + _UNFILLED) - _UNFILLED) * sizes.page
 
     def chain(self, left: Part, claim: Claim, claimed: Range, room: int) -> list[Part]:

@@ -16,7 +16,7 @@ from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
-from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of
+from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of, overlap_of
 from unlimcall_async.cdrs.planner.tasks import Claim, Resolve
 from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import SECOND, Range, floor, to_micros
@@ -71,7 +71,10 @@ class FullPages:
             ask = order.proof_due and (order.proven is not None or not self._plan.has_claims)
             ask = ask and not (order.presumed is not None and _is_nearly_all(page, part.range))
             to_prove = order.proof_due or self._traffic.has_odd_holes(page)
-            found = claim_of(question, page, number, descending=order.candidate, to_prove=to_prove, grain=grain)
+            overlap = overlap_of(page, part.range, descending=order.candidate)
+            found = claim_of(
+                question, page, number, descending=order.candidate, to_prove=to_prove, overlap=overlap, grain=grain
+            )
             if found is not None:
                 part.turn_to(Read())
                 self._claim(part, *found, ask=ask)

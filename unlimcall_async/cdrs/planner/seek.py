@@ -20,6 +20,9 @@ A claim is asked by itself in four cases: no order is proven yet (then one claim
 due again; the page behind the claim disagrees, or failed; or the claim came before the page that proved the order. All other
 claims are accepted once the page behind them agrees and the order is proven.
 
+The last page of a chain is complete, and mostly has room. So it is asked for more rows of the page before it, and if it holds just
+those, that is a proof which takes no request of its own.
+
 Doubts. A row that only the later page has may have been skipped by the earlier one, or written meanwhile; only asking the claim
 tells what it holds now. A row that only the earlier page has refutes the order: rows do not vanish, so the later page skips.
 """
@@ -50,6 +53,11 @@ from unlimcall_async.cdrs.times import (
 
 # Rows that every step repeats (`docs/promises.md`, few requests).
 OVERLAP: Final = 8
+# Rows that the last step of a chain repeats: its page has room for them, and is complete, so that they are a proof. A small page
+# has room for a share of them.
+_WIDE_OVERLAP, _WIDE_SHARE = 64, 1 / 8
+# A step is taken for the last one if what is left is expected to fill less than this share of a page.
+_LAST_STEP: Final = 0.85
 # A step must gain at least a quarter of its page; if it gains less, dividing costs no more.
 _LEAST_GAIN: Final = 0.25
 # Rows that must have come as claimed. One page of the usual size is enough; small pages look sorted by chance.
@@ -70,6 +78,7 @@ def claim_of(
     *,
     descending: bool,
     to_prove: bool,
+    overlap: int = OVERLAP,
     grain: Grain = COARSE,
 ) -> tuple[Part, Part, Claim] | None:
     """Return the part that a full page claims to hold, the part that is left to ask behind it, and the claim.
@@ -82,10 +91,11 @@ def claim_of(
         number: The number of the page among all that came.
         descending: The server order that is relied on.
         to_prove: Whether the claim is to be asked, and so must leave room between its window and the page's last rows.
+        overlap: How many rows the next page is to repeat at least.
         grain: The margins of the windows of the claim and of what is left, and the step by which the server sorts.
     """
     rows, wanted = len(page.rows), question.part.range
-    if rows <= OVERLAP:
+    if rows <= overlap:
         return None
     # In descending order, with the oldest at the left; in ascending order mirrored:
     #
@@ -93,8 +103,8 @@ def claim_of(
     #       last row |<- 1-2 s ->| edge |<- a margin or more ->| reach
     #
     # The claim begins at `cut`: at the edge of what the page surely holds, or two seconds further in if the claim is to be asked.
-    # The next window reaches up to `reach`, far enough to hold the 8 rows from `inner` on again.
-    last, inner = (to_micros(page.starts[place]) for place in (-1, -OVERLAP))
+    # The next window reaches up to `reach`, far enough to hold the rows from `inner` on again.
+    last, inner = (to_micros(page.starts[place]) for place in (-1, -overlap))
     margins, sorted_by = grain.margins, grain.sorted_by
     step, edge = margins.step, edge_behind(last, sorted_by, descending=descending)
     cut = edge
@@ -124,6 +134,20 @@ def claim_of(
     total = page.count if page.count > page.size else None
     seam = Seam(part, descending, reach, edge, keys, page.size - len(keys), far_end, total)
     return part, Part(rest, Waiting(Read(seam))), claim
+
+
+def overlap_of(page: Page, wanted: Range, *, descending: bool) -> int:
+    """Return how many rows the page behind a full page is to repeat: more if that page is expected to have room for them.
+
+    Args:
+        page: The full page, sorted.
+        wanted: The range of its part.
+        descending: The server order that is relied on.
+    """
+    rows, (first, last) = page.size, page.span or (0, 0)
+    left = first - wanted.start if descending else wanted.end - last
+    is_last = left < _LAST_STEP * (last - first)
+    return max(OVERLAP, min(_WIDE_OVERLAP, int(_WIDE_SHARE * rows))) if is_last else OVERLAP
 
 
 class SeamCheck(Enum):
@@ -284,6 +308,11 @@ class ServerOrder:
     def confirm(self, *, descending: bool) -> None:
         """Record that a complete page of this stream agrees with a claim in the presumed order."""
         self.proven = descending
+
+    def renew(self, rows: int, *, descending: bool) -> None:
+        """Record that a complete page holds just so many rows that the page before it claims: a proof, if they are enough."""
+        if self.proven == descending and rows >= _ROWS_TO_A_PROOF:
+            self._known.pages = 0
 
     def prove(self, rows: int, number: int, *, descending: bool) -> None:
         """Record that a claim of so many rows, of the page with that number, held just those."""

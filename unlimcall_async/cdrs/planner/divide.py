@@ -45,9 +45,9 @@ BUFFER: Final = 23
 # of a thousand. With the server's order nothing is kept, because the pages of that part are handed out as they come.
 _KEPT_SHARE: Final = 10 / 23
 # The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
-_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 18 / 23
+_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 22 / 23
 # The share of it that a gap is left for.
-_GAP_SHARE: Final = 4 / 23
+_GAP_SHARE: Final = 6 / 23
 # How full a page may be by estimate, if the estimate has no error.
 _FULL: Final = 0.97
 # A part against the output that is expected to hold no more pages is asked whole before anything was handed out: cutting it costs
@@ -188,7 +188,7 @@ class Divider:
             # A part that was cut to fill a page is asked whole, unless windows as wide were full.
             if self._arrival.has_narrowed or not part.hints.expected:
                 at = self._cut_to_arrive(part, estimate)
-        elif not part.hints.expected:  # else it was cut to fill a page
+        elif not part.hints.expected and part.seam is None:  # else it was cut to fill a page, or a chain has begun in it
             expected, target = estimate.expect(part.range), self._target(part, room, first=first)
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
                 target = expected
@@ -267,9 +267,9 @@ class Divider:
             room: How many records may be held more.
         """
         sizes = self._sizes
-        if max(sizes.gap, left.hints.depth * sizes.page) > room:
+        local = Density.near(len(claim.records), len(claimed))
+        if max(sizes.gap, left.hints.depth * sizes.page) > room and local.expect(left.range) > room - sizes.page:
             # A burst: leave a gap, as long as such a piece of the burst would be, and go on at its near end.
-            local = Density.near(len(claim.records), len(claimed))
             gap = sizes.gap / max(local.expect(Range(0, 1)), 1e-15)
             at = left.range.start + gap if self._newest_first else left.range.end - gap
             if gap < len(left.range) and (cut := _multiple_inside(left.range, at, SECOND)) is not None:

@@ -254,7 +254,7 @@ class Divider:
             return (self._guesses.best if _known(part.hints.density) else _GROUP) * sizes.page
         if self._server_order.candidate == self._newest_first:
             return inf if first else sizes.along
-        pages = min(self._arrival.chain, sizes.against / sizes.page, 0.8 * room / sizes.page)
+        pages = min(self._arrival.chain, sizes.against / sizes.page, 0.6 * room / sizes.page)
         return max(_MOST_OF_PAGE, int(pages + _UNFILLED) - _UNFILLED) * sizes.page
 
     def chain(self, left: Part, claim: Claim, claimed: Range, room: int) -> list[Part]:

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil, inf, sqrt
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.arrival import Arrival
 from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
+from unlimcall_async.cdrs.planner.forecast import GROUP, Forecast
 from unlimcall_async.cdrs.planner.gauge import KnownMargins
 from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
@@ -57,8 +58,6 @@ _SHORT: Final = 4
 _MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
 # If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
 _COARSE: Final = 16
-# Pages that are then cut as a group, to be sampled anew.
-_GROUP: Final = 8
 # How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
 _OVERFULL: Final = 1.25
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
@@ -121,14 +120,22 @@ class Divider:
         self._density = Density()
         self._durations = Durations()
         self._guesses = PastGuesses()
+        self._forecast = Forecast(sizes.page)
         # How many times as many records there are as the calls' durations say.
         self._excess = 1.0
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
+    def note(self, part: Part, starts: Sequence[int]) -> None:
+        """Record when the records of a part start, in microseconds."""
+        if self._server_order.unsorted:
+            self._forecast.note(part.range, starts)
+
     def learn(self, part: Part, records: Sequence[Row]) -> None:
         """Record what a part held."""
         rows, micros, hints = len(records), len(part.range), part.hints
+        if self._forecasts(part):
+            self._forecast.learn(part.range, rows, hints.sample)
         self._density.learn(rows, micros)
         if hints.density is not None:
             if self._server_order.unsorted and hints.density.known:
@@ -144,6 +151,12 @@ class Divider:
         if self._server_order.unsorted:
             self._durations.learn(records)
         self._learn_excess(part, rows)
+
+    def _forecasts(self, part: Part) -> bool:
+        """Whether a part of a server that does not sort was, or is to be, cut by the forecast."""
+        if not self._server_order.unsorted or part.hints.expected or _known(part.hints.density) is not None:
+            return False
+        return part.hints.sample is None or part.hints.sample.scale <= _COARSE
 
     def _learn_excess(self, part: Part, rows: float) -> None:
         if part.hints.expected > _LEAST_TO_LEARN * self._sizes.page:
@@ -170,7 +183,7 @@ class Divider:
         """Return whether a part is expected to hold less than is better asked for at once."""
         if not self._server_order.unsorted or not part.untouched:
             return False
-        return self._estimate_for(part).expect(part.range) < self._target(part, 0, first=False)
+        return self._estimate_for(part)(part.range) < self._target(part, 0, first=False)
 
     # --- where to cut it ----------------------------------------------------------------------------------------------
 
@@ -188,8 +201,9 @@ class Divider:
             # A part that was cut to fill a page is asked whole, unless windows as wide were full.
             if self._arrival.has_narrowed or not part.hints.expected:
                 at = self._cut_to_arrive(part, estimate)
-        elif not part.hints.expected and part.seam is None:  # else it was cut to fill a page, or a chain has begun in it
-            expected, target = estimate.expect(part.range), self._target(part, room, first=first)
+        elif not part.hints.expected and (part.seam is None or self._arrival.waits):
+            # Else it was cut to fill a page, or a chain goes on in it.
+            expected, target = estimate(part.range), self._target(part, room, first=first)
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
                 target = expected
             size = target if self._against and expected > 2 * target else _even_size(expected, target)
@@ -212,7 +226,7 @@ class Divider:
 
     def expect(self, part: Part) -> float:
         """Return how many records a part should hold; 0 if nothing is known."""
-        return self._estimate_for(part).expect(part.range)
+        return self._estimate_for(part)(part.range)
 
     @property
     def kept(self) -> int:
@@ -229,11 +243,11 @@ class Divider:
         """Whether the server is taken to sort against the output."""
         return self._server_order.candidate == (not self._newest_first)
 
-    def _cut_to_arrive(self, part: Part, estimate: Sample | Density) -> int | None:
+    def _cut_to_arrive(self, part: Part, estimate: Estimate) -> int | None:
         """Return where to cut the part that the output waits for, so that its near end fits on a page; `None` to ask all of it."""
         left, page = part.range, self._sizes.page
         width = len(left)
-        if estimate.expect(left) > _FULL * page:
+        if estimate(left) > _FULL * page:
             at = self._cut_near(part, _MOST_OF_PAGE * page, estimate)
             if at is not None:
                 width = left.end - at if self._newest_first else at - left.start
@@ -242,16 +256,21 @@ class Divider:
             return None
         return _multiple_inside(left, left.end - wanted if self._newest_first else left.start + wanted, SECOND)
 
-    def _estimate_for(self, part: Part) -> Sample | Density:
-        return part.hints.sample or _known(part.hints.density) or self._density
+    def _estimate_for(self, part: Part) -> Estimate:
+        """Return how many records a range of a part, or beside it, may hold, as a function of the range."""
+        if self._forecasts(part) and (forecast := self._forecast.best(part.hints.sample)) is not None:
+            return forecast[0]
+        return (part.hints.sample or _known(part.hints.density) or self._density).expect
 
     def _target(self, part: Part, room: int, *, first: bool) -> float:
         """Return how many records to ask for at once: in one page, in a chain of pages, or for a sample."""
         sizes = self._sizes
         if self._server_order.unsorted:
+            if self._forecasts(part) and (forecast := self._forecast.best(part.hints.sample)) is not None:
+                return forecast[1]
             if part.hints.sample is not None:
                 return _page_by(part.hints.sample, sizes.page)
-            return (self._guesses.best if _known(part.hints.density) else _GROUP) * sizes.page
+            return (self._guesses.best if _known(part.hints.density) else GROUP) * sizes.page
         if self._server_order.candidate == self._newest_first:
             return inf if first else sizes.along
         pages = min(self._arrival.chain, sizes.against / sizes.page, 0.6 * room / sizes.page)
@@ -281,7 +300,7 @@ class Divider:
         expected = self._density.expect(left.range)
         if expected <= 2 * sizes.against:
             return [left]
-        at_second = self._cut_near(left, _even_size(expected, sizes.against), self._density)
+        at_second = self._cut_near(left, _even_size(expected, sizes.against), self._density.expect)
         return [left] if at_second is None else left.cut(at_second)
 
     def divide(self, part: Part, page: Page) -> list[Part]:
@@ -290,7 +309,7 @@ class Divider:
         The part itself is returned if no multiple of its margins' step lies in it.
         """
         size, rows = self._sizes.page, page.size
-        guess = self._estimate_for(part).expect(part.range) if self._density.known else _GROUP * size
+        guess = self._estimate_for(part)(part.range) if self._density.known else GROUP * size
         expected = page.total or max(_OVERFULL * rows, guess)
         if not self._density.known:
             self._density.learn(round(expected), len(part.range))
@@ -305,11 +324,13 @@ class Divider:
         starts = [floor(to_micros(start), MILLISECOND) for start in page.starts]
         sample = Sample.of(starts, part.range, expected)
         if part.hints.sample is not None:
+            if self._forecasts(part):
+                self._forecast.learn(part.range, page.total or _OVERFULL * rows, part.hints.sample)
             part.hints.sample.learn_least(part.range, expected)
             sample.outer = part.hints.sample
         part.hints = evolve(part.hints, sample=sample)
         target = min(_page_by(sample, size), 0.8 * expected)
-        at = self._cut_near(part, _even_size(expected, target), sample)
+        at = self._cut_near(part, _even_size(expected, target), sample.expect)
         return [part] if at is None else part.cut(at)
 
     def _cut_pages(self, part: Part, shown: Shown, page: int) -> list[Part]:
@@ -336,7 +357,7 @@ class Divider:
             pages.append(leaf)
         return [*pages, rest]
 
-    def _cut_near(self, part: Part, target: float, estimate: Sample | Density) -> int | None:
+    def _cut_near(self, part: Part, target: float, estimate: Estimate) -> int | None:
         """Return where to cut a part so that its near end is expected to hold so many records."""
         margins = self._margins_of(part)
         # A page of a server that does not sort must hold the rows in the margins of its window, too.
@@ -345,7 +366,7 @@ class Divider:
         return cut_for(
             part.range,
             target,
-            lambda near: estimate.expect(Range(near.start - before, near.end + behind)),
+            lambda near: estimate(Range(near.start - before, near.end + behind)),
             from_end=self._newest_first,
             step=margins.step,
         )
@@ -355,6 +376,9 @@ class Divider:
 
     def _in_output_order(self, pieces: list[Part]) -> list[Part]:
         return pieces[::-1] if self._newest_first else pieces
+
+
+Estimate: TypeAlias = Callable[[Range], float]
 
 
 def _known(density: Density | None) -> Density | None:
@@ -400,4 +424,4 @@ def _page_by(sample: Sample, page: int) -> float:
 
     The number of records between two rows of a random sample varies; a cut leaves room for twice the standard error.
     """
-    return _GROUP * page if sample.scale > _COARSE else _FULL * page / (1 + 2 * sqrt((sample.scale - 1) / page))
+    return GROUP * page if sample.scale > _COARSE else _FULL * page / (1 + 2 * sqrt((sample.scale - 1) / page))

@@ -53,7 +53,7 @@ from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Reche
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
 from unlimcall_async.cdrs.rows import UnplacedRow
-from unlimcall_async.cdrs.times import Range
+from unlimcall_async.cdrs.times import Range, to_micros
 
 
 @frozen
@@ -392,6 +392,7 @@ class Planner:
                 return
         # What a page in doubt may lack is not a hole.
         self._traffic.check(part.range, page)
+        self._divider.note(part, [*map(to_micros, page.starts_of(part.range))])
         self._finish(part, Done.of(page, part.range, question.window, checked=checked))
 
     def _finish(self, part: Part, done: Done) -> None:

@@ -57,7 +57,7 @@ _SHORT: Final = 4
 # How full the only page of such a part is meant to be, and how much of the last page of a chain is left free, for errors.
 _MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
 # If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
-_COARSE: Final = 16
+_COARSE: Final = 22
 # How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
 _OVERFULL: Final = 1.25
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
@@ -206,7 +206,8 @@ class Divider:
             expected, target = estimate(part.range), self._target(part, room, first=first)
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
                 target = expected
-            size = target if self._against and expected > 2 * target else _even_size(expected, target)
+            in_order = self._against or self._forecasts(part)
+            size = target if in_order and expected > 2 * target else _even_size(expected, target)
             at = self._cut_near(part, size, estimate) if expected > 1.1 * target else None
         if len(part.range) <= widest:
             return at

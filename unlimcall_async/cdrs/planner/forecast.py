@@ -42,7 +42,7 @@ _LEAST_TO_LEARN: Final = 0.25
 # What is left of a window that was full is cut into pieces that fill so much of a page.
 _AFTER_FULL: Final = 0.75
 # A window that is sampled holds so many pages.
-GROUP: Final = 8
+GROUP: Final = 11
 # A row of a sample stands for more records than this, or the sample is so fine that its error is known.
 _FINE: Final = 3
 

@@ -134,8 +134,8 @@ class Divider:
     def learn(self, part: Part, records: Sequence[Row]) -> None:
         """Record what a part held."""
         rows, micros, hints = len(records), len(part.range), part.hints
-        if self._forecasts(part):
-            self._forecast.learn(part.range, rows, hints.sample)
+        if self._server_order.unsorted:
+            self._forecast.learn(part.range, rows, hints.sample if self._forecasts(part) else None)
         self._density.learn(rows, micros)
         if hints.density is not None:
             if self._server_order.unsorted and hints.density.known:
@@ -154,7 +154,9 @@ class Divider:
 
     def _forecasts(self, part: Part) -> bool:
         """Whether a part of a server that does not sort was, or is to be, cut by the forecast."""
-        if not self._server_order.unsorted or part.hints.expected or _known(part.hints.density) is not None:
+        if not self._server_order.unsorted or part.hints.expected:
+            return False
+        if _known(part.hints.density) is not None and not self._forecast.is_good:
             return False
         return part.hints.sample is None or part.hints.sample.scale <= _COARSE
 

@@ -27,7 +27,7 @@ _WEEK: Final = _HOURS * _HOUR
 # What is known of an hour counts as much as so many rows that lie as the whole week does: enough to even chance out.
 _ROWS_OF_PRIOR: Final = 20
 # The rate is half forgotten after so many rows, or so much time, busy as it usually is.
-_ROWS_OF_MEMORY: Final = 20_000
+_ROWS_OF_MEMORY: Final = 6_000
 _TIME_OF_MEMORY: Final = WIDEST
 # How far off estimates are taken to be before any was compared: a sample of eight pages, and the hours of the week.
 _OF_A_SAMPLE: Final = (0.84, 0.9, 0.95, 1.0, 1.0, 1.05, 1.1, 1.16)
@@ -139,6 +139,12 @@ class Forecast:
         self._by_rhythm = Record(_OF_A_WEEK)
         self._by_sample, self._by_both = Record(_OF_A_SAMPLE), Record(_OF_A_SAMPLE)
 
+    @property
+    def is_good(self) -> bool:
+        """Whether the hours of the week predict so well that samples cost more than they save."""
+        paid = max(self._by_sample.paid, self._by_both.paid)
+        return self._by_rhythm.paid > 1 / (1 / paid + 1 / GROUP)
+
     def learn(self, wanted: Range, rows: float, sample: Sample | None) -> None:
         """Record how many records a range held, or how many it holds at least."""
         if not self._rhythm.known:
@@ -175,7 +181,4 @@ class Forecast:
             if guesses is self._by_sample:
                 return None
             return estimate, guesses.best * self._page
-        paid = max(self._by_sample.paid, self._by_both.paid)
-        if self._by_rhythm.paid > 1 / (1 / paid + 1 / GROUP):
-            return rhythm, self._by_rhythm.best * self._page
-        return rhythm, GROUP * self._page
+        return rhythm, (self._by_rhythm.best if self.is_good else GROUP) * self._page

@@ -128,10 +128,19 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 
+def spans_of(kind: str, records: int, seed: int) -> list[Span]:
+    """Return the spans of a kind of traffic, of a year with that many calls."""
+    return _spans_of(kind, records, Random(f"{kind} {seed}"))  # noqa: S311 # made-up traffic guards no secret
+
+
+def _spans_of(kind: str, records: int, chance: Random) -> list[Span]:
+    return _capped(list(KINDS[kind](chance)), records)
+
+
 def start_times(kind: str, records: int, seed: int) -> list[int]:
     """Return that many start times of a kind of traffic, in milliseconds, sorted."""
-    chance = Random(f"{kind} {seed}")  # noqa: S311 # made-up traffic guards no secret
-    spans = _capped(list(KINDS[kind](chance)), records)
+    chance = Random(f"{kind} {seed}")  # noqa: S311 # as above
+    spans = _spans_of(kind, records, chance)
     reached = list(accumulate(span.weight for span in spans))
     # Points on a line where each span has the length of its weight: the span that a point falls into, and how far, is a time.
     points = deque(sorted(chance.random() * reached[-1] for _ in range(records)))

@@ -21,12 +21,13 @@ The constants were tuned by `benchmarks/requests.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import ceil, inf, sqrt
+from math import inf, sqrt
 from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.arrival import Arrival
+from unlimcall_async.cdrs.planner.cuts import cut_for, even_size, multiple_inside
 from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
 from unlimcall_async.cdrs.planner.forecast import GROUP, Forecast
@@ -57,7 +58,7 @@ _SHORT: Final = 4
 # How full the only page of such a part is meant to be, and how much of the last page of a chain is left free, for errors.
 _MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
 # If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
-_COARSE: Final = 22
+_COARSE: Final = 16
 # How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
 _OVERFULL: Final = 1.25
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
@@ -208,11 +209,14 @@ class Divider:
             expected, target = estimate(part.range), self._target(part, room, first=first)
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
                 target = expected
-            in_order = self._against or self._forecasts(part)
-            size = target if in_order and expected > 2 * target else _even_size(expected, target)
+            # What is left over is asked last, by what will be known then.
+            one_by_one = self._against or self._forecasts(part)
+            size = target if one_by_one and expected > 2 * target else even_size(expected, target)
             at = self._cut_near(part, size, estimate) if expected > 1.1 * target else None
-        if len(part.range) <= widest:
-            return at
+        return at if len(part.range) <= widest else self._cut_to_width(part, at, widest)
+
+    def _cut_to_width(self, part: Part, at: int | None, widest: int) -> int | None:
+        """Return where to cut a part that is longer than a window, and would be cut at a time; `None` to ask all of it."""
         if widest == WIDEST_PART and self._chains and self._density.known and not self._arrival.waits:
             # A chain goes through more than one window.
             if self._density.expect(Range(0, widest)) < 2 * self._sizes.page:
@@ -257,7 +261,7 @@ class Divider:
         wanted = self._arrival.width(left, width)
         if wanted >= len(left):
             return None
-        return _multiple_inside(left, left.end - wanted if self._newest_first else left.start + wanted, SECOND)
+        return multiple_inside(left, left.end - wanted if self._newest_first else left.start + wanted, SECOND)
 
     def _estimate_for(self, part: Part) -> Estimate:
         """Return how many records a range of a part, or beside it, may hold, as a function of the range."""
@@ -294,7 +298,7 @@ class Divider:
             # A burst: leave a gap, as long as such a piece of the burst would be, and go on at its near end.
             gap = sizes.gap / max(local.expect(Range(0, 1)), 1e-15)
             at = left.range.start + gap if self._newest_first else left.range.end - gap
-            if gap < len(left.range) and (cut := _multiple_inside(left.range, at, SECOND)) is not None:
+            if gap < len(left.range) and (cut := multiple_inside(left.range, at, SECOND)) is not None:
                 near, far = self._in_output_order(left.cut(cut))
                 near.hints = evolve(near.hints, depth=left.hints.depth)
                 far.hints = evolve(far.hints, density=local)
@@ -303,7 +307,7 @@ class Divider:
         expected = self._density.expect(left.range)
         if expected <= 2 * sizes.against:
             return [left]
-        at_second = self._cut_near(left, _even_size(expected, sizes.against), self._density.expect)
+        at_second = self._cut_near(left, even_size(expected, sizes.against), self._density.expect)
         return [left] if at_second is None else left.cut(at_second)
 
     def divide(self, part: Part, page: Page) -> list[Part]:
@@ -333,7 +337,7 @@ class Divider:
             sample.outer = part.hints.sample
         part.hints = evolve(part.hints, sample=sample)
         target = min(_page_by(sample, size), 0.8 * expected)
-        at = self._cut_near(part, _even_size(expected, target), sample.expect)
+        at = self._cut_near(part, even_size(expected, target), sample.expect)
         return [part] if at is None else part.cut(at)
 
     def _cut_pages(self, part: Part, shown: Shown, page: int) -> list[Part]:
@@ -351,7 +355,7 @@ class Divider:
         rest = Part(part.range, hints=Hints(density=density, dense=dense))
         pages = list[Part]()
         for at, expected in shown.pages(page / self._excess, margins):
-            cut = _multiple_inside(rest.range, at, margins.step)
+            cut = multiple_inside(rest.range, at, margins.step)
             if cut is None:
                 break
             earlier, later = rest.cut(cut)
@@ -386,40 +390,6 @@ Estimate: TypeAlias = Callable[[Range], float]
 
 def _known(density: Density | None) -> Density | None:
     return density if density is not None and density.known else None
-
-
-def _multiple_inside(wanted: Range, at: float, step: int) -> int | None:
-    """Return the multiple of a step nearest to a time, strictly inside a range, or `None` if the range has none."""
-    first, last = wanted.start // step + 1, -(-wanted.end // step) - 1
-    return min(max(round(at / step), first), last) * step if first <= last else None
-
-
-def cut_for(
-    wanted: Range, target: float, expect: Callable[[Range], float], *, from_end: bool, step: int = SECOND
-) -> int | None:
-    """Return where to cut a range so that its near end is expected to hold so many records; `None` if it cannot be cut.
-
-    Args:
-        wanted: The range.
-        target: How many records.
-        expect: Returns how many records a range may hold.
-        from_end: Whether the near end is the later one.
-        step: Where cuts may lie, in microseconds: at its multiples.
-    """
-    low, high = 0, len(wanted)
-    while high - low > step:
-        middle = floor((low + high) // 2, MILLISECOND)
-        near = Range(wanted.end - middle, wanted.end) if from_end else Range(wanted.start, wanted.start + middle)
-        if expect(near) < target:
-            low = middle
-        else:
-            high = middle
-    return _multiple_inside(wanted, wanted.end - low if from_end else wanted.start + low, step)
-
-
-def _even_size(expected: float, target: float) -> float:
-    """Return the size of pieces that are all alike, and none above the target."""
-    return expected / ceil(expected / target) if expected > target else expected
 
 
 def _page_by(sample: Sample, page: int) -> float:

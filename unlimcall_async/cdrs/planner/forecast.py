@@ -42,8 +42,8 @@ _LEAST_TO_LEARN: Final = 0.25
 # What is left of a window that was full is cut into pieces that fill so much of a page.
 _AFTER_FULL: Final = 0.75
 # A window that is sampled holds so many pages.
-GROUP: Final = 11
-# A row of a sample stands for more records than this, or the sample is so fine that its error is known.
+GROUP: Final = 8
+# If a row of a sample stands for fewer records than this, the sample says more than anything else.
 _FINE: Final = 3
 
 
@@ -166,7 +166,7 @@ class Forecast:
     def best(self, sample: Sample | None) -> tuple[Callable[[Range], float], float] | None:
         """Return the estimate to cut by, and how many records to ask for at once by it: a page, or a group to be sampled.
 
-        Returns `None` if nothing is known yet, or if the sample is so fine that nothing says more.
+        Returns `None` if nothing is known yet, or if nothing says more than the sample.
         """
         if not self._rhythm.known or (sample is not None and sample.scale <= _FINE):
             return None
@@ -176,9 +176,6 @@ class Forecast:
             def both(wanted: Range) -> float:
                 return (sample.expect(wanted) + rhythm(wanted)) / 2
 
-            ways = [(self._by_sample, sample.expect), (self._by_both, both), (self._by_rhythm, rhythm)]
-            guesses, estimate = max(ways, key=lambda way: way[0].paid)
-            if guesses is self._by_sample:
-                return None
-            return estimate, guesses.best * self._page
+            way, estimate = max(((self._by_both, both), (self._by_rhythm, rhythm)), key=lambda each: each[0].paid)
+            return (estimate, way.best * self._page) if way.paid > self._by_sample.paid else None
         return rhythm, (self._by_rhythm.best if self.is_good else GROUP) * self._page

@@ -211,18 +211,12 @@ class Planner:
                 self._plan.take_in_hole(part)
         if part is None and not any(self._plan.asked) and self._plan.waits_for_claim(proven=self.seeks):
             part = self._plan.claim_to_prove(spare=0)
-        if part is None:
-            part = self._checks.due(self._pages, idle=True)
+        part = part or self._checks.due(self._pages, idle=True)
         if part is None:
             return None
         margins = self._known.grain_of(dense=part.hints.dense).margins
-        question = question_of(
-            part,
-            newest_first=self._newest_first,
-            descending=self._order.candidate,
-            most=self._width.most,
-            margins=margins,
-        )
+        newest, order = self._newest_first, self._order.candidate
+        question = question_of(part, newest_first=newest, descending=order, most=self._width.most, margins=margins)
         part.ask(question)
         return question
 

@@ -115,15 +115,23 @@ def draw_grants(path: Path, grants: Sequence[float], limit: int, subtitle: str) 
     """Draw how many requests went out by when, below the fastest schedule that the limit allows."""
     width, height = 8.5, 3.9
     figure = _figure(width, height, f"Requests under a limit of {limit} a minute", subtitle)
-    axes = figure.add_axes((0.6 / width, 0.55 / height, 1 - 0.85 / width, 1 - 1.45 / height))
+    axes = figure.add_axes((0.8 / width, 0.55 / height, 1 - 1.05 / width, 1 - 1.45 / height))
     minutes = [each / 60 for each in grants]
     allowed = [number // limit for number in range(len(grants))]
     numbers = range(1, len(grants) + 1)
-    axes.step(allowed, numbers, where="post", color=_TARGET, linewidth=1.4, label="as many as the limit allows")
-    axes.step(minutes, numbers, where="post", color=_OURS, linewidth=2.2, label="granted")
+    axes.step(
+        allowed,
+        numbers,
+        where="post",
+        color=_TARGET,
+        linewidth=1.4,
+        label="the fastest that the limit allows",
+    )
+    axes.step(minutes, numbers, where="post", color=_OURS, linewidth=2.2, label="sent by the client")
     axes.set_xlim(left=-0.05)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("minutes", fontsize=9, color=_FAINT)
+    axes.set_xlabel("minutes since the first request", fontsize=9, color=_FAINT)
+    axes.set_ylabel("requests sent, in all", fontsize=9, color=_FAINT)
     axes.legend(frameon=False, fontsize=10, labelcolor=_INK, loc="upper left")
     _plain(axes)
     figure.savefig(path, dpi=_DENSITY)

@@ -14,8 +14,9 @@ from statistics import median
 from traceback import extract_tb
 from zlib import crc32
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from benchmarks.planner_oracle import Oracle, along, in_chains, unsorted
 from benchmarks.planner_pulls import halve, pull
 from benchmarks.planner_server import ALL_BOUNDS, PAGE, Calls, Order, Server
 from benchmarks.planner_traffic import YEAR
@@ -72,11 +73,12 @@ class Options:
 
 @frozen
 class Outcome:
-    """What a pull cost, and what was wrong with it, if anything was."""
+    """What a pull cost, what it would cost an oracle, and what was wrong with the pull, if anything was."""
 
     ratio: float
     held: int
     fault: str
+    oracle: float = 0.0
 
 
 @frozen
@@ -105,7 +107,8 @@ def measured(task: tuple[Case, Options]) -> Result:
 
 def _middle(outcomes: Sequence[Outcome]) -> Outcome:
     faults = next((outcome.fault for outcome in outcomes if outcome.fault), "")
-    return Outcome(median(outcome.ratio for outcome in outcomes), max(outcome.held for outcome in outcomes), faults)
+    ratio, oracle = median(each.ratio for each in outcomes), median(each.oracle for each in outcomes)
+    return Outcome(ratio, max(outcome.held for outcome in outcomes), faults, oracle)
 
 
 def _measured_once(case: Case, options: Options, seed: int) -> Result:
@@ -126,7 +129,19 @@ def _measured_once(case: Case, options: Options, seed: int) -> Result:
         return Outcome(server.requests / case.fewest, held, fault)
 
     ours = {way: outcome(way.name, partial(_pull, case, way, options.seek)) for way in options.ways}
+    fewest = _fewest_of_oracle(case, calls, seed)
+    ours = {way: evolve(each, oracle=fewest(way) / case.fewest) for way, each in ours.items()}
     return Result(case, outcome("halving", halve), ours)
+
+
+def _fewest_of_oracle(case: Case, calls: Calls, seed: int) -> Callable[[Way], int]:
+    """Return how many requests an oracle takes for each way."""
+    starts, oracle = [row.millis for row in calls.rows], Oracle(case.traffic, case.records, seed)
+    if not case.sorts:
+        requests = unsorted(starts, oracle)
+        return lambda _: requests
+    one, many = along(starts), in_chains(starts, oracle, BUFFER)
+    return lambda way: one if way.concurrency == 1 and way.with_order(case) else many
 
 
 def _pull(case: Case, way: Way, seek: bool, server: Server) -> int:

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from attrs import frozen
 
-_OURS, _HALVING, _TARGET = "#1763c6", "#cdd3db", "#d1382c"
+_OURS, _HALVING, _TARGET, _ORACLE = "#1763c6", "#cdd3db", "#d1382c", "#f2a900"
 _INK, _FAINT = "#1f2733", "#6b7482"
 # Inches of a panel and of the margins, and pixels for each inch: sharp at the width of a README.
 _PANEL: Final = (2.9, 2.5)
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 1.45, 0.25, 1.45, 0.55, 0.5
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 1.45, 0.25, 1.6, 0.7, 0.5
 _DENSITY: Final = 130
 # The title and the legend stand side by side.
-_NARROWEST: Final = 8.5
+_NARROWEST: Final = 10.5
 _THICK: Final = 0.36
 
 
@@ -27,6 +27,7 @@ class Bar:
     label: str
     halving: float
     ours: float
+    oracle: float
 
 
 @frozen
@@ -67,19 +68,23 @@ def draw(path: Path, panels: Sequence[Panel], subtitle: str) -> None:
     longest = max(max(bar.halving, bar.ours) for panel in panels for bar in panel.bars)
     for panel in panels:
         place = rows.index(panel.row), columns.index(panel.column)
-        _draw_panel(grid[place], panel, first_row=place[0] == 0, first_column=place[1] == 0, longest=longest)
+        first = place[0] == 0, place[1] == 0
+        _draw_panel(grid[place], panel, first=first, last_row=place[0] == len(rows) - 1, longest=longest)
     _draw_head(figure, grid[0, 0], subtitle, height)
     figure.savefig(path, dpi=_DENSITY)
 
 
-def _draw_panel(axes: Any, panel: Panel, *, first_row: bool, first_column: bool, longest: float) -> None:
+def _draw_panel(axes: Any, panel: Panel, *, first: tuple[bool, bool], last_row: bool, longest: float) -> None:
+    first_row, first_column = first
     places = range(len(panel.bars))
     above, below = [place - _THICK / 2 for place in places], [place + _THICK / 2 for place in places]
     axes.barh(above, [bar.halving for bar in panel.bars], height=_THICK, color=_HALVING)
     axes.barh(below, [bar.ours for bar in panel.bars], height=_THICK, color=_OURS)
+    for place, bar in zip(below, panel.bars, strict=True):
+        axes.vlines(bar.oracle, place - _THICK / 2, place + _THICK / 2, color=_ORACLE, linewidth=2.4)
     for place, bar in enumerate(panel.bars):
         # Ours at the foot of its bar, where no line of a target crosses it.
-        _write_value(axes, bar.halving, bar.halving, above[place], color=_FAINT)
+        _write_value(axes, bar.halving, max(bar.halving, panel.target + 0.05), above[place], color=_FAINT)
         _write_value(axes, bar.ours, 0, below[place], color="white", fontweight="bold")
     axes.axvline(panel.target, color=_TARGET, linewidth=1.2, linestyle=(0, (4, 2)))
     axes.text(panel.target, -0.72, f"target {panel.target:.2f}", color=_TARGET, fontsize=8, ha="center", va="bottom")
@@ -89,6 +94,8 @@ def _draw_panel(axes: Any, panel: Panel, *, first_row: bool, first_column: bool,
     axes.set_yticks(places, [bar.label for bar in panel.bars] if first_column else [], fontsize=9.5, color=_INK)
     axes.tick_params(length=0, labelcolor=_INK)
     axes.tick_params(axis="x", labelcolor=_FAINT, labelsize=8)
+    if last_row:
+        axes.set_xlabel("requests / fewest possible", fontsize=9, color=_FAINT)
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)
     axes.spines["left"].set_color(_FAINT)
@@ -112,8 +119,12 @@ def _draw_head(figure: Any, axes: Any, subtitle: str, height: float) -> None:
     title = "Requests to pull a year of call records"
     figure.text(0.14 / width, 1 - 0.36 / height, title, fontsize=15, fontweight="bold", color=_INK)
     figure.text(0.14 / width, 1 - 0.64 / height, subtitle, fontsize=10, color=_FAINT)
+    line = import_module("matplotlib.lines").Line2D
+    target = line([], [], color=_TARGET, linewidth=1.2, linestyle=(0, (4, 2)))
+    oracle = line([], [], color=_ORACLE, linewidth=2.4)
+    names = "halving", "unlimcall-async", "oracle: knows how dense calls are", "target: the project's own bound"
     figure.legend(
-        [axes.patches[0], axes.patches[len(axes.patches) // 2]], ["halving", "unlimcall-async"],
+        [axes.patches[0], axes.patches[len(axes.patches) // 2], oracle, target], names,
         loc="upper right", bbox_to_anchor=(1 - _RIGHT / width, 1 - 0.1 / height),
-        ncols=2, frameon=False, fontsize=10.5, labelcolor=_INK, handlelength=1.2,
+        ncols=2, frameon=False, fontsize=9.5, labelcolor=_INK, handlelength=1.4,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from multiprocessing import Pool
 from random import Random
@@ -29,6 +29,7 @@ from benchmarks.planner_http import (
 from benchmarks.planner_pulls import pull
 from benchmarks.planner_server import ALL_BOUNDS, Calls, Order, Server
 from benchmarks.planner_traffic import SECOND, YEAR, durations
+from unlimcall_async import RateLimit
 from unlimcall_async.cdrs.planner.divide import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, Range
 
@@ -40,6 +41,12 @@ _ALL: Final[tuple[Order, ...]] = (*_SORTED, "insertion", "arbitrary")
 _WAYS: Final = (("oldest", 1), ("oldest", 4), ("newest", 1), ("newest", 4))
 # Requests of a run that is cut off (contract, section 2, promise 7).
 _REQUESTS: Final = 30
+
+
+# Calls that start in a second, if all of them are sure to fit on a page with the margins of its window.
+_MOST_IN_A_SECOND: Final = 500
+# Requests that a client sends at once under the documented limit of 60 a minute.
+_AT_ONCE: Final = RateLimit(60).at_once()
 
 
 @frozen
@@ -104,7 +111,11 @@ def _dense(name: str, stretches: tuple[tuple[int, int, int], ...], order: Order)
     calls, cells = _spread(*stretches), list[str]()
     wanted, fewest = _range(max(begin + length for begin, length, _ in stretches)), page_count(len(calls.rows))
     for direction, concurrency in _WAYS:
-        server = Server(calls, order, _bounds_of(name, order, direction, concurrency))
+        bounds = _bounds_of(name, order, direction, concurrency)
+        if max(count * SECOND / length for _, length, count in stretches) > _MOST_IN_A_SECOND:
+            # A second that does not fit on a page can only be read if the server compares more finely.
+            bounds = evolve(bounds, step=1)
+        server = Server(calls, order, bounds)
         newest_first = direction == "newest"
         enough = 40 * fewest + 500
         pull(
@@ -123,7 +134,7 @@ def _dense(name: str, stretches: tuple[tuple[int, int, int], ...], order: Order)
 def dense(*, quick: bool) -> Table:
     """Return the table of dense traffic."""
     minutes, orders = (2, _SORTED) if quick else (10, _ALL)
-    rates = (50, 200, 500) if quick else (20, 50, 100, 200, 300, 500)
+    rates = (50, 200, 1000) if quick else (20, 50, 100, 200, 300, 500, 1000)
     kinds: list[tuple[str, tuple[tuple[int, int, int], ...]]] = [
         (f"{rate} a second, {minutes} minutes", ((0, minutes * _MINUTE, rate * minutes * 60),)) for rate in rates
     ]
@@ -142,28 +153,48 @@ def _small(pages: float, order: Order, direction: str) -> Line:
     days = 2
     # A call that begins in a day shows in 24 pulls of that day.
     calls = _spread((0, days * 24 * _HOUR, int(days * pages * 1000)))
-    wire = Wire(Server(calls, order, _bounds_of("small", pages, order, direction)))
+    ranges = [Range(*((_START + each * _HOUR) * MILLISECOND for each in (hour, hour + 24))) for hour in range(24)]
+    return _one_client(f"{pages} pages", calls, ranges, order, direction)
 
-    async def each_hour() -> list[tuple[int, int]]:
+
+def _empty(order: Order, direction: str) -> Line:
+    days = range(6)
+    month = 30 * 24 * _HOUR
+    ranges = [Range(*((_START + day * 24 * _HOUR + at) * MILLISECOND for at in (0, month))) for day in days]
+    return _one_client("an empty month", Calls(()), ranges, order, direction)
+
+
+def _one_client(name: str, calls: Calls, ranges: Sequence[Range], order: Order, direction: str) -> Line:
+    wire = Wire(Server(calls, order, _bounds_of("small", name, order, direction)))
+
+    async def each_range() -> list[tuple[int, int]]:
         costs = []
         async with client_of(wire) as client:
-            for hour in range(24):
-                wanted = Range(*((_START + each * _HOUR) * MILLISECOND for each in (hour, hour + 24)))
+            for wanted in ranges:
                 pulling = Pulling(wanted, direction == "newest", 4)
-                fewest = page_count(len(pulling.expected(calls.rows)))
+                fewest = max(1, page_count(len(pulling.expected(calls.rows))))
                 costs.append((await pull_whole(client, wire, pulling), fewest))
         return costs
 
-    (first, least), *others = asyncio.run(each_hour())
+    (first, least), *others = asyncio.run(each_range())
     cells = f"{first}", f"{least}", *(f"{sum(column) / len(others):.2f}" for column in zip(*others, strict=True))
-    return Line(f"{pages} pages, {order}, {direction} out", cells)
+    return Line(f"{name}, {order}, {direction} out", cells)
+
+
+def _small_or_empty(pages: float, order: Order, direction: str) -> Line:
+    return _small(pages, order, direction) if pages else _empty(order, direction)
 
 
 def small() -> Table:
     """Return the table of small pulls."""
-    tasks = tuple((pages, order, way) for pages in (1.9, 3.3) for order in _ALL for way in ("oldest", "newest"))
+    tasks = tuple((pages, order, way) for pages in (1.9, 3.0, 3.3, 0) for order in _ALL for way in ("oldest", "newest"))
     heads = "first pull", "fewest", "each next", "fewest"
-    return Table("SMALL PULLS: the last 24 hours each hour, by one client: requests of a pull", heads, _small, tasks)
+    return Table(
+        "SMALL PULLS: the last 24 hours each hour, or a month each day, by one client: requests of a pull",
+        heads,
+        _small_or_empty,
+        tasks,
+    )
 
 
 # --- pulls that are cut off -----------------------------------------------------------------------------------------------
@@ -213,11 +244,14 @@ def _first(records: int, order: Order, direction: str) -> Line:
         async with client_of(Wire(server)) as client:
             return await answers_to_the_first(client, Pulling(YEAR, direction == "newest", concurrency))
 
-    cells = [f"{asyncio.run(answers(concurrency))}" for concurrency in (1, 4, 16)]
+    for came in (asyncio.run(answers(concurrency)) for concurrency in (1, 4, 16)):
+        # The first requests go out at once, and then one a second.
+        cells.append(f"{came} ({max(0, came - _AT_ONCE)} s)")
     return Line(f"{records:,}, {order}, {direction} out", tuple(cells))
 
 
 def first_record(records: int) -> Table:
     """Return the table of the first record."""
     tasks = tuple((records, order, way) for order in _ALL for way in ("oldest", "newest"))
-    return Table("THE FIRST RECORD: answers that had come by then", ("x1", "x4", "x16"), _first, tasks)
+    title = "THE FIRST RECORD: answers that had come by then, and the wait for the limit if it is 60 a minute"
+    return Table(title, ("x1", "x4", "x16"), _first, tasks)

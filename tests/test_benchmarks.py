@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.planner_oracle import Oracle, along, in_chains, unsorted
+from benchmarks.planner_traffic import start_times
+
 pytestmark = pytest.mark.own_rules
 
 ROOT = Path(__file__).parents[1]
@@ -86,3 +89,13 @@ def test_a_pull_of_many_accounts_is_measured_and_every_id_is_checked() -> None:
     assert done.returncode == 0, done.stderr
     assert "Every account has its records, and just the revoked ones failed." in done.stdout
     assert done.stdout.count("2 failed") == 2
+
+
+def test_the_oracle_takes_as_many_requests_as_pages_of_a_server_that_sorts() -> None:
+    """Every window of 31 days must be asked, and every thousand records take a page; an oracle of a server that does not sort errs."""
+    starts = start_times("uniform", 50_500, 0)
+    oracle = Oracle("uniform", 50_500, 0)
+    assert along(starts) == 51
+    assert along(starts) <= in_chains(starts, oracle, 10) <= 56
+    assert 53 <= unsorted(starts, oracle) <= 62
+    assert along([]) == 12

@@ -8,7 +8,7 @@ import pytest
 
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part, Question
-from unlimcall_async.cdrs.planner.seek import SeamCheck, check_seam, claim_of
+from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, check_seam, claim_of, overlap_of
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
 from unlimcall_async.models import CallRecord
@@ -90,3 +90,14 @@ def test_a_page_claims_nothing_beyond_its_window(newest_first: bool) -> None:
     question = Question(Part(longer), WANTED, with_margins(WANTED))
     page = page_at(mirrored(FIRST, newest_first=newest_first))
     assert claim_of(question, page, 1, descending=newest_first, to_prove=False) is None
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_the_last_step_of_a_chain_repeats_more_rows_so_that_its_page_is_a_proof(newest_first: bool) -> None:
+    """400 rows in 400 s; what is left is 100 s, or 5000 s."""
+    seconds = mirrored(range(999, 599, -1), newest_first=newest_first)
+    page = page_at(sorted(seconds, reverse=newest_first))
+    near = Range(500 * SECOND, 1000 * SECOND) if newest_first else Range(0, 500 * SECOND)
+    far = Range(-4400 * SECOND, 1000 * SECOND) if newest_first else Range(0, 5400 * SECOND)
+    assert overlap_of(page, near, descending=newest_first) >= 40
+    assert overlap_of(page, far, descending=newest_first) == OVERLAP

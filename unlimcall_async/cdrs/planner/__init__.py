@@ -9,7 +9,7 @@ Read it first, then `parts`. The rest is looked up when a case leads there:
 - `seek`: the first strategy. A full page that is sorted claims one end of its part, and the next window goes on from its edge.
 - `divide`: the second strategy. A part whose page is full is cut where a page is likely to hold a piece.
 - `arrival`: how far a pull may look ahead, and how it finds the first records that it can hand out.
-- `density`, `durations`: the estimates that cuts follow.
+- `density`, `forecast`, `durations`: the estimates that cuts follow. `cuts` has the arithmetic.
 - `bounds`: a single second that overflows a page.
 - `page_cap`, `checks`: a server that gives fewer rows than were asked for, and does not say so, or counts more than it gives.
 """

@@ -8,12 +8,12 @@ not full. So parts should be many pages long. But what is worked on beside other
 held, so these parts are about a dozen pages long. A chain against the output may turn out to be in a burst, far longer than was
 expected. Then the chain leaves a gap before what it holds, and goes on beyond the gap. The gap becomes a part of a known size.
 
-Where the server does not sort, a window of several pages gives a sample of its rows, by which single pages are cut from it. How
-many records a row of the sample stands for shows in the first of these pages. The same page tells the samples by which the
-window itself was cut: if all records lie in a few bursts, their size is found out in this way. But a page whose rows come by
-the ends of their calls is not a sample. It shows one end of its window, where pages can be cut that are nearly full (`durations`),
-and says nothing of the rest. The rest may go on like that end, and how much of it to ask for is decided by how such guesses
-have turned out.
+Where the server does not sort, a page is cut by what has predicted best lately (`forecast`). If nothing predicts, a window of
+several pages gives a sample of its rows, by which single pages are cut from it. How many records a row of the sample stands for
+shows in the first of these pages. The same page tells the samples by which the window itself was cut: if all records lie in a few
+bursts, their size is found out in this way. But a page whose rows come by the ends of their calls is not a sample. It shows one end
+of its window, where pages can be cut that are nearly full (`durations`), and says nothing of the rest. The rest may go on like that
+end, and how much of it to ask for is decided by how such guesses have turned out.
 
 The constants were tuned by `benchmarks/requests.py`.
 """

@@ -92,7 +92,7 @@ def test_a_pull_of_many_accounts_is_measured_and_every_id_is_checked() -> None:
 
 
 def test_the_oracle_takes_as_many_requests_as_pages_of_a_server_that_sorts() -> None:
-    """Every window of 31 days must be asked, and every thousand records take a page; an oracle of a server that does not sort errs."""
+    """Every window of 31 days must be asked, and every thousand records take a page. Without an order the oracle errs, too."""
     starts = start_times("uniform", 50_500, 0)
     oracle = Oracle("uniform", 50_500, 0)
     assert along(starts) == 51

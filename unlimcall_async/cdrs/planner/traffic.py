@@ -17,11 +17,12 @@ The constants were tuned by `benchmarks/requests.py`, which counts what needless
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import nlargest
-from itertools import compress, count, islice
+from itertools import islice
 from math import inf
 from operator import sub
 from typing import Final
@@ -133,8 +134,16 @@ def _holes(starts: Sequence[datetime]) -> Iterator[Range]:
     if not starts:
         return
     least = (starts[-1] - starts[0]) * (_CHANCE / (len(starts) + _CHANCE))
-    for place in compress(count(), map(least.__lt__, _lengths(starts))):
-        yield Range(to_micros(starts[place]), to_micros(starts[place + 1]))
+    # From a row, the next hole can only stand before the first row that is more than this later. So some 130 bisections do for
+    # a thousand rows, and most rows are not looked at.
+    place = 0
+    while starts[-1] - starts[place] > least:
+        later = bisect_right(starts, starts[place] + least, place + 1)
+        if starts[later] - starts[later - 1] > least:
+            yield Range(to_micros(starts[later - 1]), to_micros(starts[later]))
+            place = later
+        else:
+            place = later - 1
 
 
 def _lengths(starts: Sequence[datetime]) -> list[timedelta]:

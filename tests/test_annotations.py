@@ -11,9 +11,35 @@ import aiohttp
 from aiohttp import web
 
 import unlimcall_async
-from unlimcall_async import AsyncClient, operations, sandbox, sync, webhooks
+from unlimcall_async import (
+    AsyncClient,
+    accounts,
+    columns,
+    errors,
+    operations,
+    proof,
+    report,
+    sandbox,
+    shared,
+    sync,
+    telemetry,
+    webhooks,
+)
 
-PUBLIC: list[ModuleType] = [unlimcall_async, operations, sandbox, sync, webhooks]
+PUBLIC: list[ModuleType] = [
+    unlimcall_async,
+    accounts,
+    columns,
+    errors,
+    operations,
+    proof,
+    report,
+    sandbox,
+    shared,
+    sync,
+    telemetry,
+    webhooks,
+]
 
 
 def functions_of(name: str, owner: type) -> Iterator[tuple[str, object]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeVar
+from typing import Final, NoReturn, Self, TypeVar, Unpack
 from weakref import WeakSet, WeakValueDictionary
 
 from unlimcall_async import _arguments
@@ -25,9 +25,6 @@ from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.sync.engine import check_sync, sync_cdrs
 from unlimcall_async.sync.run import SyncProgress, SyncResult
 from unlimcall_async.sync.url import destination_at
-
-if TYPE_CHECKING:
-    from typing import Unpack
 
 R = TypeVar("R")
 

@@ -59,7 +59,10 @@ async def test_the_width_that_worked_is_kept_for_the_rest_of_the_pull(
     caplog.set_level(logging.INFO, "unlimcall_async")
     server = RawServer(evenly(500, START, END - START), answer=slow_above(3 * DAY, how))
     # Each question of a server that does not answer takes the whole timeout.
-    assert await read(server, newest, timeout=0.1 if how is no_response else 30) == ids(server.rows)[:: -1 if newest else 1]
+    assert (
+        await read(server, newest, timeout=0.1 if how is no_response else 30)
+        == ids(server.rows)[:: -1 if newest else 1]
+    )
     widths = [last - first for first, last in server.asked]
     wide = [place for place, width in enumerate(widths) if width > 3 * DAY]
     # Of each width two attempts, for each of four questions under way; then never again.

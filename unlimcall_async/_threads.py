@@ -23,7 +23,9 @@ async def in_thread(executor: Executor, work: Callable[[], R], interrupt: Callab
     """
     future = asyncio.get_running_loop().run_in_executor(executor, work)
     try:
-        return await asyncio.shield(future)
+        result = await asyncio.shield(future)
+        # Python 3.14 does not wait for work that is done at once. A cancellation that was asked for meanwhile comes here.
+        await asyncio.sleep(0)
     except asyncio.CancelledError:
         if interrupt is not None:
             interrupt()
@@ -33,3 +35,4 @@ async def in_thread(executor: Executor, work: Callable[[], R], interrupt: Callab
         if not future.cancelled():
             future.exception()  # the cancellation takes its place
         raise
+    return result

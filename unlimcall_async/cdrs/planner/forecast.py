@@ -101,13 +101,16 @@ class Rhythm:
             self._before[hour + 1] = self._before[hour] + each * _HOUR
 
 
-class Record:
+class TrackRecord:
     """How far off an estimate was lately, and so how much to ask for at once by it.
 
     Attributes:
         best: How many pages to ask for at once: the size that would have paid best.
         paid: How much of a page each request would have brought then.
     """
+
+    best: float
+    paid: float
 
     def __init__(self, first: Sequence[float]) -> None:
         self._ratios = deque(first, maxlen=_REMEMBERED)
@@ -136,8 +139,8 @@ class Forecast:
     def __init__(self, page: int) -> None:
         self._page = page
         self._rhythm = Rhythm()
-        self._by_rhythm = Record(_OF_A_WEEK)
-        self._by_sample, self._by_both = Record(_OF_A_SAMPLE), Record(_OF_A_SAMPLE)
+        self._by_rhythm = TrackRecord(_OF_A_WEEK)
+        self._by_sample, self._by_both = TrackRecord(_OF_A_SAMPLE), TrackRecord(_OF_A_SAMPLE)
 
     @property
     def is_good(self) -> bool:

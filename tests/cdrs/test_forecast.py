@@ -62,3 +62,14 @@ def test_nothing_is_forecast_before_anything_was_read_and_a_fine_sample_says_mos
     forecast.note(Range(0, DAY), list(range(0, DAY, HOUR)))
     assert forecast.best(None) is not None
     assert forecast.best(Sample(list(range(100)), 1.2, 0.0)) is None
+
+
+def test_a_forecast_goes_on_if_every_estimate_was_far_off() -> None:
+    forecast, wanted = Forecast(PAGE), Range(0, DAY)
+    sample = Sample(list(range(0, DAY, DAY // PAGE)), 8.0, 0.0)
+    forecast.note(wanted, list(range(0, DAY, DAY // PAGE)))
+    for _ in range(60):
+        forecast.learn(wanted, 100 * PAGE, sample)
+    assert not forecast.is_good
+    _, to_ask = forecast.best(None) or (None, 0)
+    assert to_ask == GROUP * PAGE

@@ -146,7 +146,8 @@ class Forecast:
     def is_good(self) -> bool:
         """Whether the hours of the week predict so well that samples cost more than they save."""
         paid = max(self._by_sample.paid, self._by_both.paid)
-        return self._by_rhythm.paid > 1 / (1 / paid + 1 / GROUP)
+        # Each page by a sample costs its share of the request for the sample, too. No estimate may pay anything.
+        return self._by_rhythm.paid * (GROUP + paid) > GROUP * paid
 
     def learn(self, wanted: Range, rows: float, sample: Sample | None) -> None:
         """Record how many records a range held, or how many it holds at least."""

@@ -109,7 +109,7 @@ def test_rows_that_are_sorted_but_not_chosen_by_time_are_found_to_be_a_sample(se
 
 @cache
 def calls_of_a_year(traffic: str) -> Calls:
-    """A hundred pages: in 300 bursts, or on six days."""
+    """A hundred pages: in 300 bursts, on six days, or more and more of them from month to month."""
     return Calls.of_year(traffic, 100_000, 0)
 
 
@@ -121,6 +121,7 @@ def calls_of_a_year(traffic: str) -> Calls:
         pytest.param("bursts", "insertion", False, 4, 2.4, id="what may be over is not asked on side by side"),
         pytest.param("sparse", "insertion", False, 1, 2.0, id="what falls short is asked with what comes next"),
         pytest.param("sparse", "insertion", True, 1, 2.4, id="how long calls last is learned first"),
+        pytest.param("growth", "insertion", False, 16, 1.9, id="estimates do not know the records they are judged by"),
     ],
 )
 def test_a_year_takes_few_requests(
@@ -129,3 +130,14 @@ def test_a_year_takes_few_requests(
     server = YearServer(calls_of_a_year(traffic), order, Bounds(from_included=True, till_included=False, step=1))
     pull_a_year(server, newest_first=newest_first, concurrency=concurrency, seek=True, buffer=BUFFER, enough=1000)
     assert server.requests <= most * 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+def test_most_of_the_buffer_is_not_filled_if_the_server_sorts_as_the_output_does(newest_first: bool) -> None:
+    """What comes first is far quieter, or far busier, than what lies behind: the pages there wait for it."""
+    order: Order = "newest_first" if newest_first else "oldest_first"
+    server = YearServer(calls_of_a_year("growth"), order, Bounds(from_included=True, till_included=False, step=1))
+    held = pull_a_year(server, newest_first=newest_first, concurrency=4, seek=True, buffer=BUFFER, enough=1000)
+    assert held <= 4 * 16_000
+    assert server.requests <= 1.15 * 100

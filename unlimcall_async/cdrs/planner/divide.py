@@ -44,7 +44,7 @@ from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_mic
 # Pages that may be held or under way, for each request that may be under way.
 BUFFER: Final = 23
 # The share of the buffer that is kept for the part that all others wait for: a pull of a hundred pages then holds as much as one
-# of a thousand. With the server's order nothing is kept, because the pages of that part are handed out as they come.
+# of a thousand.
 _KEPT_SHARE: Final = 10 / 23
 # The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
 _ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 22 / 23
@@ -128,7 +128,10 @@ class Divider:
     # --- learning -----------------------------------------------------------------------------------------------------
 
     def note(self, part: Part, starts: Sequence[int]) -> None:
-        """Record when the records of a part start, in microseconds."""
+        """Record when the records of a part start, in microseconds.
+
+        Called after `learn`, which compares what came with what was expected without knowing that.
+        """
         if self._server_order.unsorted:
             self._forecast.note(part.range, starts)
 
@@ -234,11 +237,6 @@ class Divider:
     def expect(self, part: Part) -> float:
         """Return how many records a part should hold; 0 if nothing is known."""
         return self._estimate_for(part)(part.range)
-
-    @property
-    def kept(self) -> int:
-        """How many records of the buffer are kept for the part that all others wait for."""
-        return 0 if self._server_order.candidate == self._newest_first else self._sizes.kept
 
     @property
     def _chains(self) -> bool:

@@ -129,7 +129,7 @@ class Plan:
                 and not divider.is_better_cut_later(part, self.asked)
             ):
                 # What all others wait for may always be asked.
-                return part if first or room >= self._sizes.page + divider.kept else None
+                return part if first or room >= self._sizes.page + self._sizes.kept else None
             first = False
         return None
 

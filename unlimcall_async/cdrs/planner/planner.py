@@ -386,8 +386,8 @@ class Planner:
                 return
         # What a page in doubt may lack is not a hole.
         self._traffic.check(part.range, page)
-        self._divider.note(part, [*map(to_micros, page.starts_of(part.range))])
         self._finish(part, Done.of(page, part.range, question.window, checked=checked))
+        self._divider.note(part, [*map(to_micros, page.starts_of(part.range))])
 
     def _finish(self, part: Part, done: Done) -> None:
         self._divider.learn(part, done.records)

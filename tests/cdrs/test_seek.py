@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part, Question
-from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, check_seam, claim_of, overlap_of
+from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, check_seam, claim_of, overlap_of
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import SECOND, Range, to_datetime
 from unlimcall_async.models import CallRecord
@@ -101,3 +102,24 @@ def test_the_last_step_of_a_chain_repeats_more_rows_so_that_its_page_is_a_proof(
     far = Range(-4400 * SECOND, 1000 * SECOND) if newest_first else Range(0, 5400 * SECOND)
     assert overlap_of(page, near, descending=newest_first) >= 40
     assert overlap_of(page, far, descending=newest_first) == OVERLAP
+
+
+def test_as_many_rows_renew_a_proof_as_make_one() -> None:
+    order = ServerOrder(seek=True, known=KnownServer())
+    order.prove(40, 1, descending=True)
+    for _ in range(64):
+        assert not order.proof_due
+        order.note_claim()
+    order.renew(39, descending=True)
+    order.renew(40, descending=False)
+    assert order.proof_due
+    order.renew(40, descending=True)
+    assert not order.proof_due
+
+
+def test_nothing_renews_a_proof_that_was_withdrawn() -> None:
+    order = ServerOrder(seek=True, known=KnownServer())
+    order.prove(40, 1, descending=True)
+    order.refute(descending=True)
+    order.renew(1000, descending=True)
+    assert order.proof_due

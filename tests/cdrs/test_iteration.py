@@ -181,6 +181,18 @@ async def test_an_iterator_goes_on_behind_a_step_that_was_cancelled(
     assert got + [record async for record in iterator] == expected(sandbox.calls)
 
 
+async def test_an_iterator_goes_on_behind_a_first_step_that_was_cancelled_before_it_began(
+    sandbox: Sandbox, client: AsyncClient
+) -> None:
+    sandbox.add_calls(every_second(20))
+    iterator = aiter(client.cdrs.stream(START, END, page_size=10))
+    for _ in range(3):
+        step = iterator.__anext__()
+        with pytest.raises(asyncio.CancelledError):
+            step.throw(asyncio.CancelledError())  # as a task does that is cancelled before its first step
+    assert [record async for record in iterator] == expected(sandbox.calls)
+
+
 async def _until_stalled(take: Callable[[], Awaitable[CallRecord]], got: list[CallRecord]) -> None:
     while True:
         got.append(await take())

@@ -30,12 +30,14 @@ class Iteration(ABC):
         exhausted: Whether everything was handed out.
         resumes: Whether the same iterator goes on after an error or a cancellation.
         dropped: Whether what the iteration had begun and not handed out was dropped.
-        on_end: Called when the generator ends, however it ends.
+        on_begin: Called when the generator begins.
+        on_end: Called when a generator that has begun ends, however it ends.
     """
 
     def __init__(self) -> None:
         self.resumes: bool = False
         self.dropped: bool = False
+        self.on_begin: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
         self.generator: Callable[[], object | None] = lambda: None
         self.stopped: bool = False
@@ -56,8 +58,8 @@ class Resuming(AsyncGenerator[R, None]):
     """An iterator that an error or a cancellation does not end: the next step goes on from the position.
 
     No Python code runs for a step. The interpreter finds `__anext__` in the class, as the descriptor of a slot, and calls what the
-    slot of the object holds: the generator's own method, which is written in C. When the generator ends, the slot gets a function
-    that begins the next generator, if there is to be one.
+    slot of the object holds: while the generator runs, that is the generator's own method, which is written in C. Before and after, the
+    slot holds a function that begins the next generator, if there is to be one.
 
     Args:
         begin: Returns a new iteration, and its generator.
@@ -82,9 +84,15 @@ class Resuming(AsyncGenerator[R, None]):
     def _follow(self, iteration: Iteration, generator: AsyncGeneratorType[R, None]) -> None:
         """Take the steps of a generator, as long as it has not ended."""
         self._iteration, self._generator = iteration, generator
-        self._set_step(generator.__anext__)
+        # A generator whose first step is cancelled before the step has begun ends without running: nothing would tell.
+        self._look_before_steps()
         # Neither the iteration nor the slot may hold this object: its generator would wait for the collection of garbage.
+        iteration.on_begin = partial(_call, weakref.WeakMethod(self._step_at_once))
         iteration.on_end = partial(_call, weakref.WeakMethod(self._look_before_steps))
+
+    def _step_at_once(self) -> None:
+        """Take the generator's steps without a look from now on."""
+        self._set_step(self._generator.__anext__)
 
     def _look_before_steps(self) -> None:
         """Look before each step from now on whether the generator has ended."""
@@ -108,8 +116,6 @@ class Resuming(AsyncGenerator[R, None]):
 
     def athrow(self, *error: Any) -> Coroutine[Any, Any, R]:
         """Raise an error where the generator stands."""
-        # A generator that has not begun ends without a word.
-        self._look_before_steps()
         return self._generator.athrow(*error)
 
     async def aclose(self) -> None:
@@ -151,6 +157,7 @@ class OneAtATime(ABC, Generic[T]):
             raise RuntimeError("this stream is being iterated already: one iteration at a time")
 
     async def _begin(self, iteration: T) -> None:
+        iteration.on_begin()
         self._check_idle()
         old = self._iteration
         # Claimed before anything is awaited: another iteration may begin meanwhile.

@@ -20,7 +20,7 @@ from unlimcall_async.sandbox import Sandbox
 # The README's command tries few examples of each property; `.ci/run` tries ten times as many with `--hypothesis-profile=thorough`.
 # There is no deadline, because the time of an example depends on what else the machine does.
 settings.register_profile("fast", max_examples=20, deadline=None)
-settings.register_profile("thorough", max_examples=300, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("fast")
 
 

@@ -55,7 +55,7 @@ WITH_A_START = {
     "320 digits": ({"duration": "1" + 320 * "0"}, ".duration"),
     "5000 digits": ({"billsec": "1" + 5000 * "0"}, ".billsec"),
     "an exponent without end": ({"billsec": "1e999999999999"}, ".billsec"),
-    "nested without end": ({"note": 200_000 * "[" + 200_000 * "]"}, ""),  # Python 3.14 reads 3000 levels
+    "nested without end": ({"note": 60_000 * "[" + 60_000 * "]"}, ""),  # Python 3.14 reads 3000 levels
     "brackets in a text": ({"src": '"]}\\"{[,"', "billsec": "null"}, ".billsec"),
 }  # fmt: skip
 WITHOUT_A_START = {
@@ -181,6 +181,7 @@ async def test_an_empty_window_may_have_null_in_place_of_an_array() -> None:
         assert [record async for record in client.cdrs.stream(START, START + 90 * DAY)] == []
 
 
+@pytest.mark.slow
 async def test_at_most_10_000_rows_are_kept() -> None:
     rows = [bad({"billsec": "null"}, START + number * SECOND) for number in range(10_002)]
     async with served(RawServer([*rows, good(END - SECOND, 1)])) as client:

@@ -57,6 +57,7 @@ async def test_batches_have_so_many_rows_and_the_last_is_shorter(
     assert stream.stats.records == 700
 
 
+@pytest.mark.slow
 async def test_a_batch_has_65_536_rows_if_nothing_is_said(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(every_second(70_000))
     end = START + 70_000 * SECOND

@@ -139,6 +139,7 @@ def calls_of_a_centre() -> list[SandboxCall]:
     return generate_traffic(8000, start=START, end=END, kind="call_centre", seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "order"),
     [

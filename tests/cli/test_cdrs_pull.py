@@ -310,6 +310,7 @@ def test_wrong_usage_is_told(
 # --- a pull that is stopped -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: signal.Signals, status: int) -> None:
     async with Sandbox(cap=10, count="matches") as sandbox:

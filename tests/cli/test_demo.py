@@ -87,6 +87,7 @@ async def test_without_out_it_leaves_nothing(tmp_path: Path) -> None:
     assert (status, names_in(tmp_path), json.loads(out)["file"]) == (0, [], None)
 
 
+@pytest.mark.slow
 def test_what_it_has_come_to_is_there_for_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: None)  # meant for a process that ends
     status, out, _ = in_this_process("demo", "--calls", str(CALLS), "--json", "--out", str(tmp_path / "pulled.ndjson"))
@@ -111,6 +112,7 @@ async def test_what_cannot_be_told_ends_it_without_a_traceback(tmp_path: Path, d
     )
 
 
+@pytest.mark.slow
 def test_csv_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: None)  # meant for a process that ends
     arguments = ["--calls", str(CALLS), "--seed", "7", "--out", str(tmp_path / "pulled.csv"), "--newest-first"]
@@ -123,6 +125,7 @@ def test_csv_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert {row["currency"] for row in rows} == {"USD"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: None)  # meant for a process that ends
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
@@ -184,6 +187,7 @@ async def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
     assert "100%" in click.unstyle(shown)
 
 
+@pytest.mark.slow
 async def test_ctrl_c_leaves_one_bar(tmp_path: Path) -> None:
     # The terminal writes ^C behind the bar. Were that full, the line would break, and the bar stand on two.
     ours, theirs = os.openpty()
@@ -197,6 +201,7 @@ async def test_ctrl_c_leaves_one_bar(tmp_path: Path) -> None:
     assert max(map(len, bars)) <= 80 - len("^C") - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("complete", "status"), [(True, 0), (False, 1)])
 def test_the_exit_status_tells_whether_all_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complete: bool, status: int

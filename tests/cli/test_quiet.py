@@ -55,6 +55,7 @@ async def test_errors_are_written(tmp_path: Path) -> None:
     assert (status, "--from is missing" in err) == (2, True)
 
 
+@pytest.mark.slow
 async def test_neither_waits_nor_warnings_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waits, "LONG", 0.0)
     monkeypatch.setattr(waits, "_LOOK", 0.01)

@@ -71,6 +71,7 @@ async def test_the_log_is_on_if_the_environment_says_so_each_line_once(level: st
     assert (status, bare(err), len(err.splitlines())) == (0, lines, len(lines)), err
 
 
+@pytest.mark.slow
 async def test_a_wait_for_the_network_is_told_once_with_the_log_and_without() -> None:
     for level in ("", "info", "debug"):
         async with Sandbox() as sandbox:

@@ -82,6 +82,7 @@ def test_in_steady_state_nearly_the_whole_limit_is_used_and_each_has_a_share(val
     assert crowd.questions <= 4 * len(crowd.granted)
 
 
+@pytest.mark.slow
 def test_processes_that_die_in_the_queue_delay_the_others_by_seconds_alone(valkey: Redis) -> None:
     crowd = Crowd(VirtualServer(valkey, RateLimit(60, burst=1)))
     crowd.run(10 * MINUTE, {process: every(0.0) for process in range(9)}, lambda: 0.001, set(range(1, 8)))

@@ -33,6 +33,7 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("account", [*ODD, *LIKE_OTHERS])
 async def test_every_reader_reads_the_name_of_an_account(tmp_path: Path, account: str) -> None:
     place = ParquetDays(tmp_path)

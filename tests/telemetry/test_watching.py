@@ -175,6 +175,7 @@ async def test_records_that_go_back_into_their_stream_are_not_counted(
     listing.cancel()
     await asyncio.wait([listing])
     assert backend.values(RECORDS) == {("stream",): 0}
+    sandbox.clear_faults()
     await stream.to_list()
     assert backend.values(RECORDS) == {("stream",): 8000}
 

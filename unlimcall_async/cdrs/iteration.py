@@ -58,8 +58,8 @@ class Resuming(AsyncGenerator[R, None]):
     """An iterator that an error or a cancellation does not end: the next step goes on from the position.
 
     No Python code runs for a step. The interpreter finds `__anext__` in the class, as the descriptor of a slot, and calls what the
-    slot of the object holds: while the generator runs, that is the generator's own method, which is written in C. Before and after, the
-    slot holds a function that begins the next generator, if there is to be one.
+    slot of the object holds: while the generator runs, that is the generator's own method, which is written in C. Before and after,
+    the slot holds a function that begins the next generator, if there is to be one.
 
     Args:
         begin: Returns a new iteration, and its generator.

@@ -5,41 +5,17 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Iterator
+from importlib import import_module
 from types import FunctionType, ModuleType
 
 import aiohttp
 from aiohttp import web
 
 import unlimcall_async
-from unlimcall_async import (
-    AsyncClient,
-    accounts,
-    columns,
-    errors,
-    operations,
-    proof,
-    report,
-    sandbox,
-    shared,
-    sync,
-    telemetry,
-    webhooks,
-)
+from unlimcall_async import AsyncClient, webhooks
 
-PUBLIC: list[ModuleType] = [
-    unlimcall_async,
-    accounts,
-    columns,
-    errors,
-    operations,
-    proof,
-    report,
-    sandbox,
-    shared,
-    sync,
-    telemetry,
-    webhooks,
-]
+NAMES = "accounts columns errors operations proof report sandbox shared sync telemetry webhooks"
+PUBLIC: list[ModuleType] = [unlimcall_async, *(import_module(f"unlimcall_async.{name}") for name in NAMES.split())]
 
 
 def functions_of(name: str, owner: type) -> Iterator[tuple[str, object]]:

@@ -26,7 +26,7 @@ COUNT = 40
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the calls of each test lie before that test: a whole run of the tests takes minutes."""
+    """Set NOW anew for each test: minutes may have passed since this file was imported."""
     monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC).replace(microsecond=0))
 
 

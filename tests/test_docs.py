@@ -25,7 +25,7 @@ from unittest import mock
 
 import aiohttp
 import pytest
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 import unlimcall_async
 from tests.shared.servers import valkey_server
@@ -169,7 +169,10 @@ def served() -> Iterator[Sandbox]:
 
 @cache
 def calls_of_a_week() -> list[SandboxCall]:
-    return generate_traffic(1500, start=now() - timedelta(days=7), end=now())
+    """The calls of one fixed week, moved to end now: what the pages show may not depend on the day of the week."""
+    friday = datetime(2026, 11, 27, 18, tzinfo=UTC)
+    calls = generate_traffic(1500, start=friday - timedelta(days=7), end=friday)
+    return [evolve(call, start_time=call.start_time + (now() - friday)) for call in calls]
 
 
 @pytest.fixture

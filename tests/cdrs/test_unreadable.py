@@ -292,6 +292,17 @@ def test_a_text_that_does_not_end_is_refused_in_linear_time() -> None:
         read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder())
 
 
+@pytest.mark.parametrize(("rows", "places"), [(b",R", [0]), (b"R,", [1]), (b"R,,R", [1]), (b" , ", [0, 1])])
+def test_nothing_between_two_commas_is_a_row_that_cannot_be_read(rows: bytes, places: list[int]) -> None:
+    row = row_text(START, "1.1")
+    body = b'{"count": 3, "calls": [%b]}' % rows.replace(b"R", row)
+    page = read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder())
+    assert len(page.rows) == rows.count(b"R")
+    assert [(each.where, each.reason) for each in page.unplaced] == [
+        (f"calls[{place}]", "expected JSON") for place in places
+    ]
+
+
 # --- rows that have no place, and rows with the same text ------------------------------------------------------------------
 
 

@@ -77,9 +77,14 @@ def _parts_of(body: bytes) -> tuple[int, list[bytes]] | None:
 def _read_row(text: bytes, index: int, before: int, window: Window, decoder: PageDecoder) -> CallRecord | UnplacedRow:
     """Read the row that stands at `index` in the page of a window, behind so many rows with a start."""
     try:
-        return decode_cdr_page(b'{"count":1,"calls":[%b]}' % text, decoder).records[0]
+        records = decode_cdr_page(b'{"count":1,"calls":[%b]}' % text, decoder).records
     except DecodeError as error:
         inside, reason = error.where.removeprefix("calls[0]"), error.reason
+    else:
+        if records:
+            return records[0]
+        # Nothing stands between two commas.
+        inside, reason = "body", "expected JSON"
     members = _members(text)
     if inside == "body":
         # The text of the row is not JSON. The reason is one of its fields, unless the row is not even an object.

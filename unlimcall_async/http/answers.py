@@ -215,8 +215,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,100}(\.[0-9]{1,100})?", value):
-        return min(float(value), _MAX_RETRY_AFTER)
-    until = http_date(value)
-    if until is None:
+        seconds = float(value)
+    elif (until := http_date(value)) is not None:
+        seconds = (until - (server_date(headers) or now)).total_seconds()
+    else:
         return None
-    return max(0.0, (until - (server_date(headers) or now)).total_seconds())
+    return min(max(0.0, seconds), _MAX_RETRY_AFTER)

@@ -93,6 +93,7 @@ def test_what_a_client_refuses_is_refused(accounts: Any, options: dict[str, Any]
             "[accounts.acme]\ntokn='x'",
             "accounts.acme: tokn is unknown; the keys are token_env, token_file, token, base_url",
         ),
+        (f"{SECRET} = 'acme'", "unl_live_*** is unknown; the file has a table"),
         (f"[accounts.{SECRET}]\ntoken='acme'", "the name of an account must not be a token: accounts.unl_live_***"),
         ("[accounts.acme]\ntoken=7", "accounts.acme.token must be a text, not an integer"),
         ("[accounts.acme]\ntoken=['x']", "accounts.acme.token must be a text, not an array"),

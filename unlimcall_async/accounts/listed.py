@@ -98,7 +98,9 @@ def listed_in(path: str | PathLike[str]) -> dict[str, Listed] | Exception:
         # Its words only: newer Pythons keep the whole document in the error.
         return ValueError(f"{file}: it is not TOML: {error}")
     except ValueError as error:
-        return ValueError(f"{file}: {error}" if str(file) not in str(error) else str(error))
+        # A token that stands where a name was expected is not shown.
+        said = _secrets.without_tokens(str(error))
+        return ValueError(f"{file}: {said}" if str(file) not in said else said)
     if warning:
         _logger.warning("%s", warning)
     found = {}
@@ -106,7 +108,6 @@ def listed_in(path: str | PathLike[str]) -> dict[str, Listed] | Exception:
         problem = _table_problem(name, table)
         account = problem or _account(file, name, table)
         if isinstance(account, str):
-            # A token that stands where a name was expected is not shown, either.
             return ValueError(_secrets.without_tokens(f"{file}: {account}"))
         found[name] = account
     return found

@@ -1,0 +1,1 @@
+"""Readers of untrusted bytes under coverage-guided fuzzing: `python -m tests.fuzzing`."""

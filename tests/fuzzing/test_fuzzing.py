@@ -10,6 +10,7 @@ from tests.fuzzing import corpus, targets
 from tests.fuzzing.corpus import inputs_of
 from tests.fuzzing.targets import TARGETS, BrokenError
 from unlimcall_async import SignatureError
+from unlimcall_async.cdrs.page_reading import read_page
 
 pytestmark = pytest.mark.own_rules
 
@@ -44,7 +45,7 @@ def test_an_error_that_no_reader_documents_is_a_finding(monkeypatch: pytest.Monk
 def test_a_row_that_gets_lost_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     content = next(each for each in inputs_of("page") if each.count(b'"id"') == 5)
     TARGETS["page"](content)
-    whole = targets.read_page
+    whole = read_page
     monkeypatch.setattr(
         targets, "read_page", lambda body, **rest: whole(body.replace(b'"calls":[', b'"calls":[{},'), **rest)
     )

@@ -164,7 +164,7 @@ async def test_records_that_go_back_into_their_stream_are_not_counted(
     sandbox: Sandbox, client: AsyncClient, backend: Backend
 ) -> None:
     sandbox.add_calls(generate_traffic(8000, start=START, end=END))
-    stream = backend.observer().watch(client.cdrs.stream(START, END, newest_first=True))
+    stream = backend.observer().watch(client.cdrs.stream(START, END, newest_first=True, concurrency=1))
     sandbox.inject(Stall(), endpoint="cdrs", skip=6)
     listing = asyncio.create_task(stream.to_list())
     while stream.progress.records < 2000:  # noqa: ASYNC110 # what is waited for sets no event

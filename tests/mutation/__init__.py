@@ -1,0 +1,1 @@
+"""The pure core under mutation: `python -m tests.mutation`."""

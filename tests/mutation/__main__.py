@@ -5,8 +5,8 @@
     python -m tests.mutation http.bucket --sample 50
                                                    every fiftieth change alone
 
-Needs mutmut. A change that no test can notice, because the module does the same with it, stands in `equivalents.txt` with the reason.
-The exit status is 1 if a change survives that is not there, unless `--sample` or `--least` says how much is enough.
+Needs mutmut. A change that no test can notice, because the module does the same with it, stands in `equivalents.txt` with the
+reason. The exit status is 1 if any other change survives; `--least` says how large a share of them must be noticed.
 """
 
 from __future__ import annotations

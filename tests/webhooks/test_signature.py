@@ -236,13 +236,13 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], error: type[Except
     ("timestamp", "error"), [(-1, ValueError), (float("nan"), ValueError), ("1", TypeError), (True, TypeError)]
 )
 def test_sign_refuses_what_is_no_time(timestamp: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match="^timestamp must"):
+    with pytest.raises(error, match=r"^timestamp must"):
         sign(BODY, SECRET, timestamp)
 
 
 def test_sign_refuses_a_body_that_is_text() -> None:
     body: Any = BODY.decode()
-    with pytest.raises(TypeError, match="^body must be bytes"):
+    with pytest.raises(TypeError, match=r"^body must be bytes"):
         sign(body, SECRET, NOW)
 
 

@@ -210,3 +210,7 @@ def test_a_hook_that_is_not_found_was_removed_by_an_attempt_in_doubt(earlier: Ve
     error = answered(404, "not_found")(DELETE_HOOK)
     verdict = judge(DELETE_HOOK, MAYBE_SENT, outcome_of(error), earlier_may_have_acted=earlier.may_have_acted)
     assert verdict.already_done is done
+
+
+def test_a_hook_that_is_not_found_at_the_first_attempt_was_not_removed() -> None:
+    assert not judge(DELETE_HOOK, MAYBE_SENT, outcome_of(answered(404, "not_found")(DELETE_HOOK))).already_done

@@ -85,6 +85,84 @@ def test_without_refusals_the_pace_finds_its_way_back_slowly() -> None:
     assert rates[-1] is None
 
 
+def episode(pace: Pace, now: float, *, accepted: int, held: float) -> None:
+    """One refusal, and then requests that are accepted, during which the bucket held others back for some seconds."""
+    for _ in range(accepted - 1):
+        pace.accepted(now, now)
+    for part in (0.25, 0.75):
+        pace.held(part * held)
+    pace.refused(now, now, 1.0)
+    pace.accepted(now + 0.5, now)
+
+
+def test_the_rate_after_an_episode_is_the_goodput_and_rises_by_a_twentieth_of_the_limit_a_minute() -> None:
+    pace = Pace(2.0)
+    episode(pace, 0.0, accepted=20, held=20.0)
+    assert [pace.rate(now) for now in (0, 60, 120, 180)] == pytest.approx([1.0, 1.1, 1.2, 1.3])
+    assert pace.streak == 0
+
+
+def test_the_rate_stays_a_tenth_below_that_of_the_last_refusal_for_two_minutes() -> None:
+    pace = Pace(2.0)
+    episode(pace, 1000.0, accepted=7, held=4.0)
+    assert [pace.rate(1000 + now) for now in (0, 30, 60, 119, 180)] == pytest.approx([1.75, 1.8, 1.8, 1.8, 1.9])
+
+
+@pytest.mark.parametrize(("at", "hold"), [(2.0, 480), (400.0, 120)], ids=["near", "far above"])
+def test_a_third_refusal_near_the_second_doubles_that_time_again_and_one_far_above_begins_anew(
+    at: float, hold: int
+) -> None:
+    pace = Pace(2.0)
+    for now in (0.0, 1.0):
+        episode(pace, now, accepted=10, held=50.0)
+    refused = pace.rate(at)
+    assert refused is not None
+    assert (refused > 0.3) == (hold == 120)
+    episode(pace, at, accepted=100, held=100 / (0.89 * refused))
+    plateau = pace.rate(at + 60)
+    assert plateau is not None
+    assert plateau == pytest.approx(0.9 * refused)
+    assert pace.rate(at + hold - 1) == plateau
+    assert pace.rate(at + hold + 60) == pytest.approx(plateau + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "goodput", "rate"),
+    [(4, 0.1, 0.8), (5, 0.1, 0.1), (5, 0.01, 0.1), (4, 9.0, 1.6), (5, 9.0, 1.9), (4, 1.0, 1.0)],
+)
+def test_the_goodput_of_few_requests_is_believed_within_narrower_bounds(
+    accepted: int, goodput: float, rate: float
+) -> None:
+    pace = Pace(2.0)
+    episode(pace, 0.0, accepted=accepted, held=accepted / goodput)
+    assert pace.rate(0) == pytest.approx(rate)
+
+
+def test_each_episode_counts_its_own_requests() -> None:
+    pace = Pace(2.0)
+    episode(pace, 0.0, accepted=100, held=100.0)
+    episode(pace, 1.0, accepted=5, held=10.0)
+    assert pace.rate(1) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_pace_ends_ten_minutes_after_the_last_refusal_once_it_has_reached_the_limit() -> None:
+    pace = Pace(2.0)
+    episode(pace, 5.0, accepted=38, held=20.0)
+    assert pace.rate(604.9) == 2.0
+    assert pace.rate(605.0) is None
+    pace.refused(606.0, 606.0, 1.0)
+    assert pace.rate(606.0) == pytest.approx(1.6)
+
+
+def test_a_request_that_was_granted_at_the_moment_of_the_refusal_belongs_to_its_round() -> None:
+    pace = Pace(2.0)
+    pace.refused(1.0, 5.0, 1.0)
+    pace.refused(5.0, 6.0, 1.0)
+    assert pace.streak == 1
+    pace.accepted(5.0, 7.0)
+    assert pace.streak == 1
+
+
 class Server:
     """A token bucket of its own."""
 

@@ -20,7 +20,7 @@ _PLANNER: Final = (
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "http.bucket": ("tests/core/test_bucket.py", "tests/client/test_rate_limits.py", "tests/client/test_max_wait.py"),
     "http.retry": ("tests/core/test_retry.py",),
-    "http.outcome": ("tests/core/test_outcome.py",),
+    "http.outcome": ("tests/core/test_outcome.py", "tests/core/test_retry.py"),
     "http.pace": ("tests/core/test_pace.py",),
     "webhooks.signature": (
         "tests/webhooks/test_signature.py",

@@ -23,6 +23,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from attrs import define
+
 # Shares of the refused rate. What they do under servers of several limits is in `tests/core/test_pace.py`.
 DECREASE: Final = 0.8
 PLATEAU: Final = 0.9
@@ -45,6 +47,35 @@ CALM: Final = 600.0
 PAUSE_COUNTED: Final = 60.0
 
 
+@define
+class _Course:
+    """The course of the rate from the start of an episode, or from its end.
+
+    Attributes:
+        top: The rate of the limit; without a limit, the rate at the first refusal.
+        base: The rate at the start of the course.
+        since: The time at the start of the course.
+        ceiling: The rate of the last refusal.
+        hold: The seconds for which the rate stays below the ceiling.
+        refused_at: The time of the last refusal.
+    """
+
+    top: float
+    base: float
+    since: float
+    ceiling: float
+    hold: float
+    refused_at: float
+
+    def rate(self, now: float) -> float:
+        """Return the rate at a time."""
+        step = INCREASE * self.top / 60
+        plateau = max(self.base, PLATEAU * self.ceiling)
+        held = min(now - self.since, self.hold)
+        beyond = now - self.since - held
+        return min(min(self.base + step * held, plateau) + step * beyond, self.top)
+
+
 class Pace:
     """The rate that a server has been found to take.
 
@@ -58,33 +89,21 @@ class Pace:
     def __init__(self, top: float | None) -> None:
         self.streak: int = 0
         self._limit = top
-        # Without a limit, the rate at the first refusal.
-        self._top = top or 0.0
-        # The rate just after the last episode, and the time from which the rate rises; `None` without a pace.
-        self._base: float | None = None
-        self._since = 0.0
-        self._ceiling = math.inf
-        self._hold = HOLD
-        self._probe_at = 0.0
-        self._refused_at = -math.inf
+        self._course: _Course | None = None
         # For the goodput.
         self._accepted = 0
         self._held_s = 0.0
 
     def rate(self, now: float) -> float | None:
         """Return the requests a second that the server is believed to take; `None` if there is no such belief."""
-        if self._base is None:
+        course = self._course
+        if course is None:
             return None
-        step = INCREASE * self._top / 60
-        plateau = max(self._base, PLATEAU * self._ceiling)
-        if now < self._probe_at:
-            return min(self._base + step * (now - self._since), plateau)
-        reached = min(self._base + step * (self._probe_at - self._since), plateau)
-        rate = reached + step * (now - self._probe_at)
-        if rate >= self._top and now - self._since >= CALM and not self.streak:
-            self._base = None
+        rate = course.rate(now)
+        if rate >= course.top and now - course.since >= CALM and not self.streak:
+            self._course = None
             return None
-        return min(rate, self._top)
+        return rate
 
     def held(self, seconds: float) -> None:
         """Count the seconds during which the bucket has held a request back."""
@@ -98,30 +117,30 @@ class Pace:
             now: The time.
             measured: The rate at which requests were granted lately, for a bucket without a limit.
         """
-        if granted_at <= self._refused_at:
+        course = self._course
+        if course is None:
+            self.streak = 1
+            top = self._limit or measured
+            self._course = _Course(top, DECREASE * top, now, top, HOLD, now)
             return
-        self._refused_at = now
+        if granted_at <= course.refused_at:
+            return
         self.streak += 1
+        course.refused_at = now
         if self.streak > 1:
             return
-        rate = self.rate(now)
-        if rate is None:
-            self._top = self._limit or measured
-            self._ceiling, self._hold = math.inf, HOLD / 2
-            rate = self._top
-        near = rate <= NEAR * self._ceiling
-        self._hold = min(2 * self._hold, LONGEST_HOLD) if near else HOLD
-        self._ceiling = rate
-        self._base, self._since, self._probe_at = DECREASE * rate, now, now + self._hold
+        rate = course.rate(now)
+        hold = min(2 * course.hold, LONGEST_HOLD) if rate <= NEAR * course.ceiling else HOLD
+        self._course = _Course(course.top, DECREASE * rate, now, rate, hold, now)
 
     def accepted(self, granted_at: float, now: float) -> None:
         """Take note that the server has accepted a request that was granted at this time."""
         self._accepted += 1
-        if granted_at <= self._refused_at or not self.streak or self._base is None:
+        course = self._course
+        if course is None or granted_at <= course.refused_at or not self.streak:
             return
         goodput = self._accepted / self._held_s if self._held_s else math.inf
         least, most = BELIEVED_OF_FEW if self._accepted < FEW else BELIEVED_OF_MANY
-        self._base = min(max(goodput, least * self._ceiling), most * self._ceiling)
+        course.base, course.since = min(max(goodput, least * course.ceiling), most * course.ceiling), now
         self.streak = self._accepted = 0
         self._held_s = 0.0
-        self._since, self._probe_at = now, now + self._hold

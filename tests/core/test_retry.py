@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -244,21 +246,42 @@ async def alarm(error: UnlimCallError) -> None:
 ENDLESS, NAN, TOO_BIG = float("inf"), float("nan"), 10**400
 
 
+def refusals_of(argument: str, *, most: float = ENDLESS) -> list[Any]:
+    """A number that is not one, and a number that is out of range, for an argument or for a part of it."""
+    wrong: list[tuple[Any, type[Exception], str]]
+    wrong = [(value, TypeError, f"must be a number, not {type(value).__name__}") for value in (True, None, "1")]
+    wrong += [(value, ValueError, "must be finite and not negative") for value in (-1, ENDLESS, NAN, TOO_BIG)]
+    if most < ENDLESS:
+        wrong += [(value, ValueError, f"must be a share from 0 to {most}") for value in (1.1, 2)]
+    return [(argument, *each) for each in wrong]
+
+
 @pytest.mark.parametrize(
-    ("argument", "value"),
+    ("argument", "value", "error", "says"),
     [
-        *(("delays", value) for value in (5, None, 1.5, "1")),
-        *(("delays", [1, value]) for value in (-1, ENDLESS, NAN, TOO_BIG, True, None, "1")),
-        *(("jitter", value) for value in (-0.1, 1.1, 2, ENDLESS, NAN, TOO_BIG, True, None, "0.1")),
-        *(("max_retry_after", value) for value in (-1, ENDLESS, NAN, TOO_BIG, False, None, "60")),
-        *(("rate_limited_for", value) for value in (-1, ENDLESS, NAN, TOO_BIG, False, "60")),
-        *(("on_give_up", value) for value in (1, "print", alarm, object())),
+        *(
+            ("delays", value, TypeError, f"must be numbers of seconds, not {type(value).__name__}")
+            for value in (5, None)
+        ),
+        *refusals_of("delays[1]"),
+        *refusals_of("jitter", most=1),
+        *refusals_of("max_retry_after"),
+        *(each for each in refusals_of("rate_limited_for") if each[1] is not None),
+        *(
+            ("on_give_up", value, TypeError, "must be a plain function of one argument, or None")
+            for value in (1, "print", alarm, object())
+        ),
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_bad_argument_is_refused_by_name(argument: str, value: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match=argument):
-        RetryPolicy(**{argument: value})
+def test_a_bad_argument_is_refused_by_name(argument: str, value: Any, error: type[Exception], says: str) -> None:
+    arguments: dict[str, Any] = {"delays": [1, value]} if argument == "delays[1]" else {argument: value}
+    with pytest.raises(error, match=f"^{re.escape(argument)} {re.escape(says)}$"):
+        RetryPolicy(**arguments)
+
+
+def test_the_largest_float_is_a_number_of_seconds() -> None:
+    assert RetryPolicy(max_retry_after=sys.float_info.max).max_retry_after == sys.float_info.max
 
 
 @pytest.mark.parametrize("delays", [(), [], (0,), [0.5, 1], range(3), iter([1, 2])])

@@ -40,7 +40,7 @@ def applied(stored: list[Row], change: Change[int]) -> list[Row]:
 @given(stored=rows, new=rows)
 def test_the_table_holds_the_new_rows_and_nothing_is_written_in_vain(stored: list[Row], new: list[Row]) -> None:
     change = compare(list(enumerate(stored)), new)
-    assert Counter(applied(stored, change)) == Counter(new)
+    assert Counter(applied(stored, change)) == Counter(change.behind(list(enumerate(stored)))) == Counter(new)
     assert change.unchanged == (Counter(stored) & Counter(new)).total()
     # As many pairs as there can be: none is inserted while another one with its start and id is removed.
     removed = {stored[address][:2] for address in change.removed}
@@ -55,6 +55,8 @@ def test_of_a_doubtful_piece_no_row_that_may_be_unreadable_is_lost(
     stored = [*stored, *lost]
     change = compare(list(enumerate(stored)), new, doubtful=True)
     table = applied(stored, change)
+    assert Counter(change.behind(list(enumerate(stored)))) == Counter(table)
+    assert change.unchanged == (Counter(stored) & Counter(new)).total()
     assert Counter(table) >= Counter(new)
     assert not change.removed
     # Each leg has at least as many rows as before.

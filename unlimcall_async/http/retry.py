@@ -25,7 +25,7 @@ from unlimcall_async.http.outcome import Verdict
 def _delays(delays: Iterable[float]) -> tuple[float, ...]:
     if not isinstance(delays, Iterable):
         raise TypeError(f"delays must be numbers of seconds, not {type(delays).__name__}")
-    return tuple(_number("delays", delay) for delay in delays)
+    return tuple(_number(f"delays[{place}]", delay) for place, delay in enumerate(delays))
 
 
 def _jitter(value: float) -> float:
@@ -42,7 +42,7 @@ def _rate_limited_for(value: float | None) -> float | None:
 
 def _number(name: str, value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be numbers, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     count = _arguments.real(name, value)
     # An int above the largest float would overflow in the event loop's arithmetic. NaN fails every comparison.
     if not 0 <= count <= sys.float_info.max:

@@ -83,8 +83,6 @@ def compare(stored: Sequence[tuple[A, Row]], new: Sequence[Row], *, doubtful: bo
     left = {address for rows in addresses.values() for address in rows}
     gone = [(address, row) for address, row in stored if address in left]
     unchanged = len(stored) - len(gone)
-    if not came and (doubtful or not gone):
-        return Change(unchanged=unchanged)
     revised, gone, came = _paired(gone, came, _key_and_leg)
     if doubtful:
         return Change(came, revised, unchanged=unchanged)

@@ -42,8 +42,9 @@ def delay(
 # --- when -----------------------------------------------------------------------------------------------------------
 
 
-def test_by_default_after_1_2_and_4_seconds_then_given_up() -> None:
-    assert [delay(RetryPolicy(), retries=n) for n in range(6)] == [1, 2, 4, None, None, None]
+@pytest.mark.parametrize("error", [ServerError(500), TransportError("broke")])
+def test_by_default_after_1_2_and_4_seconds_then_given_up(error: UnlimCallError) -> None:
+    assert [delay(RetryPolicy(), error, retries=n) for n in range(6)] == [1, 2, 4, None, None, None]
 
 
 @pytest.mark.parametrize("error", [ServerError(500), TransportError("broke")])

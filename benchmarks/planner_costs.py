@@ -20,7 +20,7 @@ from benchmarks.planner_oracle import Oracle, along, in_chains, unsorted
 from benchmarks.planner_pulls import halve, pull
 from benchmarks.planner_server import ALL_BOUNDS, PAGE, Calls, Order, Server
 from benchmarks.planner_traffic import YEAR
-from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import WIDEST
 
 

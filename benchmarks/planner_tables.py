@@ -30,7 +30,7 @@ from benchmarks.planner_pulls import pull
 from benchmarks.planner_server import ALL_BOUNDS, Calls, Order, Server
 from benchmarks.planner_traffic import SECOND, YEAR, durations
 from unlimcall_async import RateLimit
-from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, Range
 
 _MINUTE: Final = 60 * SECOND

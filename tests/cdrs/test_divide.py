@@ -16,7 +16,7 @@ from benchmarks.planner_server import Server as YearServer
 from tests.cdrs.simulated import Habits, Pull, Server, expected, record
 from tests.selection import covering
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_micros
 
 pytestmark = pytest.mark.own_rules

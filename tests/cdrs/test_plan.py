@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import record
-from unlimcall_async.cdrs.planner.divide import BUFFER, Sizes
 from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import Done, Part, Question, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
+from unlimcall_async.cdrs.planner.sizes import BUFFER, Sizes
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import Range
 

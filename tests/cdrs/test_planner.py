@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected, page_of, readable, record
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.output_order import in_output_order
-from unlimcall_async.cdrs.planner.divide import BUFFER
 from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.parts import Asked, Failed, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
+from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
 pytestmark = pytest.mark.own_rules

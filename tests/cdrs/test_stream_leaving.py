@@ -10,7 +10,7 @@ import pytest
 from tests.cdrs.calls import every_second, requests_under_way, rest_of
 from tests.cdrs.matrix import END, START
 from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
-from unlimcall_async.cdrs.planner.divide import BUFFER
+from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.sandbox import Sandbox, Status
 
 

@@ -20,36 +20,28 @@ The constants were tuned by `benchmarks/requests.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from math import inf, sqrt
-from typing import Final, TypeAlias
+from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from unlimcall_async.cdrs.planner.arrival import Arrival
 from unlimcall_async.cdrs.planner.cuts import cut_for, even_size, multiple_inside
-from unlimcall_async.cdrs.planner.density import Density, Hints, PastGuesses, Sample
-from unlimcall_async.cdrs.planner.durations import Durations, Shown
-from unlimcall_async.cdrs.planner.forecast import GROUP, Forecast
+from unlimcall_async.cdrs.planner.density import Density, Hints, Sample
+from unlimcall_async.cdrs.planner.durations import Shown
+from unlimcall_async.cdrs.planner.estimates import COARSE, Estimate, Estimates, if_known
+from unlimcall_async.cdrs.planner.forecast import GROUP
 from unlimcall_async.cdrs.planner.gauge import KnownMargins
 from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
+from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART
-from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
 
-# Pages that may be held or under way, for each request that may be under way.
-BUFFER: Final = 23
-# The share of the buffer that is kept for the part that all others wait for: a pull of a hundred pages then holds as much as one
-# of a thousand.
-_KEPT_SHARE: Final = 10 / 23
-# The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
-_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 22 / 23
-# The share of it that a gap is left for.
-_GAP_SHARE: Final = 6 / 23
 # How full a page may be by estimate, if the estimate has no error.
 _FULL: Final = 0.97
 # A part against the output that is expected to hold no more pages is asked whole before anything was handed out: cutting it costs
@@ -57,129 +49,39 @@ _FULL: Final = 0.97
 _SHORT: Final = 4
 # How full the only page of such a part is meant to be, and how much of the last page of a chain is left free, for errors.
 _MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
-# If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
-_COARSE: Final = 16
 # How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
 _OVERFULL: Final = 1.25
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
 _ALIKE: Final = 1.4
-# The excess is the ratio of the records that came to those that the calls' durations promised. The weight of one part in it, and
-# the least ratio that a part may bring in.
-_WEIGHT, _LEAST_EXCESS = 0.3, 0.7
-# Above this excess full pages are taken for random samples that were sorted afterwards. Each such page reduces the excess by this
-# factor, so that durations are tried again some day.
-_SAMPLES_ABOVE, _EXCESS_KEPT = 2.0, 0.99
-# A part that was meant to hold less than this share of a page teaches nothing.
-_LEAST_TO_LEARN: Final = 0.25
-
-
-@frozen
-class Sizes:
-    """How much to ask for, and to hold, in records.
-
-    Attributes:
-        page: The rows of a page.
-        most: What may be held or under way.
-        kept: How much of that is kept for the part that all others wait for.
-        along: The length of a part that is worked on beside others, with the server's order.
-        against: The same against the server's order.
-        gap: The length of a gap.
-    """
-
-    page: int
-    most: int
-    kept: int
-    along: float
-    against: float
-    gap: float
-
-    @classmethod
-    def of(cls, page: int, concurrency: int, buffer: int) -> Sizes:
-        """Return the sizes for a buffer of so many pages for each request that may be under way."""
-        one = page * buffer
-        return cls(
-            page,
-            one * concurrency,
-            round(one * concurrency * _KEPT_SHARE),
-            one * _ALONG_SHARE,
-            one * _AGAINST_SHARE,
-            one * _GAP_SHARE,
-        )
 
 
 class Divider:
-    """Decides where parts are cut, by what it has learned of how records lie."""
+    """Decides where parts are cut, by what was learned of how records lie."""
 
     def __init__(
-        self, sizes: Sizes, server_order: ServerOrder, known: KnownMargins, arrival: Arrival, *, newest_first: bool
+        self,
+        sizes: Sizes,
+        server_order: ServerOrder,
+        estimates: Estimates,
+        known: KnownMargins,
+        arrival: Arrival,
+        *,
+        newest_first: bool,
     ) -> None:
         self._sizes = sizes
+        self._estimates = estimates
         self._known = known
         self._server_order = server_order
         self._arrival = arrival
         self._newest_first = newest_first
-        self._density = Density()
-        self._durations = Durations()
-        self._guesses = PastGuesses()
-        self._forecast = Forecast(sizes.page)
-        # How many times as many records there are as the calls' durations say.
-        self._excess = 1.0
-
-    # --- learning -----------------------------------------------------------------------------------------------------
-
-    def note(self, part: Part, starts: Sequence[int]) -> None:
-        """Record when the records of a part start, in microseconds.
-
-        Called after `learn`, which compares what came with what was expected without knowing that.
-        """
-        if self._server_order.unsorted:
-            self._forecast.note(part.range, starts)
-
-    def learn(self, part: Part, records: Sequence[Row]) -> None:
-        """Record what a part held."""
-        rows, micros, hints = len(records), len(part.range), part.hints
-        if self._server_order.unsorted:
-            self._forecast.learn(part.range, rows, hints.sample if self._forecasts(part) else None)
-        self._density.learn(rows, micros)
-        if hints.density is not None:
-            if self._server_order.unsorted and hints.density.known:
-                expected = hints.density.expect(part.range)
-                if hints.sample is None:
-                    self._guesses.learn(expected, rows)
-                if rows < expected / 2:
-                    # The neighbourhood is over: what comes next is unlike it.
-                    hints.density.forget()
-            hints.density.learn(rows, micros)
-        if hints.sample is not None:
-            hints.sample.learn(part.range, rows)
-        if self._server_order.unsorted:
-            self._durations.learn(records)
-        self._learn_excess(part, rows)
-
-    def _forecasts(self, part: Part) -> bool:
-        """Whether a part of a server that does not sort was, or is to be, cut by the forecast."""
-        if not self._server_order.unsorted or part.hints.expected:
-            return False
-        if _known(part.hints.density) is not None and not self._forecast.is_good:
-            return False
-        return part.hints.sample is None or part.hints.sample.scale <= _COARSE
-
-    def _learn_excess(self, part: Part, rows: float) -> None:
-        if part.hints.expected > _LEAST_TO_LEARN * self._sizes.page:
-            self._excess += _WEIGHT * (max(_LEAST_EXCESS, rows / part.hints.expected) - self._excess)
 
     # --- which part to ask --------------------------------------------------------------------------------------------
-
-    @property
-    def needs_durations(self) -> bool:
-        """Whether parts will be cut by how long calls last, and nothing is known of that yet."""
-        return self._server_order.unsorted and not self._durations.known
 
     def is_better_cut_later(self, part: Part, asked: Iterable[Part]) -> bool:
         """Return whether a page that is under way will show better where to cut a part."""
         if (sample := part.hints.sample) is not None:
             return not sample.learned and any(sample.learns_from(other.hints.sample) for other in asked)
-        near = _known(part.hints.density)
+        near = if_known(part.hints.density)
         if near is None or not self._server_order.unsorted:
             return False
         # Side by side as many as have shown that the neighbourhood goes on, and one more.
@@ -189,7 +91,7 @@ class Divider:
         """Return whether a part is expected to hold less than is better asked for at once."""
         if not self._server_order.unsorted or not part.untouched:
             return False
-        return self._estimate_for(part)(part.range) < self._target(part, 0, first=False)
+        return self._estimates.expect(part) < self._target(part, 0, first=False)
 
     # --- where to cut it ----------------------------------------------------------------------------------------------
 
@@ -202,7 +104,7 @@ class Divider:
             first: Whether all other parts wait for this one.
             widest: How wide a range a window may ask for, in microseconds.
         """
-        at, estimate = None, self._estimate_for(part)
+        at, estimate = None, self._estimates.of(part)
         if first and self._arrival.searches:
             # A part that was cut to fill a page is asked whole, unless windows as wide were full.
             if self._arrival.has_narrowed or not part.hints.expected:
@@ -213,16 +115,16 @@ class Divider:
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
                 target = expected
             # What is left over is asked last, by what will be known then.
-            one_by_one = self._against or self._forecasts(part)
+            one_by_one = self._against or self._estimates.forecasts(part)
             size = target if one_by_one and expected > 2 * target else even_size(expected, target)
             at = self._cut_near(part, size, estimate) if expected > 1.1 * target else None
         return at if len(part.range) <= widest else self._cut_to_width(part, at, widest)
 
     def _cut_to_width(self, part: Part, at: int | None, widest: int) -> int | None:
         """Return where to cut a part that is longer than a window, and would be cut at a time; `None` to ask all of it."""
-        if widest == WIDEST_PART and self._chains and self._density.known and not self._arrival.waits:
+        if widest == WIDEST_PART and self._chains and self._estimates.density.known and not self._arrival.waits:
             # A chain goes through more than one window.
-            if self._density.expect(Range(0, widest)) < 2 * self._sizes.page:
+            if self._estimates.density.expect(Range(0, widest)) < 2 * self._sizes.page:
                 at = None  # windows are hardly ever full, so a cut within one costs a request
             elif not self._against:
                 return at
@@ -233,10 +135,6 @@ class Divider:
         if self._newest_first:
             return max(part.range.end - widest, at or part.range.start)
         return min(part.range.start + widest, at or part.range.end)
-
-    def expect(self, part: Part) -> float:
-        """Return how many records a part should hold; 0 if nothing is known."""
-        return self._estimate_for(part)(part.range)
 
     @property
     def _chains(self) -> bool:
@@ -261,21 +159,15 @@ class Divider:
             return None
         return multiple_inside(left, left.end - wanted if self._newest_first else left.start + wanted, SECOND)
 
-    def _estimate_for(self, part: Part) -> Estimate:
-        """Return how many records a range of a part, or beside it, may hold, as a function of the range."""
-        if self._forecasts(part) and (forecast := self._forecast.best(part.hints.sample)) is not None:
-            return forecast[0]
-        return (part.hints.sample or _known(part.hints.density) or self._density).expect
-
     def _target(self, part: Part, room: int, *, first: bool) -> float:
         """Return how many records to ask for at once: in one page, in a chain of pages, or for a sample."""
         sizes = self._sizes
         if self._server_order.unsorted:
-            if self._forecasts(part) and (forecast := self._forecast.best(part.hints.sample)) is not None:
+            if (forecast := self._estimates.forecast(part)) is not None:
                 return forecast[1]
             if part.hints.sample is not None:
                 return _page_by(part.hints.sample, sizes.page)
-            return (self._guesses.best if _known(part.hints.density) else GROUP) * sizes.page
+            return (self._estimates.guesses.best if if_known(part.hints.density) else GROUP) * sizes.page
         if self._server_order.candidate == self._newest_first:
             return inf if first else sizes.along
         pages = min(self._arrival.chain, sizes.against / sizes.page, 0.6 * room / sizes.page)
@@ -302,10 +194,10 @@ class Divider:
                 far.hints = evolve(far.hints, density=local)
                 return [near, far]
             return [left]
-        expected = self._density.expect(left.range)
+        expected = self._estimates.density.expect(left.range)
         if expected <= 2 * sizes.against:
             return [left]
-        at_second = self._cut_near(left, even_size(expected, sizes.against), self._density.expect)
+        at_second = self._cut_near(left, even_size(expected, sizes.against), self._estimates.density.expect)
         return [left] if at_second is None else left.cut(at_second)
 
     def divide(self, part: Part, page: Page) -> list[Part]:
@@ -313,25 +205,17 @@ class Divider:
 
         The part itself is returned if no multiple of its margins' step lies in it.
         """
-        size, rows = self._sizes.page, page.size
-        guess = self._estimate_for(part)(part.range) if self._density.known else GROUP * size
+        size, rows, estimates = self._sizes.page, page.size, self._estimates
+        guess = estimates.expect(part) if estimates.density.known else GROUP * size
         expected = page.total or max(_OVERFULL * rows, guess)
-        if not self._density.known:
-            self._density.learn(round(expected), len(part.range))
-        self._learn_excess(part, expected)
-        if self._server_order.unsorted:
-            if self._excess <= _SAMPLES_ABOVE:
-                if (shown := self._durations.shown(page, part.range)) is not None:
-                    return self._cut_pages(part, shown, rows)
-            else:
-                self._excess *= _EXCESS_KEPT
+        estimates.learn_full(part, expected)
+        if self._server_order.unsorted and (shown := estimates.shown(page, part.range)) is not None:
+            return self._cut_pages(part, shown, rows)
         # In whole milliseconds, as parts are.
         starts = [floor(to_micros(start), MILLISECOND) for start in page.starts]
         sample = Sample.of(starts, part.range, expected)
         if part.hints.sample is not None:
-            if self._forecasts(part):
-                self._forecast.learn(part.range, page.total or _OVERFULL * rows, part.hints.sample)
-            part.hints.sample.learn_least(part.range, expected)
+            estimates.learn_least(part, page.total or _OVERFULL * rows, expected)
             sample.outer = part.hints.sample
         part.hints = evolve(part.hints, sample=sample)
         target = min(_page_by(sample, size), 0.8 * expected)
@@ -340,19 +224,19 @@ class Divider:
 
     def _cut_pages(self, part: Part, shown: Shown, page: int) -> list[Part]:
         """Return as many pages as a page shows at one end of a part, and the rest."""
-        total, near = round(sum(shown.weights) * self._excess), _known(part.hints.density)
+        total, near = round(sum(shown.weights) * self._estimates.excess), if_known(part.hints.density)
         if near is not None:
-            self._guesses.learn(near.expect(shown.range), total)
+            self._estimates.guesses.learn(near.expect(shown.range), total)
         # The rest is taken to go on like the end that was shown, if it lies beside what is asked next, or if all that was covered
         # lately is about as dense.
         beside = shown.oldest != self._newest_first
-        lately = self._density.expect(shown.range) / max(1, total)
+        lately = self._estimates.density.expect(shown.range) / max(1, total)
         goes_on = beside or 1 / _ALIKE < lately < _ALIKE
         density = Density.near(total, len(shown.range)) if goes_on else None
         dense, margins = part.hints.dense, self._margins_of(part)
         rest = Part(part.range, hints=Hints(density=density, dense=dense))
         pages = list[Part]()
-        for at, expected in shown.pages(page / self._excess, margins):
+        for at, expected in shown.pages(page / self._estimates.excess, margins):
             cut = multiple_inside(rest.range, at, margins.step)
             if cut is None:
                 break
@@ -383,16 +267,9 @@ class Divider:
         return pieces[::-1] if self._newest_first else pieces
 
 
-Estimate: TypeAlias = Callable[[Range], float]
-
-
-def _known(density: Density | None) -> Density | None:
-    return density if density is not None and density.known else None
-
-
 def _page_by(sample: Sample, page: int) -> float:
     """Return how many records to expect in a window that is meant to fit on a page, or in a group of pages to be sampled anew.
 
     The number of records between two rows of a random sample varies; a cut leaves room for twice the standard error.
     """
-    return GROUP * page if sample.scale > _COARSE else _FULL * page / (1 + 2 * sqrt((sample.scale - 1) / page))
+    return GROUP * page if sample.scale > COARSE else _FULL * page / (1 + 2 * sqrt((sample.scale - 1) / page))

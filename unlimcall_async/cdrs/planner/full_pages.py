@@ -9,6 +9,7 @@ from attrs import evolve
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
+from unlimcall_async.cdrs.planner.estimates import Estimates
 from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED
 from unlimcall_async.cdrs.planner.page import Page
@@ -32,6 +33,7 @@ class FullPages:
         *,
         resolver: Resolver,
         divider: Divider,
+        estimates: Estimates,
         traffic: Traffic,
         cap: PageCap,
         known: KnownMargins,
@@ -42,6 +44,7 @@ class FullPages:
         self._order = order
         self._resolver = resolver
         self._divider = divider
+        self._estimates = estimates
         self._traffic = traffic
         self._cap = cap
         self._known = known
@@ -99,7 +102,7 @@ class FullPages:
         claimed.hints = evolve(claimed.hints, dense=part.hints.dense)
         order.note_claim()
         self._traffic.note_claim()
-        self._divider.learn(claimed, claim.records)
+        self._estimates.learn(claimed, claim.records)
         self._plan.replace(part, pieces)
         # A chain against the output holds its pages until it reaches the near end.
         if seam is not None and seam.descending != self._newest_first:

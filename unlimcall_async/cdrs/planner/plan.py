@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Iterator
 
 from unlimcall_async.cdrs.planner.density import Hints
-from unlimcall_async.cdrs.planner.divide import Divider, Sizes
+from unlimcall_async.cdrs.planner.divide import Divider
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Read, Saturated, Waiting
+from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove
 from unlimcall_async.cdrs.times import Range
 

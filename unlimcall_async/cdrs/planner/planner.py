@@ -17,13 +17,8 @@ Assumptions (`docs/promises.md`). A page with fewer rows than the limit, whose `
 lies within a second of its window. Bounds are compared at one second or finer. Rows may appear, but do not vanish or move. An order
 that was proven on a page holds on later pages that arrive sorted and agree at the seam; `seek=False` does not use this one.
 
-Rules. Parts stand in the order of the output (`plan`). What is asked next is the first part that can be asked, so that the
-output waits for as little as possible. Two kinds of parts go before: a claim that is to prove the order, and a part that is to
-show how long calls last. A part that is better cut by a page under way waits for that page. What is held for the order is
-bounded: once the buffer is full, nothing is asked behind a part that waits for the reader. Chains against the output's order
-hold all their pages until they reach the near end. So they are kept short, and cut if they turn out to be longer than was
-expected. Nothing is asked behind a part that has failed: nobody could use it. When a proof is withdrawn, whatever rests on it
-and was not yet handed out is asked again.
+Rules. Parts stand in the order of the output (`plan`). `choice` has the rules by which one of them is asked next. When a proof is
+withdrawn, whatever rests on it and was not yet handed out is asked again.
 
 Doubts. A server that sorts all but a few rows is taken for one that sorts until one of those rows shows: in a proof, at a seam,
 or as a page that goes back and forth. `seek=False` is for such a server. See also `bounds`.
@@ -32,26 +27,28 @@ or as a page that goes back and forth. `seek=False` is for such a server. See al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 
 from attrs import evolve, frozen
 
 from unlimcall_async.cdrs.planner.arrival import Arrival
 from unlimcall_async.cdrs.planner.checks import Checks, lacks_known_rows
+from unlimcall_async.cdrs.planner.choice import Choice
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.dense import DenseParts
-from unlimcall_async.cdrs.planner.divide import BUFFER, Divider, Sizes
+from unlimcall_async.cdrs.planner.divide import Divider
+from unlimcall_async.cdrs.planner.estimates import Estimates
 from unlimcall_async.cdrs.planner.full_pages import FullPages
 from unlimcall_async.cdrs.planner.gauge import KnownMargins
-from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED, KnownServer
+from unlimcall_async.cdrs.planner.known_server import KnownServer
 from unlimcall_async.cdrs.planner.page import Page, check_inside
 from unlimcall_async.cdrs.planner.parts import Done, Failed, Part, Question, Read, Saturated, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder
+from unlimcall_async.cdrs.planner.sizes import BUFFER, Sizes
 from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
-from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of, widest_of
+from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of
 from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.cdrs.times import Range, to_micros
 
@@ -103,12 +100,27 @@ class Planner:
         self._known = KnownMargins()
         self._dense = DenseParts(self._plan, self._known, self._claims)
         self._arrival = Arrival(self._order, newest_first=newest_first)
-        self._divider = Divider(self._sizes, self._order, self._known, self._arrival, newest_first=newest_first)
+        self._width = Width()
+        self._estimates = Estimates(self._order, page_size)
+        self._divider = Divider(
+            self._sizes, self._order, self._estimates, self._known, self._arrival, newest_first=newest_first
+        )
+        self._choice = Choice(
+            self._plan,
+            self._order,
+            checks=self._checks,
+            divider=self._divider,
+            estimates=self._estimates,
+            arrival=self._arrival,
+            width=self._width,
+            newest_first=newest_first,
+        )
         self._full_pages = FullPages(
             self._plan,
             self._order,
             resolver=self._resolver,
             divider=self._divider,
+            estimates=self._estimates,
             traffic=self._traffic,
             cap=self._cap,
             known=self._known,
@@ -116,7 +128,6 @@ class Planner:
             newest_first=newest_first,
         )
         self._searches = Searches(newest_first=newest_first)
-        self._width = Width()
         # How many pages came.
         self._pages = 0
 
@@ -193,25 +204,7 @@ class Planner:
         self._claims.heed_others()
         self._claims.accept_postponed()
         self._heed_clearances()
-        if sum(1 for _ in self._plan.asked) >= self._arrival.most_under_way:
-            return None
-        part = self._checks.due(self._pages, idle=False)
-        if part is None:
-            spare = inf if self.seeks else 0 if self._order.presumed is None else MOST_PRESUMED
-            part = self._plan.claim_to_prove(spare=spare)
-            if self._arrival.postpones_proofs and part is not self._plan.first:
-                part = None
-        if part is None and self._divider.needs_durations and not self._arrival.searches:
-            part = self._plan.part_to_learn_from()
-        if part is None:
-            room = self._plan.room
-            part = self._plan.first_to_ask(self._divider, room)
-            if part is not None and isinstance(part.task, Read) and not part.hints.searched and part.repeat is None:
-                part = self._cut_to_ask(part, room)
-                self._plan.take_in_hole(part)
-        if part is None and not any(self._plan.asked) and self._plan.waits_for_claim(proven=self.seeks):
-            part = self._plan.claim_to_prove(spare=0)
-        part = part or self._checks.due(self._pages, idle=True)
+        part = self._choice.part_to_ask(self._pages)
         if part is None:
             return None
         margins = self._known.grain_of(dense=part.hints.dense).margins
@@ -219,24 +212,6 @@ class Planner:
         question = question_of(part, newest_first=newest, descending=order, most=self._width.most, margins=margins)
         part.ask(question)
         return question
-
-    def _cut_to_ask(self, part: Part, room: int) -> Part:
-        """Return the piece of a waiting part to ask now. The pieces stand in the plan in the place of the part."""
-        seam, first = part.seam, self._plan.output_waits_for(part)
-        # The rest of a window that was full: a chain with the output may as well reach as far as a window does.
-        along = first and seam is not None and seam.descending == self._newest_first
-        if along and self._plan.extend(part, widest_of(part.range, seam, self._width.most) - len(part.range)):
-            # The hints were about the part as it was before.
-            part.hints = evolve(part.hints, sample=None, density=None)
-        while self._divider.is_too_small(part):
-            if not self._plan.extend(part):
-                break
-        at = self._divider.cut_before_asking(part, room, first=first, widest=self._width.most)
-        if at is None:
-            return part
-        earlier, later = part.cut(at)
-        self._plan.replace(part, [earlier, later])
-        return later if self._newest_first else earlier
 
     def put_back(self, question: Question) -> None:
         """Note that a question was not asked after all."""
@@ -381,20 +356,20 @@ class Planner:
         if not checked and not page.new_unplaced:
             # If a server does not sort, only parts that were cut to fill a page have a number that can be relied on.
             order = self._order.candidate
-            expected = part.hints.expected if order is None else self._divider.expect(part)
+            expected = part.hints.expected if order is None else self._estimates.expect(part)
             if self._checks.begin(question, page, self._pages, expected=expected, lacks=lacks, descending=order):
                 return
         # What a page in doubt may lack is not a hole.
         self._traffic.check(part.range, page)
         self._finish(part, Done.of(page, part.range, question.window, checked=checked))
-        self._divider.note(part, [*map(to_micros, page.starts_of(part.range))])
+        self._estimates.note(part, [*map(to_micros, page.starts_of(part.range))])
 
     def _finish(self, part: Part, done: Done) -> None:
-        self._divider.learn(part, done.records)
+        self._estimates.learn(part, done.records)
         self._searches.note(part.range, done.unplaced)
         part.finish(done)
 
     def _heed_clearances(self) -> None:
         """Learn from the parts that wait for a check no longer."""
         for part in self._checks.clear():
-            self._divider.learn(part, part.records)
+            self._estimates.learn(part, part.records)

@@ -29,3 +29,15 @@ def test_what_comes_of_a_part_tells_the_sample_that_its_window_was_cut_by() -> N
     assert outer.learns_from(inner)
     assert not inner.learns_from(outer)
     assert outer.expect(Range(100, 200)) > 20
+
+
+def test_a_full_page_tells_how_much_a_row_stands_for_only_if_nothing_else_has() -> None:
+    sample = Sample(list(range(0, 1000, 10)), 2.0, 0.0)
+    sample.learn_least(Range(0, 100), 60)
+    assert sample.scale == pytest.approx(6)
+    sample.learn(Range(100, 500), 4 * 40)
+    scale = sample.scale
+    # Of many pieces those are full that hold more than others: they would mislead.
+    sample.learn_least(Range(500, 600), 90)
+    assert sample.scale == scale
+    assert sample.ranges == 1

@@ -47,7 +47,8 @@ def test_traffic_that_is_alike_week_by_week_needs_no_samples_and_bursts_do() -> 
     for part in range(60):
         wanted = Range(part * DAY, (part + 1) * DAY)
         for forecast, calls in ((even, 800), (wild, chance.choice((1, 5, 4000)))):
-            forecast.learn(wanted, calls, None)
+            if (prediction := forecast.predict(wanted, None)) is not None:
+                forecast.learn(prediction, calls)
             forecast.note(wanted, sorted(wanted.start + chance.randrange(DAY) for _ in range(calls)))
     (_, of_even), (_, of_wild) = even.best(None) or (None, 0), wild.best(None) or (None, 0)
     assert even.is_good
@@ -68,8 +69,43 @@ def test_a_forecast_goes_on_if_every_estimate_was_far_off() -> None:
     forecast, wanted = Forecast(PAGE), Range(0, DAY)
     sample = Sample(list(range(0, DAY, DAY // PAGE)), 8.0, 0.0)
     forecast.note(wanted, list(range(0, DAY, DAY // PAGE)))
+    prediction = forecast.predict(wanted, sample)
+    assert prediction is not None
     for _ in range(60):
-        forecast.learn(wanted, 100 * PAGE, sample)
+        forecast.learn(prediction, 100 * PAGE)
     assert not forecast.is_good
     _, to_ask = forecast.best(None) or (None, 0)
     assert to_ask == GROUP * PAGE
+
+
+def test_growth_is_expected_to_go_on_if_many_days_are_asked_ahead() -> None:
+    forecast, rhythm, ahead = Forecast(PAGE), Rhythm(), 16
+    days, calls = (
+        [Range(day * DAY, (day + 1) * DAY) for day in range(80)],
+        [round(300 * 1.02**day) for day in range(80)],
+    )
+    asked = [forecast.predict(day, None) for day in days[:ahead]]
+    for day, count, later in zip(days, calls, days[ahead:], strict=False):
+        asked.append(forecast.predict(later, None))
+        if (prediction := asked.pop(0)) is not None:
+            forecast.learn(prediction, count)
+        for each in (forecast.note, rhythm.learn):
+            each(day, range(day.start, day.end, DAY // count))
+    estimate, to_ask = forecast.best(None) or (None, 0)
+    assert estimate is not None
+    assert forecast.is_good
+    assert 0.7 * PAGE < to_ask < PAGE
+    assert estimate(days[-1]) == pytest.approx(calls[-1], rel=0.1)
+    assert rhythm.expect(days[-1]) < 0.7 * calls[-1]
+
+
+def test_an_estimate_is_judged_by_what_it_said_when_a_range_was_asked() -> None:
+    forecast, days = Forecast(PAGE), [Range(day * DAY, (day + 1) * DAY) for day in range(41)]
+    forecast.note(days[0], range(0, DAY, DAY // 100))
+    # All days are asked while a tenth of their calls are expected.
+    asked = [forecast.predict(day, None) for day in days[1:]]
+    for prediction in asked:
+        assert prediction is not None
+        forecast.learn(prediction, PAGE)
+        forecast.note(prediction.range, range(prediction.range.start, prediction.range.end, DAY // PAGE))
+    assert not forecast.is_good

@@ -81,6 +81,7 @@ class Choice:
         part = self._plan.first_to_ask(self._divider, room)
         if part is not None and isinstance(part.task, Read) and not part.hints.searched and part.repeat is None:
             part = self._cut_to_ask(part, room)
+            self._estimates.predict(part)
             self._plan.take_in_hole(part)
         return part
 

@@ -24,8 +24,8 @@ _ROWS_OF_MEMORY: Final = 100_000
 _TIME_OF_MEMORY: Final = WIDEST
 # What a local density keeps after a range without a record: a burst is over.
 _KEPT_AFTER_NOTHING: Final = 0.05
-# The weight of the first estimate of a sample's scale, in rows: about as many as make a quantile worth something.
-_FIRST_WEIGHT: Final = 20
+# The weight of the first estimate of a sample's scale, in rows: little, because this estimate is off by a factor of two or three.
+_FIRST_WEIGHT: Final = 5
 # Guesses that are remembered, and those to begin with, which are far off to either side.
 _GUESSES, _FIRST_GUESSES = 40, (0.3, 0.6, 1.0, 1.0, 1.6)
 # The sizes that are weighed against each other, in pages; and the share of a page that a full page still yields once it is cut.
@@ -88,12 +88,14 @@ class Sample:
         scale: How many records each of them stands for.
         beyond: Records per microsecond before the first and after the last of them.
         outer: The sample by which their window was cut, if any.
+        ranges: How many ranges have shown how many records a row stands for.
     """
 
     starts: list[int]
     scale: float
     beyond: float
     outer: Sample | None = None
+    ranges: int = field(init=False, default=0)
     _weight: float = _FIRST_WEIGHT
     _sum: float = field(init=False, default=0.0)
 
@@ -119,7 +121,7 @@ class Sample:
     @property
     def learned(self) -> bool:
         """Whether a range has shown how many records a row stands for."""
-        return self._weight > _FIRST_WEIGHT
+        return self.ranges > 0
 
     def learns_from(self, other: Sample | None) -> bool:
         """Return whether this sample learns what comes of a part that was cut by another sample."""
@@ -140,8 +142,12 @@ class Sample:
         return self.scale * self.count(wanted) + self.beyond * (len(wanted) - inside)
 
     def learn_least(self, wanted: Range, rows: float) -> None:
-        """Record that a range holds so many records, or more."""
-        if sampled := self.count(wanted):
+        """Record that a range holds so many records, or more.
+
+        Once the sample has learned, that is ignored: of many pieces just those are full that hold more than others, and the ranges
+        that they are cut into will tell how many.
+        """
+        if not self.learned and (sampled := self.count(wanted)):
             self._sum = max(self._sum, rows / sampled * self._weight)
             self.scale = self._sum / self._weight
 
@@ -151,12 +157,32 @@ class Sample:
         if self.outer is not None:
             self.outer.learn(wanted, rows)
         if sampled:
+            self.ranges += 1
             self._weight += sampled
             self._sum += rows
             self.scale = max(1.0, self._sum / self._weight)
         else:
             # Halved at least after a range without records, so that parts grow until a record comes.
             self.beyond = (self.beyond + rows / len(wanted)) / 2
+
+
+@frozen
+class Prediction:
+    """What the estimates of `forecast` expected of a range when it was asked, in records.
+
+    Attributes:
+        range: The range.
+        rhythm: By the hours of the week.
+        trend: By the hours of the week, and the growth.
+        base: By the better of these two.
+        sample: By a sample, if there is one.
+    """
+
+    range: Range
+    rhythm: float
+    trend: float
+    base: float
+    sample: float | None
 
 
 @frozen
@@ -172,6 +198,7 @@ class Hints:
         hole: The server order by which a page says that the part holds no records; `None` if no page says so.
         dense: Whether the part comes from a dense page, so that finer margins pay (`gauge`).
         doubted: How many rows of the part a page with finer margins had that was not believed; else `None`.
+        prediction: What was expected of the part when it was asked.
     """
 
     sample: Sample | None = None
@@ -182,6 +209,7 @@ class Hints:
     hole: bool | None = None
     dense: bool = False
     doubted: int | None = None
+    prediction: Prediction | None = None
 
 
 class PastGuesses:

@@ -30,8 +30,8 @@ from unlimcall_async.cdrs.planner.arrival import Arrival
 from unlimcall_async.cdrs.planner.cuts import cut_for, even_size, multiple_inside
 from unlimcall_async.cdrs.planner.density import Density, Hints, Sample
 from unlimcall_async.cdrs.planner.durations import Shown
-from unlimcall_async.cdrs.planner.estimates import COARSE, Estimate, Estimates, if_known
-from unlimcall_async.cdrs.planner.forecast import GROUP
+from unlimcall_async.cdrs.planner.estimates import COARSE, Estimates, if_known
+from unlimcall_async.cdrs.planner.forecast import GROUP, Estimate
 from unlimcall_async.cdrs.planner.gauge import KnownMargins
 from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
@@ -49,8 +49,13 @@ _FULL: Final = 0.97
 _SHORT: Final = 4
 # How full the only page of such a part is meant to be, and how much of the last page of a chain is left free, for errors.
 _MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
-# How many records, in pages, a window holds at least of which no more is known than that it does not fit on a page.
-_OVERFULL: Final = 1.25
+# How many records, in pages, a window is taken to hold of which no more is known than that it does not fit on a page; and if it was
+# cut by a sample of which nobody knew how many records a row stands for.
+_OVERFULL, _OVERFULL_UNSURE = 1.25, 1.6
+# Pieces that are cut by a sample side by side, for each that has shown how many records a row stands for.
+_SIDE_BY_SIDE: Final = 2
+# A row of a sample that stands for fewer records is known to do so.
+_SURE: Final = 1.5
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
 _ALIKE: Final = 1.4
 
@@ -80,7 +85,8 @@ class Divider:
     def is_better_cut_later(self, part: Part, asked: Iterable[Part]) -> bool:
         """Return whether a page that is under way will show better where to cut a part."""
         if (sample := part.hints.sample) is not None:
-            return not sample.learned and any(sample.learns_from(other.hints.sample) for other in asked)
+            # Until the sample has shown how much a row stands for, one piece alone; then twice as many as have shown that.
+            return sum(sample.learns_from(other.hints.sample) for other in asked) > _SIDE_BY_SIDE * sample.ranges
         near = if_known(part.hints.density)
         if near is None or not self._server_order.unsorted:
             return False
@@ -207,7 +213,7 @@ class Divider:
         """
         size, rows, estimates = self._sizes.page, page.size, self._estimates
         guess = estimates.expect(part) if estimates.density.known else GROUP * size
-        expected = page.total or max(_OVERFULL * rows, guess)
+        expected = page.total or max(_least_of_full(part.hints.sample) * rows, guess)
         estimates.learn_full(part, expected)
         if self._server_order.unsorted and (shown := estimates.shown(page, part.range)) is not None:
             return self._cut_pages(part, shown, rows)
@@ -273,3 +279,9 @@ def _page_by(sample: Sample, page: int) -> float:
     The number of records between two rows of a random sample varies; a cut leaves room for twice the standard error.
     """
     return GROUP * page if sample.scale > COARSE else _FULL * page / (1 + 2 * sqrt((sample.scale - 1) / page))
+
+
+def _least_of_full(sample: Sample | None) -> float:
+    """Return how many pages to expect of a window that was full, by the sample that it was cut by."""
+    unsure = sample is not None and not sample.learned and sample.scale > _SURE
+    return _OVERFULL_UNSURE if unsure else _OVERFULL

@@ -6,22 +6,22 @@ chooses the estimate for a part. A wrong estimate costs requests, never a record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import evolve
 
 from unlimcall_async.cdrs.planner.density import Density, PastGuesses
 from unlimcall_async.cdrs.planner.durations import Durations, Shown
-from unlimcall_async.cdrs.planner.forecast import Forecast
+from unlimcall_async.cdrs.planner.forecast import Estimate, Forecast
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import Range
 
-Estimate: TypeAlias = Callable[[Range], float]
-
 # If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
-COARSE: Final = 16
+COARSE: Final = 24
 # The excess is the ratio of the records that came to those that the calls' durations promised. The weight of one part in it, and
 # the least ratio that a part may bring in.
 _WEIGHT, _LEAST_EXCESS = 0.3, 0.7
@@ -63,8 +63,7 @@ class Estimates:
     def learn(self, part: Part, records: Sequence[Row]) -> None:
         """Record what a part held."""
         rows, micros, hints = len(records), len(part.range), part.hints
-        if self._server_order.unsorted:
-            self._forecast.learn(part.range, rows, hints.sample if self.forecasts(part) else None)
+        self._learn_prediction(part, rows)
         self.density.learn(rows, micros)
         if hints.density is not None:
             if self._server_order.unsorted and hints.density.known:
@@ -92,13 +91,23 @@ class Estimates:
         sample = part.hints.sample
         if sample is None:
             return
-        if self.forecasts(part):
-            self._forecast.learn(part.range, least, sample)
+        self._learn_prediction(part, least)
         sample.learn_least(part.range, expected)
+
+    def _learn_prediction(self, part: Part, rows: float) -> None:
+        prediction = part.hints.prediction
+        if self._server_order.unsorted and prediction is not None and prediction.range == part.range:
+            self._forecast.learn(prediction, rows)
 
     def _learn_excess(self, part: Part, rows: float) -> None:
         if part.hints.expected > _LEAST_TO_LEARN * self._page:
             self.excess += _WEIGHT * (max(_LEAST_EXCESS, rows / part.hints.expected) - self.excess)
+
+    def predict(self, part: Part) -> None:
+        """Keep with a part that is about to be asked what the estimates expect of it, to compare that with what comes."""
+        if self._server_order.unsorted:
+            prediction = self._forecast.predict(part.range, part.hints.sample if self.forecasts(part) else None)
+            part.hints = evolve(part.hints, prediction=prediction)
 
     # --- what is to be expected ---------------------------------------------------------------------------------------
 

@@ -73,12 +73,16 @@ class Options:
 
 @frozen
 class Outcome:
-    """What a pull cost, what it would cost an oracle, and what was wrong with the pull, if anything was."""
+    """What a pull cost, what it would cost an oracle, and what was wrong with the pull, if anything was.
+
+    Of several years, `ratio` and `oracle` are the medians, and `worst` is the largest ratio.
+    """
 
     ratio: float
     held: int
     fault: str
     oracle: float = 0.0
+    worst: float = 0.0
 
 
 @frozen
@@ -108,7 +112,8 @@ def measured(task: tuple[Case, Options]) -> Result:
 def _middle(outcomes: Sequence[Outcome]) -> Outcome:
     faults = next((outcome.fault for outcome in outcomes if outcome.fault), "")
     ratio, oracle = median(each.ratio for each in outcomes), median(each.oracle for each in outcomes)
-    return Outcome(ratio, max(outcome.held for outcome in outcomes), faults, oracle)
+    worst = max(each.ratio for each in outcomes)
+    return Outcome(ratio, max(outcome.held for outcome in outcomes), faults, oracle, worst)
 
 
 def _measured_once(case: Case, options: Options, seed: int) -> Result:

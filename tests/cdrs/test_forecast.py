@@ -81,8 +81,8 @@ def test_a_forecast_goes_on_if_every_estimate_was_far_off() -> None:
 def test_growth_is_expected_to_go_on_if_many_days_are_asked_ahead() -> None:
     forecast, rhythm, ahead = Forecast(PAGE), Rhythm(), 16
     days, calls = (
-        [Range(day * DAY, (day + 1) * DAY) for day in range(80)],
-        [round(300 * 1.02**day) for day in range(80)],
+        [Range(day * DAY, (day + 1) * DAY) for day in range(130)],
+        [round(80 * 1.02**day) for day in range(130)],
     )
     asked = [forecast.predict(day, None) for day in days[:ahead]]
     for day, count, later in zip(days, calls, days[ahead:], strict=False):
@@ -95,7 +95,7 @@ def test_growth_is_expected_to_go_on_if_many_days_are_asked_ahead() -> None:
     assert estimate is not None
     assert forecast.is_good
     assert 0.7 * PAGE < to_ask < PAGE
-    assert estimate(days[-1]) == pytest.approx(calls[-1], rel=0.1)
+    assert estimate(days[-1]) == pytest.approx(calls[-1], rel=0.2)
     assert rhythm.expect(days[-1]) < 0.7 * calls[-1]
 
 

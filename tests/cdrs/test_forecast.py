@@ -100,7 +100,7 @@ def test_growth_is_expected_to_go_on_if_many_days_are_asked_ahead() -> None:
 
 
 def test_an_estimate_is_judged_by_what_it_said_when_a_range_was_asked() -> None:
-    forecast, days = Forecast(PAGE), [Range(day * DAY, (day + 1) * DAY) for day in range(41)]
+    forecast, days = Forecast(PAGE), [Range(day * DAY, (day + 1) * DAY) for day in range(90)]
     forecast.note(days[0], range(0, DAY, DAY // 100))
     # All days are asked while a tenth of their calls are expected.
     asked = [forecast.predict(day, None) for day in days[1:]]

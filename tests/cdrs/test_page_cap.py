@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,7 +158,7 @@ def test_far_more_rows_clear_the_pages_of_the_largest_size(
     cap = PageCap()
     cap.holds_window(page(largest))
     cap.safe = safe
-    assert cap.is_cleared(Probe((), (), Counter(), Basis(question().window, rows, rows), 1, doubt)) is cleared
+    assert cap.is_cleared(Probe((), (), page(rows), Basis(question().window, rows, rows), 1, doubt)) is cleared
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ TASKS: Final[dict[str, Task]] = {
     "Read": Read(),
     "Read behind a seam": Read(SEAM),
     "Prove": Prove(CLAIM),
-    "Probe": Probe((WINDOW,), RECORDS, Counter(), BASIS, 1, Doubt.LARGEST),
+    "Probe": Probe((WINDOW,), RECORDS, PAGE, BASIS, 1, Doubt.LARGEST),
     "Recheck": Recheck(WINDOW, 2, Counter()),
     "Resolve": Resolve(WINDOW, records=RECORDS),
 }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cdrs.simulated import page_of
 from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Resolve
@@ -79,7 +78,7 @@ def test_behind_a_claim_a_window_reaches_into_the_page(case: tuple[Part, bool]) 
 def test_a_probe_asks_its_piece_and_a_finer_window_is_asked_as_it_is(wanted: Range, newest: bool) -> None:
     piece = Range(wanted.start, wanted.start + MILLISECOND)
     window = Window(piece.start - SECOND, piece.end)
-    probe = Probe((window, Window(0, 1)), [], Counter(), Basis(window, 0, 0), 1, Doubt.LARGEST)
+    probe = Probe((window, Window(0, 1)), [], page_of([], complete=True), Basis(window, 0, 0), 1, Doubt.LARGEST)
     question = question_of(Part(wanted, Waiting(probe)), newest_first=newest)
     assert (question.range, question.window) == (piece, window)
     assert question_of(Part(piece, Waiting(Resolve(window))), newest_first=newest).window == window

@@ -68,7 +68,7 @@ class Checks:
             idle: Whether there is nothing else to ask.
         """
         waiting = list[tuple[bool, int, Part]]()
-        urgent = idle and next(self._plan.asked, None) is None
+        urgent = idle and not self._plan.asked
         for part in self._in_doubt():
             match part.state:
                 case Asked(task=Probe()):

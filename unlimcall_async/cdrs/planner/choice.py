@@ -56,13 +56,13 @@ class Choice:
         Args:
             pages: How many pages came.
         """
-        if sum(1 for _ in self._plan.asked) >= self._arrival.most_under_way:
+        if len(self._plan.asked) >= self._arrival.most_under_way:
             return None
         part = self._checks.due(pages, idle=False) or self._claim_to_prove()
         if part is None and self._estimates.need_durations and not self._arrival.searches:
             part = self._plan.part_to_learn_from()
         part = part or self._part_to_read()
-        if part is None and not any(self._plan.asked) and self._plan.waits_for_claim(proven=self._is_proven):
+        if part is None and not self._plan.asked and self._plan.waits_for_claim(proven=self._is_proven):
             part = self._plan.claim_to_prove(spare=0)
         return part or self._checks.due(pages, idle=True)
 

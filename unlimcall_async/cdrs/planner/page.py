@@ -16,6 +16,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from unlimcall_async.cdrs.output_order import Sortedness, sort_ties, sortedness_of
+from unlimcall_async.cdrs.planner.holes import holes_in
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import LAST, SECOND, Range, Window, to_datetime, to_micros
 
@@ -49,7 +50,8 @@ class RowOutsideError(Exception):
         self.index: int = index
 
 
-@frozen
+# Without slots, because `cached_property` of a class with slots makes each look at an attribute a call.
+@frozen(slots=False)
 class Page:
     """The response to one CDR request.
 
@@ -137,16 +139,21 @@ class Page:
         """When the rows start, the oldest first."""
         return self._sortedness.starts
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int] | None:
         """The first and the last start, in microseconds, or `None` for a page without rows."""
         ordered = self._sortedness.starts
         return (to_micros(ordered[0]), to_micros(ordered[-1])) if ordered else None
 
-    @property
+    @cached_property
+    def holes(self) -> list[Range]:
+        """The stretches between two rows that are too long to be chance, by all rows."""
+        return holes_in(self._sortedness.starts)
+
+    @cached_property
     def keys(self) -> Counter[Key]:
         """The keys of all rows, and how many rows have each of them."""
-        return Counter(zip(self.starts, (row.id for row in self.rows), strict=True))
+        return Counter(zip(self.starts, [row.id for row in self.rows], strict=True))
 
     # --- rows of a range ----------------------------------------------------------------------------------------------
 

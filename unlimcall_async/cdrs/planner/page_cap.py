@@ -257,20 +257,20 @@ class PageCap:
         if not windows:
             return None
         basis = Basis(whole, page.size, page.count)
-        return Probe(tuple(windows), page.rows_of(question.part.range), page.keys, basis, number, doubt)
+        return Probe(tuple(windows), page.rows_of(question.part.range), page, basis, number, doubt)
 
     def settle(self, probe: Probe, page: Page) -> Probe | Recheck | None:
         """Return what the page of a piece leaves to be asked, or `None` if the page that was checked was not cut.
 
         Rows beside the part count, too: if the page was cut at them, the part may have rows that neither page shows.
         """
-        came, shown = page.keys, WHOLE_SECONDS.shown_by(probe.windows[0])
-        missing = (probe.keys - came).keys()
-        if came - probe.keys or page.new_unplaced or any(shown.holds(to_micros(start)) for start, _ in missing):
-            return Recheck(probe.window, probe.rows, probe.keys | came)
+        known, came, shown = probe.page.keys, page.keys, WHOLE_SECONDS.shown_by(probe.windows[0])
+        missing = (known - came).keys()
+        if came - known or page.new_unplaced or any(shown.holds(to_micros(start)) for start, _ in missing):
+            return Recheck(probe.window, probe.rows, known | came)
         if len(probe.windows) > 1:
             return evolve(probe, windows=probe.windows[1:], begun=True)
-        first, last = min(probe.keys)[0], max(probe.keys)[0]
+        first, last = min(known)[0], max(known)[0]
         if to_micros(last) - to_micros(first) >= _ROOM:
             self.safe = max(self.safe, probe.rows)
         elif probe.rows == self._largest:

@@ -221,7 +221,13 @@ class Part:
         range: The time that it stands for.
         hints: What is known of how its records lie.
         held: How many records it keeps for their turn.
+        state: The state. Only the transitions below assign it.
+        task: What the next page is for, or `None` for a part that neither waits nor was asked.
     """
+
+    # The plan looks at the states and tasks of all its parts for each request: hence attributes, and not properties.
+    state: State
+    task: Task | None
 
     def __init__(self, wanted: Range, state: Waiting | Claimed | None = None, hints: Hints | None = None) -> None:
         self.range: Range = wanted
@@ -229,28 +235,17 @@ class Part:
         self.held: int = 0
         self._enter(state or Waiting())
 
-    @property
-    def state(self) -> State:
-        """The state."""
-        return self._state
-
     # --- what the state says ------------------------------------------------------------------------------------------
-
-    @property
-    def task(self) -> Task | None:
-        """What the next page is for, or `None` for a part that neither waits nor was asked."""
-        state = self._state
-        return state.task if isinstance(state, (Waiting, Asked)) else None
 
     @property
     def question(self) -> Question | None:
         """The question that is under way."""
-        return self._state.question if isinstance(self._state, Asked) else None
+        return self.state.question if isinstance(self.state, Asked) else None
 
     @property
     def repeat(self) -> Question | None:
         """The question that is to be asked once more, as it was."""
-        return self._state.repeat if isinstance(self._state, Waiting) else None
+        return self.state.repeat if isinstance(self.state, Waiting) else None
 
     @property
     def seam(self) -> Seam | None:
@@ -261,18 +256,19 @@ class Part:
     @property
     def records(self) -> Sequence[Row]:
         """The records of a part that is done, or those that are known of a part that is saturated; the oldest first."""
-        return self._state.records if isinstance(self._state, (Done, Saturated)) else []
+        return self.state.records if isinstance(self.state, (Done, Saturated)) else []
 
     @property
     def untouched(self) -> bool:
         """Whether nothing is known of this part alone, so that its edges may be moved."""
-        reads = self._state == Waiting()
+        reads = self.state == Waiting()
         return reads and self.hints.sample is None and not (self.hints.expected or self.hints.searched)
 
     # --- transitions --------------------------------------------------------------------------------------------------
 
     def _enter(self, state: State) -> None:
-        self._state = state
+        self.state = state
+        self.task = state.task if isinstance(state, (Waiting, Asked)) else None
         # A part keeps the records of its state, or of the task that it waits for, was asked for, or failed at.
         match state.task if isinstance(state, (Waiting, Asked, Failed)) else state:
             case Done(records=held) | Probe(records=held) | Claimed(Claim(records=held)) | Prove(Claim(records=held)):
@@ -283,13 +279,13 @@ class Part:
                 self.held = 0
 
     def _move(self, transition: str, state: State) -> None:
-        if _TRANSITIONS.get((transition, type(self._state))) is not type(state):
-            raise IllegalTransitionError(f"{transition}: {type(self._state).__name__} to {type(state).__name__}")
+        if _TRANSITIONS.get((transition, type(self.state))) is not type(state):
+            raise IllegalTransitionError(f"{transition}: {type(self.state).__name__} to {type(state).__name__}")
         self._enter(state)
 
     def ask(self, question: Question) -> None:
         """Note that a question is under way. A part that is claimed is asked to prove the claim."""
-        state = self._state
+        state = self.state
         task = Prove(state.claim) if isinstance(state, Claimed) else self.task or Read()
         self._move("ask", Asked(task, question))
 
@@ -319,7 +315,7 @@ class Part:
         """Enter `Done` with the records of a page that waited to be checked."""
         task = self.task
         if not isinstance(task, Probe):
-            raise IllegalTransitionError(f"clear: {type(self._state).__name__} to Done")
+            raise IllegalTransitionError(f"clear: {type(self.state).__name__} to Done")
         self._move("clear", Done(task.records, task.rows, task.basis))
 
     def saturate(self, records: Sequence[Row]) -> None:
@@ -328,27 +324,27 @@ class Part:
 
     def agree(self, repeated: int) -> None:
         """Note that the page behind the claim repeats what both hold, which is so many rows."""
-        if isinstance(self._state, Claimed):
-            self._move("agree", evolve(self._state, repeated=repeated))
+        if isinstance(self.state, Claimed):
+            self._move("agree", evolve(self.state, repeated=repeated))
 
     def accept(self) -> None:
         """Enter `Done` with the records that were claimed."""
-        if isinstance(self._state, Claimed):
-            claim, repeated = self._state.claim, self._state.repeated or 0
+        if isinstance(self.state, Claimed):
+            claim, repeated = self.state.claim, self.state.repeated or 0
             basis = Basis(claim.window, claim.page.size, claim.page.count, repeated)
             self._move("accept", Done(claim.records, 0, basis))
 
     def doubt(self) -> None:
         """Have the claim asked, if it still rests on its page alone."""
-        if isinstance(self._state, Claimed):
-            self._move("doubt", Waiting(Prove(self._state.claim)))
+        if isinstance(self.state, Claimed):
+            self._move("doubt", Waiting(Prove(self.state.claim)))
 
     def ask_again(self) -> None:
         """Drop what the part has. A question that is under way goes on as that of any window."""
         if self.seam is not None:
             # No page will repeat the rows of the claim any more.
             self.seam.claimed.doubt()
-        match self._state:
+        match self.state:
             case Asked(question=question):
                 self._move("ask_again", Asked(Read(), question))
             case Failed(error=error):
@@ -358,7 +354,7 @@ class Part:
 
     def reset(self) -> None:
         """Return the part to waiting if it was asked, has failed or is saturated."""
-        match self._state:
+        match self.state:
             case Asked(task=task) | Failed(task=task):
                 self._move("reset", Waiting(task))
             case Saturated():

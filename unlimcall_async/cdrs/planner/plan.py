@@ -71,7 +71,7 @@ class Plan:
     @property
     def has_claims(self) -> bool:
         """Whether a claim waits, for its proof or for another page."""
-        return any(_is_to_prove(part) or isinstance(part.task, Prove) for part in self._parts)
+        return any(type(part.state) is Claimed or type(part.task) is Prove for part in self._parts)
 
     @property
     def is_proving(self) -> bool:
@@ -90,9 +90,9 @@ class Plan:
 
         Until an order is proven no chain can go on. And what one doubted claim shows of the traffic, others need not be asked for.
         """
-        if any(isinstance(part.task, Prove) for part in self.asked):
+        waiting = [part for part in self._parts if type(part.state) is Claimed or type(part.task) is Prove]
+        if any(type(part.state) is Asked for part in waiting):
             return None
-        waiting = [part for part in self._parts if _is_to_prove(part)]
         claimed = [part for part in waiting if type(part.state) is Claimed]
         return next((part for part in waiting if type(part.state) is Waiting or len(claimed) > spare), None)
 
@@ -135,9 +135,9 @@ class Plan:
         return None
 
     @property
-    def asked(self) -> Iterator[Part]:
+    def asked(self) -> list[Part]:
         """The parts with a question under way."""
-        return (part for part in self._parts if type(part.state) is Asked)
+        return [part for part in self._parts if type(part.state) is Asked]
 
     def take_in_hole(self, part: Part) -> None:
         """Extend a part that is to be read over the hole that its page will reach at no cost, if there is one."""
@@ -214,8 +214,3 @@ class Plan:
         """Return every part that was asked, has failed or is saturated to waiting."""
         for part in self._parts:
             part.reset()
-
-
-def _is_to_prove(part: Part) -> bool:
-    state = part.state
-    return type(state) is Claimed or (type(state) is Waiting and type(state.task) is Prove)

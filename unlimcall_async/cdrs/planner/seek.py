@@ -66,6 +66,7 @@ _ROWS_TO_A_PROOF: Final = 40
 _PAGES_TO_A_PROOF: Final = 64
 # Disagreements in a row: so many withdraw a proof, and so many show that the server's pages are sorted samples.
 _TO_WITHDRAW, _TO_GIVE_UP = 3, 9
+_NO_KEYS: Final = Counter[Key]()
 
 
 # --- claims and seams -----------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def check_seam(
     """
     margins, sorted_by = grain.margins, grain.sorted_by
     keys = _keys_at(seam, page, sorted_by)
-    lacking, more = Counter[Key](), Counter[Key]()
+    lacking = more = _NO_KEYS
     if keys != seam.near:  # they hardly ever differ, and counting them takes longer than all the rest
         lacking, more = Counter(seam.near) - Counter(keys), Counter(keys) - Counter(seam.near)
 

@@ -57,7 +57,7 @@ class Probe:
     Attributes:
         windows: The windows of the pieces, the next one first.
         records: The records of the part by the page.
-        keys: The keys of all rows of the page, those beside the part among them.
+        page: The page: the keys of all its rows are compared, those beside the part among them.
         basis: What the records rest on, if they are all.
         number: The number of the page among all that came.
         doubt: Why the page is in doubt.
@@ -66,7 +66,7 @@ class Probe:
 
     windows: tuple[Window, ...]
     records: Sequence[Row]
-    keys: Counter[Key]
+    page: Page
     basis: Basis
     number: int
     doubt: Doubt

@@ -17,26 +17,21 @@ The constants were tuned by `benchmarks/requests.py`, which counts what needless
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator
 from heapq import nlargest
-from itertools import islice
 from math import inf
-from operator import sub
 from typing import Final
 
 from attrs import frozen
 
+from unlimcall_async.cdrs.planner.holes import CHANCE, lengths
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.times import SECOND, Range, to_datetime, to_micros
 
 _HOUR: Final = 3600 * SECOND
 _DAY: Final = 24 * _HOUR
 _WEEK: Final = 7 * _DAY
-# A hole in which fewer records are expected is chance: of a million records, some ten lie at such a distance from the next.
-_CHANCE: Final = 16
 # A stream has one hole at most at the near edge of its range, so that a lower number costs little.
 _CHANCE_AT_EDGE: Final = 3
 # Rows beside the near edge that show what may be missing there: few, so that a night is not judged by the day before it.
@@ -74,8 +69,8 @@ class Traffic:
     def check(self, covered: Range, page: Page) -> None:
         """Record the longest holes of a page that is complete for a range."""
         edges = [to_datetime(covered.start), *page.starts_of(covered), to_datetime(covered.end)]
-        lengths = _lengths(edges)
-        for place in nlargest(_OF_A_PAGE, range(len(lengths)), key=lengths.__getitem__):
+        gaps = lengths(edges)
+        for place in nlargest(_OF_A_PAGE, range(len(gaps)), key=gaps.__getitem__):
             # Two holes with a row between them do not touch.
             end = to_micros(edges[place + 1])
             hole = Range(min(end, to_micros(edges[place]) + (place > 0)), end)
@@ -111,8 +106,9 @@ class Traffic:
         return True
 
     def _odd_holes(self, page: Page) -> Iterator[Range]:
-        holes = _holes(page.sorted_starts)
-        return (hole for hole in holes if not any(_is_like(hole, each.range, len(hole) // 4) for each in self._checked))
+        return (
+            hole for hole in page.holes if not any(_is_like(hole, each.range, len(hole) // 4) for each in self._checked)
+        )
 
     def suspicious_at_edge(self, page: Page, hole: Range) -> bool:
         """Return whether rows may be missing between the near edge of a range and the first row of a full page."""
@@ -120,35 +116,13 @@ class Traffic:
         beside = starts[:_BESIDE] if hole.end <= to_micros(starts[0]) else starts[-_BESIDE:]
         span = max(1, to_micros(beside[-1]) - to_micros(beside[0]))
         # If calls are frequent, a difference of an hour is not chance.
-        earlier = min(_EARLIER, _CHANCE * span // len(beside))
+        earlier = min(_EARLIER, CHANCE * span // len(beside))
         expected = len(hole) * len(beside) / span
         # A hole that is chance itself says nothing about others.
-        least = max(_CHANCE, expected / _BUSIER)
+        least = max(CHANCE, expected / _BUSIER)
         if any(each.expected >= least and _is_like(hole, each.range, earlier) for each in self._checked):
             return False
         return expected >= _CHANCE_AT_EDGE
-
-
-def _holes(starts: Sequence[datetime]) -> Iterator[Range]:
-    """Yield the stretches between two rows of a page that are too long to be chance, by the rows around them."""
-    if not starts:
-        return
-    least = (starts[-1] - starts[0]) * (_CHANCE / (len(starts) + _CHANCE))
-    # From a row, the next hole can only stand before the first row that is more than this later. So some 130 bisections do for
-    # a thousand rows, and most rows are not looked at.
-    place = 0
-    while starts[-1] - starts[place] > least:
-        later = bisect_right(starts, starts[place] + least, place + 1)
-        if starts[later] - starts[later - 1] > least:
-            yield Range(to_micros(starts[later - 1]), to_micros(starts[later]))
-            place = later
-        else:
-            place = later - 1
-
-
-def _lengths(starts: Sequence[datetime]) -> list[timedelta]:
-    """Return the time from each start to the next one. A page has a thousand, so no loop of Python goes over them."""
-    return [*map(sub, islice(starts, 1, None), starts)]
 
 
 def _is_like(hole: Range, checked: Range, earlier: int = _EARLIER) -> bool:

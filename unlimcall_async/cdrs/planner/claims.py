@@ -57,7 +57,7 @@ class Claims:
             return
         claimed, came = claim.page.keys_of(part.range), page.keys_of(part.range)
         # A complete page lacks a claimed row: rows do not vanish, so the server's pages are not what they seem.
-        if complete and Counter(claimed) - Counter(came):
+        if complete and claimed != came and Counter(claimed) - Counter(came):
             order.refute(descending=order.candidate)
             self.withdraw_order()
             return

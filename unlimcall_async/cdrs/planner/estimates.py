@@ -18,7 +18,7 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.rows import Row
-from unlimcall_async.cdrs.times import Range
+from unlimcall_async.cdrs.times import Range, to_micros
 
 # If each row of a sample stands for more records than this, the sample is too coarse to cut single pages.
 COARSE: Final = 24
@@ -52,13 +52,13 @@ class Estimates:
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
-    def note(self, part: Part, starts: Sequence[int]) -> None:
-        """Record when the records of a part start, in microseconds.
+    def note(self, part: Part, page: Page) -> None:
+        """Record when the records of a part start.
 
         Called after `learn`, which compares what came with what was expected without knowing that.
         """
         if self._server_order.unsorted:
-            self._forecast.note(part.range, starts)
+            self._forecast.note(part.range, [*map(to_micros, page.starts_of(part.range))])
 
     def learn(self, part: Part, records: Sequence[Row]) -> None:
         """Record what a part held."""

@@ -185,6 +185,14 @@ class Page:
         places = self._slice_of(wanted)
         return [*zip(self._sortedness.starts[places], [row.id for row in self._ordered[places]], strict=True)]
 
+    def is_within(self, other: Page) -> bool:
+        """Return whether another page has all rows of this one, by their keys."""
+        if self.span is None:
+            return True
+        # Mostly the other page has the same rows as this one from its first row to its last, which lists compare fast.
+        whole = Range(self.span[0], self.span[1] + 1)
+        return other.keys_of(whole) == self.keys_of(whole) or not self.keys - other.keys
+
     def _slice_of(self, wanted: Range) -> slice:
         first = self._number_before(wanted.start)
         return slice(first, max(first, self._number_before(wanted.end)))

@@ -264,14 +264,15 @@ class PageCap:
 
         Rows beside the part count, too: if the page was cut at them, the part may have rows that neither page shows.
         """
-        known, came, shown = probe.page.keys, page.keys, WHOLE_SECONDS.shown_by(probe.windows[0])
-        missing = (known - came).keys()
-        if came - known or page.new_unplaced or any(shown.holds(to_micros(start)) for start, _ in missing):
-            return Recheck(probe.window, probe.rows, known | came)
+        known, shown = probe.page, WHOLE_SECONDS.shown_by(probe.windows[0])
+        # If the page has no new row, rows of the first page are missing if this page has fewer.
+        as_known = page.is_within(known) and page.number_of(shown) == known.number_of(shown)
+        if page.new_unplaced or not as_known:
+            return Recheck(probe.window, probe.rows, known.keys | page.keys)
         if len(probe.windows) > 1:
             return evolve(probe, windows=probe.windows[1:], begun=True)
-        first, last = min(known)[0], max(known)[0]
-        if to_micros(last) - to_micros(first) >= _ROOM:
+        first, last = known.span or (0, 0)
+        if last - first >= _ROOM:
             self.safe = max(self.safe, probe.rows)
         elif probe.rows == self._largest:
             # The page may have been cut within one instant, which no piece shows. So the next page of its size is checked.

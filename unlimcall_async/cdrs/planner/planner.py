@@ -50,7 +50,7 @@ from unlimcall_async.cdrs.planner.tasks import Doubt, Gauge, Probe, Prove, Reche
 from unlimcall_async.cdrs.planner.unplaced import Searches, pieces_to_search
 from unlimcall_async.cdrs.planner.windows import HOUR, Width, question_of
 from unlimcall_async.cdrs.rows import UnplacedRow
-from unlimcall_async.cdrs.times import Range, to_micros
+from unlimcall_async.cdrs.times import Range
 
 
 @frozen
@@ -128,8 +128,7 @@ class Planner:
             newest_first=newest_first,
         )
         self._searches = Searches(newest_first=newest_first)
-        # How many pages came.
-        self._pages = 0
+        self._pages = 0  # how many came
 
     # --- how far it is --------------------------------------------------------------------------------------------------
 
@@ -362,7 +361,7 @@ class Planner:
         # What a page in doubt may lack is not a hole.
         self._traffic.check(part.range, page)
         self._finish(part, Done.of(page, part.range, question.window, checked=checked))
-        self._estimates.note(part, [*map(to_micros, page.starts_of(part.range))])
+        self._estimates.note(part, page)
 
     def _finish(self, part: Part, done: Done) -> None:
         self._estimates.learn(part, done.records)

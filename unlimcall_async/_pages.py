@@ -193,7 +193,8 @@ def _convert_to_utc(rows: Sequence[Any], starts: list[datetime]) -> tuple[list[d
     # loop over `tzinfo` and `microsecond` (`python -m timeit`). msgspec writes an offset of less than a minute as `Z`, too, but
     # does not read one.
     text = _encode(starts)
-    if text.count(b"Z") == len(starts):
+    # The text behind a `Z` is searched for, too, because a longer text is found faster.
+    if text.count(b'Z",') + text.endswith(b'Z"]') == len(starts):
         return starts, _has_fine_fraction(text)
     if any(start.tzinfo is None for start in starts):
         raise msgspec.ValidationError("a start has no zone")

@@ -34,7 +34,7 @@ def judged(
     assert found is not None
     _, left, _ = found
     assert left.seam is not None
-    return check_seam(left.seam, with_margins(left.range, left.seam), page_at(behind), complete=complete)
+    return check_seam(left.seam, with_margins(left.range, left.seam), page_at(behind), complete=complete)[0]
 
 
 def mirrored(seconds: Sequence[int], *, newest_first: bool) -> list[int]:

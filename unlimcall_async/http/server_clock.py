@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 # Seconds. Machines that follow a time server agree within one second. A difference of half a minute is no accident of the network.
@@ -78,6 +79,8 @@ def server_date(headers: Mapping[str, str]) -> datetime | None:
     return date if date is not None and date.year in _YEARS else None
 
 
+# The date of a response is read twice, and all responses of a second have the same one. `email` reads a date in Python code.
+@lru_cache(maxsize=8)
 def http_date(value: str) -> datetime | None:
     """Return the time in a header that holds an HTTP date, in UTC, or `None` if the header is not a date."""
     if len(value) > _MAX_DATE:

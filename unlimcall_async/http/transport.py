@@ -234,7 +234,7 @@ class Attempt:
                 if response.status < 300:
                     body = await _read(response)
                     if body is not None:
-                        return evolve(got, body=body)
+                        return RawResponse(got.status, got.headers, body)
                     reason = f"the body has more than {MAX_BODY} bytes"
                     return ResponseError(response.status, "body", reason, request.method, request.path)
                 async for chunk in response.content.iter_chunked(_CHUNK):

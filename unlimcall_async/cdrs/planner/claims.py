@@ -12,7 +12,7 @@ from unlimcall_async.cdrs.planner.margins import Grain
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, check_seam, rows_repeated
+from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, check_seam
 from unlimcall_async.cdrs.planner.tasks import Claim, Prove
 from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import Window
@@ -31,12 +31,12 @@ class Claims:
     def check_seam(self, seam: Seam, window: Window, page: Page, *, complete: bool, grain: Grain) -> None:
         """Compare a page with the claim of the page before it."""
         claimed, order = seam.claimed, self._order
-        match check_seam(seam, window, page, complete=complete, grain=grain):
+        verdict, repeated = check_seam(seam, window, page, complete=complete, grain=grain)
+        match verdict:
             case SeamCheck.REFUTES:
                 order.refute(descending=seam.descending)
                 self.withdraw_order()
             case SeamCheck.AGREES:
-                repeated = rows_repeated(seam, page, grain=grain)
                 claimed.agree(repeated)
                 if complete and order.presumed == seam.descending:
                     order.confirm(descending=seam.descending)

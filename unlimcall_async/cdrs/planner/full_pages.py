@@ -64,9 +64,9 @@ class FullPages:
         if gauge is not None and not page.new_unplaced:
             part.turn_to(gauge)
             return
-        dense = part.hints.dense or is_dense(page)
-        part.hints = evolve(part.hints, dense=dense)
-        grain = self._known.grain_of(dense=dense)
+        if not part.hints.dense and is_dense(page):
+            part.hints = evolve(part.hints, dense=True)
+        grain = self._known.grain_of(dense=part.hints.dense)
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
         # lie at either end.
         if order.candidate is not None and not page.new_unplaced:
@@ -99,7 +99,8 @@ class FullPages:
         elif part.seam is None and (hole := self._cut_hole(part, claimed, claim.page)) is not None:
             pieces.append(hole)
         left.hints = Hints(depth=part.hints.depth + 1, dense=part.hints.dense)
-        claimed.hints = evolve(claimed.hints, dense=part.hints.dense)
+        if part.hints.dense:
+            claimed.hints = evolve(claimed.hints, dense=True)
         order.note_claim()
         self._traffic.note_claim()
         self._estimates.learn(claimed, claim.records)

@@ -112,12 +112,12 @@ class Page:
         """Whether the rows came with the newest first."""
         return self._sortedness.descending
 
-    @cached_property
+    @property
     def seconds_fall(self) -> bool:
         """Whether the rows came with the newest first, by whole seconds: a server may compare no finer."""
         return self._by_seconds[1]
 
-    @cached_property
+    @property
     def seconds_rise(self) -> bool:
         """Whether the rows came with the oldest first, by whole seconds."""
         return self._by_seconds[0]
@@ -125,8 +125,7 @@ class Page:
     @cached_property
     def _by_seconds(self) -> tuple[bool, bool]:
         """Whether the rows came with the oldest first, and whether they came with the newest first, by whole seconds."""
-        ordered = self._sortedness.starts
-        if not ordered or to_micros(ordered[0]) // SECOND == to_micros(ordered[-1]) // SECOND:
+        if self.span is None or self.span[0] // SECOND == self.span[1] // SECOND:
             return True, True
         if self.ascending or self.descending:
             return self.ascending, self.descending

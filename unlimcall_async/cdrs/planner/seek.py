@@ -166,8 +166,11 @@ def check_seam(
     *,
     complete: bool,
     grain: Grain = COARSE,
-) -> SeamCheck:
+) -> tuple[SeamCheck, int]:
     """Return whether a page repeats the page before it where the two overlap, and holds no other rows there.
+
+    Returns:
+        That, and how many rows of the page before the page repeats.
 
     Args:
         seam: What the page must agree with.
@@ -178,8 +181,9 @@ def check_seam(
     """
     margins, sorted_by = grain.margins, grain.sorted_by
     keys = _keys_at(seam, page, sorted_by)
-    lacking = more = _NO_KEYS
+    lacking, more, repeated = _NO_KEYS, _NO_KEYS, len(keys)
     if keys != seam.near:  # they hardly ever differ, and counting them takes longer than all the rest
+        repeated = (Counter(keys) & Counter(seam.near)).total()
         lacking, more = Counter(seam.near) - Counter(keys), Counter(keys) - Counter(seam.near)
 
     # Where this page surely holds all rows: within its window, and up to the edge behind its last row if it is full.
@@ -200,24 +204,18 @@ def check_seam(
 
     # The page lacks a row that it must hold: a server that sorts does not skip.
     if _within(lacking, both):
-        return SeamCheck.REFUTES
+        return SeamCheck.REFUTES, repeated
     # Both pages told how many rows their windows hold, and the difference leaves a row that neither page has. A window that reaches
     # farther than the one before holds more rows at that end, so that the difference is larger still.
     if seam.total is not None and page.total is not None and reaches_as_far:
         skipped = seam.total - page.total - lacking.total() - seam.others
         if skipped > 0:
             # One of the counts may also have been taken when a row more, or a row less, was there.
-            return SeamCheck.UNSURE
+            return SeamCheck.UNSURE, repeated
     # The page has a row that the claim should have, which may have been written since; or the two overlap too little.
     if _within(more, surely_claimed) or len(_within(seam.near, both)) < OVERLAP:
-        return SeamCheck.UNSURE
-    return SeamCheck.AGREES
-
-
-def rows_repeated(seam: Seam, page: Page, *, grain: Grain = COARSE) -> int:
-    """Return how many rows of the page before a page repeats."""
-    keys = _keys_at(seam, page, grain.sorted_by)
-    return len(keys) if keys == seam.near else (Counter(keys) & Counter(seam.near)).total()
+        return SeamCheck.UNSURE, repeated
+    return SeamCheck.AGREES, repeated
 
 
 def _keys_at(seam: Seam, page: Page, sorted_by: int) -> Sequence[Key]:

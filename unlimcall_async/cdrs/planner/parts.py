@@ -325,7 +325,7 @@ class Part:
     def agree(self, repeated: int) -> None:
         """Note that the page behind the claim repeats what both hold, which is so many rows."""
         if isinstance(self.state, Claimed):
-            self._move("agree", evolve(self.state, repeated=repeated))
+            self._move("agree", Claimed(self.state.claim, repeated))
 
     def accept(self) -> None:
         """Enter `Done` with the records that were claimed."""

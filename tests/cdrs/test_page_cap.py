@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -218,6 +221,34 @@ def test_a_page_that_was_cut_never_passes_its_check(seconds: list[int], cap: int
     while isinstance(following, Probe):
         following = found.settle(following, answer(following.windows[0]))
     assert isinstance(following, Recheck)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "new", "passes"),
+    [
+        ((), (), True),
+        # At the margin of the piece, whose rows it need not show: the first row, and the one behind that.
+        ((10,), (), True),
+        ((11,), (), True),
+        ((17,), (), False),
+        ((), (17,), False),
+        ((17,), (17,), False),
+        ((11,), (17,), False),
+    ],
+)
+def test_a_check_passes_with_no_new_row_and_all_rows_that_its_window_surely_shows(
+    lacks: Sequence[int], new: Sequence[int], passes: bool
+) -> None:
+    """A second in `new` has a row that the page in doubt lacks, beside a row that both have, or in the place of that row."""
+    came = page_of(rows(40), complete=True)
+    probe = PageCap().probe_of(question(), came, 1, descending=False, doubt=Doubt.LARGEST)
+    assert probe is not None
+    # The window of the piece begins at the row of second 10.
+    probe = evolve(probe, windows=(Window(10 * SECOND, 50 * SECOND),))
+    there = [row for row in rows(40)[10:] if int(row.id) not in lacks]
+    there += [record(second * SECOND, 1000 + second) for second in new]
+    answer = page_of(sorted(there, key=lambda row: row.start_time), complete=True)
+    assert (PageCap().settle(probe, answer) is None) == passes
 
 
 def test_a_page_that_lacks_a_known_row_shows_the_cap() -> None:

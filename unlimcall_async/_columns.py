@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import repeat
-from operator import attrgetter
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -126,9 +125,9 @@ class BatchInMaking:
     def add(self, records: Sequence[CallRecord]) -> None:
         """Add records that the API has sent, and that nobody else holds: they are used up."""
         self.rows += len(records)
-        lines = b"" if any(map(_extra, records)) else _to_lines(records)
-        # CSV has no escapes like those of JSON.
-        if lines and b"\\" not in lines and len(lines) < _BLOCK_BYTES:
+        lines = _to_lines(records)
+        # CSV has no escapes like those of JSON, and no object.
+        if b"\\" not in lines and lines.count(_END_WITHOUT_EXTRA) == len(records) and len(lines) < _BLOCK_BYTES:
             self._lines.append(lines)
             self._line_bytes += len(lines)
             self.size += len(lines)
@@ -170,8 +169,10 @@ _LINE_NAMES: Final = ("", *SCHEMA.names)
 # What stands behind the last comma of a line without an `extra`.
 _NO_EXTRA: Final = "{}]"
 
+# How such a line ends. No other one ends so: an `extra` that is not empty has something between its braces.
+_END_WITHOUT_EXTRA: Final = b",{}]\n"
+
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
-_extra: Final = attrgetter("extra")
 
 
 def _to_lines(records: Iterable[CallRecord]) -> bytes:

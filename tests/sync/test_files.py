@@ -8,11 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.cdrs.raw_server import RawServer, served
@@ -21,6 +23,7 @@ from tests.sync.support import ACCOUNT, BEGIN, DAY, call, checked_manifest, held
 from tests.sync.test_sync import END, LONG, counts, synced
 from unlimcall_async import columns
 from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite
+from unlimcall_async.sync import duckdb as of_duckdb
 from unlimcall_async.sync.file_lock import FileLock
 
 files = pytest.mark.parametrize("place", ["sqlite", "duckdb", "parquet"], indirect=True)
@@ -220,6 +223,36 @@ async def test_a_duckdb_file_that_another_process_has_open_is_busy(tmp_path: Pat
         assert (await synced(client, place)).inserted == 1
 
 
+def _conflict(number: int) -> Callable[..., duckdb.DuckDBPyConnection]:
+    """Return `duckdb.connect` as it is so many times while the file is being closed in another thread."""
+    left, connect = iter(range(number)), duckdb.connect
+
+    def connect_later(*args: Any, **more: Any) -> duckdb.DuckDBPyConnection:
+        if next(left, None) is not None:
+            raise duckdb.BinderException('Binder Error: Unique file handle conflict: Cannot attach "calls"')
+        return connect(*args, **more)
+
+    return connect_later
+
+
+async def test_a_duckdb_file_that_another_thread_is_closing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(server_of(1)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(duckdb, "connect", _conflict(2))
+            assert (await synced(client, DuckDb(tmp_path))).inserted == 1
+
+
+async def test_a_duckdb_file_that_stays_attached_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_duckdb, "_PATIENCE", 0.05)
+    async with served(server_of(1)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(duckdb, "connect", _conflict(1_000_000))
+            with pytest.raises(SyncDestinationError, match="Unique file handle conflict"):
+                await synced(client, DuckDb(tmp_path))
+
+
 # --- Parquet ----------------------------------------------------------------------------------------------------------------
 
 
@@ -257,7 +290,6 @@ async def test_a_kill_between_two_days_leaves_nothing_twice(
 
 
 async def test_the_folder_is_one_that_hive_readers_expect(folder: ParquetDays) -> None:
-    import duckdb  # noqa: PLC0415 # of another extra
     import pyarrow.dataset as ds  # type: ignore[import-untyped] # noqa: PLC0415 # it has no types
 
     server = server_of(12)

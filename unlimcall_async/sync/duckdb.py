@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import duckdb
 
@@ -38,6 +38,8 @@ from unlimcall_async.sync.table import (
     quoted,
 )
 
+T = TypeVar("T")
+
 _DIALECT: Final = Dialect({"text": "VARCHAR", "integer": "BIGINT", "time": "TIMESTAMP WITH TIME ZONE"})
 # How a column's values come out of a list that is one value of a statement. A list for each column is forty times as fast as a
 # statement for each row. Times go in and out as microseconds: as times, the driver would ask for another package.
@@ -48,7 +50,7 @@ _FROM_LIST: Final[dict[Kind, str]] = {
 }
 # Rows of one such statement. The driver holds each of their values a second time.
 _AT_ONCE: Final = 2048
-# Seconds to wait for another account of this process that makes the same tables.
+# Seconds to wait for another thread of this process: one that makes the same tables, or that is closing the file.
 _PATIENCE: Final = 5.0
 _LOOK: Final = 0.01
 
@@ -101,7 +103,7 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
             return None if found is None else str(found[0])
 
     def _connected(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        self._connection = connection = duckdb.connect(_first_name(path), read_only=read_only)
+        self._connection = connection = _patiently(lambda: duckdb.connect(_first_name(path), read_only=read_only))
         # A schema may have the name of the file.
         ((database,),) = connection.execute("SELECT current_database()").fetchall()
         self._quoted = quoted(database, self._schema, self._table)
@@ -280,14 +282,16 @@ def _lists(rows: Sequence[Row]) -> list[list[Any]]:
     return columns
 
 
-def _patiently(work: Callable[[], None]) -> None:
-    """Do work that fails as long as another account of this process makes the same tables."""
+def _patiently(work: Callable[[], T]) -> T:
+    """Do work that fails as long as another thread of this process makes the same tables, or is closing the same file."""
     ends = time.monotonic() + _PATIENCE
     while True:
         try:
             return work()
-        except (duckdb.TransactionException, duckdb.CatalogException):
-            if time.monotonic() >= ends:
+        except (duckdb.TransactionException, duckdb.CatalogException, duckdb.BinderException) as error:
+            # DuckDB 1.5 refuses to open a file whose last connection is being closed. Other errors of this class do not pass.
+            passes = not isinstance(error, duckdb.BinderException) or "file handle conflict" in str(error)
+            if not passes or time.monotonic() >= ends:
                 raise
             time.sleep(_LOOK)
 

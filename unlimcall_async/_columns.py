@@ -125,9 +125,10 @@ class BatchInMaking:
     def add(self, records: Sequence[CallRecord]) -> None:
         """Add records that the API has sent, and that nobody else holds: they are used up."""
         self.rows += len(records)
-        lines = _to_lines(records)
-        # CSV has no escapes like those of JSON, and no object.
-        if b"\\" not in lines and lines.count(_END_WITHOUT_EXTRA) == len(records) and len(lines) < _BLOCK_BYTES:
+        # A list takes half the time of a generator, or of `attrgetter`.
+        lines = b"" if any([record.extra for record in records]) else _to_lines(records)  # noqa: C419
+        # CSV has no escapes like those of JSON.
+        if lines and b"\\" not in lines and len(lines) < _BLOCK_BYTES:
             self._lines.append(lines)
             self._line_bytes += len(lines)
             self.size += len(lines)
@@ -169,8 +170,6 @@ _LINE_NAMES: Final = ("", *SCHEMA.names)
 # What stands behind the last comma of a line without an `extra`.
 _NO_EXTRA: Final = "{}]"
 
-# How such a line ends. No other one ends so: an `extra` that is not empty has something between its braces.
-_END_WITHOUT_EXTRA: Final = b",{}]\n"
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 

@@ -11,7 +11,7 @@ from datetime import UTC
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import repeat
-from operator import attrgetter, methodcaller
+from operator import methodcaller
 from typing import Any, Final, cast
 
 import msgspec
@@ -21,7 +21,6 @@ from unlimcall_async.models import CallRecord
 
 _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
-_extra: Final = attrgetter("extra")
 _digest: Final = methodcaller("digest")
 _NESTED: Final = (dict, list, tuple, Mapping)
 # The levels of `extra`. The API's JSON is read down to some 1,000; a value that holds itself would have no end.
@@ -46,7 +45,7 @@ def canonical_lines(records: Sequence[CallRecord]) -> list[bytes]:
     """
     try:
         rows: list[tuple[Any, ...]] = list(map(astuple, records))
-        if any(map(_extra, records)):
+        if any([row[-1] for row in rows]):  # noqa: C419 # a list takes half the time of a generator or of `attrgetter`
             rows = [(*row[:-1], msgspec.Raw(_json(row[-1]))) if row[-1] else row for row in rows]
         # No line break stands in JSON as msgspec writes it, and one stands behind each row.
         return _encode_lines(rows).split(b"\n")[: len(rows)]

@@ -8,10 +8,10 @@ specifies both.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import groupby, islice
-from operator import attrgetter
+from itertools import islice
 from typing import Final, Self
 
 from attrs import field, frozen
@@ -24,8 +24,6 @@ _BITS: Final = 256
 _MODULUS: Final = 1 << _BITS
 # Records that are hashed at a time.
 _AT_ONCE: Final = 1000
-
-_start: Final = attrgetter("start_time")
 
 
 def _hexadecimal(value: str) -> str:
@@ -107,15 +105,21 @@ class Days:
 
 
 def days_of(records: Sequence[CallRecord]) -> Iterator[tuple[date, Sequence[CallRecord]]]:
-    """Yield each UTC day of sorted records, with its records."""
-    if not records:
-        return
-    first = records[0].start_time.date()
-    if first == records[-1].start_time.date():
-        yield first, records
-        return
-    for day, some in groupby(records, key=lambda record: record.start_time.date()):
-        yield day, list(some)
+    """Yield each UTC day of records that are sorted in either direction, with its records."""
+    begin = 0
+    while begin < len(records):
+        day = _day(records[begin])
+        # The records of most pages, at their end, are of one day: no search. A search looks at ten records of a page, not at all.
+        if _day(records[-1]) == day:
+            yield day, records[begin:]
+            return
+        end = bisect_left(records, True, begin, key=lambda record: _day(record) != day)  # called at once
+        yield day, records[begin:end]
+        begin = end
+
+
+def _day(record: CallRecord) -> date:
+    return record.start_time.date()
 
 
 def added(*days: Mapping[date, DayDigest]) -> dict[date, DayDigest]:

@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
@@ -30,6 +29,7 @@ from urllib.request import urlopen
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.accounts_server import END, PREFIX, START, is_revoked, number_of, served
+from benchmarks.stamp import stamp
 from unlimcall_async.accounts import AccountErrorGroup, Accounts
 
 # One response in so many is a fault of the server.
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({**cost, "peak": _peak()}))
         return 0
     count, records, at_once = (100, 300, "16") if given.quick else (given.accounts, given.records, given.at_once)
-    print(f"{count:,} accounts of {records:,} records, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(f"{count:,} accounts of {records:,} records, {stamp()}\n")
 
     def line(count: int, places: int) -> int:
         cost = measured(count, records, places, given)

@@ -15,7 +15,6 @@ import asyncio
 import selectors
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from unittest import mock
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.pictures import check_matplotlib, draw_grants
 from benchmarks.records_server import END, START, served
+from benchmarks.stamp import stamp
 from unlimcall_async import AsyncClient, RateLimit, RateLimits
 from unlimcall_async.http.bucket import MINUTE, TokenBucket
 
@@ -134,7 +134,7 @@ def main() -> int:
         for burst in (None, given.per_minute):
             limit = RateLimit(given.per_minute, burst=burst)
             outcomes.append(outcome_of(runner.run(grants_of(url, limit, given.records)), limit))
-    print(f"{given.records:,} records, {given.per_minute} requests a minute, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(f"{given.records:,} records, {given.per_minute} requests a minute, {stamp()}\n")
     print(*table(outcomes, given.per_minute), sep="\n")
     if given.picture:
         draw_grants(given.picture, outcomes[0].grants, given.per_minute, f"a pull of {given.records:,} records")

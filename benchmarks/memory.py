@@ -20,7 +20,6 @@ import gc
 import subprocess
 import sys
 import tracemalloc
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -29,6 +28,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.records_server import END, START, served
+from benchmarks.stamp import stamp
 from unlimcall_async import AsyncClient, RateLimits
 
 # The highest peak that is allowed, as a multiple of the smallest pull's peak.
@@ -116,7 +116,7 @@ def _measure(sizes: str, parquet: Path | None, *, in_process: bool) -> None:
     with served(1000) as url:
         asyncio.run(pull(url, parquet))  # imports on first use shall not count
     target = f"{PROCESS_TARGET / 1e6:.0f} MB" if in_process and parquet else f"{TARGET:.2f} of the first"
-    print(f"{datetime.now(UTC):%Y-%m-%d}, target at most {target}\n")
+    print(f"{stamp()}, target at most {target}\n")
     first = 0
     for size in map(int, sizes.split(",")):
         peak, requests = (peak_in_process if in_process else peak_of)(size, parquet)

@@ -15,7 +15,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import product
 from math import ceil
 from pathlib import Path
@@ -29,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.pictures import OverlapPanel, check_matplotlib, draw_overlap
 from benchmarks.planner_traffic import KINDS
 from benchmarks.records_server import END, PAGE, START, served
+from benchmarks.stamp import spread, stamp
 from unlimcall_async import AsyncClient, RateLimits
 
 
@@ -47,10 +47,11 @@ class Case:
 
 @frozen
 class Pull:
-    """What a pull took."""
+    """What a pull took; of several pulls the median, with the shortest and the longest."""
 
     seconds: float
     requests: int
+    spread: str = ""
 
 
 async def pull(url: str, concurrency: int, records: int) -> Pull:
@@ -81,13 +82,13 @@ def measured(cases: Sequence[Case], records: int, rounds: int) -> dict[Case, lis
 
 def table(found: Mapping[Case, Pull], records: int) -> Iterator[str]:
     """Yield a line for each case: ratios first."""
-    costs = f"{'seconds':>9}{'ideal':>7}{'requests':>10}"
+    costs = f"{'seconds':>9}{'by round':>12}{'ideal':>7}{'requests':>10}"
     yield f"{'traffic':13}{'latency':>8}{'at once':>9}{'faster than 1':>15}{'of the ideal':>14}{costs}"
     for case, each in found.items():
         one, ideal = found.get(Case(case.traffic, case.latency, 1)), case.ideal(records)
         faster = f"{one.seconds / each.seconds:.2f}" if one else ""
         head = f"{case.traffic:13}{case.latency:>5} ms{case.concurrency:>9}{faster:>15}{each.seconds / ideal:>14.2f}"
-        yield f"{head}{each.seconds:>9.1f}{ideal:>7.1f}{each.requests:>10}"
+        yield f"{head}{each.seconds:>9.1f}{each.spread:>12}{ideal:>7.1f}{each.requests:>10}"
 
 
 def panels(found: Mapping[Case, Pull], records: int) -> list[OverlapPanel]:
@@ -96,9 +97,14 @@ def panels(found: Mapping[Case, Pull], records: int) -> list[OverlapPanel]:
     for traffic, latency in dict.fromkeys((case.traffic, case.latency) for case in found):
         cases = [case for case in found if (case.traffic, case.latency) == (traffic, latency)]
         seconds, ideal = [found[case].seconds for case in cases], [case.ideal(records) for case in cases]
-        title = f"{traffic.replace('_', ' ')}, {latency} ms"
+        title = f"{traffic.replace('_', ' ')}, {latency} ms of latency"
         shown.append(OverlapPanel(title, tuple(case.concurrency for case in cases), tuple(seconds), tuple(ideal)))
     return shown
+
+
+def _median(pulls: Sequence[Pull]) -> Pull:
+    seconds = [each.seconds for each in pulls]
+    return Pull(median(seconds), max(each.requests for each in pulls), spread(seconds, 1))
 
 
 def main() -> None:
@@ -116,12 +122,14 @@ def main() -> None:
     wanted = product(given.traffic.split(","), given.latencies.split(","), given.concurrency.split(","))
     cases = [Case(traffic, int(latency), int(concurrency)) for traffic, latency, concurrency in wanted]
     pulls = measured(cases, given.records, given.rounds)
-    found = {case: Pull(median(p.seconds for p in own), max(p.requests for p in own)) for case, own in pulls.items()}
-    print(f"{given.records:,} records, {given.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n")
+    found = {case: _median(own) for case, own in pulls.items()}
+    print(f"{given.records:,} records, {given.rounds} rounds, {stamp()}\n")
     print(*table(found, given.records), sep="\n")
     if given.picture:
         draw_overlap(
-            given.picture, panels(found, given.records), f"{given.records:,} records, median of {given.rounds} runs"
+            given.picture,
+            panels(found, given.records),
+            f"{given.records:,} records, median of {given.rounds} rounds; {stamp()}",
         )
 
 

@@ -25,7 +25,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from shutil import which
 from statistics import median
@@ -39,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.pictures import CostBar, check_matplotlib, draw_costs
 from benchmarks.records_server import served
 from benchmarks.records_ways import WAYS, Cost, missing
+from benchmarks.stamp import stamp
 
 _WAYS_FILE: Final = Path(__file__).with_name("records_ways.py")
 # The module that a user of each way imports.
@@ -224,7 +224,7 @@ def main() -> None:
             print(*_profile(url, given.records), sep="\n")
             return
         found = results(measured(ways, url, given.records, given.rounds), given.records)
-    print(f"{given.records:,} records, {given.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(f"{given.records:,} records, {given.rounds} rounds, {stamp()}\n")
     print(*table(found), "", *verdicts(found), sep="\n")
     print(
         "\nimport, ms:",
@@ -233,7 +233,9 @@ def main() -> None:
     )
     if given.picture:
         draw_costs(
-            given.picture, bars(found), f"{given.records:,} records in pages of 1000, median of {given.rounds} runs"
+            given.picture,
+            bars(found),
+            f"{given.records:,} records in pages of 1000, median of {given.rounds} rounds; {stamp()}",
         )
 
 

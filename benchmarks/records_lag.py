@@ -14,7 +14,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 from typing import Final
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.records_server import served
 from benchmarks.records_ways import WAYS, result_of
+from benchmarks.stamp import stamp
 
 _TICK: Final = 0.001
 TARGET: Final = 0.005
@@ -107,7 +107,7 @@ def main() -> None:
         for _ in range(given.rounds):
             for way, runs in seen.items():
                 runs.append(asyncio.run(ticks_beside(way, url, given.records)))
-    print(f"{given.records:,} records, concurrency 4, {given.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(f"{given.records:,} records, concurrency 4, {given.rounds} rounds, {stamp()}\n")
     print(*table(seen), sep="\n")
 
 

@@ -28,7 +28,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -43,6 +42,7 @@ from attrs import define, field, frozen
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.records_server import served
+from benchmarks.stamp import stamp
 from benchmarks.sync_ways import WAYS, Cost, lacking
 
 _WAYS_FILE: Final = Path(__file__).with_name("sync_ways.py")
@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with TemporaryDirectory() as folder, ExitStack() as servers:
         server = servers.enter_context(postgres_server(Path(folder))) if "postgres" in given.destinations else ""
         found = measured(ways, Places(Path(folder), server), records, rounds)
-    print(f"{records:,} records, {rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n")
+    print(f"{records:,} records, {rounds} rounds, {stamp()}\n")
     print(*first_table(found, records), "", *later_table(found), "", *verdicts(found, records), "", sep="\n")
     print(*(found.faults or ["Every table has the rows of the server."]), sep="\n")
     return 1 if found.faults else 0

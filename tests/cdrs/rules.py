@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -23,20 +25,19 @@ from attrs import evolve, frozen
 from tests.cdrs.cases import failure, make_case
 from tests.cdrs.hostile import BrokenError
 from tests.cdrs.hostile_server import ServerPage
-from unlimcall_async.cdrs.planner import bounds, divide, page_cap, parts, plan, planner, seek, windows
-from unlimcall_async.cdrs.planner import page as pages
+from unlimcall_async.cdrs import planner as package
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap
-from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Waiting
+from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.planner import Planner
-from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder
+from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, claim_of
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
 
-MODULES: Final = (bounds, divide, page_cap, pages, parts, plan, planner, seek, windows)
+MODULES: Final = tuple(import_module(each.name) for each in iter_modules(package.__path__, f"{package.__name__}."))
 
 
 @frozen
@@ -78,7 +79,7 @@ def always(owner: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # --- windows and pages ----------------------------------------------------------------------------------------------------
 
 
-def no_margins(wanted: Range, seam: parts.Seam | None = None, **_: object) -> Window:
+def no_margins(wanted: Range, seam: Seam | None = None, **_: object) -> Window:
     """Ask for a range as it is."""
     start, till = wanted.start, wanted.end
     if seam is not None:
@@ -210,7 +211,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "last second",
         "a page does not claim its last second",
-        lambda: everywhere("claim_of", partial(claim_too_much, seek.claim_of)),
+        lambda: everywhere("claim_of", partial(claim_too_much, claim_of)),
     ),
     Rule(
         "withdrawing",

@@ -52,8 +52,9 @@ class Evidence(Model):
     Attributes:
         start: The start of the time whose records rest on this answer.
         end: Its end, which is not part of it.
-        asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter. Only the
-            pieces of a second that was taken apart may reach beyond it, by a second at most.
+        asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter. Only where
+            traffic is dense, a window may reach beyond it, by a second at most. There the answers have shown how the server treats
+            the bounds.
         asked_till: `till` of the request.
         limit: `limit` of the request.
         rows: The rows of the answer.
@@ -75,7 +76,7 @@ class Evidence(Model):
 
     @property
     def was_asked(self) -> bool:
-        """Whether the window lies within what was asked, but for the pieces of a second."""
+        """Whether the window lies within what was asked, but for a second at a bound."""
         before, behind = self.asked_from - self.start, self.end - self.asked_till
         return self.start <= self.end and before <= _SECOND and behind <= _SECOND
 

@@ -29,8 +29,8 @@ FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != 
 
 # A text of printable ASCII without these characters is no formula (`formulas`).
 _STARTERS: Final = "=+-@"
-# Texts, one on each line, none of which can be a formula: each begins with a letter or a digit of ASCII, or is a phone number. An
-# empty line is a line end at the end of a text, or at its start, which hides a formula.
+# Printable texts, one on each line, none of which can be a formula: each begins with a letter or a digit of ASCII, or is a phone
+# number. A text with a line end of its own is not judged by this: `+(` and `HYPERLINK(1))` on two lines are one formula.
 _PLAIN: Final = re.compile(r"(?:(?:[0-9A-Za-z].*|\+[0-9(][0-9 ().-]*)(?:\n|\Z))*+")
 # What a cell of CSV holds between quotes only.
 _SPECIAL: Final = re.compile('[,"\r\n]')
@@ -96,10 +96,10 @@ def _texts(column: Sequence[str | None]) -> Sequence[str]:
     some = [*filter(None, column)]
     joined = " ".join(some)
     printable = joined.isprintable()  # so no line ends in it, either
-    simple = printable and joined.isascii() and not any(each in joined for each in _STARTERS)
-    if not simple and not _PLAIN.fullmatch("\n".join(some)):
+    simple = joined.isascii() and not any(each in joined for each in _STARTERS)
+    if not printable or not (simple or _PLAIN.fullmatch("\n".join(some))):
         column = [text and guarded(text) for text in column]
-    elif printable and "," not in joined and '"' not in joined:
+    elif "," not in joined and '"' not in joined:
         # No text needs quotes.
         return cast("Sequence[str]", column) if len(some) == len(column) else [*map(_bare, column)]
     return ["" if text is None else _cell(text) for text in column]

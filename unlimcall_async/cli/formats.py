@@ -63,7 +63,7 @@ def ndjson(records: Iterable[CallRecord]) -> str:
 def csv_lines(records: Iterable[CallRecord]) -> str:
     """Return one CSV line for each record, as `csv.writer` writes the line, but an empty text as `""`."""
     # Column by column, because nearly all columns can stay as they are, and one look at a column tells. `csv.writer` looks at each
-    # character, and takes five times as long for a record (`python benchmarks/records.py --instructions --ways csv`).
+    # character: with it, a record took three times as long (`python benchmarks/records.py --instructions --ways csv`).
     columns = [*zip(*map(astuple, records), strict=True)]
     if not columns:
         return ""

@@ -85,7 +85,8 @@ class Divider:
     def is_better_cut_later(self, part: Part, asked: Iterable[Part]) -> bool:
         """Return whether a page that is under way will show better where to cut a part."""
         if (sample := part.hints.sample) is not None:
-            # Until the sample has shown how much a row stands for, one piece alone; then twice as many as have shown that.
+            # Until a piece has shown how much a row of the sample stands for, one piece alone; then side by side twice as many as
+            # have shown that, and one more.
             return sum(sample.learns_from(other.hints.sample) for other in asked) > _SIDE_BY_SIDE * sample.ranges
         near = if_known(part.hints.density)
         if near is None or not self._server_order.unsorted:

@@ -170,7 +170,7 @@ def check_seam(
     """Return whether a page repeats the page before it where the two overlap, and holds no other rows there.
 
     Returns:
-        That, and how many rows of the page before the page repeats.
+        The verdict, and how many rows of the page before are repeated.
 
     Args:
         seam: What the page must agree with.

@@ -79,7 +79,7 @@ def contents_of(record: CallRecord) -> bytes:
     whole = bytes.fromhex(digest(record))
     if record.extra:
         # The leg has no part of this, so that a field that the API adds does not tell legs apart.
-        text = json_of(record.extra).encode("utf-8", "surrogatepass")
+        text = json_of(record.extra).encode()
         whole = whole[: LEG_BYTES - _GROUPED] + blake2b(whole + text, digest_size=8).digest()
     return leg_of(record) + whole[LEG_BYTES - _GROUPED :][:MORE_BYTES]
 

@@ -18,7 +18,7 @@ _PLANNER: Final = (
 )
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "http.bucket": ("tests/core/test_bucket.py", "tests/client/test_rate_limits.py", "tests/client/test_max_wait.py"),
+    "http.bucket": ("tests/core/test_bucket_figures.py",),
     "http.retry": ("tests/core/test_retry.py",),
     "http.outcome": ("tests/core/test_outcome.py", "tests/core/test_retry.py"),
     "http.pace": ("tests/core/test_pace.py",),

@@ -1,0 +1,482 @@
+"""The figures of the token bucket in small cases, each worked out by hand from the rules in its docstring."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.pace import Pace
+
+pytestmark = pytest.mark.own_rules
+
+# The spans of the two guards, with the half second for which a slow request may be late.
+MINUTE, DAY = 60.5, 24 * 3600 + 0.5
+
+
+def bucket_of(per_minute: int, *taken: float, **limits: Any) -> TokenBucket:
+    """Return a bucket of which tokens were taken at some times."""
+    return after(TokenBucket(RateLimit(per_minute, **limits)), *taken)
+
+
+def unlimited(*taken: float) -> TokenBucket:
+    return after(TokenBucket(None), *taken)
+
+
+def after(bucket: TokenBucket, *taken: float) -> TokenBucket:
+    for at in taken:
+        bucket.take(at)
+    return bucket
+
+
+class Heard(Pace):
+    """A pace that writes down what the bucket tells it."""
+
+    def __init__(self, top: float | None = None) -> None:
+        super().__init__(top)
+        self.seconds: list[float] = []
+        self.refusals: list[tuple[float, float, float]] = []
+        self.acceptances: list[tuple[float, float]] = []
+
+    def held(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        super().held(seconds)
+
+    def refused(self, granted_at: float, now: float, measured: float) -> None:
+        self.refusals.append((granted_at, now, measured))
+        super().refused(granted_at, now, measured)
+
+    def accepted(self, granted_at: float, now: float) -> None:
+        self.acceptances.append((granted_at, now))
+        super().accepted(granted_at, now)
+
+
+# --- the limit --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "at_once"),
+    [
+        *((RateLimit(per_minute), burst) for per_minute, burst in [(1, 1), (6, 1), (11, 1), (12, 2), (60, 10)]),
+        (RateLimit(60, burst=1), 1),
+        (RateLimit(60, burst=60), 60),
+    ],
+)
+def test_a_sixth_of_the_limit_goes_out_at_once_unless_the_user_says_otherwise(limit: RateLimit, at_once: int) -> None:
+    assert limit.at_once() == at_once
+
+
+def test_a_limit_has_no_limit_of_a_day_by_default() -> None:
+    assert (RateLimit(60).per_day, RateLimit(60).burst) == (None, None)
+    assert RateLimit(60, 1000, 5) == RateLimit(per_minute=60, per_day=1000, burst=5)
+
+
+@pytest.mark.parametrize("name", ["per_minute", "per_day", "burst"])
+def test_a_limit_that_is_no_number_is_refused_by_its_name(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be an int, not str$"):
+        RateLimit(**{"per_minute": 60, name: "60"})  # type: ignore[arg-type] # that is the point
+    with pytest.raises(ValueError, match=f"^{name} must be 1 or more"):
+        RateLimit(**{"per_minute": 60, name: 0})
+
+
+def test_the_error_of_a_burst_above_the_limit_has_both_numbers() -> None:
+    with pytest.raises(ValueError, match=r"^burst must not be above per_minute: 61 is above 60$"):
+        RateLimit(60, burst=61)
+
+
+# --- when the next token may be taken ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "ready_at"),
+    [
+        (bucket_of(60), -math.inf),
+        (unlimited(), -math.inf),
+        (unlimited(3.0, 3.0), 3.0),
+        (bucket_of(60, *[7.0] * 9), 7.0),
+        # The grants that are left to the minute are spread over it: the 51st from now on has to wait for the first to be old.
+        (bucket_of(60, *[7.0] * 10), 7 + MINUTE / 51),
+        (bucket_of(60, 0.0, burst=1), MINUTE / 60),
+        (bucket_of(60, *[7.0] * 60, burst=60), 7 + MINUTE),
+        (bucket_of(1, 7.0), 7 + MINUTE),
+        (bucket_of(2, 0.0, 10.0, burst=2), MINUTE),
+        (bucket_of(60, 0.0, 1.0, 2.0, per_day=3), DAY),
+        (bucket_of(60, 0.0, 1.0, 2.0, per_day=4), 2.0),
+        (bucket_of(60, 0.0, DAY, DAY, per_day=2), 2 * DAY),
+    ],
+)
+def test_the_next_token_comes_when_bucket_and_guards_allow(bucket: TokenBucket, ready_at: float) -> None:
+    assert bucket.ready_at() == pytest.approx(ready_at)
+
+
+@pytest.mark.parametrize(
+    ("taken", "interval"),
+    # Of 600 grants and more, every second one is looked at; of 1200 and more, every third.
+    [(599, MINUTE / (1301 + 1)), (600, MINUTE / (1300 + 2)), (1199, MINUTE / (701 + 2)), (1200, MINUTE / (700 + 3))],
+)
+def test_of_many_grants_some_are_looked_at_for_the_spread(taken: int, interval: float) -> None:
+    assert bucket_of(1900, *[0.0] * taken, burst=taken).ready_at() == pytest.approx(interval)
+
+
+def test_tokens_come_back_at_the_interval_of_the_last_grant() -> None:
+    bucket = bucket_of(60, 0.0, 0.0, burst=2)
+    interval = MINUTE / 59
+    assert bucket.ready_at() == pytest.approx(interval)
+    bucket.take(1.5 * interval)
+    # Half a token was left. The third grant leaves 57 to the minute, and the first one is `1.5 * interval` old.
+    assert bucket.ready_at() == pytest.approx(1.5 * interval + 0.5 * (MINUTE - 1.5 * interval) / 58)
+
+
+# --- behind others ----------------------------------------------------------------------------------------------------
+
+
+def test_one_behind_others_gets_the_token_after_theirs() -> None:
+    bucket = bucket_of(6, 0.0, burst=1)
+    gap = MINUTE / 6
+    assert [bucket.ready_behind(ahead, 0.0) for ahead in (0, 1, 5, 6)] == pytest.approx(
+        [gap, 2 * gap, MINUTE, MINUTE + gap], rel=1e-3
+    )
+    assert bucket.ready_behind(0, 20.0) == 20.0
+    assert bucket.ready_at() == pytest.approx(gap)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bucket: bucket.take(0.0),
+        lambda bucket: bucket.pause(500.0),
+        lambda bucket: bucket.give_back(0.0),
+        lambda bucket: bucket.refused(0.0, 90.0),
+    ],
+    ids=["take", "pause", "give back", "refused"],
+)
+def test_the_time_behind_others_follows_the_state_of_the_bucket(change: Callable[[TokenBucket], object]) -> None:
+    bucket, new = bucket_of(6, 0.0, 0.0, burst=3), bucket_of(6, 0.0, 0.0, burst=3)
+    before = bucket.ready_behind(1, 0.0)
+    change(bucket)
+    change(new)
+    assert bucket.ready_behind(1, 0.0) == new.ready_behind(1, 0.0) != before
+
+
+def test_the_time_behind_others_follows_the_pace() -> None:
+    bucket = bucket_of(60, *[0.0] * 10)
+    bucket.refused(0.0, 1.0)
+    before = bucket.ready_behind(3, 1.0)
+    assert before == pytest.approx(1 + 3 / 0.8, rel=0.01)
+    bucket.accepted(1.5, 2.0)
+    assert bucket.ready_behind(3, 1.0) != before
+
+
+def test_a_bucket_that_others_wait_for_keeps_its_pause_and_its_guards() -> None:
+    bucket = bucket_of(60, 0.0, 1.0, per_day=3, burst=1)
+    bucket.pause(100.0)
+    assert [bucket.ready_behind(ahead, 0.0) for ahead in range(4)] == pytest.approx(
+        [100, DAY, DAY + MINUTE / 60, DAY + 100]
+    )
+    bucket = bucket_of(3, 0.0, 1.0, burst=3)
+    assert [bucket.ready_behind(ahead, 1.0) for ahead in range(3)] == pytest.approx([1, MINUTE, MINUTE + 1])
+
+
+def test_a_forecast_holds_until_its_first_token_comes() -> None:
+    bucket = bucket_of(6, 0.0, burst=1)
+    first = bucket.ready_at()
+    second = bucket.ready_behind(1, 0.0)
+    assert bucket.ready_behind(1, first - 1) == second
+    assert bucket.ready_behind(0, first) == first
+    assert bucket.ready_behind(1, first + 4) > second + 3
+
+
+# --- what is free -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "now", "free"),
+    [
+        (unlimited(), 0.0, None),
+        (unlimited(1.0), 1.0, None),
+        (unlimited(1.0), 0.5, 0),
+        (bucket_of(60), 0.0, 10),
+        (bucket_of(60, *[0.0] * 4), 0.0, 6),
+        (bucket_of(60, *[0.0] * 10), 0.0, 0),
+        (bucket_of(60, *[0.0] * 10), MINUTE / 51, 1),
+        (bucket_of(60, *[0.0] * 10), 2.1 * MINUTE / 51, 2),
+        (bucket_of(5, *[0.0] * 3, burst=5), 60.4, 2),
+        (bucket_of(5, *[0.0] * 3, burst=5), 60.5, 5),
+        (bucket_of(60, per_day=4), 0.0, 4),
+        (bucket_of(60, 0.0, per_day=4), 100.0, 3),
+        (bucket_of(60, 0.0, per_day=4), DAY - 0.1, 3),
+        (bucket_of(60, 0.0, per_day=4), DAY, 4),
+    ],
+)
+def test_the_tokens_that_are_free_are_those_that_bucket_and_guards_have(
+    bucket: TokenBucket, now: float, free: int | None
+) -> None:
+    assert bucket.free(now) == free
+
+
+def test_nothing_is_free_in_a_pause_and_one_token_after_a_refusal() -> None:
+    bucket = bucket_of(60)
+    bucket.pause(10.0)
+    assert (bucket.free(9.9), bucket.free(10.0)) == (0, 10)
+    bucket.refused(0.0, 10.0)
+    assert (bucket.free(10.0), bucket.free(100.0)) == (1, 1)
+
+
+# --- how long further requests take -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "requests", "now", "seconds"),
+    [
+        (bucket_of(60, *[0.0] * 10), 0, 0.0, 0),
+        (bucket_of(60, *[0.0] * 10), -1, 0.0, 0),
+        (bucket_of(60, *[0.0] * 10), 0.5, 0.0, MINUTE / 51),
+        (bucket_of(60, *[0.0] * 10), 1, 1.0, MINUTE / 51 - 1),
+        (bucket_of(60), 1, 5.0, 0),
+        (bucket_of(60), 3.5, 5.0, 2.5),
+        (bucket_of(30), 3, 5.0, 4),
+        (unlimited(), 100, 0.0, 0),
+        (bucket_of(60, per_day=3), 3, 20.0, 2),
+        (bucket_of(60, per_day=3), 3.1, 20.0, DAY),
+        (bucket_of(60, per_day=3), 7, 20.0, 2 * DAY),
+        (bucket_of(60, 0.0, 10.0, per_day=3), 1, 20.0, 0),
+        (bucket_of(60, 0.0, 10.0, per_day=3), 2, 20.0, DAY - 20),
+        (bucket_of(60, 0.0, 10.0, per_day=3), 3, 20.0, DAY - 10),
+        (bucket_of(60, 0.0, 10.0, per_day=3), 4, 20.0, DAY),
+        (bucket_of(60, 0.0, 10.0, per_day=3), 5, 20.0, 2 * DAY - 20),
+        (bucket_of(60, 0.0, 10.0, per_day=2), 1, DAY, 0),
+        (bucket_of(60, 0.0, 10.0, per_day=2), 2, DAY, 10),
+        (bucket_of(60, 0.0, per_day=100_000), 90_000, 100.0, 89_999),
+        (bucket_of(1, 0.0, per_day=2), 1500, 100.0, 750 * DAY - 100),
+    ],
+)
+def test_further_requests_take_their_intervals_and_the_days_that_they_need(
+    bucket: TokenBucket, requests: float, now: float, seconds: float
+) -> None:
+    assert bucket.seconds_for(requests, now) == pytest.approx(seconds)
+
+
+def test_further_requests_go_out_at_the_pace() -> None:
+    bucket = bucket_of(60)
+    bucket.refused(0.0, 0.0)
+    assert bucket.rate(0.0) == 0.8
+    assert bucket.seconds_for(9, 0.0) == pytest.approx(10)
+
+
+# --- idle, dense ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "idle_from"),
+    [
+        (bucket_of(5, 1.0), 1 + MINUTE),
+        (bucket_of(5, 1.0, 2.0), 2 + MINUTE),
+        (bucket_of(5, 1.0, 2.0, per_day=5), 2 + DAY),
+    ],
+)
+def test_a_bucket_is_idle_from_the_moment_when_its_last_grant_is_old(bucket: TokenBucket, idle_from: float) -> None:
+    assert not bucket.is_idle(idle_from - 0.01)
+    assert bucket.is_idle(idle_from)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "dense_until"),
+    [
+        (bucket_of(60, *[0.0] * 2), None),
+        (bucket_of(60, *[0.0] * 3), 1.0),
+        (bucket_of(60, *[0.0] * 4), 1.0),
+        (bucket_of(60, *[0.0] * 5), 2.0),
+        (bucket_of(30, *[0.0] * 3), 2.0),
+        (bucket_of(30, *[0.0] * 5), 4.0),
+        (bucket_of(6000, *[0.0] * 3), 1.0),
+        (unlimited(*[0.0] * 3), 1.0),
+    ],
+)
+def test_three_requests_within_a_refill_or_five_lately_are_dense_if_one_was_accepted(
+    bucket: TokenBucket, dense_until: float | None
+) -> None:
+    assert not bucket.dense(0.0)
+    bucket.accepted(0.0, 0.0)
+    assert bucket.dense(0.0) == (dense_until is not None)
+    if dense_until is not None:
+        assert bucket.dense(dense_until)
+        assert not bucket.dense(dense_until + 0.01)
+
+
+def test_five_requests_within_ten_refills_are_dense() -> None:
+    bucket = bucket_of(60, *[0.0] * 5)
+    bucket.accepted(0.0, 10.0)
+    assert bucket.dense(10.0)
+    assert not bucket.dense(10.01)
+
+
+def test_a_request_that_failed_or_was_never_sent_is_not_one_of_those_that_are_dense() -> None:
+    for undo in (TokenBucket.failed, TokenBucket.give_back):
+        bucket = bucket_of(60, 0.0, 0.1, 0.2)
+        bucket.accepted(0.0, 0.3)
+        undo(bucket, 9.0)
+        assert bucket.dense(0.3)
+        undo(bucket, 0.1)
+        assert not bucket.dense(0.3)
+
+
+# --- what the pace is told --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("taken", "pauses_until", "then", "held"),
+    [
+        ([0.0], None, 0.0, 0),
+        ([0.0] * 10, None, 9.0, MINUTE / 51),
+        ([0.0] * 10, None, 0.5, 0.5),
+        ([0.0] * 10, 30.0, 40.0, 30),
+        ([0.0] * 10, 300.0, 300.0, MINUTE / 51 + 60),
+    ],
+)
+def test_the_pace_hears_for_how_long_a_request_was_held(
+    taken: list[float], pauses_until: float | None, then: float, held: float
+) -> None:
+    pace = Heard()
+    bucket = after(TokenBucket(RateLimit(60), pace), *taken)
+    assert pace.seconds == [0] * (len(taken) - 1)
+    if pauses_until is not None:
+        bucket.pause(pauses_until)
+    bucket.take(then)
+    assert pace.seconds[len(taken) - 1 :] == [pytest.approx(held)]
+
+
+def test_a_bucket_that_has_given_all_its_grants_back_has_held_nothing() -> None:
+    pace = Heard()
+    bucket = after(TokenBucket(RateLimit(1), pace), 0.0, 100.0, 200.0, 300.0)
+    pace.seconds.clear()
+    for at in (300.0, 200.0):
+        bucket.give_back(at)
+    bucket.take(310.0)
+    assert pace.seconds == [0]
+
+
+@pytest.mark.parametrize(
+    ("taken", "now", "measured"),
+    [
+        ([], 5.0, 1.0),
+        ([0.0] * 4, 0.5, 4.0),
+        ([0.0] * 4, 8.0, 0.5),
+        ([0.0, 1.0, 2.0], 60.0, 2 / 59),
+        ([0.0, 1.0, 2.0], 59.0, 3 / 59),
+        ([0.0], 61.0, 1.0),
+    ],
+)
+def test_the_pace_hears_the_rate_of_the_last_minute(taken: list[float], now: float, measured: float) -> None:
+    pace = Heard()
+    after(TokenBucket(None, pace), *taken).refused(-1.0, now)
+    assert pace.refusals == [(-1.0, now, pytest.approx(measured))]
+
+
+def test_the_pace_hears_which_request_was_accepted_and_when() -> None:
+    pace = Heard()
+    TokenBucket(None, pace).accepted(3.0, 4.0)
+    assert pace.acceptances == [(3.0, 4.0)]
+
+
+@pytest.mark.parametrize(("limit", "rate"), [(RateLimit(120), 1.6), (None, 0.8)])
+def test_a_bucket_begins_with_a_pace_whose_top_is_the_limit(limit: RateLimit | None, rate: float) -> None:
+    bucket = TokenBucket(limit)
+    assert bucket.rate(0.0) is None
+    bucket.refused(0.0, 0.0)
+    assert bucket.rate(0.0) == pytest.approx(rate)
+
+
+# --- after a refusal --------------------------------------------------------------------------------------------------
+
+
+def test_after_a_refusal_one_token_is_there_and_the_next_comes_at_the_pace() -> None:
+    bucket = bucket_of(60, *[0.0] * 10)
+    bucket.refused(0.0, 1.0)
+    assert bucket.ready_at() == 1.0
+    bucket.take(1.0)
+    assert bucket.ready_at() == pytest.approx(1 + 1 / 0.8)
+
+
+def test_a_refusal_that_is_heard_late_brings_no_token_back_before_the_last_grant() -> None:
+    bucket = bucket_of(60, 0.0, 5.0)
+    bucket.refused(0.0, 4.0)
+    assert bucket.ready_at() == 5.0
+
+
+def test_a_refusal_of_a_full_minute_waits_for_its_end() -> None:
+    bucket = bucket_of(3, *[0.0] * 3, burst=3)
+    bucket.refused(0.0, 1.0)
+    assert bucket.ready_at() == MINUTE
+
+
+def test_a_token_that_comes_back_while_a_pace_holds_is_one_at_most() -> None:
+    bucket = bucket_of(60)
+    bucket.refused(-1.0, 0.0)
+    bucket.take(0.0)
+    bucket.give_back(0.0)
+    assert bucket.ready_at() == 0.0
+    bucket.take(0.0)
+    assert bucket.ready_at() == pytest.approx(1 / 0.8)
+    for _ in range(2):
+        bucket.give_back(0.0)
+    bucket.take(0.0)
+    assert bucket.ready_at() == pytest.approx(1 / 0.8)
+
+
+def test_a_grant_that_comes_back_while_a_pace_holds_leaves_the_guards() -> None:
+    bucket = bucket_of(3, 0.0, 1.0, 2.0, burst=3, per_day=3)
+    bucket.refused(-1.0, 2.0)
+    assert bucket.ready_at() == DAY
+    bucket.give_back(1.0)
+    assert bucket.ready_at() == 2.0
+    bucket.take(2.0)
+    bucket.give_back(9.0)
+    assert bucket.ready_at() == DAY
+
+
+# --- tokens that come back --------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_comes_back_to_a_bucket_that_was_full_since_is_lost() -> None:
+    bucket = bucket_of(60, 0.0, 100.0, 100.0, burst=2)
+    bucket.give_back(0.0)
+    assert bucket.ready_at() > 100
+
+
+def test_a_token_that_comes_back_to_a_bucket_that_was_never_full_since_can_be_taken() -> None:
+    bucket = bucket_of(60, 0.0, 0.0, 0.5, burst=3)
+    bucket.give_back(0.0)
+    assert bucket.ready_at() == 0.5
+    assert bucket.free(0.5) == 1
+
+
+def test_what_comes_back_and_was_never_taken_changes_nothing() -> None:
+    bucket = bucket_of(60, *[0.0] * 10)
+    before = bucket.ready_at()
+    bucket.give_back(-1.0)
+    assert bucket.ready_at() == before
+
+
+def test_a_grant_that_comes_back_makes_room_in_the_day_and_in_the_minute() -> None:
+    bucket = bucket_of(60, 0.0, 1.0, 2.0, per_day=3)
+    bucket.give_back(1.0)
+    assert bucket.ready_at() == 2.0
+    bucket = bucket_of(3, 0.0, 1.0, 2.0, burst=3)
+    bucket.give_back(0.0)
+    bucket.take(2.0)
+    assert bucket.ready_at() == 1 + MINUTE
+
+
+def test_the_interval_is_that_of_the_grants_that_stay() -> None:
+    bucket = bucket_of(60, 0.0, 0.0, 0.0, burst=2)
+    expected = bucket_of(60, 0.0, 0.0, burst=2).ready_at()
+    bucket.give_back(0.0)
+    assert bucket.ready_at() == pytest.approx(expected)
+    bucket = bucket_of(60, *[0.0] * 60, burst=60)
+    for _ in range(60):
+        bucket.give_back(0.0)
+    assert bucket.ready_at() == -math.inf
+    assert bucket.free(0.0) == 60

@@ -57,7 +57,7 @@ def digest(row: Row) -> str:
     """Return 16 hexadecimal characters that stand for the documented fields of a record, or for the text of a bad row."""
     if isinstance(row, BadRow):
         return row.digest
-    return blake2b(repr(_documented(row)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return blake2b(repr(_documented(row)).encode(), digest_size=8).hexdigest()
 
 
 def leg_of(row: Row) -> bytes:
@@ -71,7 +71,7 @@ def leg_of(row: Row) -> bytes:
 
 
 def _crc(values: object) -> int:
-    return crc32(repr(values).encode("utf-8", "surrogatepass"))
+    return crc32(repr(values).encode())
 
 
 def contents_of(record: CallRecord) -> bytes:

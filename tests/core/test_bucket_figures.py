@@ -283,21 +283,16 @@ def test_a_bucket_is_idle_from_the_moment_when_its_last_grant_is_old(bucket: Tok
 
 
 @pytest.mark.parametrize(
-    ("bucket", "dense_until"),
+    ("per_minute", "taken", "dense_until"),
     [
-        (bucket_of(60, *[0.0] * 2), None),
-        (bucket_of(60, *[0.0] * 3), 1.0),
-        (bucket_of(60, *[0.0] * 4), 1.0),
-        (bucket_of(60, *[0.0] * 5), 2.0),
-        (bucket_of(30, *[0.0] * 3), 2.0),
-        (bucket_of(30, *[0.0] * 5), 4.0),
-        (bucket_of(6000, *[0.0] * 3), 1.0),
-        (unlimited(*[0.0] * 3), 1.0),
+        *((60, 2, None), (60, 3, 1.0), (60, 4, 1.0), (60, 5, 2.0), (30, 3, 2.0), (30, 5, 4.0)),
+        *((6000, 3, 1.0), (None, 3, 1.0)),
     ],
 )
 def test_three_requests_within_a_refill_or_five_lately_are_dense_if_one_was_accepted(
-    bucket: TokenBucket, dense_until: float | None
+    per_minute: int | None, taken: int, dense_until: float | None
 ) -> None:
+    bucket = after(TokenBucket(None if per_minute is None else RateLimit(per_minute)), *[0.0] * taken)
     assert not bucket.dense(0.0)
     bucket.accepted(0.0, 0.0)
     assert bucket.dense(0.0) == (dense_until is not None)

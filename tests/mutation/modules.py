@@ -30,7 +30,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "proof.digest": ("tests/proof/test_days.py",),
     "proof.canonical": ("tests/proof/test_canonical.py",),
     "sync.diff": ("tests/sync/test_diff.py",),
-    "sync.pieces": ("tests/sync/test_diff.py", "tests/sync/test_sync.py"),
+    "sync.pieces": ("tests/sync/test_pieces.py",),
     "cdrs.legs": ("tests/cdrs/test_legs.py",),
     "cdrs.output_order": ("tests/cdrs/test_output_order.py",),
     "cdrs.position": ("tests/cdrs/test_position.py",),

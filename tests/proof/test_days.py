@@ -101,6 +101,14 @@ def test_a_digest_that_is_not_of_64_hexadecimal_digits_is_refused(digest: str) -
         DayDigest(0, digest)
 
 
+def test_the_digest_of_records_that_are_taken_away_is_subtracted() -> None:
+    one, other = DayDigest.of([at(0)]), DayDigest.of([at(1), at(2)])
+    assert one + other == DayDigest.of([at(0), at(1), at(2)])
+    assert one + other - other == one
+    assert one + other - one == other
+    assert DayDigest() - DayDigest(0, f"{1:064x}") == DayDigest(0, "f" * 64)
+
+
 @pytest.mark.parametrize("other", [1, None, "0" * 64], ids=repr)
 def test_a_digest_is_added_to_digests_alone(other: Any) -> None:
     with pytest.raises(TypeError, match=r"^unsupported operand type\(s\) for \+: 'DayDigest' and "):

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import page_of
+from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Grain, Margins, edge_behind
 from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Resolve
-from unlimcall_async.cdrs.planner.windows import WIDEST_PART, question_of, widest_of
+from unlimcall_async.cdrs.planner.windows import HOUR, WIDEST_PART, Width, question_of, widest_of, with_margins
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, ceil, floor
 
 pytestmark = pytest.mark.own_rules
@@ -82,3 +83,111 @@ def test_a_probe_asks_its_piece_and_a_finer_window_is_asked_as_it_is(wanted: Ran
     question = question_of(Part(wanted, Waiting(probe)), newest_first=newest)
     assert (question.range, question.window) == (piece, window)
     assert question_of(Part(piece, Waiting(Resolve(window))), newest_first=newest).window == window
+
+
+# --- the figures ----------------------------------------------------------------------------------------------------------
+
+FINE = Margins(10, 3, -2)
+
+
+def test_margins_are_what_a_window_has_around_its_range() -> None:
+    assert (Margins(SECOND, 2 * SECOND, SECOND, known=False), Grain(WHOLE_SECONDS, SECOND)) == (WHOLE_SECONDS, COARSE)
+    assert FINE.around(Range(20, 40)) == Window(17, 38)
+    assert FINE.around(Range(21, 41)) == Window(17, 48)
+    assert FINE.shown_by(Window(17, 38)) == Range(20, 40)
+
+
+@pytest.mark.parametrize(
+    ("last", "descending", "edge"), [(20, True, 40), (29, True, 40), (20, False, 10), (29, False, 10)]
+)
+def test_the_edge_of_a_full_page_lies_two_steps_above_its_last_row_or_one_below(
+    last: int, descending: bool, edge: int
+) -> None:
+    assert edge_behind(last, 10, descending=descending) == edge
+
+
+def test_a_width_is_halved_down_to_an_hour_and_goes_back_to_the_last_that_was_answered() -> None:
+    assert WIDEST_PART == WIDEST - 5 * SECOND
+    width = Width()
+    assert width.most == WIDEST_PART
+    width.narrow(2 * HOUR + 3 * SECOND)
+    assert width.most == HOUR + SECOND
+    width.narrow(8 * HOUR)
+    assert width.most == HOUR + SECOND
+    width.note_answer((HOUR + SECOND) // 2)
+    width.reset()
+    assert width.most == WIDEST_PART
+    width.narrow(2 * HOUR)
+    width.note_answer(HOUR // 2 + 1)
+    width.narrow(1)
+    assert width.most == HOUR - 5 * SECOND
+    width.reset()
+    assert width.most == HOUR
+    width.narrow(2 * HOUR - 2)
+    assert width.most == HOUR - SECOND
+
+
+def seam_of(reach: int, wanted: Range, *, descending: bool) -> Seam:
+    return Seam(Part(wanted), descending, reach, wanted.end if descending else wanted.start, (), 0, 0, None)
+
+
+LONG = Range(0, 2 * WIDEST)
+FIRST, LAST = Range(0, WIDEST_PART), Range(2 * WIDEST - WIDEST_PART, 2 * WIDEST)
+
+
+@pytest.mark.parametrize(
+    ("newest", "descending", "asked"),
+    [(True, None, FIRST), (False, None, LAST), (False, False, FIRST), (True, False, FIRST), (False, True, LAST)],
+)
+def test_a_long_part_is_asked_where_a_chain_begins(newest: bool, descending: bool | None, asked: Range) -> None:
+    question = question_of(Part(LONG), newest_first=newest, descending=descending)
+    assert (question.range, question.window) == (asked, WHOLE_SECONDS.around(asked))
+
+
+@pytest.mark.parametrize("descending", [None, False, True])
+def test_with_narrowed_windows_the_end_that_is_handed_out_first_is_asked(descending: bool | None) -> None:
+    for newest, asked in ((False, Range(0, HOUR)), (True, Range(2 * WIDEST - HOUR, 2 * WIDEST))):
+        question = question_of(Part(LONG), newest_first=newest, descending=descending, most=HOUR, margins=FINE)
+        assert (question.range, question.window) == (asked, FINE.around(asked))
+
+
+def test_a_part_behind_a_claim_is_asked_at_its_seam_with_its_margins() -> None:
+    for descending, reach, window in ((True, 90, Window(17, 90)), (False, -90, Window(-90, 38))):
+        part = Part(Range(20, 40), Waiting(Read(seam_of(reach, Range(20, 40), descending=descending))))
+        question = question_of(part, newest_first=False, margins=FINE)
+        assert (question.part, question.range, question.window) == (part, Range(20, 40), window)
+
+
+def test_a_window_with_a_seam_is_never_narrower_than_its_margins() -> None:
+    wanted = Range(20, 40)
+    assert with_margins(wanted, margins=FINE) == Window(17, 38)
+    assert with_margins(wanted, seam_of(30, wanted, descending=True), margins=FINE) == Window(17, 38)
+    assert with_margins(wanted, seam_of(30, wanted, descending=False), margins=FINE) == Window(17, 38)
+    assert with_margins(wanted) == WHOLE_SECONDS.around(wanted)
+
+
+@pytest.mark.parametrize(
+    ("reach", "most", "widest"),
+    [
+        (40, HOUR, HOUR),
+        (30, HOUR, HOUR),
+        (41, HOUR, HOUR - 1),
+        (40 + 10 * SECOND, HOUR, HOUR - 5 * SECOND),
+        (40 + WIDEST_PART - SECOND, HOUR, SECOND),
+    ],
+)
+def test_the_overlap_of_a_seam_takes_its_share_of_a_window(reach: int, most: int, widest: int) -> None:
+    wanted = Range(20, 40)
+    assert widest_of(wanted, seam_of(reach, wanted, descending=True), most) == widest
+    assert widest_of(wanted, seam_of(60 - reach, wanted, descending=False), most) == widest
+    assert widest_of(wanted, None, most) == most
+
+
+def test_a_probe_of_a_piece_in_the_margins_asks_no_range() -> None:
+    def asked(window: Window) -> Range:
+        probe = Probe((window,), [], page_of([], complete=True), Basis(window, 0, 0), 1, Doubt.LARGEST)
+        return question_of(Part(Range(20, 40), Waiting(probe)), newest_first=False).range
+
+    assert [asked(Window(*each)) for each in ((0, 10), (10, 30), (25, 60), (50, 60))] == [
+        *(Range(20, 20), Range(20, 30), Range(25, 40), Range(50, 50))
+    ]

@@ -163,6 +163,20 @@ def test_a_request_that_was_granted_at_the_moment_of_the_refusal_belongs_to_its_
     assert pace.streak == 1
 
 
+def test_a_refusal_at_just_one_and_a_half_times_the_last_refused_rate_is_near() -> None:
+    pace = Pace(3.0)
+    episode(pace, 0.0, accepted=20, held=10.0)
+    assert pace.rate(0.0) == 2.0
+    episode(pace, 0.5, accepted=20, held=10.0)
+    episode(pace, 1000.0, accepted=27, held=10.0)  # the rate has come to 3.0
+    assert pace.rate(1000.0 + 479) == pytest.approx(2.7)
+
+
+def test_a_pace_begins_without_refusals() -> None:
+    assert Pace(1.0).streak == 0
+    assert Pace(1.0).rate(0.0) is None
+
+
 class Server:
     """A token bucket of its own."""
 

@@ -122,3 +122,23 @@ def test_an_event_that_was_not_delivered_teaches_nothing_of_the_senders_clock() 
     assert clock.read(0, NOW, None) == NOW
     assert clock.read(1, NOW + 1, NOW - 50) == NOW - 50
     assert clock.read(2, NOW + 99 * HOURS, None) == NOW - 49
+
+
+def test_the_earliest_reading_of_two_spans_of_26_hours_counts() -> None:
+    clock, span = SteadyClock(), 26 * HOURS
+    assert clock.read(0.0, 100.0, None) == 100
+    assert clock.read(span, span + 200, None) == span + 100
+    # The second span begins, and the first one still counts.
+    assert clock.read(span + 1, span + 301, None) == span + 101
+    assert clock.read(2 * span + 1, 2 * span + 901, None) == 2 * span + 101
+    # The first one counts no more.
+    assert clock.read(2 * span + 2, 2 * span + 902, None) == 2 * span + 302
+    assert clock.read(3 * span + 3, 3 * span + 903, None) == 3 * span + 903
+
+
+def test_the_latest_signature_shows_the_senders_clock() -> None:
+    clock = SteadyClock()
+    assert clock.read(10.0, 1000.0, 500.0) == 500
+    assert clock.read(20.0, 1010.0, 400.0) == 510
+    assert clock.read(20.0, 1010.0, 600.0) == 600
+    assert clock.read(30.0, 100.0, None) == 100

@@ -74,7 +74,7 @@ def test_ties_are_sorted_in_place_by_id_and_bad_rows_by_their_text() -> None:
 
 
 def test_bad_rows_stand_behind_the_records_of_their_instant() -> None:
-    rows = [bad(0), leg(0), bad(0, "y"), leg(0, 1), bad(1), leg(2), bad(2)]
+    rows: list[Row] = [bad(0), leg(0), bad(0, "y"), leg(0, 1), bad(1), leg(2), bad(2)]
     assert bad_rows_last(rows) == [leg(0), leg(0, 1), bad(0), bad(0, "y"), bad(1), leg(2), bad(2)]
 
 

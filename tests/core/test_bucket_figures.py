@@ -282,6 +282,15 @@ def test_a_bucket_is_idle_from_the_moment_when_its_last_grant_is_old(bucket: Tok
     assert bucket.is_idle(idle_from)
 
 
+def test_a_bucket_is_idle_from_the_end_of_its_pause_unless_it_keeps_to_a_pace() -> None:
+    bucket = bucket_of(60, per_day=5)
+    bucket.pause(100.0)
+    assert [bucket.is_idle(now) for now in (99.0, 100.0, 101.0)] == [False, True, True]
+    bucket.refused(-1.0, 200.0)
+    assert not bucket.is_idle(200.0)
+    assert [unlimited(1.0).is_idle(now) for now in (1.0, 2.0)] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("per_minute", "taken", "dense_until"),
     [
@@ -367,7 +376,9 @@ def test_a_bucket_that_has_given_all_its_grants_back_has_held_nothing() -> None:
 def test_the_pace_hears_the_rate_of_the_last_minute(taken: list[float], now: float, measured: float) -> None:
     pace = Heard()
     after(TokenBucket(None, pace), *taken).refused(-1.0, now)
-    assert pace.refusals == [(-1.0, now, pytest.approx(measured))]
+    ((granted_at, heard_at, rate),) = pace.refusals
+    assert (granted_at, heard_at) == (-1.0, now)
+    assert rate == pytest.approx(measured)
 
 
 def test_the_pace_hears_which_request_was_accepted_and_when() -> None:

@@ -150,7 +150,7 @@ def test_with_the_newest_first_it_does_so_down_to_a_second_before_its_window() -
 def test_the_doubt_of_the_farthest_window_lasts(newest_first: bool) -> None:
     sign = -1 if newest_first else 1
     placed = bad(0, 9, b'{"startTime": "2026-05-01T00:00:00Z"}')
-    near, far = [bad(*sorted((0, sign * minutes))) for minutes in (1, 5)]
+    near, far = [bad(min(0, sign * minutes), max(0, sign * minutes)) for minutes in (1, 5)]
     gathered = gathering(0, newest_first=newest_first)
     gathered.add(at(sign * 0.5), [], [placed, far, near])
     assert [each.doubtful for each in gathered.add(at(sign * 5), [], [])] == [True]

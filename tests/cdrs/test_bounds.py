@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.cdrs.planner.bounds import ALL, Bounds, KnownBounds
+from unlimcall_async.cdrs.planner.bounds import ALL, STEPS, Bounds, KnownBounds, cut_down
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
 
 pytestmark = pytest.mark.own_rules
@@ -80,3 +80,139 @@ def test_a_window_that_covers_surely_covers(truth: Bounds, start: int, millis: i
     assert known.surely_covers(window, wanted)
     assert truth.covers(window, wanted.start)
     assert truth.covers(window, wanted.end - MILLISECOND)
+
+
+# --- the figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bounds", "covered", "steps"),
+    [
+        (Bounds(10, True, True), range(20, 50), (2, 4)),
+        (Bounds(10, True, False), range(20, 40), (2, 3)),
+        (Bounds(10, False, True), range(30, 50), (3, 4)),
+        (Bounds(10, False, False), range(30, 40), (3, 3)),
+        (Bounds(1, True, True), range(25, 42), (25, 41)),
+        (Bounds(1, False, False), range(26, 41), (26, 40)),
+    ],
+)
+def test_a_window_covers_its_steps(bounds: Bounds, covered: range, steps: tuple[int, int]) -> None:
+    window = Window(25, 41)
+    assert bounds.steps_of(window) == steps
+    for at in range(70):
+        in_page = at in covered
+        assert bounds.covers(window, at) == bounds.may_cover(window, at) == bounds.surely_covers(window, at) == in_page
+
+
+def test_a_row_whose_time_is_not_known_exactly_may_be_covered_and_is_not_surely() -> None:
+    bounds = Bounds(10, True, False, earlier=5, later=12)
+    assert [at for at in range(70) if bounds.may_cover(Window(20, 40), at)] == [*range(8, 45)]
+    assert [at for at in range(70) if bounds.surely_covers(Window(20, 40), at)] == [*range(25, 28)]
+    assert bounds.steps_of_rows([20, 25, 28]) == ([1, 2, 2], [3, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "first", "last", "narrowest"),
+    [
+        (Bounds(MILLISECOND, True, True), 2000, 4000, (2000, 4000)),
+        (Bounds(MILLISECOND, True, False), 2000, 4000, (2000, 5000)),
+        (Bounds(MILLISECOND, False, True), 2000, 4000, (1000, 4000)),
+        (Bounds(MILLISECOND, False, False), 2000, 4000, (1000, 5000)),
+        (Bounds(10_000, True, True), 12_500, 34_000, (12_000, 30_000)),
+        (Bounds(10_000, False, False), 12_500, 34_000, (9000, 40_000)),
+        (Bounds(1, True, False), 2500, 2500, (2000, 3000)),
+        (Bounds(1, False, True), 2000, 2000, (1000, 2000)),
+        # The window must have a length: one millisecond more in the same step, or, if that is another step, one less.
+        (Bounds(10_000, True, True), 12_000, 13_000, (12_000, 13_000)),
+        (Bounds(10_000, True, True), 19_000, 19_500, (18_000, 19_000)),
+        (Bounds(MILLISECOND, True, True), 2000, 2000, (1000, 2000)),
+    ],
+)
+def test_the_narrowest_window_is_in_whole_milliseconds(
+    bounds: Bounds, first: int, last: int, narrowest: tuple[int, int]
+) -> None:
+    assert bounds.narrowest(first, last) == Window(*narrowest)
+
+
+def test_the_hypotheses_are_all_steps_that_divide_a_second_with_each_bound_included_or_not() -> None:
+    assert (STEPS[0], STEPS[1], STEPS[-1], len(STEPS)) == (1, MILLISECOND, SECOND, 17)
+    assert all(SECOND % step == 0 for step in STEPS)
+    assert len(set(ALL)) == len(ALL) == 4 * 17
+    assert {(each.earlier, each.later) for each in ALL} == {(0, 0)}
+    assert {(each.earlier, each.later) for each in cut_down(100)} == {(0, 99)}
+    assert len(cut_down(100)) == len(ALL)
+
+
+def known_of(*left: Bounds) -> KnownBounds:
+    known = KnownBounds()
+    known.left = left
+    return known
+
+
+def test_nothing_is_known_at_first() -> None:
+    known = KnownBounds()
+    assert (known.written, known.left, known.refuted, known.finer_than_millis) == (0, ALL, False, False)
+    assert KnownBounds(100, finer_than_millis=True).left == cut_down(100)
+    assert (known.step, known_of(Bounds(1, True, True)).step) == (SECOND, MILLISECOND)
+    assert known_of(Bounds(2000, True, True), Bounds(4000, True, True)).step == 4000
+
+
+def test_the_window_for_a_range_is_that_for_each_hypothesis() -> None:
+    step = 10_000
+    known = known_of(Bounds(step, True, False), Bounds(step, True, True))
+    assert known.window_for(Range(5000, 25_000)) == Window(5000, 30_000)
+    assert known_of(Bounds(step, False, True), Bounds(step, True, True)).window_for(Range(12_000, 35_000)) == Window(
+        9000, 30_000
+    )
+    finer = KnownBounds(finer_than_millis=True)
+    finer.left = (Bounds(1, True, True),)
+    assert finer.window_for(Range(1000, 3000)) == Window(1000, 3000)
+    assert known_of(Bounds(1, True, True)).window_for(Range(1000, 3000)) == Window(1000, 2000)
+    written = KnownBounds(2000)
+    written.left = (Bounds(1, True, True, earlier=1000, later=1999),)
+    assert written.window_for(Range(1000, 5000)) == Window(1000, 6000)
+    assert written.window_for(Range(1000, 1500)) == Window(1000, 4000)
+
+
+def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:
+    known = known_of(Bounds(1000, True, True), Bounds(1000, False, True))
+    assert known.surely_covers(Window(1000, 4000), Range(2000, 5000))
+    assert not known.surely_covers(Window(2000, 4000), Range(2000, 5000))
+    assert not known.surely_covers(Window(1000, 3000), Range(2000, 5000))
+
+
+def test_a_page_drops_the_hypotheses_by_which_a_row_came_or_is_missing() -> None:
+    both, start, till = Bounds(1000, True, True), Bounds(1000, True, False), Bounds(1000, False, True)
+    known = known_of(both, start, till)
+    known.learn(Window(2000, 4000), [2000], [])
+    assert known.left == (both, start)
+    known.learn(Window(2000, 4000), [3000], [4000, 9000])
+    assert (known.left, known.refuted) == ((start,), False)
+    known.learn(Window(2000, 4000), [4000], [])
+    assert (known.left, known.refuted) == ((start,), True)
+
+
+def informative(known: KnownBounds, wanted: Range, seen: list[int]) -> list[tuple[int, int]]:
+    return [(window.start, window.till) for window in known.informative_windows(wanted, seen)]
+
+
+def test_the_most_informative_windows_come_first_and_then_those_beside_the_known_rows() -> None:
+    wanted, step = Range(0, SECOND), 10_000
+    opposite = known_of(Bounds(1000, True, False), Bounds(1000, False, True))
+    assert informative(opposite, wanted, [5000, 7000]) == [(4000, 5000), (5000, 6000), (6000, 7000), (7000, 8000)]
+    others = known_of(Bounds(1000, True, False), Bounds(2000, True, False), Bounds(1, True, True))
+    assert informative(others, Range(6000, SECOND), [5000, 7000]) == [(4000, 5000), (6000, 7000), (6000, 7000)]
+    tills = known_of(Bounds(step, True, False), Bounds(step, True, True))
+    assert informative(tills, wanted, [15_000]) == [
+        *((14_000, 16_000), (0, 10_000), (15_000, 19_000), (10_000, 14_000), (10_000, 15_000))
+    ]
+    # Four rows at a time, those of the range first. Windows beside rows are for rows of the range alone.
+    assert informative(tills, wanted, [1_005_000, *range(15_000, 19_000, 1000)]) == [
+        *((14_000, 16_000), (15_000, 17_000), (16_000, 18_000), (17_000, 19_000), (0, 10_000)),
+        *((1_004_000, 1_006_000), (990_000, 1_000_000)),
+        *((15_000, 19_000), (10_000, 14_000), (10_000, 15_000)),
+        *((16_000, 19_000), (10_000, 15_000), (10_000, 16_000)),
+        *((17_000, 19_000), (10_000, 16_000), (10_000, 17_000)),
+        *((18_000, 19_000), (10_000, 17_000), (10_000, 18_000)),
+    ]
+    assert informative(known_of(Bounds(step, True, True)), wanted, [15_000]) == []

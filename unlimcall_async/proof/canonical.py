@@ -56,7 +56,8 @@ def canonical_lines(records: Sequence[CallRecord]) -> list[bytes]:
 def _unfit(records: Sequence[CallRecord]) -> str:
     """Return the name of the first field that JSON cannot hold."""
     for record in records:
-        for name, value in asdict(record).items():
+        # `extra` is the last field, and is the one if no other is.
+        for name, value in [*asdict(record).items()][:-1]:
             try:
                 _encode(value)
             except (UnicodeEncodeError, TypeError, OverflowError):
@@ -153,7 +154,7 @@ def _number(value: Decimal) -> bytes:
     if not value.is_finite():
         raise ValueError(f"{value} in extra is not a JSON value")
     sign, digits, exponent = value.as_tuple()
-    text = "".join(map(str, digits)).lstrip("0")
+    text = "".join(map(str, digits))
     whole = text.rstrip("0")
     if not whole:
         return b"0E0"

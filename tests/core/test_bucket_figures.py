@@ -301,13 +301,13 @@ def test_a_bucket_is_idle_from_the_end_of_its_pause_unless_it_keeps_to_a_pace() 
 def test_three_requests_within_a_refill_or_five_lately_are_dense_if_one_was_accepted(
     per_minute: int | None, taken: int, dense_until: float | None
 ) -> None:
-    bucket = after(TokenBucket(None if per_minute is None else RateLimit(per_minute)), *[0.0] * taken)
-    assert not bucket.dense(0.0)
-    bucket.accepted(0.0, 0.0)
-    assert bucket.dense(0.0) == (dense_until is not None)
+    bucket = after(TokenBucket(None if per_minute is None else RateLimit(per_minute)), *[100.0] * taken)
+    assert not bucket.dense(100.0)
+    bucket.accepted(100.0, 100.0)
+    assert bucket.dense(100.0) == (dense_until is not None)
     if dense_until is not None:
-        assert bucket.dense(dense_until)
-        assert not bucket.dense(dense_until + 0.01)
+        assert bucket.dense(100 + dense_until)
+        assert not bucket.dense(100 + dense_until + 0.01)
 
 
 def test_five_requests_within_ten_refills_are_dense() -> None:

@@ -432,6 +432,17 @@ def test_a_token_that_comes_back_while_a_pace_holds_is_one_at_most() -> None:
     assert bucket.ready_at() == pytest.approx(1 / 0.8)
 
 
+def test_it_is_one_at_most_for_the_time_after_the_pace_too() -> None:
+    bucket = bucket_of(60)
+    bucket.refused(-1.0, 0.0)
+    bucket.accepted(1.0, 1.0)
+    after(bucket, 598.0, 599.5)
+    for at in (599.5, 598.0):
+        bucket.give_back(at)
+    assert bucket.rate(601.0) is None
+    assert bucket.free(601.0) == 2
+
+
 def test_a_grant_that_comes_back_while_a_pace_holds_leaves_the_guards() -> None:
     bucket = bucket_of(3, 0.0, 1.0, 2.0, burst=3, per_day=3)
     bucket.refused(-1.0, 2.0)

@@ -325,6 +325,7 @@ class Planner:
         A withdrawal turns the task of a claim that is being proven into a plain read, so the task is looked at afterwards.
         """
         self._pages += 1
+        self._arrival.note_page()
         self._claims.heed_others()
         self._width.note_answer(len(question.range))
         if self._order.observe(page) | self._known.observe(page):

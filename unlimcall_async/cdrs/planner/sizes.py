@@ -9,6 +9,8 @@ from typing import Final
 
 from attrs import frozen
 
+from unlimcall_async.cdrs.planner.cuts import even_size
+
 # Pages that may be held or under way, for each request that may be under way.
 BUFFER: Final = 23
 # The share of the buffer that is kept for the part that all others wait for: a pull of a hundred pages then holds as much as one
@@ -16,8 +18,23 @@ BUFFER: Final = 23
 _KEPT_SHARE: Final = 10 / 23
 # The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
 _ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 22 / 23
+# How many pages a part is not shortened below so that all requests have as much to read: each part costs half a page.
+_LEAST_SHARE: Final = 8
+# Among how many requests what is left is shared at most: more would make parts so short.
+_MOST_TO_SHARE: Final = 8
 # The share of it that a gap is left for.
 _GAP_SHARE: Final = 6 / 23
+
+
+@frozen
+class Around:
+    """How many records are expected in the parts before a part, and in all parts that were not read yet."""
+
+    before: float
+    unread: float
+
+
+NOTHING_AROUND: Final = Around(0, 0)
 
 
 @frozen
@@ -26,6 +43,7 @@ class Sizes:
 
     Attributes:
         page: The rows of a page.
+        concurrency: How many requests may be under way.
         most: What may be held or under way.
         kept: How much of that is kept for the part that all others wait for.
         along: The length of a part that is worked on beside others, with the server's order.
@@ -34,11 +52,24 @@ class Sizes:
     """
 
     page: int
+    concurrency: int
     most: int
     kept: int
     along: float
     against: float
     gap: float
+
+    def share(self, unread: float, most: float) -> float:
+        """Return how long parts should be, so that all requests under way end with the same round.
+
+        Args:
+            unread: How many records are left to read.
+            most: How long parts may be.
+        """
+        each = unread / min(self.concurrency, _MOST_TO_SHARE)
+        if self.concurrency == 1 or each > 2 * most:
+            return most  # nothing is beside, or the end is far
+        return max(_LEAST_SHARE * self.page, even_size(each, self.along))
 
     @classmethod
     def of(cls, page: int, concurrency: int, buffer: int) -> Sizes:
@@ -46,6 +77,7 @@ class Sizes:
         one = page * buffer
         return cls(
             page,
+            concurrency,
             one * concurrency,
             round(one * concurrency * _KEPT_SHARE),
             one * _ALONG_SHARE,

@@ -343,12 +343,12 @@ def test_a_request_that_failed_or_was_never_sent_is_not_one_of_those_that_are_de
 def test_the_pace_hears_for_how_long_a_request_was_held(
     taken: list[float], pauses_until: float | None, then: float, held: float
 ) -> None:
-    pace = Heard()
-    bucket = after(TokenBucket(RateLimit(60), pace), *taken)
+    pace, begin = Heard(), 1000.0
+    bucket = after(TokenBucket(RateLimit(60), pace), *(begin + at for at in taken))
     assert pace.seconds == [0] * (len(taken) - 1)
     if pauses_until is not None:
-        bucket.pause(pauses_until)
-    bucket.take(then)
+        bucket.pause(begin + pauses_until)
+    bucket.take(begin + then)
     assert pace.seconds[len(taken) - 1 :] == [pytest.approx(held)]
 
 

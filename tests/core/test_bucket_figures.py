@@ -381,6 +381,12 @@ def test_the_pace_hears_the_rate_of_the_last_minute(taken: list[float], now: flo
     assert rate == pytest.approx(measured)
 
 
+def test_the_rate_is_that_of_the_last_128_requests() -> None:
+    pace = Heard()
+    after(TokenBucket(None, pace), *[0.0] * 300).refused(-1.0, 32.0)
+    assert pace.refusals == [(-1.0, 32.0, 4.0)]
+
+
 def test_the_pace_hears_which_request_was_accepted_and_when() -> None:
     pace = Heard()
     TokenBucket(None, pace).accepted(3.0, 4.0)

@@ -167,9 +167,10 @@ def test_a_refusal_at_just_one_and_a_half_times_the_last_refused_rate_is_near() 
     pace = Pace(3.0)
     episode(pace, 0.0, accepted=20, held=10.0)
     assert pace.rate(0.0) == 2.0
-    episode(pace, 0.5, accepted=20, held=10.0)
-    episode(pace, 1000.0, accepted=27, held=10.0)  # the rate has come to 3.0
-    assert pace.rate(1000.0 + 479) == pytest.approx(2.7)
+    pace.refused(0.6, 0.0, 1.0)
+    pace.accepted(0.7, 0.0)
+    episode(pace, 2000.0, accepted=27, held=10.0)  # the rate has come to 3.0
+    assert pace.rate(2000.0 + 479) == pytest.approx(2.7)
 
 
 def test_a_pace_begins_without_refusals() -> None:

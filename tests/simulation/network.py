@@ -1,0 +1,490 @@
+"""Connections in memory, under aiohttp's real connector and its real server.
+
+A connection has two sides and two directions. What a side writes is cut at places that chance chooses, and arrives in order after a
+latency. A `Trouble` strikes the next connection that it fits: see `faults`. A reader that pauses makes the writer pause, as a full
+window of TCP does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import Context
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from attrs import define, field
+
+from tests.simulation.process import PROCESS, Process
+
+if TYPE_CHECKING:
+    from tests.simulation.loop import SimulatedLoop
+
+Way = Literal["request", "answer"]
+Kind = Literal["refuse", "hang", "reset", "stall", "half_open", "slow_reader"]
+
+_HIGH_WATER: Final = 64 * 1024
+# Bytes that the network takes for a reader that does not read.
+_WINDOW: Final = 32 * 1024
+
+
+@define(eq=False)
+class Trouble:
+    """What befalls a connection: the first one of a link that is there, or comes, once the trouble is on its way.
+
+    Attributes:
+        kind: What happens.
+        link: The name of the dialling process, without its number.
+        way: The direction that is struck.
+        after: Bytes of that direction that still pass.
+        seconds: How long it lasts.
+    """
+
+    kind: Kind
+    link: str
+    way: Way = "answer"
+    after: int = 0
+    seconds: float = 0.0
+
+
+class _Socket:
+    """What aiohttp asks of the socket of a transport."""
+
+    family = socket.AF_INET
+
+    def __init__(self, name: tuple[str, int]) -> None:
+        self.name = name
+        self.lingers = True
+
+    def getsockname(self) -> tuple[str, int]:
+        return self.name
+
+    def setsockopt(self, _level: int, option: int, value: object) -> None:
+        if option == socket.SO_LINGER and isinstance(value, bytes):
+            self.lingers = False  # closing sends a reset
+
+
+class Listener:
+    """What `create_server` returns."""
+
+    def __init__(self, network: Network, factory: Callable[[], Any], port: int) -> None:
+        self._network = network
+        self.factory = factory
+        self.port = port
+        self.process: Process | None = PROCESS.get()
+        self.sockets: list[_Socket] = [_Socket(("127.0.0.1", port))]
+
+    def close(self) -> None:
+        """Accept nothing any more."""
+        self.sockets = []
+        if self._network.listeners.get(self.port) is self:
+            del self._network.listeners[self.port]
+
+    def is_serving(self) -> bool:
+        return bool(self.sockets)
+
+    async def wait_closed(self) -> None:
+        await asyncio.sleep(0)
+
+
+@define(eq=False)
+class _Direction:
+    """Bytes on their way from one side to the other."""
+
+    way: Way
+    target: Connection = field(init=False)
+    due: deque[tuple[float, bytes | None]] = field(factory=deque)
+    size: int = 0
+    arrives_at: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    troubles: list[Trouble] = field(factory=list)
+    passed: int = 0
+    dead: bool = False
+
+
+class Connection(asyncio.Transport):
+    """One side of a connection, as the transport of its protocol."""
+
+    def __init__(self, network: Network, link: str, number: int, out: _Direction, into: _Direction) -> None:
+        super().__init__()
+        self._network = network
+        self._loop = network.loop
+        self.link, self.number = link, number
+        self.out, self.into = out, into
+        into.target = self
+        self.other: Connection
+        self.process: Process | None = None
+        self._protocol: Any = None
+        self._context: Context | None = None
+        self._closing = self._lost = False
+        self._reading = True
+        self._pending = deque[bytes | None]()
+        self._writer_paused = False
+        self._high = _HIGH_WATER
+        self._socket = _Socket(("127.0.0.1", 50_000 + number))
+        self.slow = 0.0
+
+    def belong(self, process: Process | None) -> None:
+        """Make the side one of a process."""
+        self.process = process
+        self._context = process.context() if process is not None else None
+        if process is not None:
+            process.sides[self] = None
+
+    def begin(self, protocol: Any) -> None:
+        """Hand the side to its protocol."""
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    def accept(self, factory: Callable[[], Any]) -> None:
+        """Begin, on the side that listens."""
+        if not self._lost:
+            self.begin(factory())
+
+    # --- asyncio's transports -----------------------------------------------------------------------------------------
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        known = {"socket": self._socket, "peername": ("127.0.0.1", 40_000), "sockname": self._socket.name}
+        return known.get(name, default)
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> Any:
+        return self._protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def is_reading(self) -> bool:
+        return self._reading and not self._closing
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        del low
+        self._high = _HIGH_WATER if high is None else high
+
+    def get_write_buffer_size(self) -> int:
+        return self.out.size
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing or not data or (self.process is not None and not self.process.alive):
+            return
+        self._network.send(self, bytes(data))
+        if self.out.size > self._high and not self._writer_paused:
+            self._writer_paused = True
+            self._network.reach("a writer waits for its reader")
+            self._protocol.pause_writing()
+
+    def writelines(self, list_of_data: Any) -> None:
+        self.write(b"".join(list_of_data))
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
+        self._network.pump(self.into)
+
+    def close(self) -> None:
+        """Close in good order: what was written still arrives, and then the end."""
+        if self._closing:
+            return
+        self._closing = True
+        self._network.send(self, None)
+        self._call(self._lose, None)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._lost:
+            return
+        self._closing = True
+        if self._socket.lingers:
+            self._network.send(self, None)
+        else:
+            self._network.reset(self)
+        self._call(self._lose, None)
+
+    # --- what happens to it -------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes | None) -> None:
+        """Give bytes to the protocol; `None` is the end."""
+        if self._closing:
+            return
+        if data is None:
+            if not self._protocol.eof_received():
+                self.close()
+            return
+        self._protocol.data_received(data)
+
+    def cut(self, error: Exception | None) -> None:
+        """End the side: the other end has reset the connection, or died."""
+        if not self._lost:
+            self._closing = True
+            self._call(self._lose, error)
+
+    def wake_writer(self) -> None:
+        """Let the writer go on, once enough was taken from it."""
+        if self._writer_paused and self.out.size <= self._high // 4 and not self._lost:
+            self._writer_paused = False
+            self._call(self._protocol.resume_writing)
+
+    def _call(self, function: Callable[..., object], *args: object) -> None:
+        self._loop.call_soon(function, *args, context=self._context)
+
+    def _lose(self, error: Exception | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self.into.dead = True
+        if self.process is not None:
+            self.process.sides.pop(self, None)
+        self._network.open.pop(self, None)
+        if self._protocol is not None:
+            self._protocol.connection_lost(error)
+
+    def deliver(self, data: bytes | None) -> None:
+        """Call `receive` in the context of the side's process, unless that is dead or frozen."""
+        self._call(self.receive, data)
+
+
+class Network:
+    """All connections of one run.
+
+    Attributes:
+        listeners: By port.
+        open: The sides of connections that are open.
+        troubles: Those that have not found their connection yet.
+        note: Called with what has happened, in words.
+        reach: Called with each hard state.
+    """
+
+    def __init__(self, loop: SimulatedLoop, chance: Random) -> None:
+        self.loop = loop
+        self.chance = chance
+        self.listeners: dict[int, Listener] = {}
+        self.open: dict[Connection, None] = {}
+        self.troubles: list[Trouble] = []
+        self.note: Callable[[str], None] = lambda _text: None
+        self.reach: Callable[[str], None] = lambda _state: None
+        self.latency: float = 0.02
+        self.jitter: float = 0.02
+        self.splits: float = 0.3
+        self._number = 0
+        self._port = 8000
+        self._dialled: dict[int, tuple[Any, Listener]] = {}
+
+    # --- connecting ---------------------------------------------------------------------------------------------------
+
+    def listen(self, factory: Callable[[], Any], host: Any, port: int | None) -> Listener:
+        """Return a new listener."""
+        del host
+        if not port:
+            self._port += 1
+            port = self._port
+        if port in self.listeners:
+            raise OSError(98, "address already in use")
+        listener = self.listeners[port] = Listener(self, factory, port)
+        return listener
+
+    async def dial(self, sock: socket.socket, address: Any) -> None:
+        """Find the listener of an address, after a round trip."""
+        link = _link()
+        await asyncio.sleep(self._flight())
+        if (trouble := self._strike(link, "hang")) is not None:
+            self._tell("a connection is not answered")
+            await asyncio.sleep(trouble.seconds)
+        if self._strike(link, "refuse") is not None:
+            self._tell("a connection is refused")
+            raise ConnectionRefusedError(111, "Connection refused")
+        listener = self.listeners.get(address[1])
+        if listener is None or (listener.process is not None and not listener.process.alive):
+            self._tell("nobody listens")
+            raise ConnectionRefusedError(111, "Connection refused")
+        await asyncio.sleep(self._flight())
+        self._dialled[sock.fileno()] = sock, listener
+
+    async def connect(self, factory: Callable[[], Any], sock: socket.socket) -> tuple[Connection, Any]:
+        """Make the connection of a socket that was dialled."""
+        _, listener = self._dialled.pop(sock.fileno())
+        sock.close()
+        self._number += 1
+        link, there, back = _link(), _Direction("request"), _Direction("answer")
+        near = Connection(self, link, self._number, there, back)
+        far = Connection(self, link, self._number, back, there)
+        near.other, far.other = far, near
+        for side in (near, far):
+            self.open[side] = None
+        near.belong(PROCESS.get())
+        far.belong(listener.process)
+        self.note(f"connection {self._number} of {link}")
+        protocol = factory()
+        near.begin(protocol)
+        if listener.process is None or listener.process.alive:
+            far._call(far.accept, listener.factory)
+        else:
+            far.cut(None)
+        # The far side gets its protocol before any byte of this one arrives.
+        await asyncio.sleep(0)
+        return near, protocol
+
+    # --- bytes --------------------------------------------------------------------------------------------------------
+
+    def send(self, side: Connection, data: bytes | None) -> None:
+        """Put bytes, or the end, on their way."""
+        out = side.out
+        if out.dead:
+            return
+        for piece in self._pieces(data):
+            out.arrives_at = max(out.arrives_at, self.loop.time() + self._flight())
+            self._suffer(side, piece)
+            if out.dead:
+                return
+            out.due.append((out.arrives_at, piece))
+            out.size += len(piece or b"")
+        self.pump(out)
+
+    def _pieces(self, data: bytes | None) -> Iterator[bytes | None]:
+        if data is None:
+            yield None
+            return
+        at, chance = 0, self.chance
+        while at < len(data):
+            end = len(data)
+            if end - at > 1 and chance.random() < self.splits:
+                end = at + chance.randrange(1, end - at)
+            yield data[at:end]
+            at = end
+
+    def _suffer(self, side: Connection, piece: bytes | None) -> None:
+        """Have the troubles of a direction strike, if their bytes have passed."""
+        out = side.out
+        for trouble in self._fitting(side):
+            out.troubles.append(trouble)
+            self.troubles.remove(trouble)
+        size = len(piece or b"")
+        for trouble in [*out.troubles]:
+            if trouble.after > size:
+                trouble.after -= size
+                continue
+            out.troubles.remove(trouble)
+            self._happen(side, trouble, piece)
+
+    def _fitting(self, side: Connection) -> list[Trouble]:
+        kinds = ("reset", "stall", "half_open", "slow_reader")
+        return [
+            trouble
+            for trouble in self.troubles
+            if trouble.kind in kinds and trouble.link == side.link and trouble.way == side.out.way
+        ]
+
+    def _happen(self, side: Connection, trouble: Trouble, piece: bytes | None) -> None:
+        out = side.out
+        self._tell_of(side, trouble, piece)
+        match trouble.kind:
+            case "reset":
+                if piece and trouble.after:
+                    out.due.append((out.arrives_at, piece[: trouble.after]))
+                    out.size += trouble.after
+                    self.pump(out)
+                self.loop.call_at(out.arrives_at + 1e-5, self._break, side)
+                out.dead = True
+            case "stall":
+                out.arrives_at += trouble.seconds
+            case "half_open":
+                out.dead = side.into.dead = True
+            case "slow_reader":
+                side.other.slow = trouble.seconds
+
+    def _tell(self, state: str) -> None:
+        self.note(state)
+        self.reach(state)
+
+    def _tell_of(self, side: Connection, trouble: Trouble, piece: bytes | None) -> None:
+        """Say which state a trouble has brought about."""
+        way = "a request" if trouble.way == "request" else "an answer"
+        part = "head" if piece is not None and piece.startswith((b"HTTP/", b"GET ", b"POST ")) else "body"
+        match trouble.kind:
+            case "reset":
+                self._tell(f"a reset in the {part} of {way}")
+            case "half_open":
+                self._tell(f"a connection is half open for {way}")
+            case "stall":
+                self._tell(f"a stall in {way}")
+            case _:
+                self._tell("a slow reader")
+        if side.link == "dial" and trouble.kind in {"reset", "half_open"}:
+            what = "a reset" if trouble.kind == "reset" else "a connection is half open"
+            self._tell(f"{what} during the placement of a call")
+        if side.link == "api" and trouble.kind == "reset":
+            self._tell("a reset during a delivery")
+
+    def pump(self, direction: _Direction) -> None:
+        """Deliver what has arrived, and wait for the rest."""
+        if direction.timer is None and direction.due and direction.target._reading:
+            at = max(direction.due[0][0], self.loop.time())
+            direction.timer = self.loop.call_at(at, self._arrive, direction)
+
+    def _arrive(self, direction: _Direction) -> None:
+        direction.timer = None
+        target = direction.target
+        if not direction.due or not target._reading:
+            return
+        _, data = direction.due.popleft()
+        size = len(data or b"")
+        direction.size -= size
+        direction.passed += size
+        target.deliver(data)
+        target.other.wake_writer()
+        if target.slow and direction.due:
+            at, later = direction.due[0]
+            direction.due[0] = max(at, self.loop.time() + target.slow), later
+        self.pump(direction)
+
+    def reset(self, side: Connection) -> None:
+        """Tell the other side that this one has reset the connection."""
+        side.out.dead = True
+        self.loop.call_later(self._flight(), side.other.cut, ConnectionResetError(104, "Connection reset by peer"))
+
+    def _break(self, side: Connection) -> None:
+        for end in (side, side.other):
+            end.out.due.clear()
+            end.cut(ConnectionResetError(104, "Connection reset by peer"))
+
+    def process_dies(self, process: Process) -> None:
+        """Cut the connections of a process that was killed, as its kernel does, and close its listeners."""
+        for listener in [each for each in self.listeners.values() if each.process is process]:
+            listener.close()
+        for side in [*process.sides]:
+            self.open.pop(side, None)
+            side._closing = side._lost = True
+            if side.out.dead:
+                continue
+            if self.chance.random() < 0.5:
+                self.reset(side)
+            else:
+                self.send(side, None)
+            side.out.dead = True
+        process.sides.clear()
+
+    # --- chance -------------------------------------------------------------------------------------------------------
+
+    def _flight(self) -> float:
+        late = self.jitter * self.chance.random()
+        return self.latency + (10 * late if self.chance.random() < 0.02 else late)
+
+    def _strike(self, link: str, kind: Kind) -> Trouble | None:
+        for trouble in self.troubles:
+            if trouble.kind == kind and trouble.link == link:
+                self.troubles.remove(trouble)
+                return trouble
+        return None
+
+
+def _link() -> str:
+    process = PROCESS.get()
+    return "" if process is None else process.name.partition("#")[0]

@@ -1,0 +1,159 @@
+"""All that happens in one run, from its seed: what the server is like, which programs run, and what goes wrong."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final, Literal
+
+from attrs import frozen
+
+from tests.simulation import faults
+from tests.simulation.faults import Ordered
+
+Program = Literal["pull", "follow", "sync", "dial", "receive"]
+PROGRAMS: Final[tuple[Program, ...]] = ("pull", "follow", "sync", "dial", "receive")
+# Seconds of a run in which something may go wrong, and rows may change. After them all must come right.
+TROUBLED: Final = 120.0
+# The endpoints that a program asks.
+_ENDPOINTS: Final = {"pull": "cdrs", "follow": "cdrs", "sync": "cdrs", "dial": "calls"}
+
+
+@frozen
+class Server:
+    """What the API is like.
+
+    Attributes:
+        settings: Those of the sandbox.
+        by_end: Whether it gives rows as their calls end, if its order is "insertion".
+        turn: From which answer on it sorts differently, and how; `None` for a server that does not change its mind.
+        slips: The share of full pages that lack rows, one of them a row that the page before had.
+        skew: How many seconds its clock is ahead.
+    """
+
+    settings: dict[str, Any]
+    by_end: bool
+    turn: tuple[int, str] | None
+    slips: float
+    skew: float
+
+
+@frozen
+class Plan:
+    """A run.
+
+    Attributes:
+        seed: The seed of the plan, and of all chance in the run.
+        programs: What runs.
+        server: What the API is like.
+        per_minute: The rate limit that clients keep to.
+        latency: Seconds that bytes are under way, at least.
+        jitter: Seconds more, at most, but for a few.
+        splits: The share of writes that arrive in several pieces.
+        late: The share of rows that appear late.
+        revised: The share of rows that are revised.
+        lost: The share of rows that go.
+        ordered: What goes wrong.
+    """
+
+    seed: int
+    programs: tuple[Program, ...]
+    server: Server
+    per_minute: int
+    latency: float
+    jitter: float
+    splits: float
+    late: float
+    revised: float
+    lost: float
+    ordered: tuple[Ordered, ...]
+
+    @property
+    def steady(self) -> bool:
+        """Whether each row shows when its call has ended, and stays as it is, and the API's clock is right."""
+        steps = any(fault.kind == "clock" and fault.target == "api" for fault in self.ordered)
+        return not (self.late or self.revised or self.lost or self.server.skew > 0 or steps)
+
+    def chance(self, name: str) -> Random:
+        """Return the source of the random choices of one part of the run."""
+        return Random(f"{self.seed} {name}")
+
+
+def plan_of(seed: int, only: Program | None = None) -> Plan:
+    """Return the plan of a seed, or of a seed for one program."""
+    chance = Random(f"{seed} plan")
+    chosen = chance.sample(PROGRAMS, k=chance.choices((1, 2, 3), weights=(6, 3, 1))[0]) if only is None else [only]
+    programs = tuple(program for program in PROGRAMS if program in chosen)
+    per_minute = chance.choice((6, 20, 60, 60, 200))
+    lossy = chance.random() < 0.25 and "pull" not in programs
+    return Plan(
+        seed=seed,
+        programs=programs,
+        server=_server(chance, per_minute),
+        per_minute=per_minute,
+        latency=chance.choice((0.001, 0.02, 0.15)),
+        jitter=chance.choice((0.0, 0.02, 0.2)),
+        splits=chance.choice((0.0, 0.05, 0.4)),
+        late=chance.choice((0.0, 0.05, 0.2)),
+        revised=chance.choice((0.0, 0.05)),
+        lost=0.03 if lossy else 0.0,
+        ordered=tuple(sorted(_faults(chance, programs), key=lambda fault: fault.at)),
+    )
+
+
+def _server(chance: Random, per_minute: int) -> Server:
+    order = chance.choice(("newest_first", "newest_first", "oldest_first", "oldest_first", "insertion", "arbitrary"))
+    settings = {
+        "order": order,
+        "from_inclusive": chance.random() < 0.7,
+        "till_inclusive": chance.random() < 0.5,
+        "resolution": chance.choice(("ms", "ms", "s")),
+        "count": chance.choice(("rows", "matches")),
+        "rate_limits": chance.choice((None, {"cdrs": per_minute}, {"cdrs": max(3, per_minute // 2), "calls": 3})),
+        "retry_after": chance.choice(("seconds", "date", None)),
+        "latency": chance.choice((0.0, 0.05, 0.5)),
+        "error_shape": chance.choice(("flat", "nested")),
+    }
+    if settings["count"] == "matches" and chance.random() < 0.3:
+        settings["cap"] = chance.choice((20, 33, 60))
+    turn = (chance.randrange(2, 12), chance.choice(("newest_first", "oldest_first", "arbitrary")))
+    return Server(
+        settings,
+        by_end=chance.random() < 0.5,
+        turn=turn if chance.random() < 0.2 else None,
+        slips=0.3 if chance.random() < 0.2 else 0.0,
+        skew=chance.choice((0.0, 0.0, -40.0, 3.0, 700.0)),
+    )
+
+
+def _faults(chance: Random, programs: tuple[Program, ...]) -> list[Ordered]:
+    found = list[Ordered]()
+    for _ in range(chance.choice((0, 2, 5, 8, 12))):
+        # Most programs are busy at first, and wait later.
+        at = chance.choice((0.0, chance.uniform(0, 1), chance.uniform(0, 5), chance.uniform(0, TROUBLED)))
+        program = chance.choice(programs)
+        endpoint = _ENDPOINTS.get(program)
+        match chance.choices(("network", "server", "kill", "time", "habit"), weights=(5, 5, 5, 2, 1))[0]:
+            case "network":
+                link = chance.choice(("api", "receive")) if program == "receive" else program
+                found.append(faults.network_fault(chance, at, link))
+            case "server" if endpoint is not None:
+                found.append(faults.server_fault(chance, at, endpoint))
+            case "habit" if endpoint is not None:
+                found.append(_habit(chance, at, endpoint))
+            case "time":
+                found.append(faults.odd_time(chance, at, chance.choice((program, program, "api"))))
+            case _:
+                found.append(faults.kill(chance, at, program))
+    return found
+
+
+def _habit(chance: Random, at: float, endpoint: str) -> Ordered:
+    """Return a change of what the API is like."""
+    match chance.choice(("order", "order", "limit", "cap")):
+        case "order":
+            orders = ("newest_first", "oldest_first", "insertion", "arbitrary")
+            return Ordered(at, "order", "api", {"order": chance.choice(orders)})
+        case "limit":
+            return Ordered(at, "limit", endpoint, {"requests": chance.choice((2, 5, 30))})
+        case _:
+            return Ordered(at, "cap", "api", {"rows": chance.choice((20, 33, 60))})

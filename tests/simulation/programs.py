@@ -1,0 +1,22 @@
+"""The programs of users, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from tests.simulation.calling import dial
+from tests.simulation.following import follow
+from tests.simulation.plan import Program
+from tests.simulation.pulling import pull
+from tests.simulation.receiving import receive
+from tests.simulation.syncing import sync
+from tests.simulation.world import World
+
+PROGRAMS: Final[Mapping[Program, Callable[[World], Awaitable[None]]]] = {
+    "pull": pull,
+    "follow": follow,
+    "sync": sync,
+    "dial": dial,
+    "receive": receive,
+}

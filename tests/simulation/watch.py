@@ -1,0 +1,66 @@
+"""What must hold at any time of a run, watched from outside: each method is called as it is, and looked at before and behind."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from attrs import define, field
+
+from tests.simulation.world import World
+from unlimcall_async.http import exchange
+from unlimcall_async.http.limiter import Limiter, LocalLimiter
+from unlimcall_async.http.outcome import Sent
+
+_SPAN: Final = 60.0
+
+
+@define(eq=False)
+class _Bucket:
+    """What one limiter has sent, and until when it is paused. The limiter is kept, so that no other has its place in memory."""
+
+    limiter: Limiter
+    sends: list[float] = field(factory=list)
+    paused_until: float = 0.0
+
+
+@contextmanager
+def watched(world: World) -> Iterator[None]:
+    """Insist on the rate limits meanwhile: no span above the limit, and nothing sent during a pause."""
+    buckets = dict[int, _Bucket]()
+
+    def bucket_of(limiter: Limiter) -> _Bucket:
+        whole = getattr(limiter, "_whole", limiter)
+        return buckets.setdefault(id(whole), _Bucket(whole))
+
+    send, pause = exchange.Call._send, LocalLimiter.pause
+
+    async def watched_send(call: Any, request: Any, attempt: Any, *rest: Any) -> Any:
+        bucket, now = bucket_of(call.limiter), world.loop.time()
+        if now < bucket.paused_until - 0.001:
+            world.complaints.append(f"{call.name} was sent {bucket.paused_until - now:.1f} s before the end of a pause")
+        bisect.insort(bucket.sends, now)
+        recent = len(bucket.sends) - bisect.bisect_right(bucket.sends, now - _SPAN)
+        limit = bucket.limiter.limit
+        if limit is not None and recent > limit.per_minute:
+            world.complaints.append(
+                f"{recent} requests of {call.name} in a minute, and the limit is {limit.per_minute}"
+            )
+        try:
+            return await send(call, request, attempt, *rest)
+        finally:
+            if attempt.sent is Sent.NOT_SENT:
+                bucket.sends.remove(now)
+
+    async def watched_pause(limiter: LocalLimiter, seconds: float) -> None:
+        bucket = bucket_of(limiter)
+        bucket.paused_until = max(bucket.paused_until, world.loop.time() + seconds)
+        await pause(limiter, seconds)
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(exchange.Call, "_send", watched_send))
+        stack.enter_context(patch.object(LocalLimiter, "pause", watched_pause))
+        yield

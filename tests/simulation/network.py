@@ -138,10 +138,15 @@ class Connection(asyncio.Transport):
         self._protocol = protocol
         protocol.connection_made(self)
 
-    def accept(self, factory: Callable[[], Any]) -> None:
-        """Begin, on the side that listens."""
-        if not self._lost:
-            self.begin(factory())
+    def accept(self, listener: Listener) -> None:
+        """Begin, on the side that listens, unless it listens no more."""
+        if self._lost:
+            return
+        if listener.is_serving():
+            self.begin(listener.factory())
+        else:
+            self._network.reset(self)
+            self.cut(None)
 
     # --- asyncio's transports -----------------------------------------------------------------------------------------
 
@@ -324,9 +329,10 @@ class Network:
         self.note(f"connection {self._number} of {link}")
         protocol = factory()
         near.begin(protocol)
-        if listener.process is None or listener.process.alive:
-            far._call(far.accept, listener.factory)
+        if listener.is_serving():
+            far._call(far.accept, listener)
         else:
+            self.reset(far)
             far.cut(None)
         # The far side gets its protocol before any byte of this one arrives.
         await asyncio.sleep(0)

@@ -67,7 +67,7 @@ class Rows(CallStore):
     turn: tuple[int, str] | None = None
     slip: Callable[[], bool] = field(default=lambda: False)
     _answers: int = 0
-    _shown: set[int] = field(factory=set)
+    _tails: set[int] = field(factory=set)
 
     def add(self, calls: Iterable[SandboxCall]) -> None:
         """Add rows that are there from now on."""
@@ -108,12 +108,13 @@ class Rows(CallStore):
             # It still arrives sorted. Only the row that the page before had gives it away.
             del page[limit // 2], page[2]
             page += found[limit : limit + 2]
-        self._shown.update(held.number for held, _ in page)
+        if len(found) > limit:
+            self._tails.update(held.number for held, _ in page[-12:])
         return [call for _, call in page], len(found)
 
     def _repeats(self, page: list[tuple[Held, SandboxCall]]) -> bool:
-        """Return whether the first rows of a page were given before, and there are enough others."""
-        return len(page) > 16 and all(held.number in self._shown for held, _ in page[:6])
+        """Return whether the first rows of a page were the last ones of another, and there are enough others."""
+        return len(page) > 16 and all(held.number in self._tails for held, _ in page[:6])
 
     def between(self, start: datetime, end: datetime, now: float | None = None) -> list[SandboxCall]:
         """Return the rows of a range at a time, in order of their start."""

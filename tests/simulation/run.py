@@ -245,6 +245,7 @@ async def _leave(world: World) -> None:
     # The connections that were half open end by the server's own patience.
     if world.elapsed < TROUBLED:
         await asyncio.sleep(TROUBLED - world.elapsed + 60)
+    await asyncio.gather(*world.outages)
     stopping = world.loop.create_task(world.sandbox.stop(), context=world.api.context())
     await stopping
     await asyncio.sleep(5)

@@ -80,7 +80,7 @@ def _begin_outage(world: World, fault: Ordered) -> None:
             await asyncio.sleep(fault.details["seconds"])
             await world.sandbox.start()
 
-    world.loop.create_task(outage(), context=world.api.context())
+    world.outages.append(world.loop.create_task(outage(), context=world.api.context()))
 
 
 def _sort(world: World, fault: Ordered) -> None:

@@ -124,6 +124,10 @@ class World:
         plan: The plan.
         loop: The event loop.
         root: A folder for all files of the run.
+        reached: How often each hard state was reached.
+        complaints: What was found wrong while the run went on.
+        handled: The process that handles an event at present.
+        outages: The outages of the API.
     """
 
     plan: Plan
@@ -139,6 +143,7 @@ class World:
     machines: dict[str, Machine] = field(factory=dict)
     complaints: list[str] = field(factory=list)
     handled: dict[str, Process] = field(factory=dict)
+    outages: list[asyncio.Task[None]] = field(factory=list)
     calm_from: float = BEGIN + TROUBLED
 
     def __attrs_post_init__(self) -> None:

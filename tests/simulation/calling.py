@@ -24,9 +24,12 @@ async def dial(world: World) -> None:
 
     async def main(process: Process) -> None:
         path = process.folder / "dial.intentions"
-        begun = path.read_text().splitlines() if path.exists() else []
-        left = [f"{n}" for n in range(_CALLS) if f"{n}" not in begun]
+        content = path.read_text() if path.exists() else ""
+        # A line without an end was torn. Its call was not placed: a call waits until its line is on the disk.
+        whole = content[: content.rfind("\n") + 1]
+        left = [f"{n}" for n in range(_CALLS) if f"{n}" not in whole.splitlines()]
         with path.open("a") as file:
+            file.truncate(len(whole))
             async with world.client(chance) as client:
                 for first in range(0, len(left), at_once):
                     names = left[first : first + at_once]

@@ -97,26 +97,23 @@ def server_fault(chance: Random, at: float, endpoint: str) -> Ordered:
             return Ordered(at, kind, endpoint)
 
 
-_SEAMS: Final = (
-    ("at once", 4),
-    ("before fsync of data", 1),
-    ("after fsync of data", 1),
-    ("before fsync of a checkpoint", 2),
-    ("after fsync of a checkpoint", 1),
-    ("before rename", 1),
-    ("after rename", 1),
-    ("between data and checkpoint", 2),
-    ("sql BEGIN", 1),
-    ("sql COMMIT", 2),
-    ("sql INSERT", 1),
-    ("sql REPLACE", 1),
-    ("behind a commit", 2),
+# The seams of programs that write files, and of those that write to SQLite.
+_FILES: Final = (
+    "before fsync of data",
+    "after fsync of data",
+    *["between data and checkpoint"] * 2,
+    *["before fsync of a checkpoint"] * 3,
+    "after fsync of a checkpoint",
+    "before rename",
+    "after rename",
 )
+_SQLITE: Final = ("sql BEGIN", "sql INSERT", "sql COMMIT", "sql COMMIT", "behind a commit", "behind a commit")
+_SEAMS: Final = {"pull": _FILES, "follow": _FILES, "sync": _SQLITE, "receive": _SQLITE, "dial": _FILES[:2]}
 
 
 def kill(chance: Random, at: float, process: str) -> Ordered:
-    """Return the end of a process, at the next seam of a kind, and perhaps of its machine."""
-    seam = chance.choices([name for name, _ in _SEAMS], [weight for _, weight in _SEAMS])[0]
+    """Return the end of a process, at a seam of its work, and perhaps of its machine."""
+    seam = chance.choice(_SEAMS[process]) if chance.random() < 0.7 else "at once"
     how = chance.choice(("", ", and its machine loses power"))
     return Ordered(at, "kill", process, {"seam": seam, "skip": chance.choice((0, 0, 1, 2, 5)), "how": how})
 

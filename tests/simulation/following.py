@@ -65,6 +65,8 @@ async def follow(world: World) -> None:
                         ending.cancel()
 
     await machine.run(main)
+    with CheckpointFile(machine.folder / "follow.checkpoint") as stored:
+        check(stored.checkpoint is not None or not world.rows.rows, "the last checkpoint is not there")
     wrong = _difference(world, (machine.folder / "follow.out").read_bytes().splitlines(), changes=changes)
     check(not wrong, f"the follow is wrong at {wrong}")
 

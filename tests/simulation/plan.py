@@ -84,7 +84,8 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
     chosen = chance.sample(PROGRAMS, k=chance.choices((1, 2, 3), weights=(6, 3, 1))[0]) if only is None else [only]
     programs = tuple(program for program in PROGRAMS if program in chosen)
     per_minute = chance.choice((6, 20, 60, 60, 200))
-    lossy = chance.random() < 0.25 and "pull" not in programs
+    changing = chance.random() < 0.5
+    lossy = chance.random() < 0.5 and "pull" not in programs
     return Plan(
         seed=seed,
         programs=programs,
@@ -93,9 +94,9 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
         latency=chance.choice((0.001, 0.02, 0.15)),
         jitter=chance.choice((0.0, 0.02, 0.2)),
         splits=chance.choice((0.0, 0.05, 0.4)),
-        late=chance.choice((0.0, 0.05, 0.2)),
-        revised=chance.choice((0.0, 0.05)),
-        lost=0.03 if lossy else 0.0,
+        late=chance.choice((0.05, 0.2)) if changing else 0.0,
+        revised=chance.choice((0.0, 0.05)) if changing else 0.0,
+        lost=0.03 if lossy and changing else 0.0,
         ordered=tuple(sorted(_faults(chance, programs), key=lambda fault: fault.at)),
     )
 
@@ -121,12 +122,16 @@ def _server(chance: Random, per_minute: int) -> Server:
         by_end=chance.random() < 0.5,
         turn=turn if chance.random() < 0.2 else None,
         slips=0.3 if chance.random() < 0.2 else 0.0,
-        skew=chance.choice((0.0, 0.0, -40.0, 3.0, 700.0)),
+        skew=chance.choice((0.0, 0.0, 0.0, -40.0, 3.0, 700.0)),
     )
 
 
 def _faults(chance: Random, programs: tuple[Program, ...]) -> list[Ordered]:
     found = list[Ordered]()
+    if chance.random() < 0.25:
+        # A machine that fails again and again.
+        victim = chance.choice(programs)
+        found += [faults.kill(chance, chance.uniform(0, TROUBLED / 2), victim) for _ in range(6)]
     for _ in range(chance.choice((0, 2, 5, 8, 12))):
         # Most programs are busy at first, and wait later.
         at = chance.choice((0.0, chance.uniform(0, 1), chance.uniform(0, 5), chance.uniform(0, TROUBLED)))

@@ -214,7 +214,7 @@ async def _story(world: World, programs: Programs) -> None:
     hooks = plan.chance("hooks")
     webhooks = WebhookSettings(
         first_delay=hooks.choice((1.0, 5.0)),
-        timeout=hooks.choice((2.0, 10.0)),
+        timeout=hooks.choice((2.0, 10.0, 60.0)),
         resign=hooks.random() < 0.5,
         twins=hooks.choice((0.0, 0.3)),
         repeats=hooks.choice((0.0, 0.3)),

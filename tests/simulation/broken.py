@@ -220,7 +220,7 @@ BROKEN: Final = (
         _patched(page_cap.PageCap, "holds_window", _believes_short_pages),
     ),
     Broken("a window has too narrow a margin", "pull", _narrow_windows),
-    Broken("a token is taken before the slot", "pull", _patched(limiter.LocalLimiter, "_take", _token_before_slot)),
+    Broken("a token is taken before the slot", "dial", _patched(limiter.LocalLimiter, "_take", _token_before_slot)),
     Broken("a bucket forgets the last minute", "pull", _forgets_the_minute),
     Broken("a 429 pauses nothing", "pull", _patched(limiter.LocalLimiter, "pause", _no_pause)),
     Broken("a POST is sent again after a reset", "dial", _patched(exchange, "judge", _post_again)),

@@ -107,7 +107,7 @@ _FILES: Final = (
     "before rename",
     "after rename",
 )
-_SQLITE: Final = ("sql BEGIN", "sql INSERT", "sql COMMIT", "sql COMMIT", "behind a commit", "behind a commit")
+_SQLITE: Final = ("sql BEGIN", "sql INSERT", *["sql COMMIT"] * 3, "behind a commit", "behind a commit")
 _SEAMS: Final = {"pull": _FILES, "follow": _FILES, "sync": _SQLITE, "receive": _SQLITE, "dial": _FILES[:2]}
 
 

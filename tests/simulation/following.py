@@ -25,7 +25,7 @@ async def follow(world: World) -> None:
     start = world.moment() - HISTORY
     # Without the removals, a record that goes and comes back would come twice.
     changes = world.plan.lost > 0 or chance.random() < 0.5
-    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.7 else 2 * HISTORY
+    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.9 else 2 * HISTORY
     interval = timedelta(seconds=chance.choice((20, 60)))
     machine = world.machine("follow")
 

@@ -121,7 +121,7 @@ def _server(chance: Random, per_minute: int) -> Server:
         settings,
         by_end=chance.random() < 0.5,
         turn=turn if chance.random() < 0.2 else None,
-        slips=0.3 if chance.random() < 0.2 else 0.0,
+        slips=0.6 if chance.random() < 0.3 else 0.0,
         skew=chance.choice((0.0, 0.0, 0.0, -40.0, 3.0, 700.0)),
     )
 

@@ -184,15 +184,10 @@ def _pages(world: World, wraps: Wraps) -> None:
         "Gauge": "the margins are gauged",
     }
 
-    def received(asking: Any, question: Any, _page: Any) -> tuple[str, int | None]:
-        return type(question.part.task).__name__, asking._cap.found
-
-    def used(before: tuple[str, int | None], _result: Any, asking: Any, *_args: Any) -> None:
-        task, cap = before
+    def received(_asking: Any, question: Any, _page: Any) -> None:
+        task = type(question.part.task).__name__
         if task in words:
             reach(words[task])
-        if cap is None and asking._cap.found is not None:
-            reach("a page cap is found")
 
     def narrowed(_: Any, result: int | None, *_args: Any) -> None:
         if result is not None:
@@ -203,7 +198,7 @@ def _pages(world: World, wraps: Wraps) -> None:
             reach("an order is proven")
 
     wraps.around(ServerOrder, "prove", None, proven)
-    wraps.around(Planner, "receive", received, used)
+    wraps.around(Planner, "receive", received, None)
     wraps.around(Planner, "narrow", None, narrowed)
     wraps.around(Part, "ask_once_more", lambda *_: reach("a page is asked again, as count is above its rows"), None)
 

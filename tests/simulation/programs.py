@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from tests.simulation.calling import dial
 from tests.simulation.following import follow
@@ -13,7 +13,7 @@ from tests.simulation.receiving import receive
 from tests.simulation.syncing import sync
 from tests.simulation.world import World
 
-PROGRAMS: Final[Mapping[Program, Callable[[World], Awaitable[None]]]] = {
+PROGRAMS: Final[Mapping[Program, Callable[[World], Coroutine[Any, Any, None]]]] = {
     "pull": pull,
     "follow": follow,
     "sync": sync,

@@ -24,7 +24,7 @@ async def pull(world: World) -> None:
     start, end = world.moment() - HISTORY, world.moment() - timedelta(minutes=5)
     newest_first = chance.random() < 0.4
     proven = chance.random() < 0.3
-    beside = chance.random() < 0.3
+    beside = chance.random() < 0.4
     machine = world.machine("pull")
 
     async def main(process: Process) -> None:

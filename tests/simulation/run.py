@@ -14,7 +14,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 import aiohttp.connector
 import aiohttp.helpers
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tests.simulation import strikes
 from tests.simulation.disk import seams
@@ -41,7 +41,7 @@ from unlimcall_async.webhooks import handling
 # Seconds of virtual time after which a run that has not ended is stuck.
 _PATIENCE: Final = 6 * 3600.0
 
-Programs: TypeAlias = "Mapping[Program, Callable[[World], Awaitable[None]]]"
+Programs: TypeAlias = "Mapping[Program, Callable[[World], Coroutine[Any, Any, None]]]"
 Probes: TypeAlias = "Callable[[World], AbstractContextManager[Callable[[logging.LogRecord, str], None]]]"
 
 
@@ -102,6 +102,20 @@ class _Lines(logging.Handler):
             self._heard(record, text)
 
 
+class _Errors(logging.Handler):
+    """Takes an error that a server logs for a complaint: aiohttp keeps what a handler of a request has raised to itself."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.ERROR)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        process = PROCESS.get()
+        if process is None or process.alive:
+            raised = record.exc_info[1] if record.exc_info else None
+            self._world.complaints.append(f"{record.getMessage()}: {raised!r}")
+
+
 @contextmanager
 def _determined(world: World, heard: Callable[[logging.LogRecord, str], None]) -> Iterator[None]:
     """Replace every source of time and chance, and watch the files and the log, meanwhile."""
@@ -109,6 +123,7 @@ def _determined(world: World, heard: Callable[[logging.LogRecord, str], None]) -
     shim = SimpleNamespace(time=_unix, gmtime=time.gmtime)
     logger, lines = logging.getLogger("unlimcall_async"), _Lines(world, heard)
     level, propagates = logger.level, logger.propagate
+    servers, errors = logging.getLogger("aiohttp.server"), _Errors(world)
     with ExitStack() as stack:
         for target, name, replacement in (
             (_clock, "utc_now", _utc_now),
@@ -122,6 +137,8 @@ def _determined(world: World, heard: Callable[[logging.LogRecord, str], None]) -
             stack.enter_context(patch.object(target, name, replacement))
         stack.enter_context(seams(world.disk))
         random.seed(world.plan.seed)
+        servers.addHandler(errors)
+        servers.propagate = False
         logger.addHandler(lines)
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -129,6 +146,8 @@ def _determined(world: World, heard: Callable[[logging.LogRecord, str], None]) -
         try:
             yield
         finally:
+            servers.removeHandler(errors)
+            servers.propagate = True
             logger.removeHandler(lines)
             logger.setLevel(level)
             logger.propagate = propagates
@@ -141,12 +160,12 @@ def run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
     # What was there before need not be searched for garbage.
     gc.freeze()
     gc.disable()
-    hook, disabled = sys.unraisablehook, logging.root.manager.disable
+    hook, disabled, open_before = sys.unraisablehook, logging.root.manager.disable, _open_files()
     with warnings.catch_warnings():
         # What dead processes have left is collected after the judgment: then their code runs, on files that nobody looks at.
         warnings.simplefilter("ignore")
         try:
-            return _run(plan, programs, probes)
+            outcome = _run(plan, programs, probes)
         finally:
             # The first collection runs code that keeps some of the garbage a while longer.
             while gc.collect():
@@ -155,6 +174,13 @@ def run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
             gc.unfreeze()
             sys.unraisablehook = hook
             logging.disable(disabled)
+    if outcome.failure is None and (left := _open_files() - open_before) > 0:
+        return evolve(outcome, failure=f"{left} files are left open")
+    return outcome
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 # a count of numbers
 
 
 def _run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
@@ -170,7 +196,7 @@ def _run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
             loop.run_until_complete(_story(world, programs))
             check(not world.complaints, f"the event loop complained: {world.complaints[:3]}")
     except Exception as error:  # noqa: BLE001 # whatever it is, the seed has failed
-        failure = _said(error)
+        failure = _said(error).replace(f"{world.root}/", "")
     world.note(f"failure: {failure}" if failure else "well")
     sys.unraisablehook = lambda _what: None
     logging.disable(logging.CRITICAL)
@@ -231,13 +257,9 @@ async def _story(world: World, programs: Programs) -> None:
     async with asyncio.timeout(_PATIENCE):
         async with asyncio.TaskGroup() as group:
             for name in plan.programs:
-                group.create_task(_ended(programs[name](world)))
+                group.create_task(programs[name](world))
     world.note("all programs have ended")
     await _leave(world)
-
-
-async def _ended(program: Awaitable[None]) -> None:
-    await program
 
 
 async def _leave(world: World) -> None:

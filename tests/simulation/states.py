@@ -47,7 +47,6 @@ STATES: Final = (
     "an order is withdrawn behind a page that was handed out",
     "a page is asked again, as count is above its rows",
     "a page of a cap is probed",
-    "a page cap is found",
     "a second is taken apart",
     "the margins are gauged",
     "a window is halved",

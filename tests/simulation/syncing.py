@@ -23,7 +23,7 @@ async def sync(world: World) -> None:
     chance = world.plan.chance("sync")
     start = world.moment() - HISTORY
     twice = chance.random() < 0.2
-    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.7 else 2 * HISTORY
+    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.9 else 2 * HISTORY
     pause = chance.choice((15.0, 50.0))
     machine = world.machine("sync")
 

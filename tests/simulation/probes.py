@@ -21,7 +21,7 @@ from unlimcall_async.cdrs.lateness import Lateness
 from unlimcall_async.cdrs.marks import Removed, Revised
 from unlimcall_async.cdrs.planner import claims
 from unlimcall_async.cdrs.planner.claims import Claims
-from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Part
+from unlimcall_async.cdrs.planner.parts import Claimed, Part
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder
 from unlimcall_async.cdrs.poll_clock import PollClock
@@ -33,7 +33,6 @@ from unlimcall_async.http.limiter import Limiter, TooLateError
 from unlimcall_async.http.outcome import Sent
 from unlimcall_async.webhooks import SQLiteStore
 from unlimcall_async.webhooks.handling import Handling
-from unlimcall_async.webhooks.stores import ClaimLostError
 
 # States that a line of the log shows.
 _SAID: Final = {"took longer than": "a handler takes too long, and is cancelled"}
@@ -148,17 +147,9 @@ def _seams(world: World, wraps: Wraps) -> None:
         SeamCheck.UNSURE: "a seam is in doubt",
         SeamCheck.REFUTES: "a seam is refuted",
     }
-    last = SeamCheck.AGREES
 
     def checked(_: Any, result: SeamCheck, *_args: Any) -> None:
-        nonlocal last
-        last = result
         reach(words[result])
-
-    def compared(_: Any, _result: Any, plan_claims: Any, *_args: Any) -> None:
-        # The page that was compared belongs to one of the parts that were asked.
-        if last is SeamCheck.REFUTES and sum(isinstance(part.state, Asked) for part in plan_claims._plan) > 1:
-            reach("a seam is refuted while other requests are under way")
 
     def withdrawn(plan_claims: Any) -> None:
         if any(isinstance(part.state, Claimed) for part in plan_claims._plan):
@@ -171,7 +162,6 @@ def _seams(world: World, wraps: Wraps) -> None:
             handed_out.add(asking._plan)
 
     wraps.around(claims, "check_seam", None, checked)
-    wraps.around(Claims, "check_seam", None, compared)
     wraps.around(Claims, "withdraw_order", withdrawn, None)
     wraps.around(Planner, "take_first", None, taken)
 
@@ -287,9 +277,4 @@ def _turns(world: World, wraps: Wraps) -> None:
         if key in handling._turns:
             reach("a delivery waits for another one of its event")
 
-    def confirmed(_: Any, result: Any, *_args: Any) -> None:
-        if isinstance(result, ClaimLostError):
-            reach("a claim is lost before it is confirmed")
-
     wraps.around(Handling, "_turn", turn, None)
-    wraps.awaited(SQLiteStore, "confirm", None, confirmed)

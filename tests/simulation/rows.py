@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from random import Random
-from typing import cast
+from typing import Final, cast
 from zlib import crc32
 
 from attrs import define, evolve, field, frozen
@@ -14,6 +14,9 @@ from unlimcall_async import CallRecord
 from unlimcall_async.sandbox import SandboxCall
 from unlimcall_async.sandbox.calls import CallStore, Window, epoch_ms
 from unlimcall_async.sandbox.settings import Order
+
+# Milliseconds.
+_MARGIN: Final = 3000
 
 
 @frozen
@@ -104,17 +107,28 @@ class Rows(CallStore):
         elif self.by_end:
             found.sort(key=lambda row: (row[0].start + 1000 * row[1].duration, row[0].number))
         page = found[:limit]
-        if len(found) > limit and order in {"newest_first", "oldest_first"} and self._repeats(page) and self.slip():
+        place = self._place_to_slip(page, window) if len(found) > limit else None
+        if place is not None and order in {"newest_first", "oldest_first"} and self.slip():
             # It still arrives sorted. Only the row that the page before had gives it away.
-            del page[limit // 2], page[2]
+            del page[limit // 2], page[place]
             page += found[limit : limit + 2]
         if len(found) > limit:
             self._tails.update(held.number for held, _ in page[-12:])
         return [call for _, call in page], len(found)
 
-    def _repeats(self, page: list[tuple[Held, SandboxCall]]) -> bool:
-        """Return whether the first rows of a page were the last ones of another, and there are enough others."""
-        return len(page) > 16 and all(held.number in self._tails for held, _ in page[:6])
+    def _place_to_slip(self, page: list[tuple[Held, SandboxCall]], window: Window) -> int | None:
+        """Return the place of a row that a page must hold, and the page before had; `None` if there is none.
+
+        No page need hold the rows in the first seconds of its window: some servers leave them out.
+        """
+        if len(page) <= 16 or not all(held.number in self._tails for held, _ in page[:6]):
+            return None
+        surely = (
+            place
+            for place, (held, _) in enumerate(page[:6])
+            if window.start + _MARGIN < held.start < window.end - _MARGIN
+        )
+        return next(surely, None)
 
     def between(self, start: datetime, end: datetime, now: float | None = None) -> list[SandboxCall]:
         """Return the rows of a range at a time, in order of their start."""

@@ -53,7 +53,8 @@ def _kill(world: World, fault: Ordered) -> None:
 
 
 def _freeze(world: World, fault: Ordered) -> None:
-    for process in _processes(world, fault.target):
+    # One process stands still: another one on its machine goes on.
+    for process in _processes(world, fault.target)[-1:]:
         if process.sides:
             world.reach("a process is suspended during a request")
         process.freeze(world.loop, fault.details["seconds"])

@@ -33,7 +33,7 @@ _ASSUMED: Final = (
     "Rows may appear, but do not vanish or move.",
 )
 _BEYOND_ASSUMED: Final = (
-    "A second with more rows than an answer holds was taken apart by windows without margins, "
+    "Dense traffic was asked for by windows that reach less far than what rests on them, by a second at most, "
     "because answers had shown how the server treats their bounds."
 )
 _ORDER_ASSUMED: Final = (
@@ -52,9 +52,9 @@ class Evidence(Model):
     Attributes:
         start: The start of the time whose records rest on this answer.
         end: Its end, which is not part of it.
-        asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter. Only where
-            traffic is dense, a window may reach beyond it, by a second at most. There the answers have shown how the server treats
-            the bounds.
+        asked_from: `from` of the request. The request asks for more than the window, so that its bounds do not matter. The window
+            reaches beyond the request, by a second at most, only if answers had shown how the server treats bounds: where a second
+            was taken apart, and in dense traffic.
         asked_till: `till` of the request.
         limit: `limit` of the request.
         rows: The rows of the answer.
@@ -76,7 +76,7 @@ class Evidence(Model):
 
     @property
     def was_asked(self) -> bool:
-        """Whether the window lies within what was asked, but for a second at a bound."""
+        """Whether the window lies within what was asked, but for a second at each end."""
         before, behind = self.asked_from - self.start, self.end - self.asked_till
         return self.start <= self.end and before <= _SECOND and behind <= _SECOND
 

@@ -28,29 +28,46 @@ def server_of(order: Order) -> Server:
 
 
 @lru_cache
-def rounds_of(order: Order, concurrency: int, *, newest_first: bool) -> int:
-    """Pull a year, and count the rounds. What is asked in one round is answered in the next."""
-    planner = Planner(YEAR, newest_first=newest_first, page_size=PAGE, concurrency=concurrency)
+def costs_of(order: Order, concurrency: int, *, newest_first: bool, per_minute: int | None = None) -> tuple[int, int]:
+    """Pull a year, and count the rounds and the requests. What is asked in one round is answered in the next."""
+    planner = Planner(YEAR, newest_first=newest_first, page_size=PAGE, concurrency=concurrency, per_minute=per_minute)
     under_way: deque[tuple[int, Question]] = deque()
-    now = 0
+    now = requests = 0
     while not planner.finished:
         while len(under_way) < concurrency and (question := planner.next_question()):
             under_way.append((now + 1, question))
         now, question = under_way.popleft()
+        requests += 1
         rows, complete = server_of(order).answer(question.window, PAGE)
         planner.receive(question, page_of(rows, complete=complete))
         while planner.take_first():
             pass
-    return now
+    return now, requests
 
 
 @pytest.mark.parametrize("concurrency", FASTER)
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 def test_requests_at_once_make_a_pull_faster(newest_first: bool, concurrency: int) -> None:
-    one = rounds_of("newest_first", 1, newest_first=newest_first)
-    assert one / rounds_of("newest_first", concurrency, newest_first=newest_first) >= FASTER[concurrency]
+    one, _ = costs_of("newest_first", 1, newest_first=newest_first)
+    rounds, _ = costs_of("newest_first", concurrency, newest_first=newest_first)
+    assert one / rounds >= FASTER[concurrency]
+
+
+@pytest.mark.parametrize("per_minute", [60, 1000])
+@pytest.mark.parametrize("concurrency", FASTER)
+def test_where_requests_wait_for_a_rate_limit_nothing_is_spent_on_speed(concurrency: int, per_minute: int) -> None:
+    def requests_of(limit: int | None) -> int:
+        return sum(
+            costs_of("newest_first", concurrency, newest_first=newest_first, per_minute=limit)[1]
+            for newest_first in (False, True)
+        )
+
+    # 1,000 a minute are five in 300 ms: four requests at once wait for their answers, and eight for the limit.
+    limited, spent = requests_of(per_minute), requests_of(None)
+    assert (limited < spent) == (per_minute == 60 or concurrency > 5)
+    assert limited <= spent
 
 
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 def test_one_request_at_a_time_takes_a_round_for_each_page(newest_first: bool) -> None:
-    assert rounds_of("newest_first", 1, newest_first=newest_first) <= 1.2 * PAGES
+    assert costs_of("newest_first", 1, newest_first=newest_first)[0] <= 1.2 * PAGES

@@ -132,7 +132,7 @@ class Divider:
         """Return how many records to ask for of a part, by how many are expected and how many are a good piece."""
         if expected <= 1.1 * target:
             return expected
-        if self._chains and self._sizes.concurrency > 1:
+        if self._chains and self._sizes.sharing > 1:
             # With the output the chain at the near end is the first to end, and goes on with what is left over. Against the output
             # nothing is left over.
             return expected / max(1, round(expected / target)) if self._against else target
@@ -142,7 +142,7 @@ class Divider:
 
     def _is_shared(self, part: Part) -> bool:
         """Whether two chains go through a part that the output waits for, because one would be longer than all before it."""
-        if not self._against or self._arrival.waits or self._sizes.concurrency == 1:
+        if not self._against or self._arrival.waits or self._sizes.sharing == 1:
             return False
         return self._estimates.density.expect(part.range) > max(_SHORT, self._arrival.chain(0)) * self._sizes.page
 

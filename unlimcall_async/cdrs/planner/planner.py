@@ -74,6 +74,7 @@ class Planner:
         seek: Whether to go on from the edge of a full page if the server is found to sort.
         buffer: How many pages may be held or under way, for each question that may be.
         known: What is known of the server, shared with other planners.
+        per_minute: The rate limit, in requests a minute; `None` for no limit.
     """
 
     def __init__(
@@ -86,9 +87,10 @@ class Planner:
         seek: bool = True,
         buffer: int = BUFFER,
         known: KnownServer | None = None,
+        per_minute: int | None = None,
     ) -> None:
         self._newest_first = newest_first
-        self._sizes = Sizes.of(page_size, concurrency, buffer)
+        self._sizes = Sizes.of(page_size, concurrency, buffer, per_minute)
         self._plan = Plan(wanted, self._sizes, newest_first=newest_first)
         known = known or KnownServer()
         self._order = ServerOrder(seek=seek, known=known)

@@ -22,6 +22,9 @@ _ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 22 / 23
 _LEAST_SHARE: Final = 8
 # Among how many requests what is left is shared at most: more would make parts so short.
 _MOST_TO_SHARE: Final = 8
+# Seconds that an answer takes, about. If a rate limit lets fewer requests through in that time than may be under way, requests wait
+# for the limit and not for answers. Then to share would cost requests and save no time.
+_ANSWER_S: Final = 0.3
 # The share of it that a gap is left for.
 _GAP_SHARE: Final = 6 / 23
 
@@ -43,7 +46,7 @@ class Sizes:
 
     Attributes:
         page: The rows of a page.
-        concurrency: How many requests may be under way.
+        sharing: Among how many requests what is left is shared, so that all of them are busy up to the end; 1 for nothing shared.
         most: What may be held or under way.
         kept: How much of that is kept for the part that all others wait for.
         along: The length of a part that is worked on beside others, with the server's order.
@@ -52,7 +55,7 @@ class Sizes:
     """
 
     page: int
-    concurrency: int
+    sharing: int
     most: int
     kept: int
     along: float
@@ -66,18 +69,19 @@ class Sizes:
             unread: How many records are left to read.
             most: How long parts may be.
         """
-        each = unread / min(self.concurrency, _MOST_TO_SHARE)
-        if self.concurrency == 1 or each > 2 * most:
-            return most  # nothing is beside, or the end is far
+        each = unread / self.sharing
+        if self.sharing == 1 or each > 2 * most:
+            return most  # nothing is shared, or the end is far
         return max(_LEAST_SHARE * self.page, even_size(each, self.along))
 
     @classmethod
-    def of(cls, page: int, concurrency: int, buffer: int) -> Sizes:
-        """Return the sizes for a buffer of so many pages for each request that may be under way."""
+    def of(cls, page: int, concurrency: int, buffer: int, per_minute: int | None = None) -> Sizes:
+        """Return the sizes for a buffer of so many pages for each request that may be under way, and for a rate limit."""
         one = page * buffer
+        is_limited = per_minute is not None and per_minute * _ANSWER_S < 60 * concurrency
         return cls(
             page,
-            concurrency,
+            1 if is_limited else min(concurrency, _MOST_TO_SHARE),
             one * concurrency,
             round(one * concurrency * _KEPT_SHARE),
             one * _ALONG_SHARE,

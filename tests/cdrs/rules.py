@@ -33,7 +33,7 @@ from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.planner import Planner
-from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder, claim_of
+from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, claim_of
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
 
@@ -206,7 +206,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "seam",
         "an answer must agree with the page before it",
-        lambda: everywhere("check_seam", lambda *_, **__: SeamCheck.AGREES),
+        lambda: everywhere("check_seam", lambda *_, **__: (SeamCheck.AGREES, OVERLAP)),
     ),
     Rule(
         "last second",

@@ -46,10 +46,10 @@ def _patched(owner: Any, name: str, replacement: Any) -> Callable[[], Any]:
 # --- the planner ------------------------------------------------------------------------------------------------------------
 
 
-def _seam_of_one_row_less(*args: Any, **options: Any) -> SeamCheck:
+def _seam_of_one_row_less(*args: Any, **options: Any) -> tuple[SeamCheck, int]:
     """Take a page that lacks a row which it must hold for one that agrees."""
-    found = _check_seam(*args, **options)
-    return SeamCheck.AGREES if found is SeamCheck.REFUTES else found
+    found, repeated = _check_seam(*args, **options)
+    return SeamCheck.AGREES if found is SeamCheck.REFUTES else found, repeated
 
 
 _check_seam = seek.check_seam

@@ -148,8 +148,8 @@ def _seams(world: World, wraps: Wraps) -> None:
         SeamCheck.REFUTES: "a seam is refuted",
     }
 
-    def checked(_: Any, result: SeamCheck, *_args: Any) -> None:
-        reach(words[result])
+    def checked(_: Any, result: tuple[SeamCheck, int], *_args: Any) -> None:
+        reach(words[result[0]])
 
     def withdrawn(plan_claims: Any) -> None:
         if any(isinstance(part.state, Claimed) for part in plan_claims._plan):

@@ -54,12 +54,14 @@ class Outcome:
         failure: What was broken, or `None`.
         log: What happened, line by line.
         reached: How often each hard state was reached.
+        elapsed: The seconds of virtual time that the run took.
     """
 
     plan: Plan
     failure: str | None
     log: list[str]
     reached: Counter[str]
+    elapsed: float
 
     @property
     def digest(self) -> str:
@@ -208,7 +210,7 @@ def _run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
     handling._at_work.clear()
     asyncio.set_event_loop(None)
     shutil.rmtree(world.root, ignore_errors=True)
-    return Outcome(plan, failure, world.log, world.reached)
+    return Outcome(plan, failure, world.log, world.reached, loop.time())
 
 
 _MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 # a folder of its own is made there

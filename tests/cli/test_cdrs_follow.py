@@ -167,6 +167,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_short_pauses")
+@pytest.mark.slow
 async def test_an_outage_does_not_end_it(tmp_path: Path) -> None:
     path = tmp_path / "follow.checkpoint"
     faults: list[Fault] = [Status(503), Html(), Redirect("/elsewhere"), Status(500)]

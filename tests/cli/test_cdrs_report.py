@@ -23,6 +23,7 @@ def filled() -> Sandbox:
     return sandbox
 
 
+@pytest.mark.slow
 async def test_the_page_is_written_with_the_manifest_of_the_pull(tmp_path: Path) -> None:
     async with filled() as sandbox:
         status, out, err = await run(

@@ -80,6 +80,7 @@ async def test_it_pulls_everything_and_says_so(tmp_path: Path) -> None:
     assert [(row["start_time"], row["id"]) for row in rows] == of_the_store(0)
 
 
+@pytest.mark.slow
 async def test_without_out_it_leaves_nothing(tmp_path: Path) -> None:
     status, out, _ = await demo(tmp_path, "--calls", "500")
     assert (status, names_in(tmp_path), "File" in out) == (0, [], False)
@@ -97,6 +98,7 @@ def test_what_it_has_come_to_is_there_for_a_program(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(("device", "status"), [("/dev/full", 2), ("pipe", 141)])
+@pytest.mark.slow
 async def test_what_cannot_be_told_ends_it_without_a_traceback(tmp_path: Path, device: str, status: int) -> None:
     if device == "pipe":
         ours, theirs = os.pipe()
@@ -141,6 +143,7 @@ async def test_a_file_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -
     assert err == f"Error: cannot write {Path('missing/pulled.csv')}: {os.strerror(errno.ENOENT)}\n"
 
 
+@pytest.mark.slow
 async def test_a_users_file_is_not_replaced_unless_it_is_said(tmp_path: Path) -> None:
     path = tmp_path / "calls.csv"
     path.write_text("a real pull")

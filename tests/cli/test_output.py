@@ -124,6 +124,7 @@ async def test_a_pull_ends_by_a_signal(pipe: Pipe, number: signal.Signals, statu
     assert written == [call.id for call in CALLS[: len(written)]]
 
 
+@pytest.mark.slow
 async def test_a_follow_ends_by_a_signal_and_what_was_not_written_comes_again(pipe: Pipe, tmp_path: Path) -> None:
     follow = ["cdrs", "follow", "--from", f"{NOW - timedelta(days=1):%FT%TZ}", "--checkpoint", str(tmp_path / "c")]
     async with Sandbox() as sandbox:

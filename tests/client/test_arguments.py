@@ -153,7 +153,7 @@ def test_a_wrong_option_is_named(arguments: dict[str, Any], kind: type[Exception
         (lambda: RateLimit(60, per_day=0), ValueError, "per_day must be 1 or more"),
         (lambda: RateLimit(60, burst=61), ValueError, "burst must not be above per_minute"),
         (lambda: RateLimits(cdrs=60), TypeError, "cdrs must be a RateLimit or None"),  # type: ignore[arg-type] # on purpose
-        (lambda: RetryPolicy(delays=(1, -1)), ValueError, "delays must be finite and not negative"),
+        (lambda: RetryPolicy(delays=(1, -1)), ValueError, r"delays\[1\] must be finite and not negative"),
         (lambda: RetryPolicy(jitter=2), ValueError, "jitter must be a share from 0 to 1"),
         (lambda: RetryPolicy(max_retry_after=float("nan")), ValueError, "max_retry_after must be finite"),
         (lambda: RetryPolicy(on_give_up=AsyncMock()), TypeError, "on_give_up must be a plain function"),

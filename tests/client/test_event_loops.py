@@ -42,6 +42,7 @@ LOOPS += [of_uvloop] if sys.platform != "win32" else []
 
 
 @pytest.mark.parametrize("make", LOOPS)
+@pytest.mark.slow
 def test_a_client_works_and_leaves_nothing_behind(make: Callable[[], asyncio.AbstractEventLoop], tmp_path: Any) -> None:
     async def work() -> None:
         async with (

@@ -57,6 +57,7 @@ async def test_history_gives_the_alerts_that_it_would_have_given(sandbox: Sandbo
     assert monitor.overall == Share(16, 3000)
 
 
+@pytest.mark.slow
 async def test_a_follow_is_watched_and_left_cleanly(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(calls(0, 1000))
     monitor, follow = CarrierMonitor(), client.cdrs.follow(after(0), interval=timedelta(seconds=30))

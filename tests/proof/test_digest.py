@@ -241,6 +241,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[psycopg.Conne
         yield connection
 
 
+@pytest.mark.slow
 def test_the_statement_of_the_page_makes_the_same_bytes_in_postgresql(postgres: psycopg.Connection[Any]) -> None:
     postgres.execute("SET TIME ZONE 'Asia/Kathmandu'")
     postgres.execute(

@@ -59,6 +59,7 @@ def call(**fields: Any) -> CallRecord:
     return CallRecord(id="1", start_time=START, duration=60, billsec=60, **{"disposition": "ANSWERED", **fields})
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing_and_runs_its_own_scripts_alone() -> None:
     page = Page(report_of(call()).html())
     assert page.addresses == ["#charts"]

@@ -74,7 +74,6 @@ def follow(client: AsyncClient, resume: Checkpoint | None = None) -> CdrFollow:
     slow_but({(DAY, MINUTE), (-DAY, HOUR)}, product([DAY, -DAY, 400 * DAY], [MINUTE, HOUR])),
     ids=str,
 )
-@pytest.mark.slow
 async def test_a_clock_that_jumps_and_comes_back_loses_nothing(
     world: World, off: timedelta, lasting: timedelta
 ) -> None:

@@ -152,7 +152,6 @@ FAST = {("30 a minute", "a time"), ("30 a minute", "503"), ("30 in a fixed windo
     ("name", "form"),
     slow_but(FAST, product(SERVERS, FORMS)),
 )
-@pytest.mark.slow
 async def test_a_server_with_a_limit_of_its_own_refuses_little_and_all_records_come(name: str, form: str) -> None:
     make, most = SERVERS[name]
     limit = make()

@@ -94,7 +94,7 @@ class OverlapPanel:
 
 def draw_overlap(path: Path, panels: Sequence[OverlapPanel], subtitle: str) -> None:
     """Draw a panel beside the other."""
-    width, height = max(11.4, 2.7 * len(panels) + 0.6), 3.9
+    width, height = max(8.5, 2.7 * len(panels) + 0.6), 3.9
     figure = _figure(width, height, "Seconds to pull the records, by concurrency", subtitle)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     grid[0].set_ylabel("seconds", fontsize=9, color=_FAINT)

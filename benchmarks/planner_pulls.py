@@ -77,14 +77,7 @@ def pull(
 ) -> int:
     """Pull by our planner, and return the most rows that it held; `enough` requests are more than any pull may take."""
     planner = Planner(
-        wanted,
-        newest_first=newest_first,
-        page_size=PAGE,
-        concurrency=concurrency,
-        seek=seek,
-        buffer=buffer,
-        # The limit that a client keeps to if nothing is said.
-        per_minute=60,
+        wanted, newest_first=newest_first, page_size=PAGE, concurrency=concurrency, seek=seek, buffer=buffer
     )
     output = Output(server.calls.rows, newest_first=newest_first)
     under_way: deque[Question] = deque()

@@ -107,8 +107,6 @@ class Pull:
             page_size=self.limit,
             concurrency=self.concurrency,
             seek=self.seek,
-            # The limit that a client keeps to if nothing is said.
-            per_minute=60,
         )
         under_way: list[Question] = []
         output: list[CallRecord] = []

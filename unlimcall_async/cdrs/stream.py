@@ -28,7 +28,6 @@ from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.cdrs.views import StreamViews
 from unlimcall_async.errors import ResponseError, WindowSaturatedError
 from unlimcall_async.http.caller import Caller
-from unlimcall_async.http.endpoints import CDRS
 from unlimcall_async.http.pull import Pull
 from unlimcall_async.models import CallRecord, UnreadableRow
 from unlimcall_async.proof.manifest import Evidence, Manifest
@@ -83,7 +82,6 @@ class CdrStream(StreamViews):
         self.end: datetime = options.end
         self._options = options
         self._known = known
-        self._limit = (caller.limiters.of(CDRS.bucket) if pull is None else pull.limiter).limit
         self._planner = self._new_planner()
         self._unreadable = unreadable
         self._asking = Asking(
@@ -117,7 +115,6 @@ class CdrStream(StreamViews):
             seek=options.seek,
             # Of what others have proven, a stream that divides uses the page cap alone.
             known=known if options.seek else KnownServer(known.cap),
-            per_minute=None if self._limit is None else self._limit.per_minute,
         )
 
     @property

@@ -85,9 +85,9 @@ def compare(stored: Sequence[tuple[A, Row]], new: Sequence[Row], *, doubtful: bo
     unchanged = len(stored) - len(gone)
     revised, gone, came = _paired(gone, came, _key_and_leg)
     if doubtful:
-        return Change(came, revised, unchanged=unchanged)
+        return Change(tuple(came), tuple(revised), unchanged=unchanged)
     others, gone, came = _paired(gone, came, _key)
-    return Change(came, [*revised, *others], [address for address, _ in gone], unchanged)
+    return Change(tuple(came), (*revised, *others), tuple(address for address, _ in gone), unchanged)
 
 
 def _paired(

@@ -1,10 +1,8 @@
 """Arrival: how a pull comes to its first records soon, and often to more, whatever the server order and the concurrency.
 
 Pure: no I/O. A pull may be cut off at any moment. What it holds and has not handed out is then lost. So until the first records
-are handed out, only what brings them nearer is asked, one window at a time, or two while the first claim is proven. From then on
-the number of requests under way grows with that of the pages that came, by two thirds in each round. So 30 requests are at least
-five rounds, whatever the concurrency, and a chain of four pages at the near end is handed out by then. Chains against the output
-grow with what lies before them.
+are handed out, only what brings them nearer is asked, one window at a time. From then on the look-ahead and the chains against the
+output grow with the number of parts that were handed out.
 
 Theory. A window at the near end of the range that fits on a page is handed out at once: it needs no server order, and no proof.
 Estimates mostly suffice to find one. They fail if the near end is much emptier, or much denser, than the pages that came. So after
@@ -27,9 +25,9 @@ from unlimcall_async.cdrs.times import SECOND, Range
 _PATIENCE, _PATIENCE_UNSORTED, _EMPTY = 8, 12, 3
 # By how much to divide a window that was full, and each full one behind it: a burst may be a thousand times as dense as its month.
 _DIVISORS: Final = (2, 4, 16, 256)
-# How many pages come after the first records for each further request that may be under way, beside two.
-_PAGES_AHEAD: Final = 1.5
-# How many pages a chain against the output may have, for each page before it.
+# How many parts are handed out for each request that may be under way beside the first.
+_PARTS_AHEAD: Final = 4
+# How many pages a chain against the output may have, for each part that was handed out.
 _CHAIN: Final = 2
 
 
@@ -44,8 +42,8 @@ class Arrival:
         self._order = order
         self._newest_first = newest_first
         self.arrived: bool = False
-        # Parts that were handed out, pages that came in vain before the first of them with records, and pages that came after it.
-        self._parts = self._in_vain = self._pages = 0
+        # Parts that were handed out, and pages that came in vain before the first of them with records.
+        self._parts = self._in_vain = 0
         # Of the search: whether it has begun, the far end of the last window that was full, and how many were full in a row.
         self._begun = False
         self._full_to: int | None = None
@@ -70,25 +68,19 @@ class Arrival:
         return self._full_to is not None
 
     @property
+    def chain(self) -> int:
+        """How many pages a chain against the output may have."""
+        return max(1, _CHAIN * self._parts)
+
+    @property
     def most_under_way(self) -> int:
         """How many requests may be under way, apart from what the caller allows."""
-        if not self.waits:
-            return 1 + self.arrived + int(self._pages / _PAGES_AHEAD)
-        # The first claim is proven while the next page is on its way.
-        return 2 if self._in_vain == 1 and self._order.candidate is not None and not self._order.disagreements else 1
+        return 1 if self.waits else 1 + self._parts // _PARTS_AHEAD
 
     @property
     def postpones_proofs(self) -> bool:
         """Whether claims that the output does not wait for are to be proven later: a proof has failed, so others may fail, too."""
         return self.waits and self._order.disagreements > 0
-
-    def chain(self, before: float) -> float:
-        """Return how many pages a chain against the output may have, by how many lie before it and were not handed out yet."""
-        return max(1, _CHAIN * (self._parts + before))
-
-    def note_page(self) -> None:
-        """Record that a page came."""
-        self._pages += self.arrived
 
     def note_full(self, near: Range) -> None:
         """Record that a window at the near end was full."""

@@ -96,8 +96,7 @@ class Choice:
         while self._divider.is_too_small(part):
             if not self._plan.extend(part):
                 break
-        around = self._plan.around(part, self._estimates.density)
-        at = self._divider.cut_before_asking(part, room, around, first=first, widest=self._width.most)
+        at = self._divider.cut_before_asking(part, room, first=first, widest=self._width.most)
         if at is None:
             return part
         earlier, later = part.cut(at)

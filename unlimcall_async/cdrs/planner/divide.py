@@ -37,7 +37,7 @@ from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part
 from unlimcall_async.cdrs.planner.seek import ServerOrder
-from unlimcall_async.cdrs.planner.sizes import NOTHING_AROUND, Around, Sizes
+from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
@@ -98,17 +98,16 @@ class Divider:
         """Return whether a part is expected to hold less than is better asked for at once."""
         if not self._server_order.unsorted or not part.untouched:
             return False
-        return self._estimates.expect(part) < self._target(part, 0, NOTHING_AROUND, first=False)
+        return self._estimates.expect(part) < self._target(part, 0, first=False)
 
     # --- where to cut it ----------------------------------------------------------------------------------------------
 
-    def cut_before_asking(self, part: Part, room: int, around: Around, *, first: bool, widest: int) -> int | None:
+    def cut_before_asking(self, part: Part, room: int, *, first: bool, widest: int) -> int | None:
         """Return where to cut a part that is to be asked, so that its near end is asked now; `None` to ask all of it.
 
         Args:
             part: The part.
             room: How many records may be held more.
-            around: What is expected in the other parts.
             first: Whether all other parts wait for this one.
             widest: How wide a range a window may ask for, in microseconds.
         """
@@ -117,36 +116,18 @@ class Divider:
             # A part that was cut to fill a page is asked whole, unless windows as wide were full.
             if self._arrival.has_narrowed or not part.hints.expected:
                 at = self._cut_to_arrive(part, estimate)
-        elif first and part.seam is not None and self._is_shared(part):
-            at = self._cut_near(part, self._estimates.density.expect(part.range) / 2, self._estimates.density.expect)
         elif not part.hints.expected and (part.seam is None or self._arrival.waits):
             # Else it was cut to fill a page, or a chain goes on in it.
-            expected, target = estimate(part.range), self._target(part, room, around, first=first)
+            expected, target = estimate(part.range), self._target(part, room, first=first)
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
                 target = expected
-            size = self._size(part, expected, target)
-            at = self._cut_near(part, size, estimate) if size < expected else None
-        return at if len(part.range) <= widest else self._cut_to_width(part, at, widest, around)
+            # What is left over is asked last, by what will be known then.
+            one_by_one = self._against or self._estimates.forecasts(part)
+            size = target if one_by_one and expected > 2 * target else even_size(expected, target)
+            at = self._cut_near(part, size, estimate) if expected > 1.1 * target else None
+        return at if len(part.range) <= widest else self._cut_to_width(part, at, widest)
 
-    def _size(self, part: Part, expected: float, target: float) -> float:
-        """Return how many records to ask for of a part, by how many are expected and how many are a good piece."""
-        if expected <= 1.1 * target:
-            return expected
-        if self._chains and self._sizes.sharing > 1:
-            # With the output the chain at the near end is the first to end, and goes on with what is left over. Against the output
-            # nothing is left over.
-            return expected / max(1, round(expected / target)) if self._against else target
-        # What is left over is asked last, by what will be known then.
-        one_by_one = self._against or self._estimates.forecasts(part)
-        return target if one_by_one and expected > 2 * target else even_size(expected, target)
-
-    def _is_shared(self, part: Part) -> bool:
-        """Whether two chains go through a part that the output waits for, because one would be longer than all before it."""
-        if not self._against or self._arrival.waits or self._sizes.sharing == 1:
-            return False
-        return self._estimates.density.expect(part.range) > max(_SHORT, self._arrival.chain(0)) * self._sizes.page
-
-    def _cut_to_width(self, part: Part, at: int | None, widest: int, around: Around) -> int | None:
+    def _cut_to_width(self, part: Part, at: int | None, widest: int) -> int | None:
         """Return where to cut a part that is longer than a window, and would be cut at a time; `None` to ask all of it."""
         if widest == WIDEST_PART and self._chains and self._estimates.density.known and not self._arrival.waits:
             # A chain goes through more than one window.
@@ -154,7 +135,7 @@ class Divider:
                 at = None  # windows are hardly ever full, so a cut within one costs a request
             elif not self._against:
                 return at
-            widest *= int(self._arrival.chain(around.before / self._sizes.page)) if self._against else 1
+            widest *= self._arrival.chain if self._against else 1
             if len(part.range) <= widest:
                 return at
         # If the server is too slow for wide windows, or down, the near end is asked, so that its records, or its error, come next.
@@ -185,7 +166,7 @@ class Divider:
             return None
         return multiple_inside(left, left.end - wanted if self._newest_first else left.start + wanted, SECOND)
 
-    def _target(self, part: Part, room: int, around: Around, *, first: bool) -> float:
+    def _target(self, part: Part, room: int, *, first: bool) -> float:
         """Return how many records to ask for at once: in one page, in a chain of pages, or for a sample."""
         sizes = self._sizes
         if self._server_order.unsorted:
@@ -195,9 +176,8 @@ class Divider:
                 return _page_by(part.hints.sample, sizes.page)
             return (self._estimates.guesses.best if if_known(part.hints.density) else GROUP) * sizes.page
         if self._server_order.candidate == self._newest_first:
-            return inf if first else sizes.share(around.unread, sizes.along)
-        chain = self._arrival.chain(around.before / sizes.page)
-        pages = min(chain, sizes.share(around.unread, sizes.against) / sizes.page, 0.6 * room / sizes.page)
+            return inf if first else sizes.along
+        pages = min(self._arrival.chain, sizes.against / sizes.page, 0.6 * room / sizes.page)
         return max(_MOST_OF_PAGE, int(pages + _UNFILLED) - _UNFILLED) * sizes.page
 
     def chain(self, left: Part, claim: Claim, claimed: Range, room: int) -> list[Part]:

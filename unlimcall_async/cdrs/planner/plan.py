@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from unlimcall_async.cdrs.planner.density import Density, Hints
+from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Read, Saturated, Waiting
-from unlimcall_async.cdrs.planner.sizes import Around, Sizes
+from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove
 from unlimcall_async.cdrs.times import Range
 
@@ -77,20 +77,6 @@ class Plan:
     def is_proving(self) -> bool:
         """Whether a claim is being proven, or is about to be."""
         return any(isinstance(part.task, Prove) for part in self._parts)
-
-    def around(self, part: Part, density: Density) -> Around:
-        """Return how many records are expected before a part, and how many in all that was not read yet."""
-        before = unread = 0.0
-        is_before = True
-        for other in self._parts:
-            is_before = is_before and other is not part
-            if type(other.state) in {Waiting, Asked}:
-                records = density.expect(other.range)
-                unread += records
-            else:
-                records = other.held
-            before += records if is_before else 0
-        return Around(before, unread)
 
     def has_beside(self, part: Part, *, later: bool) -> bool:
         """Return whether another part lies beside a part, on its later side or on its earlier one."""

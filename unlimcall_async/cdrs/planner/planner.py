@@ -74,7 +74,6 @@ class Planner:
         seek: Whether to go on from the edge of a full page if the server is found to sort.
         buffer: How many pages may be held or under way, for each question that may be.
         known: What is known of the server, shared with other planners.
-        per_minute: The rate limit, in requests a minute; `None` for no limit.
     """
 
     def __init__(
@@ -87,10 +86,9 @@ class Planner:
         seek: bool = True,
         buffer: int = BUFFER,
         known: KnownServer | None = None,
-        per_minute: int | None = None,
     ) -> None:
         self._newest_first = newest_first
-        self._sizes = Sizes.of(page_size, concurrency, buffer, per_minute)
+        self._sizes = Sizes.of(page_size, concurrency, buffer)
         self._plan = Plan(wanted, self._sizes, newest_first=newest_first)
         known = known or KnownServer()
         self._order = ServerOrder(seek=seek, known=known)
@@ -327,7 +325,6 @@ class Planner:
         A withdrawal turns the task of a claim that is being proven into a plain read, so the task is looked at afterwards.
         """
         self._pages += 1
-        self._arrival.note_page()
         self._claims.heed_others()
         self._width.note_answer(len(question.range))
         if self._order.observe(page) | self._known.observe(page):

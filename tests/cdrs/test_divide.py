@@ -79,7 +79,7 @@ def test_bursts_take_few_requests(order: str, newest_first: bool) -> None:
     server = Server(calls, Habits("insertion"))
     pull = Pull(server, MONTHS, PAGE, newest_first, 1 if newest_first else 4)
     assert pull.run() == expected(calls, MONTHS, newest_first=newest_first)
-    assert len(server.asked) <= MOST.get(order, 2.7) * ceil(len(calls) / PAGE)
+    assert len(server.asked) <= MOST.get(order, 3.1) * ceil(len(calls) / PAGE)
 
 
 @pytest.mark.slow

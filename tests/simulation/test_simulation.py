@@ -11,6 +11,9 @@ from tests.simulation.faults import Ordered
 from tests.simulation.plan import PROGRAMS, Plan, plan_of
 from tests.simulation.shrink import shrunk
 
+# The network of the simulation lies below aiohttp, and replaces some of what the newest aiohttp does inside.
+pytestmark = pytest.mark.own_rules
+
 
 def calm(plan: Plan) -> Plan:
     """Return the plan without anything that goes wrong."""

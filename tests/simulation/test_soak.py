@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import threading
 
+import pytest
 from attrs import evolve
 
 from tests.simulation.soak import Held, faults_of, held
+
+pytestmark = pytest.mark.own_rules
 
 MB = 10**6
 EVEN = [Held(50 * MB, 1000, 9, 1)] * 8

@@ -73,7 +73,7 @@ def test_csv_has_an_empty_cell_for_none() -> None:
         ("@SUM(1)", "'@SUM(1)"),
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
-        # Each line by itself is none.
+        # Neither line is a formula by itself; together they are one.
         ("+(\nHYPERLINK(1))", "'+(\nHYPERLINK(1))"),
         ("+1\n", "'+1\n"),
         ("+\uff11", "'+\uff11"),

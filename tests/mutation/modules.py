@@ -18,7 +18,10 @@ _PLANNER: Final = (
 )
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "http.bucket": ("tests/core/test_bucket_figures.py",),
+    "http.bucket": (
+        "tests/core/test_bucket_figures.py",
+        "tests/core/test_bucket_pace.py",
+    ),
     "http.retry": ("tests/core/test_retry.py",),
     "http.outcome": ("tests/core/test_outcome.py", "tests/core/test_retry.py"),
     "http.pace": ("tests/core/test_pace.py",),

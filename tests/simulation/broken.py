@@ -160,7 +160,7 @@ def _checkpoint_ahead() -> Iterator[None]:
 
 @contextmanager
 def _base_without_sync() -> Iterator[None]:
-    """Give a new base its name before it is on the disk."""
+    """Rename a new base before its content is on the disk."""
     replace = CheckpointFile._replace
 
     def replaced(self: Any, line: bytes) -> None:
@@ -176,7 +176,7 @@ def _base_without_sync() -> Iterator[None]:
 
 @asynccontextmanager
 async def _never_renewed(_self: Any, _claim: Any) -> AsyncIterator[None]:
-    """Let a claim run out while its handler works."""
+    """Renew no claim, so that a claim ends while its handler still works."""
     yield
 
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
+from tests.simulation.outputs import checkpointed
 from tests.simulation.process import Process, seam
 from tests.simulation.rows import as_record
 from tests.simulation.world import HISTORY, World, check
@@ -30,14 +31,7 @@ async def follow(world: World) -> None:
     machine = world.machine("follow")
 
     async def main(process: Process) -> None:
-        with (
-            CheckpointFile(process.folder / "follow.checkpoint") as stored,
-            (process.folder / "follow.out").open("ab") as file,
-        ):
-            if stored.checkpoint is not None:
-                world.reach("a follow goes on from a checkpoint")
-            file.truncate(stored.note or 0)
-            file.seek(0, os.SEEK_END)
+        with checkpointed(world, process, "follow") as (stored, file):
 
             def store(found: list[dict[str, Any]], follow: CdrFollow) -> None:
                 file.writelines(json.dumps(each, sort_keys=True).encode() + b"\n" for each in found)

@@ -217,7 +217,7 @@ class Connection(asyncio.Transport):
     # --- what happens to it -------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes | None) -> None:
-        """Give bytes to the protocol; `None` is the end."""
+        """Hand bytes that have arrived to the protocol. `None` stands for the end of the stream."""
         if self._closing:
             return
         if data is None:
@@ -233,7 +233,7 @@ class Connection(asyncio.Transport):
             self._call(self._lose, error)
 
     def wake_writer(self) -> None:
-        """Let the writer go on, once enough was taken from it."""
+        """Resume a paused writer once the buffer is a quarter full or less."""
         if self._writer_paused and self.out.size <= self._high // 4 and not self._lost:
             self._writer_paused = False
             self._call(self._protocol.resume_writing)
@@ -411,7 +411,7 @@ class Network:
         self.reach(state)
 
     def _tell_of(self, side: Connection, trouble: Trouble, piece: bytes | None) -> None:
-        """Say which state a trouble has brought about."""
+        """Count the hard state that a trouble has brought about."""
         way = "a request" if trouble.way == "request" else "an answer"
         part = "head" if piece is not None and piece.startswith((b"HTTP/", b"GET ", b"POST ")) else "body"
         match trouble.kind:
@@ -452,7 +452,7 @@ class Network:
         self.pump(direction)
 
     def reset(self, side: Connection) -> None:
-        """Tell the other side that this one has reset the connection."""
+        """Reset a connection: the other side gets a `ConnectionResetError` once the news has arrived."""
         side.out.dead = True
         self.loop.call_later(self._flight(), side.other.cut, ConnectionResetError(104, "Connection reset by peer"))
 

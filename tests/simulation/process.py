@@ -58,7 +58,7 @@ class Process:
         return context
 
     def freeze(self, loop: SimulatedLoop, seconds: float) -> None:
-        """Let the process do nothing for so long, as a machine that was suspended."""
+        """Suspend the process for so many seconds, as the lid of a laptop does."""
         if self.frozen_until:
             return
         self.frozen_until = loop.time() + seconds

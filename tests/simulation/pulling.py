@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
 from tests.proof.second_digest import digest
+from tests.simulation.outputs import checkpointed
 from tests.simulation.process import Process, seam
 from tests.simulation.rows import as_record
 from tests.simulation.world import BEGIN, HISTORY, World, check
-from unlimcall_async import AsyncClient, CallRecord, CheckpointFile, UnlimCallError, from_dict, to_json
+from unlimcall_async import AsyncClient, CallRecord, UnlimCallError, from_dict, to_json
 from unlimcall_async.proof import Manifest
 
 
@@ -30,14 +31,7 @@ async def pull(world: World) -> None:
     async def main(process: Process) -> None:
         page_size, concurrency = chance.choice((20, 50, 100, 1000)), chance.choice((1, 2, 4))
         strategy = chance.choice(("auto", "auto", "auto", "divide"))
-        with (
-            CheckpointFile(process.folder / "pull.checkpoint") as stored,
-            (process.folder / "pull.out").open("ab") as file,
-        ):
-            if stored.checkpoint is not None:
-                world.reach("a pull goes on from a checkpoint")
-            file.truncate(stored.note or 0)
-            file.seek(0, os.SEEK_END)
+        with checkpointed(world, process, "pull") as (stored, file):
             async with world.client(chance) as client:
                 stream = client.cdrs.stream(
                     start,

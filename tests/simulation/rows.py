@@ -117,7 +117,7 @@ class Rows(CallStore):
         return [call for _, call in page], len(found)
 
     def _place_to_slip(self, page: list[tuple[Held, SandboxCall]], window: Window) -> int | None:
-        """Return the place of a row that a page must hold, and the page before had; `None` if there is none.
+        """Return the place of a row of the page that the page before had, too; `None` if the pages share no row that must be there.
 
         No page need hold the rows in the first seconds of its window: some servers leave them out.
         """

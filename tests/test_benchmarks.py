@@ -75,7 +75,7 @@ def test_a_claim_that_waited_for_a_proof_is_handed_out_at_once() -> None:
         "--traffic campaigns --sizes 100000 --orders oldest_first --directions oldest --concurrency 4 --tables year"
     )
     program = (
-        "import sys; from unlimcall_async.cdrs.planner import arrival; arrival._CHAIN, arrival._PARTS_AHEAD = 8, 2\n"
+        "import sys; from unlimcall_async.cdrs.planner import arrival; arrival._CHAIN, arrival._AHEAD_ALONG = 8, 1 / 2\n"
         f"from benchmarks.requests import main; sys.exit(main({arguments.split()!r}))"
     )
     done = run("-c", program)

@@ -14,8 +14,9 @@ BUFFER: Final = 23
 # The share of the buffer that is kept for the part that all others wait for: a pull of a hundred pages then holds as much as one
 # of a thousand.
 _KEPT_SHARE: Final = 10 / 23
-# The shares of it that a part may fill which is worked on beside others: with the server's order, and against it.
-_ALONG_SHARE, _AGAINST_SHARE = 16 / 23, 22 / 23
+# The shares of it that a part may fill: beside others, and alone. The pages of a part against the server's order are all held until
+# the part ends. Of longer parts beside each other, all but the first would wait for room.
+_BESIDE_SHARE, _ALONE_SHARE = 16 / 23, 22 / 23
 # The share of it that a gap is left for.
 _GAP_SHARE: Final = 6 / 23
 
@@ -28,8 +29,8 @@ class Sizes:
         page: The rows of a page.
         most: What may be held or under way.
         kept: How much of that is kept for the part that all others wait for.
-        along: The length of a part that is worked on beside others, with the server's order.
-        against: The same against the server's order.
+        along: The length of a part with the server's order, if it is not the first.
+        against: The length of a part against the server's order.
         gap: The length of a gap.
     """
 
@@ -48,7 +49,7 @@ class Sizes:
             page,
             one * concurrency,
             round(one * concurrency * _KEPT_SHARE),
-            one * _ALONG_SHARE,
-            one * _AGAINST_SHARE,
+            one * _BESIDE_SHARE,
+            one * (_BESIDE_SHARE if concurrency > 1 else _ALONE_SHARE),
             one * _GAP_SHARE,
         )

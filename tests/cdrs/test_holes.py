@@ -41,3 +41,21 @@ def test_a_hole_may_be_the_first_stretch_or_the_last(rows: int, last: bool) -> N
     starts = [*near, far] if last else [far, *near]
     # Few rows make no hole: each stretch takes in much of the page.
     assert len(holes_in(starts)) == 1
+
+
+def with_holes(rows: int, *behind: int, length: int = 1000) -> list[datetime]:
+    """Return starts a second apart, with a hole of so many seconds behind each of these rows."""
+    seconds = accumulate((length if row in behind else 1 for row in range(rows - 1)), initial=0)
+    return [START + timedelta(seconds=at) for at in seconds]
+
+
+@pytest.mark.parametrize("behind", [(3, 8), (3, 15), (7, 8), (0, 8, 16)])
+def test_holes_in_neighbouring_strides_are_found_once_each(behind: tuple[int, ...]) -> None:
+    starts = with_holes(100, *behind)
+    assert holes_in(starts) == [Range(to_micros(starts[row]), to_micros(starts[row + 1])) for row in behind]
+
+
+@pytest.mark.parametrize(("length", "holes"), [(14, 0), (15, 1)])
+def test_a_stretch_in_which_just_as_many_rows_are_expected_is_no_hole(length: int, holes: int) -> None:
+    """Of 16 rows, a stretch that is longer than half of the page is a hole."""
+    assert len(holes_in(with_holes(16, 3, length=length))) == holes

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.cdrs.simulated import page_of
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Grain, Margins, edge_behind
 from unlimcall_async.cdrs.planner.page import Basis
-from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Waiting
-from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Resolve
+from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam, Task, Waiting
+from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Gauge, Probe, Prove, Recheck, Resolve
 from unlimcall_async.cdrs.planner.windows import HOUR, WIDEST_PART, Width, question_of, widest_of, with_margins
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window, ceil, floor
 
@@ -81,7 +81,7 @@ def test_a_probe_asks_its_piece_and_a_finer_window_is_asked_as_it_is(wanted: Ran
     window = Window(piece.start - SECOND, piece.end)
     probe = Probe((window, Window(0, 1)), [], page_of([], complete=True), Basis(window, 0, 0), 1, Doubt.LARGEST)
     question = question_of(Part(wanted, Waiting(probe)), newest_first=newest)
-    assert (question.range, question.window) == (piece, window)
+    assert (question.part.range, question.range, question.window) == (wanted, piece, window)
     assert question_of(Part(piece, Waiting(Resolve(window))), newest_first=newest).window == window
 
 
@@ -125,6 +125,7 @@ def test_a_width_is_halved_down_to_an_hour_and_goes_back_to_the_last_that_was_an
     assert width.most == HOUR
     width.narrow(2 * HOUR - 2)
     assert width.most == HOUR - SECOND
+    assert isinstance(width.most, int), "windows are whole microseconds"
 
 
 def seam_of(reach: int, wanted: Range, *, descending: bool) -> Seam:
@@ -191,3 +192,26 @@ def test_a_probe_of_a_piece_in_the_margins_asks_no_range() -> None:
     assert [asked(Window(*each)) for each in ((0, 10), (10, 30), (25, 60), (50, 60))] == [
         *(Range(20, 20), Range(20, 30), Range(25, 40), Range(50, 50))
     ]
+
+
+NO_PAGE = page_of([], complete=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "window"),
+    [
+        (Resolve(Window(1, 2)), Range(20, 40), Window(1, 2)),
+        (Recheck(Window(1, 2), 1, NO_PAGE.keys), Range(20, 40), Window(1, 2)),
+        (Gauge(Window(1, 2), NO_PAGE, Range(25, 35), Window(3, 4), 1), Range(25, 35), Window(1, 2)),
+        (Prove(Claim(NO_PAGE, [], 1, Window(1, 2))), Range(20, 40), FINE.around(Range(20, 40))),
+    ],
+)
+def test_a_task_is_asked_in_its_window_and_so_is_a_question_that_is_asked_once_more(
+    task: Task, asked: Range, window: Window
+) -> None:
+    part = Part(Range(20, 40), Waiting(task))
+    question = question_of(part, newest_first=False, margins=FINE)
+    assert question == Question(part, asked, window)
+    part.ask(question)
+    part.ask_once_more()
+    assert question_of(part, newest_first=True) == Question(part, asked, window, repeats=1)

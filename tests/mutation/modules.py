@@ -4,19 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-_PLANNER: Final = (
-    "tests/cdrs/test_bounds.py",
-    "tests/cdrs/test_margins.py",
-    "tests/cdrs/test_plan.py",
-    "tests/cdrs/test_planner.py",
-    "tests/cdrs/test_known_server.py",
-    "tests/cdrs/test_page_cap.py",
-    "tests/cdrs/test_windows.py",
-    "tests/cdrs/test_order_breaks.py",
-    "tests/cdrs/test_racing_counts.py",
-    "tests/cdrs/test_silent_caps.py",
-)
-
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "http.bucket": (
         "tests/core/test_bucket_figures.py",
@@ -38,8 +25,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "cdrs.output_order": ("tests/cdrs/test_output_order.py", "tests/cdrs/test_places.py"),
     "cdrs.position": ("tests/cdrs/test_position.py", "tests/cdrs/test_places.py"),
     "cdrs.planner.bounds": ("tests/cdrs/test_bounds.py",),
-    "cdrs.planner.claims": _PLANNER,
-    "cdrs.planner.checks": _PLANNER,
+    "cdrs.planner.claims": ("tests/cdrs/test_claims.py",),
+    "cdrs.planner.checks": ("tests/cdrs/test_checks.py",),
     "cdrs.planner.holes": ("tests/cdrs/test_holes.py",),
     "cdrs.planner.margins": ("tests/cdrs/test_windows.py",),
     "cdrs.planner.windows": ("tests/cdrs/test_windows.py",),

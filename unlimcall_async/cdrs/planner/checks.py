@@ -101,7 +101,8 @@ class Checks:
 
     def holds_back(self, rows: int) -> bool:
         """Return whether a page with so many rows must wait: it may have been cut like one that is being checked."""
-        return rows > 0 and any(self._cap.are_alike(rows, _rows_of(part)) for part in self._in_doubt())
+        tasks = (part.task for part in self._in_doubt())
+        return any(isinstance(task, (Probe, Recheck)) and self._cap.are_alike(rows, task.rows) for task in tasks)
 
     def note_handed_out(self, rows: int) -> None:
         """Record that a page with so many rows was handed out without a check; 0 for one that was checked."""
@@ -163,7 +164,3 @@ def _is_checked(part: Part) -> bool:
 
 def _waits_for_check(part: Part) -> bool:
     return type(part.state) is Waiting and isinstance(part.task, Probe)
-
-
-def _rows_of(part: Part) -> int:
-    return part.task.rows if isinstance(part.task, (Probe, Recheck)) else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from operator import sub
 from typing import Final
 
@@ -34,7 +34,7 @@ def holes_in(starts: Sequence[datetime]) -> list[Range]:
     return [
         Range(to_micros(before), to_micros(behind))
         for number in long
-        for before, behind in _pairs(starts[number * _STRIDE : (number + 1) * _STRIDE + 1])
+        for before, behind in pairwise(starts[number * _STRIDE : (number + 1) * _STRIDE + 1])
         if behind - before > least
     ]
 
@@ -42,7 +42,3 @@ def holes_in(starts: Sequence[datetime]) -> list[Range]:
 def lengths(starts: Sequence[datetime]) -> list[timedelta]:
     """Return the time from each start to the next one. A page has a thousand, so no loop of Python goes over them."""
     return [*map(sub, islice(starts, 1, None), starts)]
-
-
-def _pairs(starts: Sequence[datetime]) -> zip[tuple[datetime, datetime]]:
-    return zip(starts, islice(starts, 1, None), strict=False)

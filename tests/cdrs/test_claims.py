@@ -372,7 +372,8 @@ def test_a_claim_with_a_hole_waits_for_a_proof_that_is_under_way() -> None:
     assert isinstance(claimed.task, Prove)
     again = Part(WANTED, Claimed(claim_at(FIRST, 3)))
     again.agree(8)
-    world.plan.replace(proving, [again])
+    world.plan.replace(claimed, [again])
+    assert not world.plan.is_proving
     world.claims.accept_postponed()
     assert isinstance(again.state, Claimed), "nothing is postponed any more"
 

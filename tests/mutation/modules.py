@@ -22,6 +22,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "sync.diff": ("tests/sync/test_diff.py",),
     "sync.pieces": ("tests/sync/test_pieces.py",),
     "cdrs.legs": ("tests/cdrs/test_legs.py",),
+    "cdrs.marks": ("tests/cdrs/test_marks.py",),
     "cdrs.output_order": ("tests/cdrs/test_output_order.py", "tests/cdrs/test_places.py"),
     "cdrs.position": ("tests/cdrs/test_position.py", "tests/cdrs/test_places.py"),
     "cdrs.planner.bounds": ("tests/cdrs/test_bounds.py",),

@@ -295,7 +295,9 @@ class Marks:
                 found.append(row)
             elif (change := self._change(row, contents[at], mark_of[at], owed=owed)) is not None:
                 found.append(change)
-        return found + [gone for place in sorted(unpaired) for gone in _removed(name, marks[place], owed=owed)]
+        # A short mark stays: `settle` could not say of it that its record is gone.
+        gone = [marks[place] for place in sorted(unpaired) if len(marks[place]) == HELD_BYTES]
+        return found + [removed for was in gone for removed in _removed(name, was, owed=owed)]
 
     def _change(self, row: CallRecord, contents: bytes, was: bytes, *, owed: bool) -> Revised | None:
         """Return how a record has changed since its mark, or `None` if there is nothing to hand out or to count."""

@@ -206,6 +206,14 @@ def test_a_refutation_has_the_claims_asked_again_if_nothing_was_proven() -> None
     assert claimed.state == Waiting()
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_rows_behind_the_last_one_of_a_full_page_are_not_lacking(complete: bool) -> None:
+    world = proven_world()
+    claimed, rest = world.chain(FIRST)
+    world.check(rest, BEHIND[:5], complete=complete)
+    assert isinstance(claimed.task, Read if complete else Prove)
+
+
 def test_a_page_with_one_row_more_has_the_claim_asked_and_three_withdraw_the_order() -> None:
     for disagreements in range(1, 4):
         world = proven_world()

@@ -180,6 +180,14 @@ def test_the_largest_page_is_checked_first_whichever_is_urgent() -> None:
             assert world.checks.due(5, idle=False) is world.parts[order[1]]
 
 
+def test_of_two_pages_with_as_many_rows_one_is_checked() -> None:
+    world = World(3)
+    world.come(0, 41)
+    world.come(1, 41)
+    assert [probe_in(part).doubt for part in world.parts[:2]] == [Doubt.LARGEST, Doubt.LARGEST_AGAIN]
+    assert world.checks.due(9, idle=False) is world.parts[0]
+
+
 def test_a_check_that_has_begun_goes_on_first() -> None:
     world = World(3)
     world.come(0, 41)

@@ -103,6 +103,7 @@ def test_what_has_changed_is_stored_behind_the_rest() -> None:
     hand_out(marks, marks.compare([PRICED, LEG], owed=True))
     assert states_of(marks) == [(7, "2", held(TWO)), (5, "1", held(LEG)), (5, "1", held(PRICED))]
     assert marks.packed[0] == key_of(bad("x")) + leg_of(bad("x"))
+    assert all(each is again for each, again in zip(marks.packed, marks.packed, strict=True))
     marks.add(record(9, 3))
     marks.add(bad("x"))
     assert [each[1] for each in states_of(marks)] == ["2", "1", "1", "3"]
@@ -177,6 +178,17 @@ def test_a_row_with_other_contents_has_changed_until_that_is_handed_out(owed: bo
     hand_out(marks, found)
     assert (marks.compare([PRICED], owed=owed), len(marks)) == ([], 1)
     assert marks.compare([ONE], owed=owed) == [Revised(ONE, held(PRICED))]
+
+
+def test_rows_that_were_as_they_were_are_compared_anew_once_a_mark_has_changed() -> None:
+    marks = marks_of(ONE)
+    assert marks.compare([ONE], owed=True) == []
+    marks.add(LEG)
+    assert marks.compare([ONE], owed=True) == [Removed((5, "1"), held(LEG))]
+    marks = marks_of(ONE)
+    assert marks.compare([ONE], owed=True) == []
+    hand_out(marks, marks.compare([PRICED], owed=True))
+    assert marks.compare([ONE], owed=True) == [Revised(ONE, held(PRICED))]
 
 
 def test_a_change_that_is_passed_over_is_counted_once_and_owed() -> None:
@@ -302,6 +314,13 @@ def test_a_removal_that_was_passed_over_is_owed_alone_until_it_is_handed_out() -
     assert (marks.absent(Range(0, 6), set(), owed=True), len(marks)) == ([], 1)
     marks.add(record(3, 9))
     assert [each.name for each in marks.absent(Range(0, 9), set(), owed=True)] == [(3, "9"), (7, "2")]
+
+
+def test_a_record_whose_short_mark_becomes_a_named_one_may_be_gone() -> None:
+    marks = short_marks_of(ONE, TWO)
+    assert marks.absent(Range(0, 9), set(), owed=True) == []
+    assert marks.compare([ONE], owed=True) == []
+    assert marks.absent(Range(0, 9), set(), owed=True) == [Removed((5, "1"), held(ONE))]
 
 
 def test_stored_marks_are_indexed_before_anything_is_asked_of_them() -> None:

@@ -308,7 +308,7 @@ class Marks:
             if len(was) == LEG_BYTES or state:
                 self._name(row, was, _held(contents, _AS_HANDED_OUT))
             return None
-        is_counted = len(was) == HELD_BYTES and _passed(contents, was) == state & ~_GONE
+        is_counted = _passed(contents, was) == state & ~_GONE
         if owed or not is_counted:
             return Revised(row, was, is_counted)
         if state & _GONE:

@@ -179,11 +179,10 @@ async def pieces_of(
         came, records, kept, parts = records, [], kept + len(unreadable), parts + len(windows)
         return gathering.add(to_datetime(place.at), came, unreadable, windows)
 
-    step: asyncio.Task[list[CallRecord] | None] | None = None
     async with aclosing(stream.batches()) as batches:
+        step = asyncio.create_task(_next(batches))
         try:
             while True:
-                step = asyncio.create_task(_next(batches))
                 while not await _has_come(step, look):
                     for piece in [*taken(), *gathering.cut()]:
                         yield piece
@@ -196,8 +195,9 @@ async def pieces_of(
                     raise failure
                 if is_last:
                     return
+                step = asyncio.create_task(_next(batches))
         finally:
-            while step is not None and not step.done():
+            while not step.done():
                 step.cancel()
                 with suppress(asyncio.CancelledError):  # another cancellation: the one before is on its way
                     await asyncio.wait({step})

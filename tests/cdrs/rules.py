@@ -32,7 +32,6 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
-from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, claim_of
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
@@ -97,12 +96,6 @@ def in_one_order(original: Callable[..., None], plan: Plan, part: Part, pieces: 
     """Put the oldest first, whatever the output wants."""
     with patch.object(plan, "_newest_first", new=False):
         original(plan, part, pieces)
-
-
-def fail_without_the_claim(_plan: Planner, question: Question, error: Exception) -> None:
-    """Leave the claim of a window behind that has failed to wait for an answer that does not come."""
-    if question.part.question is question:
-        question.part.fail(error)
 
 
 # --- orders and claims ----------------------------------------------------------------------------------------------------
@@ -195,11 +188,6 @@ RULES: Final[Sequence[Rule]] = (
         lambda: wrapped(Plan, "replace", in_one_order),
     ),
     Rule("31 days", "no window is wider than the API answers", lambda: everywhere("WIDEST_PART", WIDEST)),
-    Rule(
-        "a failure's claim",
-        "a claim does not wait for an answer that has failed",
-        lambda: patch.object(Planner, "fail", fail_without_the_claim),
-    ),
     Rule("inversion", "a page that goes back and forth refutes the order", pages_sorted_at_their_ends),
     Rule("proof", "an order that shows is not proven yet", lambda: wrapped(ServerOrder, "observe", believe)),
     Rule("exactly", "a proof holds exactly what was claimed", lambda: wrapped(Claims, "prove", prove_anything)),

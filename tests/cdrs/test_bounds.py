@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.cdrs.planner.bounds import ALL, STEPS, Bounds, KnownBounds, cut_down
+from unlimcall_async.cdrs.planner.bounds import ALL, STEPS, Bounds, KnownBounds, _most_left, cut_down
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
 
 pytestmark = pytest.mark.own_rules
@@ -122,6 +122,7 @@ def test_a_row_whose_time_is_not_known_exactly_may_be_covered_and_is_not_surely(
         (Bounds(10_000, False, False), 12_500, 34_000, (9000, 40_000)),
         (Bounds(1, True, False), 2500, 2500, (2000, 3000)),
         (Bounds(1, False, True), 2000, 2000, (1000, 2000)),
+        (Bounds(1, False, True), 2001, 4000, (2000, 4000)),
         # The window must have a length: one millisecond more in the same step, or, if that is another step, one less.
         (Bounds(10_000, True, True), 12_000, 13_000, (12_000, 13_000)),
         (Bounds(10_000, True, True), 19_000, 19_500, (18_000, 19_000)),
@@ -172,6 +173,8 @@ def test_the_window_for_a_range_is_that_for_each_hypothesis() -> None:
     written.left = (Bounds(1, True, True, earlier=1000, later=1999),)
     assert written.window_for(Range(1000, 5000)) == Window(1000, 6000)
     assert written.window_for(Range(1000, 1500)) == Window(1000, 4000)
+    assert written.window_for(Range(1000, 4000)) == Window(1000, 4000)
+    assert written.window_for(Range(1000, 4001)) == Window(1000, 6000)
 
 
 def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:
@@ -179,6 +182,10 @@ def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:
     assert known.surely_covers(Window(1000, 4000), Range(2000, 5000))
     assert not known.surely_covers(Window(2000, 4000), Range(2000, 5000))
     assert not known.surely_covers(Window(1000, 3000), Range(2000, 5000))
+    finer = KnownBounds(finer_than_millis=True)
+    finer.left = (Bounds(1, True, True),)
+    assert finer.surely_covers(Window(1000, 2999), Range(1000, 3000))
+    assert not finer.surely_covers(Window(1000, 2998), Range(1000, 3000))
 
 
 def test_a_page_drops_the_hypotheses_by_which_a_row_came_or_is_missing() -> None:
@@ -218,3 +225,13 @@ def test_the_most_informative_windows_come_first_and_then_those_beside_the_known
         *((18_000, 19_000), (10_000, 17_000), (10_000, 18_000)),
     ]
     assert informative(known_of(Bounds(step, True, True)), wanted, [15_000]) == []
+
+
+@pytest.mark.parametrize(("hypotheses", "left"), [(0, 0), (1, 1), (3, 3)])
+def test_a_hypothesis_by_which_a_row_may_come_or_not_is_always_left(hypotheses: int, left: int) -> None:
+    unsure, window, shown = Bounds(10, True, True, later=9), Window(0, 39), [35]
+    places = [(unsure, *unsure.steps_of_rows(shown))] * hypotheses
+    assert _most_left(window, places) == left
+    sure = [(bounds, *bounds.steps_of_rows(shown)) for bounds in (Bounds(10, True, True), Bounds(10, True, False))]
+    assert _most_left(window, [*places, *sure]) == left + 1
+    assert _most_left(window, [*places, *sure, sure[1]]) == left + 2

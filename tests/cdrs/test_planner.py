@@ -14,9 +14,10 @@ from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expe
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.known_server import KnownServer
-from unlimcall_async.cdrs.planner.parts import Asked, Failed, Question, Saturated
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.sizes import BUFFER
+from unlimcall_async.cdrs.planner.tasks import Prove
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
 pytestmark = pytest.mark.own_rules
@@ -198,6 +199,23 @@ def test_a_failure_costs_its_window_and_nothing_before_it(newest_first: bool) ->
     before = Range(failed.range.end, year.end) if newest_first else Range(year.start, failed.range.start)
     assert len(before) > 60 * 24 * 60 * MINUTE
     assert output == expected(records, before, newest_first=newest_first)
+
+
+def test_the_claim_before_a_page_that_failed_is_asked_at_once() -> None:
+    """No page will agree with the claim any more. Otherwise its records would wait until nothing else is under way."""
+    records = [record(at * MINUTE, at) for at in range(2000)]
+    server = Server(records, Habits("newest_first"))
+    planner = Planner(Range(0, 2000 * MINUTE), newest_first=True, page_size=100, concurrency=1)
+    while True:
+        question = planner.next_question()
+        assert question is not None
+        seam = question.part.seam
+        if seam is not None and isinstance(seam.claimed.state, Claimed) and planner.take_first() is not None:
+            break
+        rows, complete = server.answer(question.window, 100)
+        planner.receive(question, page_of(rows, complete=complete))
+    planner.fail(question, LookupError())
+    assert isinstance(seam.claimed.task, Prove)
 
 
 def test_an_answer_that_comes_too_late_is_ignored() -> None:

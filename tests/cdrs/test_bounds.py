@@ -186,6 +186,11 @@ def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:
     finer.left = (Bounds(1, True, True),)
     assert finer.surely_covers(Window(1000, 2999), Range(1000, 3000))
     assert not finer.surely_covers(Window(1000, 2998), Range(1000, 3000))
+    written = KnownBounds(2000)
+    written.left = (Bounds(1, True, True, earlier=1000, later=1999),)
+    assert written.surely_covers(Window(1000, 6000), Range(1000, 5000))
+    assert not written.surely_covers(Window(2000, 6000), Range(1000, 5000))
+    assert not written.surely_covers(Window(1000, 5000), Range(1000, 5000))
 
 
 def test_a_page_drops_the_hypotheses_by_which_a_row_came_or_is_missing() -> None:

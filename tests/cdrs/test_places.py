@@ -296,7 +296,7 @@ def test_the_fraction_is_the_share_of_the_range_behind(newest: bool, fraction: f
 
 def test_batches_and_single_records_count() -> None:
     position = position_of(MILLISECOND, handed_out=5)
-    assert (position.handed_out, position.left, position.run) == (5, 0, [])
+    assert (position.handed_out, position.left, position.run, [*position.records()]) == (5, 0, [], [])
     records = [leg(at) for at in range(5)]
     position.enter(PART, records)
     assert (position.handed_out, position.left, position.place) == (5, 5, Place(0))
@@ -309,6 +309,13 @@ def test_batches_and_single_records_count() -> None:
     assert (position.left, list(iterator)) == (2, [])
     assert position.take(2) == [leg(3), leg(4)]
     assert (position.handed_out, position.left, position.run, position.place) == (10, 0, [], Place(MILLISECOND))
+
+
+def test_a_part_may_be_any_sequence_and_nothing_is_left_behind_its_batch() -> None:
+    position, records = position_of(MILLISECOND), (leg(0), leg(1))
+    position.enter(PART, records)
+    assert position.batch() == [*records]
+    assert [*position.records()] == []
 
 
 def test_a_stream_that_is_resumed_amid_a_part_counts_the_rest_alone() -> None:

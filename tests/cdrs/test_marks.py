@@ -96,6 +96,8 @@ def test_the_keys_of_rows_differ_by_start_by_id_and_by_whether_they_can_be_read(
     assert len({key_of(row) for row in rows}) == 5
     assert key_of(named) == key_of(evolve(named, billsec=9))
     assert {len(key_of(row)) for row in rows} == {KEY_BYTES}
+    # Checkpoints hold them.
+    assert [key_of(row).hex() for row in (named, bad("x"))] == ["f6e35177c1821103", "780b0ae244e760af"]
 
 
 def test_what_has_changed_is_stored_behind_the_rest() -> None:

@@ -180,6 +180,9 @@ def test_a_row_with_other_contents_has_changed_until_that_is_handed_out(owed: bo
     hand_out(marks, found)
     assert (marks.compare([PRICED], owed=owed), len(marks)) == ([], 1)
     assert marks.compare([ONE], owed=owed) == [Revised(ONE, held(PRICED))]
+    # A record that has nothing in common with the one that was handed out may be the same one.
+    other = evolve(TWO, id="1", start_time=ONE.start_time, duration=5)
+    assert marks.compare([other], owed=owed) == [Revised(other, held(PRICED))]
 
 
 def test_rows_that_were_as_they_were_are_compared_anew_once_a_mark_has_changed() -> None:
@@ -199,7 +202,9 @@ def test_a_change_that_is_passed_over_is_counted_once_and_owed() -> None:
     pass_over(marks, marks.compare([PRICED], owed=False))
     was = held(ONE, passed(PRICED))
     assert states_of(marks) == [(5, "1", was)]
+    before = marks.packed
     assert marks.compare([PRICED], owed=False) == []
+    assert all(each is again for each, again in zip(before, marks.packed, strict=True))
     assert marks.compare([PRICED], owed=True) == [Revised(PRICED, was, is_counted=True)]
     assert marks.compare([REPRICED], owed=False) == [Revised(REPRICED, was)]
     # What comes back to the contents that were handed out has changed once more, but nothing of that is owed.

@@ -215,3 +215,8 @@ def test_a_task_is_asked_in_its_window_and_so_is_a_question_that_is_asked_once_m
     part.ask(question)
     part.ask_once_more()
     assert question_of(part, newest_first=True) == Question(part, asked, window, repeats=1)
+
+
+def test_a_claim_is_asked_whole_although_windows_were_narrowed_since() -> None:
+    part = Part(Range(0, 3 * HOUR), Waiting(Prove(Claim(NO_PAGE, [], 1, Window(1, 2)))))
+    assert question_of(part, newest_first=False, most=HOUR).range == part.range

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, islice, takewhile
-from operator import attrgetter, gt, itemgetter, lt
+from operator import attrgetter, gt, lt
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -56,7 +56,7 @@ def sort_ties(rows: list[T], changes: bytes) -> None:
 def _leg(row: Row) -> tuple[str, str]:
     """Return what legs that share start and id are sorted by."""
     extra = {} if isinstance(row, BadRow) else row.extra
-    return digest(row), repr(sorted(extra.items(), key=itemgetter(0)))
+    return digest(row), repr(sorted(extra.items()))
 
 
 def bad_rows_last(rows: Sequence[Row]) -> list[Row]:

@@ -28,7 +28,8 @@ from benchmarks.pictures import check_matplotlib, draw_grants
 from benchmarks.records_server import END, START, served
 from benchmarks.stamp import stamp
 from unlimcall_async import AsyncClient, RateLimit, RateLimits
-from unlimcall_async.http.bucket import MINUTE, TokenBucket
+from unlimcall_async.http.bucket import TokenBucket
+from unlimcall_async.http.rate_limits import MINUTE
 
 # Faster than this, and the work of the client itself takes a noticeable share of a minute.
 SPEED: Final = 30.0

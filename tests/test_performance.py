@@ -223,9 +223,38 @@ def test_an_import_loads_no_http_client_and_no_extra() -> None:
 
 
 def test_a_client_is_made_without_what_few_programs_need() -> None:
-    loaded = modules_after("from unlimcall_async import AsyncClient\nAsyncClient('unl_live_0123456789')")
-    assert "unlimcall_async.cdrs.stream" in loaded
-    assert loaded.isdisjoint({"cattrs", "html"})
+    made = "from unlimcall_async import AsyncClient\nclient = AsyncClient('unl_live_0123456789')"
+    loaded = modules_after(made)
+    needed_later = {"_codec", "cdrs.resource", "cdrs.planner.planner", "errors", "http.exchange", "models", "shared"}
+    assert loaded.isdisjoint({"aiohttp", "cattrs", "html", "msgspec"} | {f"unlimcall_async.{x}" for x in needed_later})
+    loaded = modules_after(f"{made}\nclient.cdrs.list")
+    assert "unlimcall_async.cdrs.resource" in loaded
+    assert loaded.isdisjoint({"cattrs", "html", "unlimcall_async.cdrs.planner.planner"})
+
+
+PULL = """
+import asyncio
+from datetime import UTC, datetime
+from unlimcall_async import AsyncClient
+from unlimcall_async.sandbox import Sandbox, generate_traffic
+
+async def main():
+    start, end = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
+    async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+        sandbox.add_calls(generate_traffic(2000, start=start, end=end, seed=1))
+        stream = client.cdrs.stream(start, end)
+        made = set(sys.modules)
+        assert len([record async for record in stream]) == 2000
+        loaded = {name for name in set(sys.modules) - made if name.startswith("unlimcall_async.")}
+        assert not any(name.startswith("unlimcall_async.cdrs") for name in loaded), loaded
+
+asyncio.run(main())
+"""
+
+
+def test_a_stream_has_imported_its_modules_once_it_is_made() -> None:
+    """An import between two records would hold up the event loop."""
+    assert "unlimcall_async.cdrs.planner.planner" in modules_after(PULL)
 
 
 def test_the_help_of_the_command_loads_no_http_client() -> None:

@@ -36,6 +36,7 @@ def test_all_is_sorted_and_real() -> None:
 
 def test_the_package_shows_what_its_api_imports_and_at_first_use() -> None:
     assert {name for name in vars(_api) if name[0] not in "_@"} | {"__version__"} == set(api.__all__)
+    assert all(getattr(api, name) is each for name, each in vars(_api).items() if name[0] not in "_@")
     program = (
         "import sys, unlimcall_async as u; assert 'unlimcall_async.client' not in sys.modules; u.errors; u.AsyncClient"
     )
@@ -68,6 +69,7 @@ def test_nothing_public_is_left_out_of_all() -> None:
         # Of the module that waits for the first use.
         "Any",
         "TYPE_CHECKING",
+        "import_module",
     }
     # pytest adds names that begin with @ to what it rewrites: a package that brings a plugin.
     assert {name for name in vars(api) if name[0] not in "_@"} - submodules == set(api.__all__) - {"__version__"}

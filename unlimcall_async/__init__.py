@@ -1,5 +1,6 @@
 """Asyncio client for the UnlimCall telephony API, version 1."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unlimcall_async._version import __version__
@@ -7,26 +8,41 @@ from unlimcall_async._version import __version__
 if TYPE_CHECKING:
     from unlimcall_async._api import *  # noqa: F403 # all of them
 else:
+    # A name is imported at its first use, with the modules that it needs and no others. All names but these are errors.
+    _MODULES = {
+        "_plain": "from_dict to_dict to_json",
+        "cdrs.changes": "CdrChange CdrKey",
+        "cdrs.checkpoint": "Checkpoint",
+        "cdrs.checkpoint_file": "CheckpointFile",
+        "cdrs.checkpoint_journal": "CheckpointJournal JournalEntry",
+        "cdrs.follow": "CdrFollow",
+        "cdrs.stats": "FollowStats Progress StreamStats",
+        "cdrs.stream": "CdrStream",
+        "client": "AsyncClient",
+        "http.messages": "RawResponse",
+        "http.observer": "Observation Observer",
+        "http.rate_limits": "LimitState RateLimit RateLimits",
+        "http.raw": "Raw",
+        "http.retry": "RetryPolicy",
+        "models": "Agent Balance CallRecord CdrPage Disposition EventType Hook Identity QueuedCall UnreadableRow",
+        "tracking": "track",
+    }
+    _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
     def __getattr__(name: str) -> Any:
-        # The public names take a third of a second to import. A program that imports only a part of the package, as the command
-        # does for `--version`, does not wait for them.
-        if not name.startswith("_"):
-            _import_names()
+        if name in __all__:
+            home = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+            globals()[name] = getattr(home, name)
+        elif not name.startswith("_"):
+            # A module that the public names bring, for example `unlimcall_async.errors`.
+            import_module(f"{__name__}._api")
         try:
             return globals()[name]
         except KeyError:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
     def __dir__() -> list[str]:
-        _import_names()
-        return sorted(globals())
-
-    def _import_names() -> None:
-        from unlimcall_async import _api  # noqa: PLC0415 # see above
-
-        # Some are missing while the module itself is being imported.
-        globals().update({name: value for name, value in vars(_api).items() if name in __all__})
+        return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -96,11 +96,11 @@ from unlimcall_async.errors import (
 from unlimcall_async.errors import (
     WindowTooWideError as WindowTooWideError,
 )
-from unlimcall_async.http.bucket import RateLimit as RateLimit
 from unlimcall_async.http.messages import RawResponse as RawResponse
 from unlimcall_async.http.observer import Observation as Observation
 from unlimcall_async.http.observer import Observer as Observer
 from unlimcall_async.http.rate_limits import LimitState as LimitState
+from unlimcall_async.http.rate_limits import RateLimit as RateLimit
 from unlimcall_async.http.rate_limits import RateLimits as RateLimits
 from unlimcall_async.http.raw import Raw as Raw
 from unlimcall_async.http.retry import RetryPolicy as RetryPolicy

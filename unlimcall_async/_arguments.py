@@ -18,15 +18,17 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from yarl import URL
 
-from unlimcall_async.models import EventType
+from unlimcall_async._lazy import LazyModule
 
-# The allow-list of `POST /hooks`.
-EVENTS: Final[tuple[str, ...]] = get_args(get_args(EventType)[0])
+if TYPE_CHECKING:
+    from unlimcall_async import models
+else:
+    models = LazyModule("unlimcall_async.models")
 
 # Rows (reference: `GET /cdrs`, limit).
 MAX_LIMIT: Final = 1000
@@ -159,8 +161,8 @@ def agent_id(value: object) -> str:
 def event(value: object) -> str:
     """Require an event of the allow-list (reference: `POST /hooks`)."""
     name = text("event", value)
-    if name not in EVENTS:
-        raise ValueError(f"event must be one of {', '.join(EVENTS)}")
+    if name not in models.EVENTS:
+        raise ValueError(f"event must be one of {', '.join(models.EVENTS)}")
     return name
 
 

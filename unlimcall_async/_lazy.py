@@ -1,25 +1,32 @@
-"""Modules that are slow to import, and that only annotations name: they are imported when a tool asks for the annotations."""
+"""Modules that are imported when they are first used, and not with the module that names them."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from attrs import frozen
 
-
-@frozen
 class LazyModule:
     """A module that is imported when one of its attributes is first asked for.
 
-    `typing.get_type_hints` evaluates an annotation in the module of its function. So the name must be there, also if type checkers
-    take it from an import under `TYPE_CHECKING`.
+    A type checker takes the name from an import under `TYPE_CHECKING`. Annotations may use it, too: `typing.get_type_hints`
+    evaluates an annotation in the module of its function, so the name must be there.
     """
 
-    name: str
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._module: ModuleType | None = None
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
             # Tools ask any object for such names, and those of a module are of no use to an annotation.
             raise AttributeError(attribute)
-        return getattr(import_module(self.name), attribute)
+        # Not taken from `sys.modules`, where another thread may find the module before it is whole.
+        self._module = self._module or import_module(self._name)
+        return getattr(self._module, attribute)
+
+    def __repr__(self) -> str:
+        return f"<lazy module {self._name}>"

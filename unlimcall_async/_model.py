@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, KeysView
 from typing import TYPE_CHECKING, Any
 
-from unlimcall_async._plain import to_dict
+from unlimcall_async._lazy import LazyModule
+
+if TYPE_CHECKING:
+    from unlimcall_async import _plain
+else:
+    # Imports msgspec, and few programs turn the models of a client into plain values.
+    _plain = LazyModule("unlimcall_async._plain")
 
 
 class Model:
@@ -26,10 +32,10 @@ class Model:
 
     def keys(self) -> KeysView[str]:
         """Return the names in the plain form."""
-        return to_dict(self).keys()
+        return _plain.to_dict(self).keys()
 
     def __getitem__(self, name: str) -> Any:
-        return to_dict(self)[name]
+        return _plain.to_dict(self)[name]
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, handler: Callable[[Any], Any]) -> Any:

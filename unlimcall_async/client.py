@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from ssl import SSLContext
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from unlimcall_async import _arguments, _log_setup
-from unlimcall_async._codec import decode, decode_agents
 from unlimcall_async._lazy import LazyModule
-from unlimcall_async._pages import PageDecoder
-from unlimcall_async.cdrs.planner.known_server import KnownServer
-from unlimcall_async.cdrs.resource import Cdrs, RawCdrs
+from unlimcall_async.cdrs.learned import Learned
 from unlimcall_async.http.caller import Caller
 from unlimcall_async.http.endpoints import AGENTS, BALANCE, BASE_PATH, ME, endpoint_at
 from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse
 from unlimcall_async.http.network import network_to
-from unlimcall_async.http.observer import Observer, Reporter
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.proxies import proxy_at
 from unlimcall_async.http.rate_limits import LimitState, RateLimits
 from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.retry import RetryPolicy
-from unlimcall_async.models import Agent, Balance, Identity
-from unlimcall_async.resources import Calls, Hooks, RawCalls, RawHooks
-from unlimcall_async.shared.limits import SharedRateLimits
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from unlimcall_async import _codec, models, resources, shared
+    from unlimcall_async.cdrs import resource
+    from unlimcall_async.http import observer as observers
 else:
+    # A client sends nothing before its first call, and what only a call needs is imported with that call.
     aiohttp = LazyModule("aiohttp")
+    _codec = LazyModule("unlimcall_async._codec")
+    models = LazyModule("unlimcall_async.models")
+    observers = LazyModule("unlimcall_async.http.observer")
+    resource = LazyModule("unlimcall_async.cdrs.resource")
+    resources = LazyModule("unlimcall_async.resources")
+    shared = LazyModule("unlimcall_async.shared")
 
 PRODUCTION_URL: Final = f"https://app.unlimcall.com{BASE_PATH}"
 
@@ -73,18 +77,9 @@ class AsyncClient:
             `SSL_CERT_DIR`.
         observer: An object that learns of each attempt and of each call: see `Observer`.
 
-    Attributes:
-        cdrs: Call detail records.
-        calls: Outbound calls.
-        hooks: Webhook subscriptions.
-
     Raises:
         ValueError, TypeError: An argument is wrong; the message names it.
     """
-
-    cdrs: Cdrs
-    calls: Calls
-    hooks: Hooks
 
     def __init__(
         self,
@@ -94,13 +89,13 @@ class AsyncClient:
         timeout: float = 30.0,
         max_wait: float | None = None,
         retry: RetryPolicy | None = None,
-        rate_limits: RateLimits | SharedRateLimits | None = None,
+        rate_limits: RateLimits | shared.SharedRateLimits | None = None,
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         allow_plain_http: bool = False,
         proxy: str | None = None,
         ssl: SSLContext | None = None,
-        observer: Observer | None = None,
+        observer: observers.Observer | None = None,
     ) -> None:
         # First of all: no frame that shows up in a traceback may hold the bare token, or the password for the proxy.
         authorization = _authorization(token)
@@ -139,21 +134,30 @@ class AsyncClient:
                 _limiters(rate_limits, authorization),
                 owns_pool=True,
                 owns_limiters=True,
-                reporter=None if observer is None else Reporter(observer),
+                reporter=None if observer is None else observers.Reporter(observer),
             ),
-            PageDecoder(),
-            KnownServer(),
+            Learned(),
         )
 
-    def _bind(self, caller: Caller, decoder: PageDecoder, known: KnownServer) -> None:
+    def _bind(self, caller: Caller, learned: Learned) -> None:
         self._caller = caller
-        # One decoder for a client and its views: what it learns from one page serves all later pages.
-        self._decoder = decoder
-        # The same for what streams have proven of the server.
-        self._known = known
-        self.cdrs = Cdrs(caller, decoder, known)
-        self.calls = Calls(caller)
-        self.hooks = Hooks(caller)
+        # One for a client and its views.
+        self._learned = learned
+
+    @cached_property
+    def cdrs(self) -> resource.Cdrs:
+        """Call detail records."""
+        return resource.Cdrs(self._caller, self._learned)
+
+    @cached_property
+    def calls(self) -> resources.Calls:
+        """Outbound calls."""
+        return resources.Calls(self._caller)
+
+    @cached_property
+    def hooks(self) -> resources.Hooks:
+        """Webhook subscriptions."""
+        return resources.Hooks(self._caller)
 
     def _join(self, other: AsyncClient, limiters: Limiters | None = None) -> None:
         """Become a view on the connections of another client, before the first call, and keep to these limiters."""
@@ -168,8 +172,8 @@ class AsyncClient:
         timeout: float | None = None,
         max_wait: float | None = None,
         retry: RetryPolicy | None = None,
-        rate_limits: RateLimits | SharedRateLimits | None = None,
-        observer: Observer | None = None,
+        rate_limits: RateLimits | shared.SharedRateLimits | None = None,
+        observer: observers.Observer | None = None,
     ) -> Self:
         """Return a view of this client with other options; `None` keeps the option of this client.
 
@@ -190,37 +194,44 @@ class AsyncClient:
                 owns_pool=False,
                 owns_limiters=rate_limits is not None,
                 closed=caller.closed,
-                reporter=caller.reporter if observer is None else Reporter(observer),
+                reporter=caller.reporter if observer is None else observers.Reporter(observer),
             ),
-            self._decoder,
-            self._known,
+            self._learned,
         )
         return view
 
     @property
     def raw(self) -> RawClient:
         """The same methods, each of which returns a `Raw`: the value with the status, the headers and the cost of its call."""
-        return RawClient(self._caller, self._decoder, self._known)
+        return RawClient(self._caller, self._learned)
 
-    async def me(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> Identity:
+    async def me(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> models.Identity:
         """Return the account that the token belongs to: a cheap check of the token (reference: `GET /me`, any valid token).
 
         Args:
             timeout: Seconds for each attempt; `None` for those of the client.
             headers: Further headers. A header that the client sets itself is refused.
         """
-        return await self._caller.fetch(ME, partial(decode, model=Identity), timeout=timeout, headers=headers)
+        return await self._caller.fetch(
+            ME, partial(_codec.decode, model=models.Identity), timeout=timeout, headers=headers
+        )
 
-    async def balance(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> Balance:
+    async def balance(
+        self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> models.Balance:
         """Return the account's balance (reference: `GET /balance`, scope `read:balance`).
 
         Args:
             timeout: Seconds for each attempt; `None` for those of the client.
             headers: Further headers. A header that the client sets itself is refused.
         """
-        return await self._caller.fetch(BALANCE, partial(decode, model=Balance), timeout=timeout, headers=headers)
+        return await self._caller.fetch(
+            BALANCE, partial(_codec.decode, model=models.Balance), timeout=timeout, headers=headers
+        )
 
-    async def agents(self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None) -> list[Agent]:
+    async def agents(
+        self, *, timeout: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> list[models.Agent]:
         """Return the SIP lines of the account (reference: `GET /agents`, scope `read:agents`).
 
         Args:
@@ -230,7 +241,7 @@ class AsyncClient:
         Raises:
             ResponseError: The response is not as documented. For example, its `count` exceeds the agents that it holds.
         """
-        return await self._caller.fetch(AGENTS, decode_agents, timeout=timeout, headers=headers)
+        return await self._caller.fetch(AGENTS, _codec.decode_agents, timeout=timeout, headers=headers)
 
     async def request(
         self,
@@ -314,28 +325,31 @@ class AsyncClient:
 
 
 class RawClient(RawMethods[AsyncClient]):
-    """`client.raw`: the methods of the client that make one call. Each returns a `Raw` of what the client's method returns.
+    """`client.raw`: the methods of the client that make one call. Each returns a `Raw` of what the client's method returns."""
 
-    Attributes:
-        cdrs: Call detail records.
-        calls: Outbound calls.
-        hooks: Webhook subscriptions.
-    """
-
-    cdrs: RawCdrs
-    calls: RawCalls
-    hooks: RawHooks
-
-    def __init__(self, caller: Caller, decoder: PageDecoder, known: KnownServer) -> None:
+    def __init__(self, caller: Caller, learned: Learned) -> None:
         def client_of(caller: Caller) -> AsyncClient:
             client = object.__new__(AsyncClient)
-            client._bind(caller, decoder, known)
+            client._bind(caller, learned)
             return client
 
         super().__init__(client_of, caller)
-        self.cdrs = RawCdrs(partial(Cdrs, decoder=decoder, known=known), caller)
-        self.calls = RawCalls(Calls, caller)
-        self.hooks = RawHooks(Hooks, caller)
+        self._learned = learned
+
+    @cached_property
+    def cdrs(self) -> resource.RawCdrs:
+        """Call detail records."""
+        return resource.RawCdrs(partial(resource.Cdrs, learned=self._learned), self._caller)
+
+    @cached_property
+    def calls(self) -> resources.RawCalls:
+        """Outbound calls."""
+        return resources.RawCalls(resources.Calls, self._caller)
+
+    @cached_property
+    def hooks(self) -> resources.RawHooks:
+        """Webhook subscriptions."""
+        return resources.RawHooks(resources.Hooks, self._caller)
 
     me: Final = raw(AsyncClient.me)
     balance: Final = raw(AsyncClient.balance)
@@ -355,8 +369,9 @@ def _authorization(token: str | None) -> Authorization | Exception:
     return _arguments.token_problem(token) or Authorization(_arguments.text("token", token))
 
 
-def _limiters(rate_limits: RateLimits | SharedRateLimits | None, authorization: Authorization) -> Limiters:
-    if isinstance(rate_limits, SharedRateLimits):
+def _limiters(rate_limits: RateLimits | shared.SharedRateLimits | None, authorization: Authorization) -> Limiters:
+    # In this order, because no other client needs the modules of shared limits.
+    if not isinstance(rate_limits, (RateLimits, NoneType)) and isinstance(rate_limits, shared.SharedRateLimits):
         return rate_limits.limiters(authorization)
     return Limiters.local(_instance("rate_limits", rate_limits, RateLimits, RateLimits()))
 

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from attrs import define, field
 
 from unlimcall_async._error_root import Category, CheckpointError, UnlimCallError
-from unlimcall_async.cdrs.checkpoint import Checkpoint
-from unlimcall_async.models import CallRecord
+from unlimcall_async._lazy import LazyModule
+
+if TYPE_CHECKING:
+    from unlimcall_async import models
+    from unlimcall_async.cdrs import checkpoint
+else:
+    # Only annotations name them.
+    models = LazyModule("unlimcall_async.models")
+    checkpoint = LazyModule("unlimcall_async.cdrs.checkpoint")
 
 __all__ = [
     "APIError",
@@ -290,7 +297,7 @@ class ResponseError(UnlimCallError):
     outcome_unknown: bool = False
     garbled: bool = False
     window: tuple[datetime, datetime] | None = None
-    resume_after: Checkpoint | None = None
+    resume_after: checkpoint.Checkpoint | None = None
     hint: str = ""
     request_id: str | None = None
 
@@ -318,8 +325,8 @@ class WindowSaturatedError(UnlimCallError):
     start: datetime
     end: datetime
     # Records hold phone numbers.
-    seen: Sequence[CallRecord] = field(repr=False)
-    resume_after: Checkpoint = field(repr=False)
+    seen: Sequence[models.CallRecord] = field(repr=False)
+    resume_after: checkpoint.Checkpoint = field(repr=False)
 
     def __str__(self) -> str:
         span = f"[{self.start.isoformat()}, {self.end.isoformat()})"

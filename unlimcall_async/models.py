@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final, overload
+from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final, get_args, overload
 
 import msgspec
 from attrs import field, frozen, resolve_types
@@ -27,6 +27,7 @@ from unlimcall_async._model import Model
 # The events of `POST /hooks`. `EventType` is open, because the API may add events; an editor suggests those that are known.
 _KnownEvent: TypeAlias = Literal["call.ended", "call.transferred", "disposition.set", "dnc.added", "lead.completed"]
 EventType: TypeAlias = _KnownEvent | str
+EVENTS: Final[tuple[str, ...]] = get_args(_KnownEvent)
 
 # The reference names `ANSWERED` alone, one of the five words of Asterisk. `Disposition` is open: the API may send others.
 _KnownDisposition: TypeAlias = Literal["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"]

@@ -138,7 +138,7 @@ async def test_a_server_that_was_replaced_loses_nothing(
         replaced.add_calls(ordered[after])
         # The same client, and what it knows, with another server behind it.
         async with AsyncClient(replaced.token, base_url=replaced.url, rate_limits=RateLimits.unlimited()) as other:
-            other.cdrs._known = client.cdrs._known
+            other.cdrs._learned = client.cdrs._learned
             await pull(replaced, other, START + DAY, END, newest_first=newest_first)
 
 
@@ -154,7 +154,7 @@ async def test_a_refuted_order_is_withdrawn_from_streams_that_run(sandbox: Sandb
         assert running.stats.strategy == "seek"
         sandbox.settings.order = "arbitrary"
         await pull(sandbox, client, START, START + DAY)
-        assert client.cdrs._known.order is None
+        assert client.cdrs._learned.server.order is None
         sandbox.settings.order = "newest_first"
         got += await anext(batches)
         assert running.stats.strategy == "divide"

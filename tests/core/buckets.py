@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.bucket import TokenBucket
+from unlimcall_async.http.rate_limits import RateLimit
 
 # The spans of the two guards, with the half second for which a slow request may be late.
 MINUTE, DAY = 60.5, 24 * 3600 + 0.5

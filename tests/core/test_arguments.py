@@ -12,6 +12,7 @@ from yarl import URL
 
 from tests.core.refusals import NAN, UUID, Options, Text, refused
 from unlimcall_async import _arguments as arguments
+from unlimcall_async import models
 from unlimcall_async.cli import hooks
 from unlimcall_async.webhooks import events
 
@@ -120,7 +121,7 @@ ALLOWED_EVENTS = ["call.ended", "call.transferred", "disposition.set", "dnc.adde
 
 def test_the_names_of_events_are_the_same_everywhere() -> None:
     """The client, the command and the table of fields that the webhooks have for each event."""
-    assert list(arguments.EVENTS) == ALLOWED_EVENTS == list(hooks.EVENTS) == list(events._KINDS)
+    assert list(models.EVENTS) == ALLOWED_EVENTS == list(hooks.EVENTS) == list(events._KINDS)
 
 
 @pytest.mark.parametrize("value", ALLOWED_EVENTS)

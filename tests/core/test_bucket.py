@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.bucket import TokenBucket
+from unlimcall_async.http.rate_limits import RateLimit
 
 pytestmark = pytest.mark.own_rules
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.core.buckets import DAY, MINUTE, after, bucket_of, unlimited
-from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.bucket import TokenBucket
+from unlimcall_async.http.rate_limits import RateLimit
 
 pytestmark = pytest.mark.own_rules
 

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from tests.core.buckets import DAY, MINUTE, after, bucket_of
-from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.bucket import TokenBucket
 from unlimcall_async.http.pace import Pace
+from unlimcall_async.http.rate_limits import RateLimit
 
 pytestmark = pytest.mark.own_rules
 

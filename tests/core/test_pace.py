@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.http.bucket import RateLimit, TokenBucket
+from unlimcall_async.http.bucket import TokenBucket
 from unlimcall_async.http.pace import CALM, Pace
+from unlimcall_async.http.rate_limits import RateLimit
 
 pytestmark = pytest.mark.own_rules
 

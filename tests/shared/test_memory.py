@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from unlimcall_async.http.bucket import DAY
+from unlimcall_async.http.rate_limits import DAY
 from unlimcall_async.shared.memory import Memory
 
 

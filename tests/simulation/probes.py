@@ -28,9 +28,10 @@ from unlimcall_async.cdrs.poll_clock import PollClock
 from unlimcall_async.cdrs.tail import Tail
 from unlimcall_async.errors import ResponseError
 from unlimcall_async.http import exchange
-from unlimcall_async.http.bucket import MARGIN, MINUTE, TokenBucket
+from unlimcall_async.http.bucket import MARGIN, TokenBucket
 from unlimcall_async.http.limiter import Limiter, TooLateError
 from unlimcall_async.http.outcome import Sent
+from unlimcall_async.http.rate_limits import MINUTE
 from unlimcall_async.webhooks import SQLiteStore
 from unlimcall_async.webhooks.handling import Handling
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async import EventError, _arguments
+from unlimcall_async import EventError, models
 from unlimcall_async.webhooks import (
     CallEnded,
     CallTransferred,
@@ -79,8 +79,8 @@ def test_every_envelope_is_read(kind: str, payload: dict[str, Any], model: type,
 
 
 def test_every_event_that_a_hook_can_have_is_a_class_of_its_own() -> None:
-    models = [type(parse(event=kind)) for kind in _arguments.EVENTS]
-    assert len({*models, Event, UnknownEvent}) == len(_arguments.EVENTS) + 2
+    kinds = [type(parse(event=kind)) for kind in models.EVENTS]
+    assert len({*kinds, Event, UnknownEvent}) == len(models.EVENTS) + 2
 
 
 @pytest.mark.parametrize(("kind", "model"), [(row[0], row[2]) for row in EVENTS])

@@ -15,8 +15,8 @@ from unlimcall_async.cdrs.iteration import Iteration
 from unlimcall_async.cdrs.rows import BadRow
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.times import MILLISECOND, Range, floor, to_micros
-from unlimcall_async.http.bucket import DAY, MINUTE
 from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.rate_limits import DAY, MINUTE
 
 
 class FollowIteration(Iteration):

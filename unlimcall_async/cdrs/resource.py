@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments, _clock
 from unlimcall_async._codec import decode_cdr_list
-from unlimcall_async._pages import PageDecoder
-from unlimcall_async.cdrs.asking import StreamOptions
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint
-from unlimcall_async.cdrs.follow import CdrFollow
 from unlimcall_async.cdrs.follow_checkpoint import FollowCheckpoint
-from unlimcall_async.cdrs.planner.known_server import KnownServer
-from unlimcall_async.cdrs.stream import CdrStream
+from unlimcall_async.cdrs.learned import Learned
 from unlimcall_async.cdrs.unreadable import Unreadable, UnreadableRows
 from unlimcall_async.errors import CheckpointError
 from unlimcall_async.http.caller import Caller
@@ -24,10 +21,21 @@ from unlimcall_async.http.messages import timestamp
 from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.http.server_clock import LARGE_SKEW
 from unlimcall_async.models import CallRecord, CdrPage
-from unlimcall_async.proof.comparison import Verification, by_day
-from unlimcall_async.proof.digest import DayDigest
-from unlimcall_async.proof.manifest import Manifest
-from unlimcall_async.proof.verification import OnProgress, verified, verified_by_counts
+
+if TYPE_CHECKING:
+    from unlimcall_async import proof
+    from unlimcall_async.cdrs import asking
+    from unlimcall_async.cdrs import follow as follows
+    from unlimcall_async.cdrs import stream as streams
+    from unlimcall_async.proof import comparison, verification
+else:
+    # A single page needs none of them. They are imported when a stream or a follow is made, and when records are verified.
+    asking = LazyModule("unlimcall_async.cdrs.asking")
+    comparison = LazyModule("unlimcall_async.proof.comparison")
+    follows = LazyModule("unlimcall_async.cdrs.follow")
+    proof = LazyModule("unlimcall_async.proof")
+    streams = LazyModule("unlimcall_async.cdrs.stream")
+    verification = LazyModule("unlimcall_async.proof.verification")
 
 Strategy: TypeAlias = Literal["auto", "divide"]
 
@@ -35,10 +43,9 @@ Strategy: TypeAlias = Literal["auto", "divide"]
 class Cdrs:
     """Call detail records (reference: `GET /cdrs`, scope `read:cdrs`)."""
 
-    def __init__(self, caller: Caller, decoder: PageDecoder, known: KnownServer) -> None:
+    def __init__(self, caller: Caller, learned: Learned) -> None:
         self._caller = caller
-        self._decoder = decoder
-        self._known = known
+        self._learned = learned
 
     async def list(
         self,
@@ -76,7 +83,7 @@ class Cdrs:
             params["till"] = timestamp(last)
         return await self._caller.fetch(
             CDRS,
-            partial(decode_cdr_list, limit=limit, decoder=self._decoder),
+            partial(decode_cdr_list, limit=limit, decoder=self._learned.decoder),
             params=params,
             timeout=timeout,
             headers=headers,
@@ -95,7 +102,7 @@ class Cdrs:
         unreadable: Unreadable = "raise",
         resume: Checkpoint | None = None,
         manifest: bool = False,
-    ) -> CdrStream:
+    ) -> streams.CdrStream:
         """Return a stream of all records of `[start, end)`, each once and in order, however many there are.
 
         The stream sends nothing before it is iterated.
@@ -138,7 +145,7 @@ class Cdrs:
         concurrency = _arguments.whole("concurrency", concurrency)
         page_size = _arguments.limit(page_size, "page_size")
         seek = strategy == "auto"
-        options = StreamOptions(first, last, newest_first, concurrency, page_size, seek=seek, manifest=manifest)
+        options = asking.StreamOptions(first, last, newest_first, concurrency, page_size, seek=seek, manifest=manifest)
         if resume is not None and (resume.start, resume.end, resume.newest_first) != (first, last, newest_first):
             order = "newest" if resume.newest_first else "oldest"
             span = f"from {resume.start.isoformat()} to {resume.end.isoformat()}, the {order} first"
@@ -148,8 +155,9 @@ class Cdrs:
         place, marks = (None, ()) if resume is None else (resume.place, resume.unplaced)
         rows = UnreadableRows(keep=unreadable == "keep", marks=marks)
         if resume is not None:
-            self._known.begin_with(resume.order)
-        return CdrStream(self._caller, self._decoder, options, rows, self._known, place=place)
+            self._learned.server.begin_with(resume.order)
+        learned = self._learned
+        return streams.CdrStream(self._caller, learned.decoder, options, rows, learned.server, place=place)
 
     def _before_now(self, settle: timedelta) -> datetime:
         """Return a time before now: by the server's clock, if this machine's clock is known to be ahead of it."""
@@ -168,7 +176,7 @@ class Cdrs:
         lookback: timedelta = timedelta(hours=2),
         unreadable: Unreadable = "raise",
         resume: Checkpoint | None = None,
-    ) -> CdrFollow:
+    ) -> follows.CdrFollow:
         """Return a stream that does not end: all records from `start` on, each once, and then new ones as they appear.
 
         First comes the history, in order. Then, at each `interval`, a poll asks for what has come since, and again for the
@@ -205,11 +213,11 @@ class Cdrs:
             raise CheckpointError(f"resume is a checkpoint of a follow from another start: {resume.start.isoformat()}")
         place = None if resume is None else resume.place
         if resume is not None:
-            self._known.begin_with(resume.order)
-        return CdrFollow(
+            self._learned.server.begin_with(resume.order)
+        return follows.CdrFollow(
             self._caller,
-            self._decoder,
-            self._known,
+            self._learned.decoder,
+            self._learned.server,
             first,
             place,
             interval=interval,
@@ -219,15 +227,15 @@ class Cdrs:
 
     async def verify(
         self,
-        pulled: Manifest | Iterable[CallRecord],
+        pulled: proof.Manifest | Iterable[CallRecord],
         start: datetime | None = None,
         end: datetime | None = None,
         *,
         counts_only: bool = False,
         concurrency: int = 4,
         strategy: Strategy = "auto",
-        on_progress: OnProgress | None = None,
-    ) -> Verification:
+        on_progress: verification.OnProgress | None = None,
+    ) -> proof.Verification:
         """Ask the API again, and compare with what was pulled, day by day.
 
         The time is pulled once more, and nothing is taken from the manifest but its digests: so a record that has come, gone or
@@ -252,15 +260,15 @@ class Cdrs:
         _check_flag("counts_only", counts_only)
         manifest, given = _to_verify(pulled, start, end)
 
-        def stream_of(first: datetime, last: datetime) -> CdrStream:
+        def stream_of(first: datetime, last: datetime) -> streams.CdrStream:
             return self.stream(first, last, concurrency=concurrency, strategy=strategy, unreadable="keep")
 
         async def answer_of(first: datetime, last: datetime, limit: int) -> CdrPage:
             return await self.list(first, last, limit)
 
         if counts_only:
-            return await verified_by_counts(manifest, given, stream_of, answer_of, on_progress)
-        return await verified(manifest, given, stream_of, on_progress)
+            return await verification.verified_by_counts(manifest, given, stream_of, answer_of, on_progress)
+        return await verification.verified(manifest, given, stream_of, on_progress)
 
 
 class RawCdrs(RawMethods[Cdrs]):
@@ -271,9 +279,9 @@ class RawCdrs(RawMethods[Cdrs]):
 
 def _to_verify(
     pulled: object, start: datetime | None, end: datetime | None
-) -> tuple[Manifest, Mapping[date, Sequence[CallRecord]] | None]:
+) -> tuple[proof.Manifest, Mapping[date, Sequence[CallRecord]] | None]:
     """Return what to verify as a manifest, and the records by day if these were given."""
-    if isinstance(pulled, Manifest):
+    if isinstance(pulled, proof.Manifest):
         if start is not None or end is not None:
             raise ValueError("start and end are those of the manifest: pass neither")
         return pulled, None
@@ -283,8 +291,8 @@ def _to_verify(
         raise ValueError("start and end are needed with records: without them nobody knows what may be missing")
     first, last = _arguments.utc("start", start), _arguments.utc("end", end)
     _arguments.window(first, last)
-    given = by_day(pulled, first, last)
-    return Manifest(first, last, days={day: DayDigest.of(given[day]) for day in sorted(given)}), given
+    given = comparison.by_day(pulled, first, last)
+    return proof.Manifest(first, last, days={day: proof.DayDigest.of(given[day]) for day in sorted(given)}), given
 
 
 def _check_options(newest_first: object, strategy: object, resume: object) -> Strategy:

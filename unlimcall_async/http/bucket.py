@@ -23,20 +23,13 @@ from collections import deque
 from itertools import islice
 from typing import Final
 
-from attrs import field, frozen
-
-from unlimcall_async import _arguments
-from unlimcall_async._model import Model
 from unlimcall_async.http.pace import PAUSE_COUNTED, Pace
+from unlimcall_async.http.rate_limits import DAY, MINUTE, RateLimit
 
-MINUTE: Final = 60.0
-DAY: Final = 24 * 3600.0
 # Seconds. The server counts arrivals: a slow request and a fast one after it arrive closer together than they were sent. Half a
 # second, in a span of 60, costs less than 1 % of the limit (`python benchmarks/limits.py`).
 MARGIN: Final = 0.5
 
-# The part of a minute's requests that may go out at once, if the user has not said otherwise (contract, section 3).
-_BURST_SHARE: Final = 6
 # Grants that are looked at for the spread, at most: each costs some 0.1 microseconds for each token that is taken.
 _SPREAD_OVER: Final = 600
 # Requests are dense if three went out within one refill, or five within ten, and the server has accepted one within two. A refill
@@ -45,41 +38,6 @@ DENSE_AT_ONCE: Final = 3
 DENSE: Final = 5
 # Grants that tell whether requests are dense, and the rate of a bucket without a limit.
 _RECENT: Final = 128
-
-
-def _per_minute(value: int) -> int:
-    return _arguments.whole("per_minute", value)
-
-
-def _per_day(value: int | None) -> int | None:
-    return None if value is None else _arguments.whole("per_day", value)
-
-
-def _burst(value: int | None) -> int | None:
-    return None if value is None else _arguments.whole("burst", value)
-
-
-@frozen
-class RateLimit(Model):
-    """The rate limit of one endpoint.
-
-    Args:
-        per_minute: The most requests in any 60 seconds.
-        per_day: The most requests in any 24 hours, or `None` for no such limit.
-        burst: The most requests that go out at once after a quiet time; `None` for a sixth of `per_minute`, and at least one.
-    """
-
-    per_minute: int = field(converter=_per_minute)
-    per_day: int | None = field(default=None, converter=_per_day)
-    burst: int | None = field(default=None, converter=_burst)
-
-    def __attrs_post_init__(self) -> None:
-        if self.burst is not None and self.burst > self.per_minute:
-            raise ValueError(f"burst must not be above per_minute: {self.burst} is above {self.per_minute}")
-
-    def at_once(self) -> int:
-        """Return the most requests that go out at once."""
-        return max(1, self.per_minute // _BURST_SHARE) if self.burst is None else self.burst
 
 
 class TokenBucket:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import define, evolve, field, frozen
 from yarl import URL
 
 from unlimcall_async import _arguments
-from unlimcall_async._codec import DecodeError
-from unlimcall_async.errors import ClientClosedError, ResponseError
-from unlimcall_async.http.answers import raw_problem, unusable
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async.http.endpoints import Endpoint
-from unlimcall_async.http.exchange import Call, exchange
 from unlimcall_async.http.limiters import Limiters
 from unlimcall_async.http.messages import Authorization, RawResponse, Request, build
-from unlimcall_async.http.observer import Reporter, Trace
 from unlimcall_async.http.pool import Pool
-from unlimcall_async.http.pull import CallCost, Pull
 from unlimcall_async.http.retry import RATE_LIMITED_FOR, Patience, RetryPolicy
+
+if TYPE_CHECKING:
+    from unlimcall_async import _codec, errors
+    from unlimcall_async.http import answers, exchange, observer
+    from unlimcall_async.http import pull as pulls
+else:
+    # What only a call needs is imported with the first call.
+    _codec = LazyModule("unlimcall_async._codec")
+    errors = LazyModule("unlimcall_async.errors")
+    answers = LazyModule("unlimcall_async.http.answers")
+    exchange = LazyModule("unlimcall_async.http.exchange")
+    observer = LazyModule("unlimcall_async.http.observer")
+    pulls = LazyModule("unlimcall_async.http.pull")
 
 T = TypeVar("T")
 
@@ -72,9 +80,9 @@ class Caller:
     owns_pool: bool
     owns_limiters: bool
     closed: bool = False
-    reporter: Reporter | None = None
+    reporter: observer.Reporter | None = None
     owner: Caller | None = field(default=None, repr=False)
-    traces: list[Trace] | None = field(default=None, repr=False)
+    traces: list[observer.Trace] | None = field(default=None, repr=False)
 
     @property
     def is_closed(self) -> bool:
@@ -85,7 +93,7 @@ class Caller:
         """Raise `ClientClosedError` if `is_closed`, so that `request` was not sent."""
         if self.is_closed:
             what = "AsyncClient" if self.pool.closed else "view of an AsyncClient"
-            raise ClientClosedError(
+            raise errors.ClientClosedError(
                 f"this {what} is closed, the one of {self.base_url}",
                 "" if request is None else request.method,
                 "" if request is None else request.path,
@@ -94,7 +102,7 @@ class Caller:
                 hint="make a new one, or call it before aclose() and inside its `async with`",
             )
 
-    def traced(self, traces: list[Trace]) -> Caller:
+    def traced(self, traces: list[observer.Trace]) -> Caller:
         """Return a copy of this caller that adds the trace of each call to a list."""
         return evolve(self, owner=self.owner or self, traces=traces)
 
@@ -111,8 +119,8 @@ class Caller:
         """Make one call, with all its retries, and return the response as the server sent it. The options are those of `fetch`."""
         request = build(self.base_url, endpoint, path, params=params, body=body, headers=_arguments.headers(headers))
 
-        async def read(request: Request, response: RawResponse) -> RawResponse | ResponseError:
-            return raw_problem(request, response) or response
+        async def read(request: Request, response: RawResponse) -> RawResponse | errors.ResponseError:
+            return answers.raw_problem(request, response) or response
 
         return await self._exchange(request, read, timeout)
 
@@ -144,7 +152,7 @@ class Caller:
         )
 
         # Inside the call, because a body that is not JSON may make the call send its request again.
-        async def read(request: Request, response: RawResponse) -> T | ResponseError:
+        async def read(request: Request, response: RawResponse) -> T | errors.ResponseError:
             return _decoded(decode, request, response)
 
         return await self._exchange(request, read, timeout)
@@ -152,7 +160,7 @@ class Caller:
     async def pull(
         self,
         endpoint: Endpoint,
-        pull: Pull,
+        pull: pulls.Pull,
         decide: Callable[[], Wanted[T]],
         decoding: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> T:
@@ -172,11 +180,11 @@ class Caller:
             call.slow_attempts = wanted.slow_attempts
             return build(self.base_url, endpoint, endpoint.path, params=wanted.params)
 
-        async def read(request: Request, response: RawResponse) -> T | ResponseError:
+        async def read(request: Request, response: RawResponse) -> T | errors.ResponseError:
             async with decoding():
                 return _decoded(wanted.decode, request, response)
 
-        call = Call(
+        call = exchange.Call(
             trace=self._trace(endpoint),
             decide=request,
             read=read,
@@ -187,22 +195,24 @@ class Caller:
             cost=pull.cost,
             pull=pull,
         )
-        return await exchange(self.pool, self, call)
+        return await exchange.exchange(self.pool, self, call)
 
-    def _trace(self, endpoint: Endpoint) -> Trace:
-        return Trace(endpoint, self.authorization, str(self.base_url), self.reporter, asyncio.get_running_loop().time)
+    def _trace(self, endpoint: Endpoint) -> observer.Trace:
+        return observer.Trace(
+            endpoint, self.authorization, str(self.base_url), self.reporter, asyncio.get_running_loop().time
+        )
 
     async def _exchange(
         self,
         request: Request,
-        read: Callable[[Request, RawResponse], Awaitable[T | ResponseError]],
+        read: Callable[[Request, RawResponse], Awaitable[T | errors.ResponseError]],
         timeout: float | None,
     ) -> T:
         policy = self.policy
         trace = self._trace(request.endpoint)
         if self.traces is not None:
             self.traces.append(trace)
-        call = Call(
+        call = exchange.Call(
             trace=trace,
             request=request,
             decide=lambda: request,
@@ -211,10 +221,10 @@ class Caller:
             policy=policy,
             limiter=self.limiters.of(request.endpoint.bucket),
             patience=Patience(RATE_LIMITED_FOR if policy.rate_limited_for is None else policy.rate_limited_for),
-            cost=CallCost(),
+            cost=pulls.CallCost(),
             max_wait=self.max_wait,
         )
-        return await exchange(self.pool, self.owner or self, call)
+        return await exchange.exchange(self.pool, self.owner or self, call)
 
     async def aclose(self) -> None:
         """Take no more calls, and end those under way. A client closes its pool; a view ends only its own calls."""
@@ -229,9 +239,9 @@ class Caller:
                 await self.limiters.aclose()
 
 
-def _decoded(decode: Callable[[bytes], T], request: Request, response: RawResponse) -> T | ResponseError:
+def _decoded(decode: Callable[[bytes], T], request: Request, response: RawResponse) -> T | errors.ResponseError:
     try:
         return decode(response.body)
-    except DecodeError as error:
+    except _codec.DecodeError as error:
         # Returned, so that no traceback shows the body by way of the DecodeError.
-        return unusable(request, response, error.where, error.reason)
+        return answers.unusable(request, response, error.where, error.reason)

@@ -13,8 +13,8 @@ from collections.abc import Hashable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from unlimcall_async.http.bucket import MINUTE, RateLimit, TokenBucket
-from unlimcall_async.http.rate_limits import LimitState
+from unlimcall_async.http.bucket import TokenBucket
+from unlimcall_async.http.rate_limits import MINUTE, LimitState, RateLimit
 from unlimcall_async.http.turns import Turns, Waiter
 
 # Seconds: the shortest wait. The rest that rounding leaves of a wait may be less than the loop's clock can resolve.

@@ -11,15 +11,21 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from attrs import field, frozen
 from yarl import URL
 
-from unlimcall_async import _json
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async._version import __version__
-from unlimcall_async.errors import ResponseError
 from unlimcall_async.http.endpoints import Endpoint
+
+if TYPE_CHECKING:
+    from unlimcall_async import _json, errors
+else:
+    # Only a response needs them.
+    _json = LazyModule("unlimcall_async._json")
+    errors = LazyModule("unlimcall_async.errors")
 
 # The operations guide, Versioning: pin the version of the API.
 ACCEPT: Final = "application/vnd.unlimcall.v1+json"
@@ -174,7 +180,7 @@ class RawResponse:
         try:
             return _json.read(self.body, fractions=float)
         except _json.JsonError:
-            raise ResponseError(self.status, "body", "expected JSON") from None
+            raise errors.ResponseError(self.status, "body", "expected JSON") from None
 
 
 def build(

@@ -8,12 +8,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
 from attrs import field, frozen
 
+from unlimcall_async._lazy import LazyModule
 from unlimcall_async.http.caller import Caller
-from unlimcall_async.http.observer import Trace
+
+if TYPE_CHECKING:
+    from unlimcall_async.http import observer
+else:
+    observer = LazyModule("unlimcall_async.http.observer")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,10 +62,33 @@ def raw(
     method: Callable[Concatenate[R, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[RawMethods[R], P], Coroutine[Any, Any, Raw[T]]]:
     """Return a method that calls `method`, which makes one call, and gives the value of that call as a `Raw`."""
+    made: Any = _ToBeMade(method)  # what a class and its instances have is the method
+    return cast("Callable[Concatenate[RawMethods[R], P], Coroutine[Any, Any, Raw[T]]]", made)
 
+
+class _ToBeMade:
+    """Stands in a class for a method of `raw`, and makes the method when it is first asked for.
+
+    To make the method imports all types that its annotations name.
+    """
+
+    def __init__(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._method = method
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        setattr(owner, self._name, _made(self._method))
+        return getattr(owner if instance is None else instance, self._name)
+
+
+def _made(
+    method: Callable[Concatenate[R, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[RawMethods[R], P], Coroutine[Any, Any, Raw[T]]]:
     @wraps(method)
     async def call(self: RawMethods[R], /, *args: P.args, **kwargs: P.kwargs) -> Raw[T]:
-        traces: list[Trace] = []
+        traces: list[observer.Trace] = []
         resource = self._resource_of(self._caller.traced(traces))
         value = await method(resource, *args, **kwargs)
         (trace,) = traces

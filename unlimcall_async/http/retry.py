@@ -12,14 +12,21 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
 from unlimcall_async import _arguments
-from unlimcall_async.errors import APIError, UnlimCallError
-from unlimcall_async.http.bucket import DAY
-from unlimcall_async.http.outcome import Verdict
+from unlimcall_async._lazy import LazyModule
+from unlimcall_async.http.rate_limits import DAY
+
+if TYPE_CHECKING:
+    from unlimcall_async import errors
+    from unlimcall_async.http import outcome
+else:
+    # A client has a policy long before it meets an error.
+    errors = LazyModule("unlimcall_async.errors")
+    outcome = LazyModule("unlimcall_async.http.outcome")
 
 
 def _delays(delays: Iterable[float]) -> tuple[float, ...]:
@@ -79,7 +86,7 @@ class RetryPolicy:
     delays: tuple[float, ...] = field(default=(1.0, 2.0, 4.0), converter=_delays)
     jitter: float = field(default=0.1, converter=_jitter)
     max_retry_after: float = field(default=60.0, converter=_max_retry_after)
-    on_give_up: Callable[[UnlimCallError], object] | None = None
+    on_give_up: Callable[[errors.UnlimCallError], object] | None = None
     rate_limited_for: float | None = field(default=None, converter=_rate_limited_for)
 
     def __attrs_post_init__(self) -> None:
@@ -122,7 +129,7 @@ class Patience:
 
 
 def delay_before_retry(
-    policy: RetryPolicy, verdict: Verdict, error: UnlimCallError, *, retries: int, chance: float
+    policy: RetryPolicy, verdict: outcome.Verdict, error: errors.UnlimCallError, *, retries: int, chance: float
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or `None` to make no further attempt. The error is not a refusal.
 
@@ -136,7 +143,7 @@ def delay_before_retry(
     if not verdict.may_send_again or retries >= len(policy.delays):
         return None
     delay = policy.delays[retries] * _jittered(policy, chance)
-    retry_after = error.retry_after if isinstance(error, APIError) else None
+    retry_after = error.retry_after if isinstance(error, errors.APIError) else None
     if retry_after is None:
         return delay
     # The server knows best when it can take the request, so its wish has no jitter. But without any wait, all attempts would be
@@ -145,7 +152,13 @@ def delay_before_retry(
 
 
 def delay_after_refusal(
-    policy: RetryPolicy, verdict: Verdict, error: APIError, *, rounds: int, patience: Patience, chance: float
+    policy: RetryPolicy,
+    verdict: outcome.Verdict,
+    error: errors.APIError,
+    *,
+    rounds: int,
+    patience: Patience,
+    chance: float,
 ) -> float | None:
     """Return the seconds to wait after a refusal, or `None` to give up.
 
@@ -179,7 +192,7 @@ def _jittered(policy: RetryPolicy, chance: float) -> float:
     return 1 + policy.jitter * (2 * chance - 1)
 
 
-def pause_after(policy: RetryPolicy, error: APIError, delay: float | None) -> float:
+def pause_after(policy: RetryPolicy, error: errors.APIError, delay: float | None) -> float:
     """Return for how many seconds a refusal stops its endpoint, for all calls.
 
     Args:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Final
 
-from unlimcall_async.http.bucket import MARGIN, MINUTE, RateLimit
+from unlimcall_async.http.bucket import MARGIN
 from unlimcall_async.http.limiter import Limiter
+from unlimcall_async.http.rate_limits import MINUTE, RateLimit
 from unlimcall_async.shared.errors import LimiterUnavailableError
 from unlimcall_async.shared.outlook import Answer, SharedOutlook
 from unlimcall_async.shared.server import OutageError, Server

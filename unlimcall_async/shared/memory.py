@@ -7,7 +7,7 @@ from threading import Lock
 
 from attrs import define, field
 
-from unlimcall_async.http.bucket import DAY
+from unlimcall_async.http.rate_limits import DAY
 
 
 @define

@@ -11,7 +11,8 @@ from typing import Final
 
 from attrs import frozen
 
-from unlimcall_async.http.bucket import DAY, DENSE, DENSE_AT_ONCE, MINUTE, RateLimit
+from unlimcall_async.http.bucket import DENSE, DENSE_AT_ONCE
+from unlimcall_async.http.rate_limits import DAY, MINUTE, RateLimit
 
 # A number of tokens that stands for any.
 UNLIMITED: Final = 10**9

@@ -16,7 +16,7 @@ from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from unlimcall_async.http.bucket import RateLimit
+from unlimcall_async.http.rate_limits import RateLimit
 from unlimcall_async.shared.errors import LimiterUnavailableError
 from unlimcall_async.shared.memory import Memory
 from unlimcall_async.shared.outlook import UNLIMITED, Answer

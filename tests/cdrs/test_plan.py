@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cdrs.simulated import record
+from tests.cdrs.simulated import page_of, record
 from unlimcall_async.cdrs.planner.page import Basis
-from unlimcall_async.cdrs.planner.parts import Done, Part, Question, Waiting
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Part, Question, Saturated, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.sizes import BUFFER, Sizes
+from unlimcall_async.cdrs.planner.tasks import Claim, Prove
 from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.times import Range
 
@@ -23,7 +25,12 @@ WANTED = Range(0, 1000)
 # What is done to the plan, to which of its parts, and where in the part.
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["replace", "keep_to", "extend", "make_room", "ask", "finish", "saturate", "remove_first"]),
+        st.sampled_from(
+            [
+                *("replace", "keep_to", "extend", "make_room", "ask", "finish", "saturate", "remove_first"),
+                *("claim", "doubt", "ask_again", "reset"),
+            ]
+        ),
         st.integers(0, 99),
         st.integers(1, 99),
     ),
@@ -49,7 +56,7 @@ def finish(part: Part, records: int) -> None:
     part.finish(done(part, records))
 
 
-def take(plan: Plan, step: str, number: int, share: int, *, newest: bool) -> None:
+def take(plan: Plan, step: str, number: int, share: int, *, newest: bool) -> None:  # noqa: C901 # a table
     parts = list(plan)
     if not parts:
         return
@@ -74,8 +81,25 @@ def take(plan: Plan, step: str, number: int, share: int, *, newest: bool) -> Non
         case "saturate" if waits:
             ask(part)
             part.saturate([])
+        case "claim" if waits and inside:
+            first, last = part.cut(at)
+            rows = [record(first.range.start, number)]
+            claim = Claim(page_of(rows, complete=False), rows, 1, with_margins(first.range))
+            plan.replace(part, [Part(first.range, Claimed(claim)), last])
         case "remove_first" if isinstance(parts[0].state, Done):
             plan.remove_first()
+        case _:
+            take_back(plan, step, part, share)
+
+
+def take_back(plan: Plan, step: str, part: Part, share: int) -> None:
+    match step:
+        case "doubt":
+            part.doubt()
+        case "ask_again" if not isinstance(part.state, Saturated):
+            part.ask_again()
+        case "reset" if share > 90:
+            plan.reset()
         case _:
             pass
 
@@ -101,6 +125,25 @@ def test_the_parts_tile_what_is_left_of_the_range(taken: list[tuple[str, int, in
         check_tiles(plan, newest=newest)
         if step != "remove_first":
             assert plan.edge == handed_out
+
+
+@given(steps, st.booleans(), st.sampled_from([0, 1, inf]))
+def test_what_the_plan_counts_is_what_its_parts_are(
+    taken: list[tuple[str, int, int]], newest: bool, spare: float
+) -> None:
+    plan = a_plan(newest=newest)
+    for step in taken:
+        take(plan, *step, newest=newest)
+        asked = [part for part in plan if isinstance(part.state, Asked)]
+        assert (set(plan.asked), len(plan.asked)) == (set(asked), len(asked))
+        assert plan.held == sum(part.held for part in plan)
+        assert plan.room == Sizes.of(PAGE, 1, BUFFER).most - plan.held - PAGE * len(asked)
+        to_prove = [part for part in plan if isinstance(part.task, Prove)]
+        claims = [part for part in plan if isinstance(part.state, Claimed)]
+        assert (plan.has_claims, plan.is_proving) == (bool(claims or to_prove), bool(to_prove))
+        free = [part for part in plan if part in to_prove or (len(claims) > spare and part in claims)]
+        under_way = any(part in asked for part in to_prove)
+        assert plan.claim_to_prove(spare=spare) is (free[0] if free and not under_way else None)
 
 
 @given(steps, st.booleans(), st.integers(0, 99))

@@ -19,8 +19,10 @@ nothing left for a minute, and whoever comes then waits that long. So four rules
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 from unlimcall_async.http.pace import PAUSE_COUNTED, Pace
@@ -114,7 +116,7 @@ class TokenBucket:
             return 0
         tokens = self._tokens_after(now)
         if self._per_minute:
-            used = sum(at > now - MINUTE - MARGIN for at, _, _ in self._minute)
+            used = len(self._minute) - bisect_right(self._minute, now - MINUTE - MARGIN, key=itemgetter(0))
             tokens = min(tokens, self._per_minute - used)
         if self._day.maxlen:
             tokens = min(tokens, self._day.maxlen - self._used_today(now))
@@ -243,4 +245,4 @@ class TokenBucket:
         return max((at - past) / (unused + i) for i, (at, _, _) in enumerate(grants, 1) if not i % step)
 
     def _used_today(self, now: float) -> int:
-        return sum(at > now - DAY - MARGIN for at in self._day)
+        return len(self._day) - bisect_right(self._day, now - DAY - MARGIN)

@@ -38,7 +38,7 @@ a combination that makes no sense cannot be built. A part that waits, and a part
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeAlias
 
 from attrs import evolve, frozen
@@ -223,11 +223,13 @@ class Part:
         held: How many records it keeps for their turn.
         state: The state. Only the transitions below assign it.
         task: What the next page is for, or `None` for a part that neither waits nor was asked.
+        watcher: Called with the part and -1 before its state changes, and with 1 afterwards; or `None`.
     """
 
-    # The plan looks at the states and tasks of all its parts for each request: hence attributes, and not properties.
+    # The plan looks at the states and tasks of its parts for each request: hence attributes, and not properties.
     state: State
     task: Task | None
+    watcher: Callable[[Part, int], None] | None = None
 
     def __init__(self, wanted: Range, state: Waiting | Claimed | None = None, hints: Hints | None = None) -> None:
         self.range: Range = wanted
@@ -281,7 +283,12 @@ class Part:
     def _move(self, transition: str, state: State) -> None:
         if _TRANSITIONS.get((transition, type(self.state))) is not type(state):
             raise IllegalTransitionError(f"{transition}: {type(self.state).__name__} to {type(state).__name__}")
+        watch = self.watcher
+        if watch is not None:
+            watch(self, -1)
         self._enter(state)
+        if watch is not None:
+            watch(self, 1)
 
     def ask(self, question: Question) -> None:
         """Note that a question is under way. A part that is claimed is asked to prove the claim."""

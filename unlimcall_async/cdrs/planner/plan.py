@@ -6,12 +6,13 @@ Pure: no I/O. Together the parts are the rest of the range, without gaps and wit
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from unlimcall_async.cdrs.planner.density import Hints
 from unlimcall_async.cdrs.planner.divide import Divider
-from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Part, Read, Saturated, Waiting
+from unlimcall_async.cdrs.planner.parts import Claimed, Done, Failed, Part, Read, Saturated, Waiting
 from unlimcall_async.cdrs.planner.sizes import Sizes
+from unlimcall_async.cdrs.planner.tally import Tally
 from unlimcall_async.cdrs.planner.tasks import Probe, Prove
 from unlimcall_async.cdrs.times import Range
 
@@ -22,7 +23,10 @@ class Plan:
     def __init__(self, wanted: Range, sizes: Sizes, *, newest_first: bool) -> None:
         self._newest_first = newest_first
         self._sizes = sizes
-        self._parts: deque[Part] = deque([Part(wanted)] if len(wanted) else [])
+        self._parts: deque[Part] = deque()
+        self._tally = Tally()
+        if len(wanted):
+            self._insert(0, Part(wanted))
         self._end = wanted.start if newest_first else wanted.end
 
     def __iter__(self) -> Iterator[Part]:
@@ -35,7 +39,7 @@ class Plan:
 
     def remove_first(self) -> None:
         """Remove the part that was handed out."""
-        self._parts.popleft()
+        self._tally.remove(self._parts.popleft())
 
     @property
     def edge(self) -> int:
@@ -51,7 +55,7 @@ class Plan:
     @property
     def held(self) -> int:
         """How many records wait for their turn."""
-        return sum(part.held for part in self._parts)
+        return self._tally.held
 
     @property
     def settled(self) -> int:
@@ -61,22 +65,17 @@ class Plan:
     @property
     def room(self) -> int:
         """How many more records may be held, if each question under way brings a full page."""
-        taken = 0
-        for part in self._parts:
-            taken += part.held
-            if type(part.state) is Asked:
-                taken += self._sizes.page
-        return self._sizes.most - taken
+        return self._sizes.most - self._tally.held - len(self._tally.asked) * self._sizes.page
 
     @property
     def has_claims(self) -> bool:
         """Whether a claim waits, for its proof or for another page."""
-        return any(type(part.state) is Claimed or type(part.task) is Prove for part in self._parts)
+        return self._tally.claimed > 0 or self.is_proving
 
     @property
     def is_proving(self) -> bool:
         """Whether a claim is being proven, or is about to be."""
-        return any(isinstance(part.task, Prove) for part in self._parts)
+        return self._tally.to_prove + self._tally.proving > 0
 
     def has_beside(self, part: Part, *, later: bool) -> bool:
         """Return whether another part lies beside a part, on its later side or on its earlier one."""
@@ -90,11 +89,12 @@ class Plan:
 
         Until an order is proven no chain can go on. And what one doubted claim shows of the traffic, others need not be asked for.
         """
-        waiting = [part for part in self._parts if type(part.state) is Claimed or type(part.task) is Prove]
-        if any(type(part.state) is Asked for part in waiting):
+        claims_too = self._tally.claimed > spare
+        if self._tally.proving or not (claims_too or self._tally.to_prove):
             return None
-        claimed = [part for part in waiting if type(part.state) is Claimed]
-        return next((part for part in waiting if type(part.state) is Waiting or len(claimed) > spare), None)
+        return next(
+            part for part in self._parts if type(part.task) is Prove or (claims_too and type(part.state) is Claimed)
+        )
 
     def waits_for_claim(self, *, proven: bool) -> bool:
         """Return whether only a proof can help, if nothing is under way and no part can be asked.
@@ -112,6 +112,8 @@ class Plan:
 
     def first_to_ask(self, divider: Divider, room: int) -> Part | None:
         """Return the first part that waits, if it is not better cut later, and if `room` records are enough for its page."""
+        if not self._tally.waiting:
+            return None
         # This loop goes over a hundred parts, most of them claimed or done, before each question: hence `type(...) is`.
         first = True
         for part in self._parts:
@@ -135,9 +137,9 @@ class Plan:
         return None
 
     @property
-    def asked(self) -> list[Part]:
+    def asked(self) -> Collection[Part]:
         """The parts with a question under way."""
-        return [part for part in self._parts if type(part.state) is Asked]
+        return self._tally.asked
 
     def take_in_hole(self, part: Part) -> None:
         """Extend a part that is to be read over the hole that its page will reach at no cost, if there is one."""
@@ -161,17 +163,17 @@ class Plan:
 
     def _join_hole(self, hole: Part, other: Part) -> None:
         other.take_in(hole.range)
-        self._parts.remove(hole)
+        self._remove(self._parts.index(hole))
 
     # --- how parts are replaced, joined and dropped ---------------------------------------------------------------------
 
     def replace(self, part: Part, pieces: list[Part]) -> None:
         """Put pieces, which together are the range of a part, in the place of the part."""
         place = self._parts.index(part)
-        del self._parts[place]
+        self._remove(place)
         ordered = sorted(pieces, key=lambda piece: piece.range, reverse=self._newest_first)
         for offset, piece in enumerate(ordered):
-            self._parts.insert(place + offset, piece)
+            self._insert(place + offset, piece)
 
     def keep_to(self, part: Part, asked: Range) -> list[Part]:
         """Reduce a long part to the range that its window reached, and leave the rest of it for later; return the rest."""
@@ -194,7 +196,7 @@ class Plan:
         taken, other.range = (later, earlier) if self._newest_first else (earlier, later)
         part.take_in(taken)
         if not len(other.range):
-            del self._parts[place]
+            self._remove(place)
         return True
 
     def make_room(self, kept: Part) -> int:
@@ -214,3 +216,11 @@ class Plan:
         """Return every part that was asked, has failed or is saturated to waiting."""
         for part in self._parts:
             part.reset()
+
+    def _insert(self, place: int, part: Part) -> None:
+        self._parts.insert(place, part)
+        self._tally.add(part)
+
+    def _remove(self, place: int) -> None:
+        self._tally.remove(self._parts[place])
+        del self._parts[place]

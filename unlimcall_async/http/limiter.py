@@ -147,6 +147,8 @@ class Limiter(ABC):
         Raises:
             TooLateError: The token will not come within `patience` seconds. This is known at once, or when a 429 pauses the bucket.
         """
+        if not self.waits and (taken_at := await self._take_at_once(slots)) is not None:
+            return taken_at
         now = _now()
         party = object() if party is None else party
         if patience < math.inf and (ready := self._soonest(party, now)) > now + patience:
@@ -183,6 +185,10 @@ class Limiter(ABC):
                 ahead += 1
             elif waiter.scope is not None and ((ends := waiter.scope.when()) is None or ends > now):
                 waiter.scope.reschedule(now)
+
+    async def _take_at_once(self, _slots: asyncio.Semaphore) -> float | None:
+        """Take a token and a slot if nothing has to be waited for, as nobody waits. Return `None` if neither was taken."""
+        return None
 
     @abstractmethod
     async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:
@@ -225,6 +231,15 @@ class LocalLimiter(Limiter):
         self._bucket = TokenBucket(limit)
         super().__init__(limit, self._bucket)
         self._given_back = asyncio.Event()
+
+    async def _take_at_once(self, slots: asyncio.Semaphore) -> float | None:
+        """Take a token and a slot if both are free, without a place in the queue, which costs more than all of this."""
+        now = _now()
+        if slots.locked() or self._bucket.ready_at() > now:
+            return None
+        await slots.acquire()  # which goes on at once, because a slot is free
+        self._bucket.take(now)
+        return now
 
     async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:  # noqa: ARG002 # a share passes it on
         """Wait as the head of the queue, and take a token and a slot.
@@ -318,6 +333,10 @@ class ShareLimiter(LocalLimiter):
     def seconds_for(self, requests: float) -> float:
         """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
         return max(super().seconds_for(requests), self._whole.seconds_for(requests))
+
+    async def _take_at_once(self, _slots: asyncio.Semaphore) -> float | None:
+        """Return `None`: the whole may have a queue of its own."""
+        return None
 
     async def _take(self, slots: asyncio.Semaphore, party: Hashable) -> float:
         """Take a token of the share, a token of the whole and a slot."""

@@ -67,7 +67,7 @@ class Checks:
             pages: How many pages came.
             idle: Whether there is nothing else to ask.
         """
-        waiting = list[tuple[bool, int, Part]]()
+        waiting: list[tuple[bool, int, Part]] = []
         urgent = idle and not self._plan.asked
         for part in self._in_doubt():
             match part.state:

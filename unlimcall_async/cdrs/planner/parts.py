@@ -205,7 +205,6 @@ _TRANSITIONS: Final[dict[tuple[str, type], type]] = {
     ("reset", Saturated): Waiting,
 }
 
-
 # A piece that is this long is asked with margins of whole seconds at first: they are little of it.
 _LONG: Final = 60 * SECOND
 
@@ -273,6 +272,8 @@ class Part:
         self.task = state.task if isinstance(state, (Waiting, Asked)) else None
         # A part keeps the records of its state, or of the task that it waits for, was asked for, or failed at.
         match state.task if isinstance(state, (Waiting, Asked, Failed)) else state:
+            case Read():  # first of all, because most parts are only to be read
+                self.held = 0
             case Done(records=held) | Probe(records=held) | Claimed(Claim(records=held)) | Prove(Claim(records=held)):
                 self.held = len(held)
             case Gauge(page=page):

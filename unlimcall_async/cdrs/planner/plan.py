@@ -171,7 +171,7 @@ class Plan:
         """Put pieces, which together are the range of a part, in the place of the part."""
         place = self._parts.index(part)
         self._remove(place)
-        ordered = sorted(pieces, key=lambda piece: piece.range, reverse=self._newest_first)
+        ordered = sorted(pieces, key=lambda piece: piece.range.start, reverse=self._newest_first)
         for offset, piece in enumerate(ordered):
             self._insert(place + offset, piece)
 

@@ -21,6 +21,7 @@ class Tally:
         claimed: How many parts are claimed.
         to_prove: How many claims wait for a question that proves them.
         proving: How many claims have such a question under way.
+        asked: The parts with a question under way.
     """
 
     def __init__(self) -> None:
@@ -30,11 +31,7 @@ class Tally:
         self.to_prove: int = 0
         self.proving: int = 0
         self._asked: dict[Part, None] = {}
-
-    @property
-    def asked(self) -> Collection[Part]:
-        """The parts with a question under way."""
-        return self._asked.keys()
+        self.asked: Collection[Part] = self._asked.keys()
 
     def add(self, part: Part) -> None:
         """Count a part that comes into the plan, and each of its changes from now on."""

@@ -73,7 +73,7 @@ _COMMANDS: Final = {
     "unlimcall --version": [_COMMAND, "--version"],
     "unlimcall cdrs pull --help": [_COMMAND, "cdrs", "pull", "--help"],
 }
-# What counts beside each of them. The targets of the difference in milliseconds, and what it may take at most to land.
+# What counts beside each of them. The targets of the difference in milliseconds of CPU, and what it may take to land.
 _BASES: Final = {_BEYOND: "import aiohttp", _MADE: _BEYOND, _ASKED: _MADE, _STREAM: _ASKED}
 _TARGETS: Final = {"import unlimcall_async": (120, 180), _BEYOND: (20, 60), "unlimcall --version": (120, 150)}
 
@@ -126,7 +126,7 @@ def instructions() -> Iterator[str]:
 
 
 def verdict(name: str, taken: float) -> str:
-    """Return what the targets say of so many milliseconds."""
+    """Return what the targets say of so many milliseconds of CPU."""
     if name not in _TARGETS:
         return ""
     target, most = _TARGETS[name]
@@ -158,7 +158,7 @@ def main() -> None:
         wall = [each.wall - beside.wall for each, beside in zip(runs[name], base, strict=True)]
         cpu = [each.cpu - beside.cpu for each, beside in zip(runs[name], base, strict=True)]
         figures = f"{median(wall):>8.0f}  {spread(wall, 0):14}{median(cpu):>10.0f}  {spread(cpu, 0):14}"
-        print(f"{name:40}{figures}{verdict(name, median(wall))}")
+        print(f"{name:40}{figures}{verdict(name, median(cpu))}")
 
 
 if __name__ == "__main__":

@@ -34,12 +34,19 @@ else:
             home = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
             globals()[name] = getattr(home, name)
         elif not name.startswith("_"):
-            # A module that the public names bring, for example `unlimcall_async.errors`.
-            import_module(f"{__name__}._api")
+            _import_module(f"{__name__}.{name}")
         try:
             return globals()[name]
         except KeyError:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def _import_module(name: str) -> None:
+        # For example `unlimcall_async.errors`, of which a program may only have imported the package.
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -22,9 +22,9 @@ from unlimcall_async.sandbox import Sandbox, generate_traffic
 # The example as it stands. Else each request behind the first ten of a minute would take a second.
 PROGRAM = """
 import runpy, sys
-from unlimcall_async.http import bucket
+from unlimcall_async.http import rate_limits
 
-bucket._BURST_SHARE = 1
+rate_limits._BURST_SHARE = 1
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -106,7 +106,7 @@ async def run(
         # Only the main thread may handle signals, as on Windows.
         patch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", refuse)
         # Else each request behind the first ten of a minute would take a second.
-        patch.setattr("unlimcall_async.http.bucket._BURST_SHARE", 1)
+        patch.setattr("unlimcall_async.http.rate_limits._BURST_SHARE", 1)
         if cwd is not None:
             patch.chdir(cwd)
         return await asyncio.to_thread(in_this_process, *arguments, given=given, **own | environment)

@@ -258,6 +258,16 @@ def test_a_clock_that_is_set_back_long_after_the_last_grant_prolongs_no_pause(va
     assert used_up(server, 2000) == pytest.approx(20)
 
 
+def test_a_clock_that_is_set_back_behind_the_start_of_the_server_makes_no_error(valkey: Redis) -> None:
+    server = VirtualServer(valkey, LIMIT)
+    mark = server.decide(1000, "a", "a").mark
+    # It runs since -90 seconds, by its own clock.
+    server.started(1100, "2")
+    assert used_up(server, 1010, mark) == pytest.approx(60.5)
+    assert used_up(server, 1030) == pytest.approx(40.5)
+    assert used_up(server, 1071) is None
+
+
 def test_a_day_passes_without_a_trace(valkey: Redis) -> None:
     server = VirtualServer(valkey, LIMIT)
     server.grant(0, "a")

@@ -84,7 +84,8 @@ end
 local function memory()
   local info = redis.call('INFO', 'server')
   local run = string.match(info, 'run_id:(%x+)')
-  local up = tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+  -- Less than 0 if the clock was set back behind the start.
+  local up = tonumber(string.match(info, 'uptime_in_seconds:(%-?%d+)'))
   local held = redis.call('HMGET', mark_key, 'mark', 'run', 'made', 'lost', 'asked')
   local mark, made, lost, asked = held[1], number(held[3]) or now, number(held[4]) or 0, number(held[5]) or now
   if not mark then

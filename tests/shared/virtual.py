@@ -19,15 +19,19 @@ CLOCK = "redis.call('TIME')"
 INFO = "redis.call('INFO', 'server')"
 
 
+def virtual(source: str) -> str:
+    """Return the script as it is if the keys `time` and `info` say what time the server has, and since when it runs."""
+    assert source.count(CLOCK) == source.count(INFO) == 1
+    return source.replace(CLOCK, "{redis.call('GET', 'time'), 0}").replace(INFO, "redis.call('GET', 'info')")
+
+
 class VirtualServer:
     """A bucket whose server shows the time that a test sets. All times are seconds from the start of the test."""
 
     def __init__(self, connection: Redis, limit: RateLimit | None) -> None:
         connection.flushall()
-        assert SOURCE.count(CLOCK) == SOURCE.count(INFO) == 1
-        source = SOURCE.replace(CLOCK, "{redis.call('GET', 'time'), 0}").replace(INFO, "redis.call('GET', 'info')")
         self._redis = connection
-        self._script = connection.register_script(source)
+        self._script = connection.register_script(virtual(SOURCE))
         self.limit = limit
         self.last: Answer
         self.started(0, "1")

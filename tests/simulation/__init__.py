@@ -9,8 +9,9 @@ From the bottom up:
 - `network`: connections in memory, with latency, and with the faults that were ordered.
 - `disk`: what a crash leaves of a folder.
 - `faults`, `plan`: what goes wrong, and all that happens in one run, from its seed.
+- `limits`, `ledger`: the server of the limits that processes share, and what has become of its decisions.
 - `rows`: what the server holds, when it shows it, and what of it changes.
-- `pulling`, `following`, `syncing`, `calling`, `receiving`: the programs of users, and the oracle of each.
+- `pulling`, `following`, `syncing`, `calling`, `receiving`, `sharing`: the programs of users, and the oracle of each.
 - `watch`: what must hold at any time; `states`: the hard states that a run has reached.
 - `world`: one run of a plan. `shrink`: the fewest faults that still fail. `broken`: faults put into the code on purpose.
 """

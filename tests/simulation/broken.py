@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -19,6 +20,9 @@ from unlimcall_async.cdrs.planner import claims, margins, page_cap, seek
 from unlimcall_async.cdrs.planner.seek import SeamCheck
 from unlimcall_async.http import exchange, limiter, outcome
 from unlimcall_async.http.bucket import TokenBucket
+from unlimcall_async.shared import limiter as shared_limiter
+from unlimcall_async.shared import server as shared_server
+from unlimcall_async.shared.limiter import SharedLimiter
 from unlimcall_async.sync.sqlite import SqliteDestination
 from unlimcall_async.webhooks import handling
 from unlimcall_async.webhooks.sqlite import SQLiteStore
@@ -212,6 +216,23 @@ def _effects_apart() -> Iterator[None]:
         yield
 
 
+# --- the limits that processes share ----------------------------------------------------------------------------------------
+
+
+def _script(*changes: tuple[str, str]) -> Callable[[], Any]:
+    """Return what changes pieces of the script that decides on the server."""
+    text = shared_server._SCRIPT
+    for old, new in changes:
+        assert text.count(old) == 1, f"the script has this once: {old}"
+        text = text.replace(old, new)
+    return _patched(shared_server, "_SCRIPT", text)
+
+
+async def _pause_alone(self: Any, seconds: float) -> None:
+    """Pause this process after a 429, and tell the others nothing."""
+    self._shared.pause(limiter._now() + seconds)
+
+
 BROKEN: Final = (
     Broken("a refuted seam counts as one that agrees", "pull", _patched(claims, "check_seam", _seam_of_one_row_less)),
     Broken(
@@ -231,4 +252,26 @@ BROKEN: Final = (
     Broken("a claim is not renewed", "receive", _patched(handling.Handling, "_renewed", _never_renewed)),
     Broken("a handled event is forgotten", "receive", _patched(SQLiteStore, "confirm", _forgets_the_event)),
     Broken("effects are committed before the id of their event", "receive", _effects_apart),
+    Broken("a 429 pauses no other process", "share", _patched(SharedLimiter, "pause", _pause_alone)),
+    Broken(
+        "the shared limit of a minute is not guarded",
+        "share",
+        _script(("guarded(per_minute, MINUTE, rank)", "0"), ("if some == 0 then", "if true then")),
+    ),
+    Broken("a grant that comes too late is used", "share", _patched(shared_limiter, "_LATE", math.inf)),
+    Broken(
+        "a server of the limits that was started again is taken for one that has saved all",
+        "share",
+        _script(("if held[2] ~= run then", "if false then")),
+    ),
+    Broken(
+        "a server of the limits that has forgotten is taken for a new one",
+        "share",
+        _script(
+            ("if seen_mark ~= '' or had_outage then", "if false then"),
+            ("if seen_mark ~= '' and seen_mark ~= mark then", "if false then"),
+            ("local dropped = seen_bucket and not is_stored", "local dropped = false"),
+        ),
+    ),
+    Broken("grants that lie ahead of the server's clock stay there", "share", _script(("\nset_back()\n", "\n"))),
 )

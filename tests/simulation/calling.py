@@ -11,7 +11,7 @@ from tests.simulation.process import Process
 from tests.simulation.world import World, check
 from unlimcall_async import AsyncClient, UnlimCallError
 
-_CALLS = 12
+_CALLS = 24
 
 
 async def dial(world: World) -> None:
@@ -19,7 +19,7 @@ async def dial(world: World) -> None:
     chance = world.plan.chance("dial")
     machine = world.machine("dial")
     pause = chance.choice((0.0, 1.0, 10.0))
-    at_once = chance.choice((1, 3))
+    at_once = chance.choice((1, 3, _CALLS, _CALLS))
     told = dict[str, str]()
 
     async def main(process: Process) -> None:

@@ -53,6 +53,8 @@ KINDS: Final[Mapping[str, str]] = {
     "kill": "{target} is killed {seam}, after {skip} passes{how}",
     "freeze": "{target} is suspended for {seconds:.0f} s",
     "clock": "the clock of {target} is set {seconds:+.0f} s",
+    "forget": "the server of the {target} is emptied",
+    "restart": "the server of the {target} goes down for {down:.1f} s, and has {left} then, after {loading:.1f} s of loading",
 }
 """The words of each kind of fault."""
 
@@ -63,7 +65,7 @@ def network_fault(chance: Random, at: float, link: str) -> Ordered:
     # A request has some 300 bytes, an answer up to some thousands.
     after = chance.choice((0, 0, 1, chance.randrange(1, 300), chance.randrange(1, 4000)))
     way = chance.choice(("request", "answer", "answer"))
-    seconds = chance.choice((0.3, 2.0, 8.0, 45.0))
+    seconds = chance.choice((0.3, 1.5, 8.0, 45.0))
     match kind:
         case "refuse":
             return Ordered(at, kind, link)
@@ -105,21 +107,51 @@ _FILES: Final = (
     *["before fsync of a checkpoint"] * 3,
     "after fsync of a checkpoint",
     "before rename",
-    "after rename",
+    *["after rename"] * 2,
 )
 _SQLITE: Final = ("sql BEGIN", "sql INSERT", *["sql COMMIT"] * 3, "behind a commit", "behind a commit")
-_SEAMS: Final = {"pull": _FILES, "follow": _FILES, "sync": _SQLITE, "receive": _SQLITE, "dial": _FILES[:2]}
+_SEAMS: Final = {
+    "pull": _FILES,
+    "follow": _FILES,
+    "sync": _SQLITE,
+    "receive": _SQLITE,
+    "dial": _FILES[:2],
+    "share": ("at once",),
+}
 
 
 def kill(chance: Random, at: float, process: str) -> Ordered:
     """Return the end of a process, at a seam of its work, and perhaps of its machine."""
     seam = chance.choice(_SEAMS[process]) if chance.random() < 0.7 else "at once"
-    how = chance.choice(("", ", and its machine loses power"))
-    return Ordered(at, "kill", process, {"seam": seam, "skip": chance.choice((0, 0, 1, 2, 5)), "how": how})
+    # Only a loss of power tells a name that is on the disk from one that is not.
+    how = (
+        chance.choice(("", ", and its machine loses power"))
+        if "rename" not in seam
+        else ", and its machine loses power"
+    )
+    # A file is renamed a few times alone.
+    skip = chance.choice((0, 0, 1, 2, 5)) if "rename" not in seam else chance.choice((0, 0, 1))
+    return Ordered(at, "kill", process, {"seam": seam, "skip": skip, "how": how})
+
+
+def loss(chance: Random, at: float) -> list[Ordered]:
+    """Return a loss of what the server of the shared limits knows, or the end of its process."""
+    if chance.random() < 0.3:
+        return [Ordered(at, "forget", "limits")]
+    left = chance.choice(("all", "all", "the last save", "nothing"))
+    down, loading = chance.choice((0.3, 3.0, 15.0)), chance.choice((0.0, 0.0, 3.0))
+    found = [Ordered(at, "restart", "limits", {"left": left, "down": down, "loading": loading})]
+    if chance.random() < 0.3:
+        # A machine that starts with a wrong clock sets it soon.
+        seconds = chance.choice((-3600.0, -90.0, -2.0, 90.0))
+        found.append(Ordered(at + down + loading + chance.uniform(0, 2), "clock", "limits", {"seconds": seconds}))
+    return found
 
 
 def odd_time(chance: Random, at: float, process: str) -> Ordered:
     """Return a step of a clock, or a time in which a process stands still."""
     if chance.random() < 0.5:
-        return Ordered(at, "freeze", process, {"seconds": chance.choice((1.0, 20.0, 70.0, 400.0))})
+        # A follow is late by minutes alone.
+        longest = (400.0, 400.0, 400.0) if process == "follow" else ()
+        return Ordered(at, "freeze", process, {"seconds": chance.choice((1.0, 20.0, 70.0, 400.0, *longest))})
     return Ordered(at, "clock", process, {"seconds": chance.choice((-3600.0, -90.0, -2.0, 2.0, 90.0, 3600.0))})

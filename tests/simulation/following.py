@@ -13,7 +13,7 @@ from typing import Any
 from tests.simulation.outputs import checkpointed
 from tests.simulation.process import Process, seam
 from tests.simulation.rows import as_record
-from tests.simulation.world import HISTORY, World, check
+from tests.simulation.world import World, check
 from unlimcall_async import CallRecord, CdrFollow, CheckpointFile, to_dict
 
 # Seconds after which a follow that has not all records has lost some.
@@ -23,10 +23,10 @@ _PATIENCE = 3 * 3600.0
 async def follow(world: World) -> None:
     """Follow until all is there, through kills and errors, and judge the file."""
     chance = world.plan.chance("follow")
-    start = world.moment() - HISTORY
+    start = world.moment() - world.history
     # Without the removals, a record that goes and comes back would come twice.
     changes = world.plan.lost > 0 or chance.random() < 0.5
-    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.9 else 2 * HISTORY
+    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.9 else 2 * world.history
     interval = timedelta(seconds=chance.choice((20, 60)))
     machine = world.machine("follow")
 

@@ -150,9 +150,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Connect a socket to a simulated listener."""
         await self.network.dial(sock, address)
 
-    async def create_connection(self, protocol_factory: Any, *_args: Any, **options: Any) -> Any:
-        """Return the transport and the protocol of a connection whose socket was dialled."""
-        return await self.network.connect(protocol_factory, options["sock"])
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, *, sock: Any = None, **_options: Any
+    ) -> Any:
+        """Return the transport and the protocol of a connection whose socket was dialled, or is dialled now."""
+        if sock is None:
+            sock = socket.socket()
+            try:
+                await self.network.dial(sock, (host, port))
+            except BaseException:
+                sock.close()
+                raise
+        return await self.network.connect(protocol_factory, sock)
 
     async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_options: Any) -> Any:
         """Return a simulated listener."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -47,6 +47,19 @@ class Trouble:
     way: Way = "answer"
     after: int = 0
     seconds: float = 0.0
+
+
+# What becomes of a connection that has no head and no body.
+_WORDS: Final[Mapping[Kind, str]] = {
+    "reset": "a connection is reset",
+    "half_open": "a connection is half open",
+    "stall": "a connection is held up",
+    "slow_reader": "a slow reader",
+}
+
+
+def _whose(link: str) -> str:
+    return ", to the server of the limits" if link == "limits" else ""
 
 
 class _Socket:
@@ -263,6 +276,7 @@ class Network:
     Attributes:
         listeners: By port.
         open: The sides of connections that are open.
+        links: The names of the connections to some ports. Others have the name of the process that dials.
         troubles: Those that have not found their connection yet.
         note: Called with what has happened, in words.
         reach: Called with each hard state.
@@ -273,6 +287,7 @@ class Network:
         self.chance = chance
         self.listeners: dict[int, Listener] = {}
         self.open: dict[Connection, None] = {}
+        self.links: dict[int, str] = {}
         self.troubles: list[Trouble] = []
         self.note: Callable[[str], None] = lambda _text: None
         self.reach: Callable[[str], None] = lambda _state: None
@@ -298,17 +313,17 @@ class Network:
 
     async def dial(self, sock: socket.socket, address: Any) -> None:
         """Find the listener of an address, after a round trip."""
-        link = _link()
+        link = self._link(address[1])
         await asyncio.sleep(self._flight())
         if (trouble := self._strike(link, "hang")) is not None:
-            self._tell("a connection is not answered")
+            self._tell(f"a connection is not answered{_whose(link)}")
             await asyncio.sleep(trouble.seconds)
         if self._strike(link, "refuse") is not None:
-            self._tell("a connection is refused")
+            self._tell(f"a connection is refused{_whose(link)}")
             raise ConnectionRefusedError(111, "Connection refused")
         listener = self.listeners.get(address[1])
         if listener is None or (listener.process is not None and not listener.process.alive):
-            self._tell("nobody listens")
+            self._tell(f"nobody listens{_whose(link)}")
             raise ConnectionRefusedError(111, "Connection refused")
         await asyncio.sleep(self._flight())
         self._dialled[sock.fileno()] = sock, listener
@@ -318,7 +333,7 @@ class Network:
         _, listener = self._dialled.pop(sock.fileno())
         sock.close()
         self._number += 1
-        link, there, back = _link(), _Direction("request"), _Direction("answer")
+        link, there, back = self._link(listener.port), _Direction("request"), _Direction("answer")
         near = Connection(self, link, self._number, there, back)
         far = Connection(self, link, self._number, back, there)
         near.other, far.other = far, near
@@ -335,7 +350,11 @@ class Network:
             self.reset(far)
             far.cut(None)
         # The far side gets its protocol before any byte of this one arrives.
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            near.abort()
+            raise
         return near, protocol
 
     # --- bytes --------------------------------------------------------------------------------------------------------
@@ -379,6 +398,8 @@ class Network:
                 continue
             out.troubles.remove(trouble)
             self._happen(side, trouble, piece)
+            if out.dead:
+                return
 
     def _fitting(self, side: Connection) -> list[Trouble]:
         kinds = ("reset", "stall", "half_open", "slow_reader")
@@ -412,6 +433,9 @@ class Network:
 
     def _tell_of(self, side: Connection, trouble: Trouble, piece: bytes | None) -> None:
         """Count the hard state that a trouble has brought about."""
+        if side.link == "limits":
+            self._tell(f"{_WORDS[trouble.kind]}{_whose(side.link)}")
+            return
         way = "a request" if trouble.way == "request" else "an answer"
         part = "head" if piece is not None and piece.startswith((b"HTTP/", b"GET ", b"POST ")) else "body"
         match trouble.kind:
@@ -490,7 +514,6 @@ class Network:
                 return trouble
         return None
 
-
-def _link() -> str:
-    process = PROCESS.get()
-    return "" if process is None else process.name.partition("#")[0]
+    def _link(self, port: int) -> str:
+        process = PROCESS.get()
+        return self.links.get(port) or ("" if process is None else process.name.partition("#")[0])

@@ -10,12 +10,14 @@ from attrs import frozen
 from tests.simulation import faults
 from tests.simulation.faults import Ordered
 
-Program = Literal["pull", "follow", "sync", "dial", "receive"]
-PROGRAMS: Final[tuple[Program, ...]] = ("pull", "follow", "sync", "dial", "receive")
+Program = Literal["pull", "follow", "sync", "dial", "receive", "share"]
+PROGRAMS: Final[tuple[Program, ...]] = ("pull", "follow", "sync", "dial", "receive", "share")
 # Seconds of a run in which something may go wrong, and rows may change. After them all must come right.
 TROUBLED: Final = 120.0
+# Who else dials, or is dialled, in the runs of a program, and may have a clock that is wrong.
+_PARTNERS: Final = {"receive": "api", "share": "limits"}
 # The endpoints that a program asks.
-_ENDPOINTS: Final = {"pull": "cdrs", "follow": "cdrs", "sync": "cdrs", "dial": "calls"}
+_ENDPOINTS: Final = {"pull": "cdrs", "follow": "cdrs", "sync": "cdrs", "dial": "calls", "share": "cdrs"}
 
 
 @frozen
@@ -46,6 +48,7 @@ class Plan:
         programs: What runs.
         server: What the API is like.
         per_minute: The rate limit that clients keep to.
+        hours: How far back the API's records go.
         latency: Seconds that bytes are under way, at least.
         jitter: Seconds more, at most, but for a few.
         splits: The share of writes that arrive in several pieces.
@@ -59,6 +62,7 @@ class Plan:
     programs: tuple[Program, ...]
     server: Server
     per_minute: int
+    hours: int
     latency: float
     jitter: float
     splits: float
@@ -83,7 +87,7 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
     chance = Random(f"{seed} plan")
     chosen = chance.sample(PROGRAMS, k=chance.choices((1, 2, 3), weights=(6, 3, 1))[0]) if only is None else [only]
     programs = tuple(program for program in PROGRAMS if program in chosen)
-    per_minute = chance.choice((6, 20, 60, 60, 200))
+    per_minute = chance.choice((6, 20, 20, 60, 200))
     changing = chance.random() < 0.5
     lossy = chance.random() < 0.5 and "pull" not in programs
     return Plan(
@@ -91,6 +95,8 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
         programs=programs,
         server=_server(chance, per_minute),
         per_minute=per_minute,
+        # More than one window holds is pulled side by side. A follow and a sync would ask for all of it again and again.
+        hours=2 if {"follow", "sync"} & {*programs} else chance.choice((2, 2000)),
         latency=chance.choice((0.001, 0.02, 0.15)),
         jitter=chance.choice((0.0, 0.02, 0.2)),
         splits=chance.choice((0.0, 0.05, 0.4)),
@@ -132,21 +138,28 @@ def _faults(chance: Random, programs: tuple[Program, ...]) -> list[Ordered]:
         # A machine that fails again and again.
         victim = chance.choice(programs)
         found += [faults.kill(chance, chance.uniform(0, TROUBLED / 2), victim) for _ in range(6)]
+    if "receive" in programs and chance.random() < 0.15:
+        # A receiver that stands still while it handles an event loses its claim.
+        found.append(Ordered(chance.uniform(2, 40), "freeze", "receive", {"seconds": 70.0}))
     for _ in range(chance.choice((0, 2, 5, 8, 12))):
         # Most programs are busy at first, and wait later.
         at = chance.choice((0.0, chance.uniform(0, 1), chance.uniform(0, 5), chance.uniform(0, TROUBLED)))
         program = chance.choice(programs)
         endpoint = _ENDPOINTS.get(program)
-        match chance.choices(("network", "server", "kill", "time", "habit"), weights=(5, 5, 5, 2, 1))[0]:
+        match chance.choices(("network", "server", "kill", "time", "habit", "loss"), weights=(5, 5, 5, 2, 1, 3))[0]:
             case "network":
-                link = chance.choice(("api", "receive")) if program == "receive" else program
+                link = chance.choice((_PARTNERS.get(program, program), program))
                 found.append(faults.network_fault(chance, at, link))
             case "server" if endpoint is not None:
                 found.append(faults.server_fault(chance, at, endpoint))
             case "habit" if endpoint is not None:
                 found.append(_habit(chance, at, endpoint))
             case "time":
-                found.append(faults.odd_time(chance, at, chance.choice((program, program, "api"))))
+                partner = _PARTNERS.get(program, "api")
+                found.append(faults.odd_time(chance, at, chance.choice((program, program, partner))))
+            case "loss" if program == "share":
+                # The limit is not used up at first.
+                found += faults.loss(chance, chance.choice((at, chance.uniform(0, TROUBLED))))
             case _:
                 found.append(faults.kill(chance, at, program))
     return found

@@ -21,6 +21,7 @@ from unlimcall_async.cdrs.lateness import Lateness
 from unlimcall_async.cdrs.marks import Removed, Revised
 from unlimcall_async.cdrs.planner import claims
 from unlimcall_async.cdrs.planner.claims import Claims
+from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Claimed, Part
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder
@@ -32,8 +33,12 @@ from unlimcall_async.http.bucket import MARGIN, TokenBucket
 from unlimcall_async.http.limiter import Limiter, TooLateError
 from unlimcall_async.http.outcome import Sent
 from unlimcall_async.http.rate_limits import MINUTE
+from unlimcall_async.shared import LimiterUnavailableError
+from unlimcall_async.shared.limiter import SharedLimiter
+from unlimcall_async.shared.server import OutageError, Server
 from unlimcall_async.webhooks import SQLiteStore
 from unlimcall_async.webhooks.handling import Handling
+from unlimcall_async.webhooks.stores import ClaimLostError
 
 # States that a line of the log shows.
 _SAID: Final = {"took longer than": "a handler takes too long, and is cancelled"}
@@ -92,7 +97,7 @@ def probes(world: World) -> Iterator[Callable[[logging.LogRecord, str], None]]:
 
     with ExitStack() as stack:
         wraps = Wraps(world, stack)
-        for probe in (_refusals, _tokens, _seams, _pages, _files, _marks, _polls, _claims, _turns):
+        for probe in (_refusals, _tokens, _seams, _pages, _files, _marks, _polls, _claims, _turns, _shared):
             probe(world, wraps)
         stack.enter_context(watched(world))
         yield heard
@@ -188,6 +193,12 @@ def _pages(world: World, wraps: Wraps) -> None:
         if order.proven is not None:
             reach("an order is proven")
 
+    def capped(found: int, _result: Any, cap: Any, *_args: Any) -> None:
+        if cap.found > found:
+            reach("a page cap is found")
+
+    wraps.around(PageCap, "is_to_be_repeated", lambda cap, *_: cap.found, capped)
+    wraps.around(PageCap, "_note_cut", lambda cap, *_: cap.found, capped)
     wraps.around(ServerOrder, "prove", None, proven)
     wraps.around(Planner, "receive", received, None)
     wraps.around(Planner, "narrow", None, narrowed)
@@ -268,7 +279,12 @@ def _claims(world: World, wraps: Wraps) -> None:
             case _:
                 pass
 
+    def confirmed(_: Any, result: Any, *_args: Any) -> None:
+        if isinstance(result, ClaimLostError):
+            reach("a claim is lost before it is confirmed")
+
     wraps.awaited(SQLiteStore, "claim", None, asked)
+    wraps.awaited(SQLiteStore, "confirm", None, confirmed)
 
 
 def _turns(world: World, wraps: Wraps) -> None:
@@ -279,3 +295,26 @@ def _turns(world: World, wraps: Wraps) -> None:
             reach("a delivery waits for another one of its event")
 
     wraps.around(Handling, "_turn", turn, None)
+
+
+def _shared(world: World, wraps: Wraps) -> None:
+    reach, loop = world.reach, world.loop
+
+    def asked(_: Any, result: Any, limiter: Any, *_args: Any) -> None:
+        if isinstance(result, float) and loop.time() - result > MARGIN / 2:
+            reach("a grant comes too late")
+        name = limiter._name(limiter._named_at)
+        if isinstance(result, BaseException) and world.limits is not None and world.limits.ledger.is_granted(name):
+            reach("an answer that grants a request is lost")
+
+    def decided(_: Any, result: Any, *_args: Any) -> None:
+        if isinstance(result, OutageError):
+            reach("the server of the limits does not answer")
+
+    def recovered(_: Any, result: Any, *_args: Any) -> None:
+        if isinstance(result, LimiterUnavailableError):
+            reach("a process gives the server of the limits up")
+
+    wraps.awaited(SharedLimiter, "_ask", None, asked)
+    wraps.awaited(Server, "decide", None, decided)
+    wraps.awaited(Server, "recover", None, recovered)

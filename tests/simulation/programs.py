@@ -10,6 +10,7 @@ from tests.simulation.following import follow
 from tests.simulation.plan import Program
 from tests.simulation.pulling import pull
 from tests.simulation.receiving import receive
+from tests.simulation.sharing import share
 from tests.simulation.syncing import sync
 from tests.simulation.world import World
 
@@ -19,4 +20,5 @@ PROGRAMS: Final[Mapping[Program, Callable[[World], Coroutine[Any, Any, None]]]] 
     "sync": sync,
     "dial": dial,
     "receive": receive,
+    "share": share,
 }

@@ -14,7 +14,7 @@ from tests.proof.second_digest import digest
 from tests.simulation.outputs import checkpointed
 from tests.simulation.process import Process, seam
 from tests.simulation.rows import as_record
-from tests.simulation.world import BEGIN, HISTORY, World, check
+from tests.simulation.world import BEGIN, World, check
 from unlimcall_async import AsyncClient, CallRecord, UnlimCallError, from_dict, to_json
 from unlimcall_async.proof import Manifest
 
@@ -22,7 +22,7 @@ from unlimcall_async.proof import Manifest
 async def pull(world: World) -> None:
     """Pull until all is there, through kills and errors, and judge the file."""
     chance = world.plan.chance("pull")
-    start, end = world.moment() - HISTORY, world.moment() - timedelta(minutes=5)
+    start, end = world.moment() - world.history, world.moment() - timedelta(minutes=5)
     newest_first = chance.random() < 0.4
     proven = chance.random() < 0.3
     beside = chance.random() < 0.4
@@ -66,7 +66,7 @@ async def pull(world: World) -> None:
 @asynccontextmanager
 async def _beside(world: World, client: AsyncClient, wanted: bool) -> AsyncIterator[None]:  # a choice of the plan
     """Have another stream, and calls that lose interest, use the client meanwhile."""
-    start, end = world.moment() - HISTORY, world.moment() - HISTORY / 2
+    start, end = world.moment() - world.history, world.moment() - world.history / 2
 
     async def other() -> None:
         world.reach("two streams share a client")
@@ -97,7 +97,7 @@ def _line(manifest: Manifest) -> bytes:
 def _judge(world: World, records: list[CallRecord], *, newest_first: bool, end: datetime) -> None:
     keys = [(record.start_time, record.id) for record in records]
     check(keys == sorted(keys, reverse=newest_first), "the pull is out of order")
-    start = world.moment() - HISTORY
+    start = world.moment() - world.history
     came = Counter((record.start_time, record.id, record.dst) for record in records)
     must, may = Counter[tuple[datetime, str, str | None]](), Counter[tuple[datetime, str, str | None]]()
     for held in world.rows.held:

@@ -150,13 +150,15 @@ def some_rows(chance: Random, count: int, start: datetime, end: datetime, *, kin
     """Return rows of a range: bursts, ties, legs that share an id, and silence."""
     first, span = epoch_ms(start), epoch_ms(end) - epoch_ms(start)
     centres = [chance.randrange(span) for _ in range(4)]
+    # Some traffic is so dense that a page holds less than a second.
+    width = chance.choice((2500, 8000))
     rows = list[SandboxCall]()
     while len(rows) < count:
         match kind:
             case "bursts":
                 at = centres[chance.randrange(4)] + int(chance.gauss(0, span / 400))
             case "dense":
-                at = centres[0] + chance.randrange(8000)
+                at = centres[0] + chance.randrange(width)
             case "ties" if rows and chance.random() < 0.4:
                 at = epoch_ms(rows[-1].start_time) - first
             case _:
@@ -181,7 +183,9 @@ def lives(
     chance: Random, call: SandboxCall, since: float, *, late: float, revised: float, lost: float
 ) -> list[Version]:
     """Return the versions of a row: when it appears, and whether it is revised, or goes and comes back."""
-    versions = [Version(since if chance.random() >= late else since + chance.uniform(1, 60), call)]
+    # Many that are late appear between two pages of a pull.
+    delay = chance.choice((chance.uniform(0, 4), chance.uniform(1, 60))) if chance.random() < late else 0.0
+    versions = [Version(since + delay, call)]
     if chance.random() < revised:
         versions.append(Version(versions[-1].since + chance.uniform(1, 60), evolve(call, sell_price_cents=99)))
     if chance.random() < lost:

@@ -28,6 +28,7 @@ from attrs import evolve, frozen
 
 from tests.simulation import strikes
 from tests.simulation.disk import seams
+from tests.simulation.limits import valkey
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.plan import TROUBLED, Plan, Program
 from tests.simulation.process import EPOCH, PROCESS, Process
@@ -159,6 +160,9 @@ def _determined(world: World, heard: Callable[[logging.LogRecord, str], None]) -
 
 def run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
     """Return what becomes of a plan."""
+    if "share" in plan.programs:
+        # Its process and its connection stay for the next run.
+        valkey()
     # What was there before need not be searched for garbage.
     gc.freeze()
     gc.disable()
@@ -242,7 +246,7 @@ async def _story(world: World, programs: Programs) -> None:
     hooks = plan.chance("hooks")
     webhooks = WebhookSettings(
         first_delay=hooks.choice((1.0, 5.0)),
-        timeout=hooks.choice((2.0, 10.0, 60.0)),
+        timeout=hooks.choice((2.0, 10.0, 60.0, 60.0)),
         resign=hooks.random() < 0.5,
         twins=hooks.choice((0.0, 0.3)),
         repeats=hooks.choice((0.0, 0.3)),

@@ -65,11 +65,15 @@ def _set_clock(world: World, fault: Ordered) -> None:
         process.skew += fault.details["seconds"]
     if fault.target in world.machines:
         world.machines[fault.target].skew += fault.details["seconds"]
+    if fault.target == "limits" and world.limits is not None:
+        world.limits.ledger.skipped += max(0.0, fault.details["seconds"])
 
 
 def _processes(world: World, name: str) -> list[Process]:
     if name == "api":
         return [world.api]
+    if name == "limits":
+        return [] if world.limits is None else [world.limits.process]
     return [*world.machines[name].processes] if name in world.machines else []
 
 
@@ -82,6 +86,19 @@ def _begin_outage(world: World, fault: Ordered) -> None:
             await world.sandbox.start()
 
     world.outages.append(world.loop.create_task(outage(), context=world.api.context()))
+
+
+def _forget(world: World, _fault: Ordered) -> None:
+    if world.limits is not None:
+        world.limits.forget()
+
+
+def _restart(world: World, fault: Ordered) -> None:
+    server, details = world.limits, fault.details
+    if server is not None and server.is_up:
+        server.stop()
+        restarting = server.start_again(details["left"], after=details["down"], loading=details["loading"])
+        world.outages.append(world.loop.create_task(restarting))
 
 
 def _sort(world: World, fault: Ordered) -> None:
@@ -107,6 +124,8 @@ _STRIKES: Final[Mapping[str, Callable[[World, Ordered], None]]] = {
     "freeze": _freeze,
     "clock": _set_clock,
     "outage": _begin_outage,
+    "forget": _forget,
+    "restart": _restart,
     "order": _sort,
     "cap": _cap,
     "limit": _limit,

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.simulation.process import Process
 from tests.simulation.rows import as_record
-from tests.simulation.world import HISTORY, World, check
+from tests.simulation.world import World, check
 from unlimcall_async.sync import SyncBusyError, read_manifest, sync_cdrs
 
 _PATIENCE = 4 * 3600.0
@@ -21,9 +21,9 @@ _PATIENCE = 4 * 3600.0
 async def sync(world: World) -> None:
     """Sync again and again, until the table is what the API holds, and judge the table."""
     chance = world.plan.chance("sync")
-    start = world.moment() - HISTORY
+    start = world.moment() - world.history
     twice = chance.random() < 0.2
-    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.9 else 2 * HISTORY
+    lookback = timedelta(minutes=3) if world.plan.steady and chance.random() < 0.9 else 2 * world.history
     pause = chance.choice((15.0, 50.0))
     machine = world.machine("sync")
 

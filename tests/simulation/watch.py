@@ -10,10 +10,12 @@ from unittest.mock import patch
 
 from attrs import define, field
 
+from tests.simulation.ledger import Ledger
 from tests.simulation.world import World
 from unlimcall_async.http import exchange
 from unlimcall_async.http.limiter import Limiter, LocalLimiter
 from unlimcall_async.http.outcome import Sent
+from unlimcall_async.shared.limiter import SharedLimiter
 
 _SPAN: Final = 60.0
 
@@ -30,6 +32,13 @@ class _Bucket:
 @contextmanager
 def watched(world: World) -> Iterator[None]:
     """Insist on the rate limits meanwhile: no span above the limit, and nothing sent during a pause."""
+    with ExitStack() as stack:
+        _watch_local(world, stack)
+        _watch_shared(world, stack)
+        yield
+
+
+def _watch_local(world: World, stack: ExitStack) -> None:
     buckets = dict[int, _Bucket]()
 
     def bucket_of(limiter: Limiter) -> _Bucket:
@@ -39,6 +48,8 @@ def watched(world: World) -> Iterator[None]:
     send, pause = exchange.Call._send, LocalLimiter.pause
 
     async def watched_send(call: Any, request: Any, attempt: Any, *rest: Any) -> Any:
+        if isinstance(call.limiter, SharedLimiter):
+            return await send(call, request, attempt, *rest)
         bucket, now = bucket_of(call.limiter), world.loop.time()
         if now < bucket.paused_until - 0.001:
             world.complaints.append(f"{call.name} was sent {bucket.paused_until - now:.1f} s before the end of a pause")
@@ -60,7 +71,37 @@ def watched(world: World) -> Iterator[None]:
         bucket.paused_until = max(bucket.paused_until, world.loop.time() + seconds)
         await pause(limiter, seconds)
 
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(exchange.Call, "_send", watched_send))
-        stack.enter_context(patch.object(LocalLimiter, "pause", watched_pause))
-        yield
+    stack.enter_context(patch.object(exchange.Call, "_send", watched_send))
+    stack.enter_context(patch.object(LocalLimiter, "pause", watched_pause))
+
+
+def _watch_shared(world: World, stack: ExitStack) -> None:
+    """Insist on the same over all processes that share a limit."""
+    send, pause = exchange.Call._send, SharedLimiter.pause
+
+    def ledger() -> Ledger:
+        assert world.limits is not None, "a limit is shared by a server"
+        return world.limits.ledger
+
+    async def watched_send(call: Any, request: Any, attempt: Any, token_at: float, *rest: Any) -> Any:
+        limiter = call.limiter
+        if not isinstance(limiter, SharedLimiter):
+            return await send(call, request, attempt, token_at, *rest)
+        name, per_minute = limiter._name(token_at), limiter.limit and limiter.limit.per_minute
+        if wrong := ledger().sends(limiter._bucket, name, world.loop.time(), per_minute):
+            world.complaints.append(f"{call.name} {wrong}")
+        try:
+            return await send(call, request, attempt, token_at, *rest)
+        finally:
+            if attempt.sent is Sent.NOT_SENT:
+                ledger().was_not_sent(limiter._bucket, name)
+
+    async def watched_pause(limiter: SharedLimiter, seconds: float) -> None:
+        now = world.loop.time()
+        await pause(limiter, seconds)
+        # A server that does not answer learns of the pause later, before it grants this process anything.
+        if not limiter._reports:
+            ledger().pauses(limiter._bucket, now, world.loop.time(), seconds)
+
+    stack.enter_context(patch.object(exchange.Call, "_send", watched_send))
+    stack.enter_context(patch.object(SharedLimiter, "pause", watched_pause))

@@ -13,16 +13,17 @@ from typing import Any, Final
 from attrs import define, field
 
 from tests.simulation.disk import Disk
+from tests.simulation.limits import LimitServer
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.plan import TROUBLED, Plan
 from tests.simulation.process import EPOCH, Process
 from tests.simulation.rows import Rows, lives, some_rows
 from unlimcall_async import AsyncClient, RateLimit, RateLimits, RetryPolicy, UnlimCallError
 from unlimcall_async.sandbox import Sandbox
+from unlimcall_async.shared import SharedRateLimits
 
 # The loop's time at the start of a run.
 BEGIN: Final = 1000.0
-HISTORY: Final = timedelta(hours=2)
 
 
 class BrokenError(AssertionError):
@@ -127,7 +128,8 @@ class World:
         reached: How often each hard state was reached.
         complaints: What was found wrong while the run went on.
         handled: The process that handles an event at present.
-        outages: The outages of the API.
+        outages: The outages of the API, and of the server of the limits.
+        limits: The server of the shared limits, if a program uses it.
     """
 
     plan: Plan
@@ -144,6 +146,7 @@ class World:
     complaints: list[str] = field(factory=list)
     handled: dict[str, Process] = field(factory=dict)
     outages: list[asyncio.Task[None]] = field(factory=list)
+    limits: LimitServer | None = None
     calm_from: float = BEGIN + TROUBLED
 
     def __attrs_post_init__(self) -> None:
@@ -168,6 +171,11 @@ class World:
         """Seconds from the start of the run."""
         return self.loop.time() - BEGIN
 
+    @property
+    def history(self) -> timedelta:
+        """How far back the API's records go."""
+        return timedelta(hours=self.plan.hours)
+
     def moment(self, elapsed: float = 0.0) -> datetime:
         """Return the true time of so many seconds from the start of the run."""
         return datetime.fromtimestamp(EPOCH + BEGIN + elapsed, UTC)
@@ -187,16 +195,16 @@ class World:
             self.machines[name] = Machine(self, name, folder)
         return self.machines[name]
 
-    def client(self, chance: random.Random) -> AsyncClient:
-        """Return a client in the present process."""
+    def client(self, chance: random.Random, shared: SharedRateLimits | None = None) -> AsyncClient:
+        """Return a client in the present process, with limits of its own or with shared ones."""
         limit = RateLimit(self.plan.per_minute)
         return AsyncClient(
             self.sandbox.token,
             base_url=self.sandbox.url,
             timeout=chance.choice((3.0, 10.0, 30.0)),
-            max_connections=chance.choice((1, 2, 100)),
+            max_connections=chance.choice((1, 1, 2, 100)),
             retry=RetryPolicy(rate_limited_for=chance.choice((120, None))),
-            rate_limits=RateLimits(cdrs=limit, calls=limit, balance=limit, me=limit),
+            rate_limits=shared or RateLimits(cdrs=limit, calls=limit, balance=limit, me=limit),
         )
 
     def fill(self) -> None:
@@ -204,7 +212,7 @@ class World:
         plan, chance = self.plan, self.plan.chance("rows")
         # A follow and a sync ask for the same rows again and again.
         count = chance.choice((0, 30, 80) if {"follow", "sync"} & {*plan.programs} else (0, 40, 120, 300))
-        start = self.moment() - HISTORY
+        start = self.moment() - self.history
         # Not on a server that compares whole seconds: it may hold more rows on one of them than a page can.
         dense = "dense" if plan.server.settings["resolution"] == "ms" else "even"
         kind = chance.choice(("even", "bursts", "ties", dense))

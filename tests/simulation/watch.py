@@ -87,7 +87,7 @@ def _watch_shared(world: World, stack: ExitStack) -> None:
         limiter = call.limiter
         if not isinstance(limiter, SharedLimiter):
             return await send(call, request, attempt, token_at, *rest)
-        name, per_minute = limiter._name(token_at), limiter.limit and limiter.limit.per_minute
+        name, per_minute = limiter._name(token_at), None if limiter.limit is None else limiter.limit.per_minute
         if wrong := ledger().sends(limiter._bucket, name, world.loop.time(), per_minute):
             world.complaints.append(f"{call.name} {wrong}")
         try:

@@ -20,6 +20,7 @@ from unlimcall_async import AsyncClient, RateLimit, RateLimitedError, RateLimits
 from unlimcall_async.sandbox import Sandbox, Status
 from unlimcall_async.shared import LimiterUnavailableError, SharedRateLimits, limiter
 from unlimcall_async.shared import server as shared_server
+from unlimcall_async.shared.outlook import Answer
 
 NEVER_AGAIN = RetryPolicy(delays=())
 
@@ -163,6 +164,26 @@ async def test_a_grant_that_is_late_is_given_back(
     [key] = valkey.keys("*:me:grants")
     assert valkey.zcard(key) == 1
     assert valkey.info("commandstats")["cmdstat_zrem"]["calls"] >= 2
+
+
+@pytest.mark.looptime
+async def test_the_last_of_three_late_grants_is_used_and_counts_from_then_on() -> None:
+    heard, asked = list[tuple[str, str]](), list[str]()
+
+    class FarAway:
+        """A server that grants all, and whose answers take 0.3 seconds."""
+
+        async def decide(self, _bucket: str, _limit: object, waiter: str, grant: str, reports: Any) -> Answer:
+            heard.extend((kind, name) for kind, name, _ in reports)
+            if waiter:
+                asked.append(grant)
+                await asyncio.sleep(0.3)
+            return Answer(bool(waiter), 0, 0, 0, 1, 1, 0, -1, 0, 0, 0, 0, "mark")
+
+    queue = limiter.SharedLimiter(RateLimit(10), "bucket", FarAway)  # type: ignore[arg-type]
+    await queue.acquire(asyncio.Semaphore(1))
+    await queue.aclose()
+    assert heard == [("give_back", asked[0]), ("give_back", asked[1]), ("late", asked[2])]
 
 
 # --- connections ------------------------------------------------------------------------------------------------------

@@ -142,6 +142,16 @@ def test_a_token_that_comes_back_does_not_wait_for_one_who_sleeps(valkey: Redis)
     assert server.decide(5, "is awake", "e").wait >= server.decide(6, "sleeps", "f").wait
 
 
+def test_a_grant_that_is_used_late_counts_from_then_on(valkey: Redis) -> None:
+    server = VirtualServer(valkey, RateLimit(1))
+    _, first = server.grant(0, "a")
+    server.decide(1.5, reports=[("late", first, 0)])
+    assert server.grant(2, "b")[0] == pytest.approx(62)
+    # The server has forgotten the grant, because it was told of the delay so late.
+    server.decide(200, reports=[("late", first, 0)])
+    assert server.grant(201, "c")[0] == pytest.approx(260.5)
+
+
 def test_a_waiter_that_leaves_makes_room(valkey: Redis) -> None:
     server = VirtualServer(valkey, RateLimit(60, burst=1))
     server.grant(0, "a")

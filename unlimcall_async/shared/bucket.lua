@@ -254,6 +254,12 @@ local reports = {
     s.tokens, s.at = math.min(math.max(1, tokens_now()), tokens_now() + 1), now
     s.interval = math.max(least_interval(), spread())
   end,
+  -- The request goes out only now. The grant may be so old that it is gone.
+  late = function(name)
+    redis.call('ZADD', grants, string.format('%.6f', now), name)
+    count, s.last = redis.call('ZCARD', grants), newest()
+    s.interval = math.max(least_interval(), spread())
+  end,
   refused = function(name)
     if not s.base then s.accepted = math.max(0, s.accepted - 1) end
     if granted_at(name) > s.refused then pace_refused() end

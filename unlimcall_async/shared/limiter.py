@@ -16,8 +16,9 @@ from unlimcall_async.shared.errors import LimiterUnavailableError
 from unlimcall_async.shared.outlook import Answer, SharedOutlook
 from unlimcall_async.shared.server import OutageError, Server
 
-# Seconds. A grant counts from the moment at which the server has made it. If the process is busy, and the request goes out so much
-# later, the API might count one too many within a span. So the process gives the grant back and asks for another, a few times.
+# Seconds. A grant counts from the moment at which the server has made it. If the process is busy, or the server far away, and the
+# request goes out so much later, the API might count one too many within a span. So the process gives the grant back and asks for
+# another, a few times. The last one it uses, and tells the server that the grant counts from then on.
 _LATE: Final = MARGIN / 2
 _TRIES: Final = 3
 # Reports that are kept while the server does not answer. Each try adds one or two, so the oldest are minutes old. A grant whose
@@ -82,8 +83,11 @@ class SharedLimiter(Limiter):
                     self._send_away(_now())
                     await self._until_ready()
                     continue
+                if _now() - taken_at <= _LATE:
+                    return taken_at
                 tries += 1
-                if _now() - taken_at <= _LATE or tries == _TRIES:
+                if tries == _TRIES:
+                    self._report("late", self._name(taken_at))
                     return taken_at
                 slots.release()
                 self._reports.append(("give_back", self._name(taken_at), 0))

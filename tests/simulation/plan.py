@@ -138,9 +138,15 @@ def _faults(chance: Random, programs: tuple[Program, ...]) -> list[Ordered]:
         # A machine that fails again and again.
         victim = chance.choice(programs)
         found += [faults.kill(chance, chance.uniform(0, TROUBLED / 2), victim) for _ in range(6)]
+    if "share" in programs and chance.random() < 0.2:
+        # A link that loses packets: what is lost arrives a second later.
+        lost = {"way": "answer", "after": 0, "seconds": 1.5}
+        found += [Ordered(chance.uniform(at, at + 3), "stall", "limits", lost) for at in range(0, 90, 3)]
     if "receive" in programs and chance.random() < 0.15:
-        # A receiver that stands still while it handles an event loses its claim.
-        found.append(Ordered(chance.uniform(2, 40), "freeze", "receive", {"seconds": 70.0}))
+        # A receiver that stands still while it handles an event may lose its claim.
+        found += [
+            Ordered(at + chance.uniform(0, 20), "freeze", "receive", {"seconds": 30.0}) for at in (0.0, 45.0, 90.0)
+        ]
     for _ in range(chance.choice((0, 2, 5, 8, 12))):
         # Most programs are busy at first, and wait later.
         at = chance.choice((0.0, chance.uniform(0, 1), chance.uniform(0, 5), chance.uniform(0, TROUBLED)))

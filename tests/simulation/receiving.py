@@ -26,7 +26,9 @@ async def receive(world: World) -> None:
     """Receive until all is delivered or given up, through kills, and judge the effects."""
     chance = world.plan.chance("receive")
     machine = world.machine("receive")
-    count = chance.choice((1, 2, 2))
+    # One that stands still is to have another one beside it, and work to do.
+    lame = any(fault.kind == "freeze" and fault.target == "receive" for fault in world.plan.ordered)
+    count = 2 if lame else chance.choice((1, 2, 2))
     with closing(sqlite3.connect(machine.folder / "seen.db")) as connection:
         if chance.random() < 0.5:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -34,7 +36,7 @@ async def receive(world: World) -> None:
     for number in range(count):
         hook = Subscription(f"0000000{number}-0000-4000-8000-000000000000", "call.ended", _target(number), _SECRET)
         world.sandbox._state.hooks[hook.id] = hook
-    running = [asyncio.create_task(_run(world, number, chance.random() < 0.5)) for number in range(count)]
+    running = [asyncio.create_task(_run(world, number, lame or chance.random() < 0.5)) for number in range(count)]
     try:
         await _send(world, chance)
         await world.sandbox.delivered()

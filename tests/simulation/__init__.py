@@ -6,7 +6,7 @@ From the bottom up:
 
 - `loop`: the event loop, whose time is virtual, and whose order depends on nothing but the program.
 - `process`: simulated processes, which share the event loop, and are killed and frozen one by one.
-- `network`: connections in memory, with latency, and with the faults that were ordered.
+- `connection`, `network`: connections in memory, with latency, and with the faults that were ordered.
 - `disk`: what a crash leaves of a folder.
 - `faults`, `plan`: what goes wrong, and all that happens in one run, from its seed.
 - `limits`, `ledger`: the server of the limits that processes share, and what has become of its decisions.

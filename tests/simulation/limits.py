@@ -18,9 +18,9 @@ from redis import Redis
 
 from tests.shared.servers import valkey_server
 from tests.shared.virtual import virtual
+from tests.simulation.connection import Connection
 from tests.simulation.ledger import Ledger, Question
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.network import Connection
 from tests.simulation.process import EPOCH, Process
 from unlimcall_async.shared.outlook import Answer
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 if TYPE_CHECKING:
+    from tests.simulation.connection import Connection
     from tests.simulation.loop import SimulatedLoop
-    from tests.simulation.network import Connection
 
 PROCESS: ContextVar[Process | None] = ContextVar("simulated_process", default=None)
 # Unix time at the loop's time zero.

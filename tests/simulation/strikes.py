@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast
 
+from tests.simulation.connection import Kind, Trouble
 from tests.simulation.faults import Ordered
-from tests.simulation.network import Kind, Trouble
 from tests.simulation.process import Process
 from tests.simulation.world import BEGIN, World
 from unlimcall_async.sandbox import (

@@ -138,10 +138,10 @@ def _faults(chance: Random, programs: tuple[Program, ...]) -> list[Ordered]:
         # A machine that fails again and again.
         victim = chance.choice(programs)
         found += [faults.kill(chance, chance.uniform(0, TROUBLED / 2), victim) for _ in range(6)]
-    if "share" in programs and chance.random() < 0.2:
-        # A link that loses packets: what is lost arrives a second later.
+    if programs == ("share",) and chance.random() < 0.25:
+        # A link that loses packets for a minute, and nothing else: what is lost arrives a second later.
         lost = {"way": "answer", "after": 0, "seconds": 1.5}
-        found += [Ordered(chance.uniform(at, at + 3), "stall", "limits", lost) for at in range(0, 90, 3)]
+        return [Ordered(chance.uniform(at, at + 2), "stall", "limits", lost) for at in range(0, 58, 2)]
     if "receive" in programs and chance.random() < 0.15:
         # A receiver that stands still while it handles an event may lose its claim.
         found += [

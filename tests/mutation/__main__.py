@@ -5,8 +5,9 @@
     python -m tests.mutation http.bucket --sample 50
                                                    every fiftieth change alone
 
-Needs mutmut. A change that no test can notice, because the module does the same with it, stands in `equivalents.txt` with the
-reason. The exit status is 1 if any other change survives; `--least` says how large a share of them must be noticed.
+Needs mutmut, which makes the changes; `forks` runs the tests. A change that no test can notice, because the module does the same
+with it, stands in `equivalents.txt` with the reason. The exit status is 1 if any other change survives; `--least` says how large a
+share of them must be noticed.
 """
 
 from __future__ import annotations
@@ -19,19 +20,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from attrs import frozen
 
+from tests.mutation.forks import NOT_REACHED, PASSED
 from tests.mutation.modules import TESTS
 
 ROOT = Path(__file__).parents[2]
 EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
 # The script and not `-m`, which would put the project in front of the changed copy.
 MUTMUT = (sys.executable, str(Path(sys.executable).with_name("mutmut")))
-# The exit codes of pytest by which mutmut knows that a test failed, and those of mutmut for a change that no test reaches.
-_KILLED = frozenset({1, 3})
-_SURVIVED = frozenset({0, 33})
 _CONFIG = """
 [tool.mutmut]
 source_paths = [{source}]
@@ -72,19 +72,18 @@ def mutated(module: str, tests: Iterable[str], processes: int, sample: int) -> R
         config = _CONFIG.format(source=_quoted([source]), tests=_quoted(tests))
         with (folder / "pyproject.toml").open("a") as file:
             file.write(config)
-        command = [*MUTMUT, "run", "--max-children", str(processes)]
-        codes = {}
-        if sample > 1:
-            # With a name that no change has, mutmut makes the changes, and tries none.
-            _run([*command, "none"], folder)
-            codes = _codes(folder, source)
-            command += sorted(codes)[::sample]
-        said = _run(command, folder)
-        codes = {key: code for key, code in _codes(folder, source).items() if code is not None}
-        if not codes:
-            raise SystemExit(f"mutmut has tried nothing of {module}:\n{said[-3000:]}")
+        # With a name that no change has, mutmut makes the changes and learns which tests reach them, and tries none.
+        said = _run([*MUTMUT, "run", "--max-children", "1", "none"], folder)
+        made = folder / "mutants"
+        if not (made / f"{source}.meta").exists():
+            raise SystemExit(f"mutmut has changed nothing of {module}:\n{said[-3000:]}")
+        changes = sorted(json.loads((made / f"{source}.meta").read_text())["exit_code_by_key"])[::sample]
+        with ThreadPoolExecutor(processes) as threads:
+            shares = [changes[each::processes] for each in range(processes)]
+            tried = threads.map(lambda share: _codes(share, tests, made), shares)
+        codes = {change: code for each in tried for change, code in each.items()}
         equivalents = {line.partition("  # ")[0] for line in EQUIVALENTS.read_text().splitlines()}
-        survived = [_change(module, key, folder) for key, code in codes.items() if code in _SURVIVED]
+        survived = [_change(module, key, folder) for key, code in codes.items() if code in {PASSED, NOT_REACHED}]
         survivors = [change for change in survived if change not in equivalents]
         return Result(module, len(codes) - len(survived), len(survived) - len(survivors), survivors)
 
@@ -98,10 +97,16 @@ def _run(command: list[str], folder: Path) -> str:
     return (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
-def _codes(folder: Path, source: str) -> dict[str, int | None]:
-    """Return the exit code of the tests for each change, `None` for a change that was not tried."""
-    found: dict[str, int | None] = json.loads((folder / "mutants" / f"{source}.meta").read_text())["exit_code_by_key"]
-    return found
+def _codes(changes: list[str], tests: Iterable[str], folder: Path) -> dict[str, int]:
+    """Return the exit status of the tests for each change."""
+    with tempfile.TemporaryDirectory() as name:
+        wanted, found = Path(name) / "changes", Path(name) / "codes"
+        wanted.write_text("\n".join(changes))
+        said = _run([sys.executable, "tests/mutation/forks.py", str(wanted), str(found), *tests], folder)
+        codes: dict[str, int] = json.loads(found.read_text()) if found.exists() else {}
+    if set(codes) != set(changes):
+        raise SystemExit(f"not each change was tried:\n{said[-3000:]}")
+    return codes
 
 
 def _change(module: str, key: str, folder: Path) -> str:

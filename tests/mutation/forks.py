@@ -1,0 +1,93 @@
+"""Run the tests against one change after the other, each in a fork of one process that has imported and collected all.
+
+    python tests/mutation/forks.py CHANGES CODES TEST...
+
+Runs in the folder in which mutmut has put the changed copy of the project. CHANGES names a file with mutmut's names of the changes.
+CODES names the file that is written: JSON, the exit status of the tests by change. A pytest of its own for each change, as mutmut
+runs them, takes seconds to begin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+# The statuses of a fork: all tests passed, one failed, or no test reaches the change.
+PASSED: Final = 0
+FAILED: Final = 1
+NOT_REACHED: Final = 33
+# Seconds of the processor, and seconds: then a change is taken to make the tests run without end. A signal ends the fork.
+_CPU_S, _REAL_S = 30, 300
+# By this variable a changed function knows which of its changes is in force.
+_IN_FORCE: Final = "MUTANT_UNDER_TEST"
+
+
+class Forks:
+    """A plugin of pytest that runs the collected tests once for each change, in place of once."""
+
+    def __init__(self, changes: Sequence[str], stats: dict[str, dict[str, list[str]]]) -> None:
+        self._changes = changes
+        self._reached_by = stats["tests_by_mangled_function_name"]
+        self.codes: dict[str, int] = {}
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests that reach each change."""
+        items = {item.nodeid: item for item in session.items}
+        os.environ[_IN_FORCE] = ""
+        # A test that fails without a change says nothing of one.
+        failing = {each for each, item in items.items() if _forked(lambda item=item: _passes([item])) != PASSED}  # type: ignore[misc] # each item its own
+        if failing:
+            pytest.exit(f"these tests fail without a change: {sorted(failing)}", returncode=2)
+        for change in self._changes:
+            reaching = self._reached_by.get(change.rpartition("__mutmut_")[0], ())
+            tests = [items[each] for each in reaching if each in items]
+            os.environ[_IN_FORCE] = change
+            self.codes[change] = _forked(lambda tests=tests: _passes(tests)) if tests else NOT_REACHED  # type: ignore[misc] # each change its own
+        return True
+
+
+def _passes(tests: Sequence[pytest.Item]) -> bool:
+    return not any(report.failed for test in tests for report in runtestprotocol(test, nextitem=None, log=False))
+
+
+def _forked(passes: Callable[[], bool]) -> int:
+    """Return the exit status of a fork that runs tests; below 0 if a signal has ended the fork."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, _CPU_S)
+        signal.setitimer(signal.ITIMER_REAL, _REAL_S)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        status = FAILED
+        try:
+            status = PASSED if passes() else FAILED
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main(changes: str, codes: str, *tests: str) -> int:
+    """Try the changes, write the exit status for each, and return the exit status of pytest."""
+    sys.path.insert(0, str(Path.cwd()))
+    stats = json.loads(Path("mutmut-stats.json").read_text())
+    forks = Forks(Path(changes).read_text().split(), stats)
+    status = pytest.main(["-n0", "-p", "no:cacheprovider", "-m", "", "-q", "--no-header", *tests], plugins=[forks])
+    Path(codes).write_text(json.dumps(forks.codes))
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

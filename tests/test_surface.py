@@ -42,6 +42,7 @@ def test_the_package_shows_what_its_api_imports_and_at_first_use() -> None:
     assert set(api.__all__) <= set(dir(api))
     with pytest.raises(AttributeError, match="no attribute 'AsyncClint'"):
         _ = api.AsyncClint  # type: ignore[attr-defined] # as a checker sees, too
+    assert not hasattr(api, "no_module.name")
 
 
 def test_nothing_public_is_left_out_of_all() -> None:

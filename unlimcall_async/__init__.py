@@ -44,9 +44,9 @@ else:
         # For example `unlimcall_async.errors`, of which a program may only have imported the package.
         try:
             import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
+        except ImportError as error:
+            if error.name != name:  # for example an extra is missing, as the error says
+                raise AttributeError(str(error)) from error
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -23,6 +23,7 @@ from unlimcall_async import (
     RetryPolicy,
     TransportError,
 )
+from unlimcall_async.http.raw import RawMethods, raw
 from unlimcall_async.sandbox import Sandbox, Stall, Status
 
 NOW = datetime(2026, 5, 24, tzinfo=UTC)
@@ -135,6 +136,24 @@ async def test_calls_at_once_do_not_mix(sandbox: Sandbox, client: AsyncClient) -
     raw = client.raw
     me, balance, agents = await asyncio.gather(raw.me(), raw.balance(), raw.agents())
     assert (me.attempts, balance.attempts, agents.attempts) == (2, 1, 1)
+
+
+async def test_a_subclass_keeps_a_method_of_its_own(client: AsyncClient) -> None:
+    """The method of the base class is made at its first use, and takes the place of nothing else."""
+    own = 0
+
+    class Methods(RawMethods[AsyncClient]):
+        me = raw(AsyncClient.me)
+
+    class Counting(Methods):
+        async def me(self) -> Any:  # type: ignore[override] # with less than it may take
+            nonlocal own
+            own += 1
+            return await super().me()
+
+    counting = Counting(client.raw._resource_of, client._caller)
+    assert [(await counting.me()).status for _ in range(3)] == [200, 200, 200]
+    assert own == 3
 
 
 def test_it_is_frozen_and_hides_the_headers() -> None:

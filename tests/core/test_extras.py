@@ -33,6 +33,11 @@ SYNC = "from unlimcall_async.sync.url import destination_at; destination_at('{}'
         ("report", "vl_convert", "from unlimcall_async.report import load_engine; load_engine()"),
         ("arrow", "pyarrow", "from unlimcall_async.operations import CallSummary; CallSummary().to_arrow()"),
         ("otel", "opentelemetry", "import unlimcall_async.telemetry"),
+        (
+            "otel",
+            "opentelemetry",
+            "import unlimcall_async as u; assert not hasattr(u, 'telemetry'); import unlimcall_async.telemetry",
+        ),
         ("xlsx", "xlsxwriter", "from unlimcall_async.cli.workbook import check_installed; check_installed()"),
         ("arrow", "pyarrow", "from unlimcall_async.cli.parquet import check_installed; check_installed()"),
     ],

@@ -21,6 +21,7 @@ from unlimcall_async.sandbox import Sandbox, Status
 from unlimcall_async.shared import LimiterUnavailableError, SharedRateLimits, limiter
 from unlimcall_async.shared import server as shared_server
 from unlimcall_async.shared.outlook import Answer
+from unlimcall_async.shared.server import OutageError
 
 NEVER_AGAIN = RetryPolicy(delays=())
 
@@ -184,6 +185,44 @@ async def test_the_last_of_three_late_grants_is_used_and_counts_from_then_on() -
     await queue.acquire(asyncio.Semaphore(1))
     await queue.aclose()
     assert heard == [("give_back", asked[0]), ("give_back", asked[1]), ("late", asked[2])]
+
+
+@pytest.mark.looptime
+async def test_a_late_grant_that_was_given_back_does_not_count_again() -> None:
+    """The report that the grant is used was lost, and the request then never sent. The server forgets the grant for good."""
+    heard = list[tuple[str, str]]()
+
+    class Lossy:
+        """A server whose answers take 0.3 seconds, and which no report of a late grant reaches at first."""
+
+        lost = False
+
+        def unavailable(self) -> None:
+            """Return no error."""
+
+        async def recover(self) -> None:
+            """Be there again at once."""
+
+        async def decide(self, _bucket: str, _limit: object, waiter: str, _grant: str, reports: Any) -> Answer:
+            if not self.lost and any(kind == "late" for kind, _, _ in reports):
+                self.lost = True
+                await asyncio.sleep(2)
+                raise OutageError
+            heard.extend((kind, name) for kind, name, _ in reports)
+            if waiter:
+                await asyncio.sleep(0.3)
+            return Answer(bool(waiter), 0, 0, 0, 1, 1, 0, -1, 0, 0, 0, 0, "mark")
+
+    server = Lossy()
+    queue = limiter.SharedLimiter(RateLimit(10), "bucket", lambda: server)  # type: ignore[arg-type, return-value]
+    never_sent = await queue.acquire(asyncio.Semaphore(1))
+    queue.give_back(never_sent)
+    # What the next request asks takes the reports along, while the lost one is still waited for.
+    await queue.acquire(asyncio.Semaphore(1))
+    await asyncio.sleep(3)
+    await queue.acquire(asyncio.Semaphore(1))
+    await queue.aclose()
+    assert [kind for kind, name in heard if name == queue._name(never_sent)] == ["give_back"]
 
 
 # --- connections ------------------------------------------------------------------------------------------------------

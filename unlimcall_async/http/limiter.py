@@ -76,7 +76,7 @@ class Limiter(ABC):
     def __init__(self, limit: RateLimit | None, outlook: Outlook) -> None:
         self.limit: RateLimit | None = limit
         self._outlook = outlook
-        # Only the head of the queue looks at the bucket.
+        # While somebody waits, only the head of the queue takes tokens.
         self._queue = Turns()
 
     # --- how long -----------------------------------------------------------------------------------------------------

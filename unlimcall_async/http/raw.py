@@ -75,12 +75,13 @@ class _ToBeMade:
     def __init__(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> None:
         self._method = method
 
-    def __set_name__(self, _owner: type, name: str) -> None:
-        self._name = name
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner, self._name = owner, name
 
     def __get__(self, instance: object, owner: type) -> Any:
-        setattr(owner, self._name, _made(self._method))
-        return getattr(owner if instance is None else instance, self._name)
+        made: Any = _made(self._method)
+        setattr(self._owner, self._name, made)
+        return made.__get__(instance, owner)
 
 
 def _made(

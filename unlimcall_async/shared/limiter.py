@@ -50,6 +50,8 @@ class SharedLimiter(Limiter):
         # What the server has still to learn.
         self._reports = list[tuple[str, str, float]]()
         self._reporting: asyncio.Task[None] | None = None
+        # Grants that were used late, of which the server has still to learn, and which were not given back.
+        self._late = set[str]()
         self._given_back = asyncio.Event()
         # Whether the head of the queue waits for the time that the server has named.
         self._asleep = False
@@ -87,7 +89,8 @@ class SharedLimiter(Limiter):
                     return taken_at
                 tries += 1
                 if tries == _TRIES:
-                    self._report("late", self._name(taken_at))
+                    self._late.add(name := self._name(taken_at))
+                    self._report("late", name)
                     return taken_at
                 slots.release()
                 self._reports.append(("give_back", self._name(taken_at), 0))
@@ -141,7 +144,9 @@ class SharedLimiter(Limiter):
 
     def give_back(self, taken_at: float) -> None:
         """Put the token of a request that was never sent back into the bucket."""
-        self._report("give_back", self._name(taken_at))
+        name = self._name(taken_at)
+        self._late.discard(name)
+        self._report("give_back", name)
 
     # --- what the API says --------------------------------------------------------------------------------------------
 
@@ -181,9 +186,11 @@ class SharedLimiter(Limiter):
         try:
             answer = await self._server().decide(self._bucket, self.limit, waiter, grant, reports)
         except BaseException:
-            # To report something twice does no harm.
-            self._reports = (reports + self._reports)[-_MOST_REPORTS:]
+            # To report something twice does no harm. But a grant that was given back meanwhile must not come back by an old report.
+            kept = [each for each in reports if each[0] != "late" or each[1] in self._late]
+            self._reports = (kept + self._reports)[-_MOST_REPORTS:]
             raise
+        self._late.difference_update(name for kind, name, _ in reports if kind == "late")
         self._shared.heard(answer, _now())
         return answer
 

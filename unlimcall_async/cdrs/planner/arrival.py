@@ -2,7 +2,8 @@
 
 Pure: no I/O. A pull may be cut off at any moment. What it holds and has not handed out is then lost. So until the first records
 are handed out, only what brings them nearer is asked, one window at a time. From then on the look-ahead and the chains against the
-output grow with the number of parts that were handed out. The look-ahead waits for a part for each page that came in vain.
+output grow with the number of parts that were handed out. If the server sorts, and pages came in vain before, the look-ahead waits
+for about as many parts.
 
 Theory. A window at the near end of the range that fits on a page is handed out at once: it needs no server order, and no proof.
 Estimates mostly suffice to find one. They fail if the near end is much emptier, or much denser, than the pages that came. So after
@@ -25,9 +26,9 @@ from unlimcall_async.cdrs.times import SECOND, Range
 _PATIENCE, _PATIENCE_UNSORTED, _EMPTY = 8, 12, 3
 # By how much to divide a window that was full, and each full one behind it: a burst may be a thousand times as dense as its month.
 _DIVISORS: Final = (2, 4, 16, 256)
-# How many requests may be under way beside the first, for each part that was handed out: if the server sorts against the output, so
-# that a part is a whole chain, if it sorts with the output, and if it does not sort. Parts that are cut early cost more requests,
-# because less is known then of how records lie.
+# How many requests may be under way beside the first, for each part that was handed out: if the server sorts against the output, or
+# its order is not known yet; if the server sorts with the output; and if it does not sort. Parts that are cut early cost more
+# requests, because less is known then of how records lie.
 _AHEAD_AGAINST, _AHEAD_ALONG, _AHEAD_UNSORTED = 1 / 2, 1 / 3, 1 / 4
 # How many pages a chain against the output may have, for each part that was handed out.
 _CHAIN: Final = 2
@@ -83,7 +84,7 @@ class Arrival:
             return 1 + int(_AHEAD_UNSORTED * self._parts)
         ahead = _AHEAD_ALONG if self._order.candidate == self._newest_first else _AHEAD_AGAINST
         # A pull that came late to its first records may come late to the next ones, too.
-        return 1 + int(ahead * max(0, self._parts + 1 - self._in_vain))
+        return 1 + int(ahead * max(0, self._parts + 1 - min(self._in_vain, _PATIENCE)))
 
     @property
     def postpones_proofs(self) -> bool:

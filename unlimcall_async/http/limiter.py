@@ -186,7 +186,7 @@ class Limiter(ABC):
             elif waiter.scope is not None and ((ends := waiter.scope.when()) is None or ends > now):
                 waiter.scope.reschedule(now)
 
-    async def _take_at_once(self, _slots: asyncio.Semaphore) -> float | None:
+    async def _take_at_once(self, slots: asyncio.Semaphore) -> float | None:  # noqa: ARG002 # for those that take one
         """Take a token and a slot if nothing has to be waited for, as nobody waits. Return `None` if neither was taken."""
         return None
 
@@ -334,7 +334,7 @@ class ShareLimiter(LocalLimiter):
         """Return the seconds until the last of so many further requests may go out, at the present pace and without bursts."""
         return max(super().seconds_for(requests), self._whole.seconds_for(requests))
 
-    async def _take_at_once(self, _slots: asyncio.Semaphore) -> float | None:
+    async def _take_at_once(self, slots: asyncio.Semaphore) -> float | None:  # noqa: ARG002 # for those that take one
         """Return `None`: the whole may have a queue of its own."""
         return None
 

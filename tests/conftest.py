@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from unlimcall_async.sandbox import Sandbox
 
-# The README's command tries few examples of each property. `.ci/run` tries twice as many of the slow ones, with the profile `thorough`.
+# The README's command tries few examples of each property. `.ci/run` tries twice as many of those that are slow, with `thorough`.
 # There is no deadline, because the time of an example depends on what else the machine does.
 settings.register_profile("fast", max_examples=20, deadline=None)
 settings.register_profile("thorough", max_examples=40, deadline=None)

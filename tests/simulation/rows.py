@@ -107,7 +107,8 @@ class Rows(CallStore):
         elif self.by_end:
             found.sort(key=lambda row: (row[0].start + 1000 * row[1].duration, row[0].number))
         page = found[:limit]
-        place = self._place_to_slip(page, window) if len(found) > limit else None
+        # A page that slips stays full: a shorter one would say that it is its whole window.
+        place = self._place_to_slip(page, window) if len(found) >= limit + 2 else None
         if place is not None and order in {"newest_first", "oldest_first"} and self.slip():
             # It still arrives sorted. Only the row that the page before had gives it away.
             del page[limit // 2], page[place]

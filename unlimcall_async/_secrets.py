@@ -68,9 +68,10 @@ def decoded(content: bytes, place: str) -> str:
     return sole(text, place)
 
 
-# A line of a file of settings, of a shell, of PowerShell, of YAML or of JSON. A secret may end in `=`, as base64 does.
+# A line of a file of settings, of a shell, of PowerShell, of YAML or of JSON. A secret may end in `=`, as base64 does. The search
+# crosses no empty lines before a line: with many of these, it would take time by the square of their number.
 _ASSIGNMENT: Final = re.compile(
-    r"""^\s*(?:export\s+|set\s+|\$env:|\{\s*)?["']?(?:[A-Z][A-Z0-9_]*["']?\s*[=:]|(?i:token)["']?\s*[=:])\s*[^\s=]""",
+    r"""^[ \t\r\f\v]*(?:export\s+|set\s+|\$env:|\{\s*)?["']?(?:[A-Z][A-Z0-9_]*["']?\s*[=:]|(?i:token)["']?\s*[=:])\s*[^\s=]""",
     re.MULTILINE | re.ASCII,
 )
 _SCHEME: Final = re.compile(r"^(?:authorization\s*:\s*)?(?:bearer|token|basic)\s", re.IGNORECASE)

@@ -102,6 +102,7 @@ BESIDE = [
     ("authorization: bearer {}", "it begins with Authorization"),
     ("{}\n{}", "it has 2 lines"),
     ("{}\n\nthe token of Acme", "it has 3 lines"),
+    ("{}" + "\n" * 9000 + "the token of Acme", "it has 9001 lines"),
     ("key={}", "it has more in front of the token"),
     ("{} {}", "it has more in front of the token"),
     ("{} # Acme", "it must be visible ASCII without spaces"),

@@ -183,7 +183,9 @@ class Ledger:
 
     def pauses(self, bucket: str, begins: float, known: float, seconds: float) -> None:
         """Take note of a pause that began at a time, and that the server knows since another."""
-        _, until = self._pauses.get(bucket, (known, 0.0))
+        since, until = self._pauses.get(bucket, (known, 0.0))
+        if self._unnoticed and since < self._forgot_at:
+            until = 0.0  # the server has forgotten that pause, and nobody has told it so
         self._pauses[bucket] = known, max(until, begins + self.skipped + seconds)
 
     def is_granted(self, name: str) -> bool:

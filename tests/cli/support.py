@@ -114,7 +114,7 @@ async def run(
 
 def refuse(*_: object) -> None:
     """Refuse a signal handler in the way of an event loop on Windows."""
-    raise NotImplementedError
+    raise NotImplementedError  # what an event loop on Windows raises
 
 
 def in_this_process(*arguments: str, given: str | None = None, **environment: str) -> tuple[int, str, str]:

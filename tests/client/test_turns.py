@@ -83,3 +83,23 @@ async def test_a_cancelled_waiter_takes_no_token_and_leaves_no_hole() -> None:
     assert refill < 1.1
     assert times == sorted(times)
     assert times[-1] - before == pytest.approx(3 * refill, rel=0.01)
+
+
+async def test_who_comes_when_a_token_is_ready_does_not_overtake_who_waits_for_it() -> None:
+    """The one that waits has not woken yet: the event loop was busy when its token became ready."""
+    limiter, slots = LocalLimiter(RateLimit(6000, burst=1)), asyncio.Semaphore(100)
+    served = list[str]()
+
+    async def take(name: str) -> None:
+        await limiter.acquire(slots)
+        served.append(name)
+
+    await take("first")
+    waiting = asyncio.create_task(take("waiting"))
+    while not limiter.waits:
+        await asyncio.sleep(0)
+    while limiter.wait() > 0:
+        pass  # the loop is held up, some ten milliseconds
+    await take("late")
+    await waiting
+    assert served == ["first", "waiting", "late"]

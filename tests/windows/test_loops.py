@@ -25,7 +25,7 @@ class Proactor(asyncio.SelectorEventLoop):
     """A loop that lacks what the default one of Windows lacks."""
 
     def _refuse(self, *_: object, **__: object) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # what the default loop of Windows raises
 
     add_reader = remove_reader = add_writer = remove_writer = _refuse
     add_signal_handler = remove_signal_handler = _refuse

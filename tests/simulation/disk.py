@@ -20,7 +20,8 @@ from unittest.mock import patch
 
 from attrs import define, field
 
-from tests.simulation.process import PROCESS, seam
+from tests.simulation.process import PROCESS, Process, seam
+from unlimcall_async.sync import file_lock
 
 _DATABASES: Final = (".db", ".db-journal", ".db-wal", ".db-shm")
 
@@ -40,6 +41,8 @@ class Disk:
     _synced: dict[tuple[int, int], bytes] = field(factory=dict)
     # What had a name before it was given to another file, and the folder was not synced since.
     _renamed: dict[str, bytes | None] = field(factory=dict)
+    # Who has opened each file of a lock.
+    _locks: dict[int, Process] = field(factory=dict)
 
     def sync(self, descriptor: int) -> None:
         """Take note of a sync."""
@@ -55,6 +58,16 @@ class Disk:
         """Take note that a name is about to be given to another file."""
         path = Path(target).resolve()
         self._renamed.setdefault(str(path), path.read_bytes() if path.is_file() else None)
+
+    def lock(self, descriptor: int) -> None:
+        """Take note that the present process has opened the file of a lock."""
+        process = PROCESS.get()
+        if process is not None:
+            self._locks[descriptor] = process
+
+    def locks_of_the_dead(self) -> list[int]:
+        """Return the descriptors of locks that killed processes have opened. A kernel would have closed them."""
+        return [descriptor for descriptor, process in self._locks.items() if not process.alive]
 
     def crash(self, folder: Path, left: Path, *, power: bool) -> None:
         """Write what is left of a folder.
@@ -102,7 +115,7 @@ class Disk:
 def seams(disk: Disk) -> Iterator[None]:
     """Watch what is written to files, from outside."""
     fsync, replace, link = os.fsync, os.replace, os.link
-    connect = sqlite3.connect
+    connect, own = sqlite3.connect, file_lock.own
 
     def watched_fsync(descriptor: int) -> None:
         name = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 # not a path of ours
@@ -124,6 +137,11 @@ def seams(disk: Disk) -> Iterator[None]:
         link(source, target, **options)
         seam("after rename")
 
+    def watched_own(make: Callable[[], int]) -> int:
+        descriptor = own(make)
+        disk.lock(descriptor)
+        return descriptor
+
     def watched_connect(*args: Any, **options: Any) -> sqlite3.Connection:
         connection: sqlite3.Connection = connect(*args, **options)
         process = PROCESS.get()
@@ -140,6 +158,7 @@ def seams(disk: Disk) -> Iterator[None]:
         patch.object(os, "fsync", watched_fsync),
         patch.object(os, "replace", watched_replace),
         patch.object(os, "link", watched_link),
+        patch.object(file_lock, "own", watched_own),
         patch.object(sqlite3, "connect", watched_connect),
     ):
         yield

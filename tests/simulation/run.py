@@ -37,6 +37,7 @@ from unlimcall_async import _clock
 from unlimcall_async.sandbox import Sandbox, WebhookSettings
 from unlimcall_async.sandbox import sender as sandbox_sender
 from unlimcall_async.sandbox import server as sandbox_server
+from unlimcall_async.sync import forks
 from unlimcall_async.webhooks import handling
 
 # Seconds of virtual time after which a run that has not ended is stuck.
@@ -171,7 +172,7 @@ def run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
         # What dead processes have left is collected after the judgment: then their code runs, on files that nobody looks at.
         warnings.simplefilter("ignore")
         try:
-            outcome = _run(plan, programs, probes)
+            outcome, locks = _run(plan, programs, probes)
         finally:
             # The first collection runs code that keeps some of the garbage a while longer.
             while gc.collect():
@@ -180,6 +181,9 @@ def run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
             gc.unfreeze()
             sys.unraisablehook = hook
             logging.disable(disabled)
+    for descriptor in set(locks) & forks._descriptors.keys():
+        # Its owner would have let go of it in a thread, for which no loop is left.
+        forks.close_own(descriptor)
     if outcome.failure is None and (left := _open_files() - open_before) > 0:
         return evolve(outcome, failure=f"{left} files are left open")
     return outcome
@@ -189,7 +193,8 @@ def _open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 # a count of numbers
 
 
-def _run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
+def _run(plan: Plan, programs: Programs, probes: Probes) -> tuple[Outcome, list[int]]:
+    """Return what becomes of a plan, and the descriptors of locks that killed processes had."""
     loop = SimulatedLoop(plan.chance("loop"))
     world = World(plan, loop, Path(tempfile.mkdtemp(prefix="unlimcall-simulation-", dir=_MEMORY)))
     failure = None
@@ -214,7 +219,7 @@ def _run(plan: Plan, programs: Programs, probes: Probes) -> Outcome:
     handling._at_work.clear()
     asyncio.set_event_loop(None)
     shutil.rmtree(world.root, ignore_errors=True)
-    return Outcome(plan, failure, world.log, world.reached, loop.time())
+    return Outcome(plan, failure, world.log, world.reached, loop.time()), world.disk.locks_of_the_dead()
 
 
 _MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 # a folder of its own is made there

@@ -17,10 +17,10 @@ from hypothesis import settings
 
 from unlimcall_async.sandbox import Sandbox
 
-# The README's command tries few examples of each property. `.ci/run` tries twice as many of those that are slow, with `thorough`.
+# Few examples of each property; `--hypothesis-profile=thorough` tries ten times as many.
 # There is no deadline, because the time of an example depends on what else the machine does.
 settings.register_profile("fast", max_examples=20, deadline=None)
-settings.register_profile("thorough", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("fast")
 
 
@@ -78,9 +78,16 @@ async def _watched_loop() -> AsyncIterator[None]:
     assert not complaints, f"the event loop complained: {complaints}"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Watch the loop of each test that has one, before any other fixture is set up."""
+    """Watch the loop of each test that has one, before any other fixture is set up. Carry out `rest_slow`."""
+    begun = set[str]()
     for item in items:
+        if item.get_closest_marker("rest_slow") and not item.get_closest_marker("slow"):
+            function = item.nodeid.partition("[")[0]
+            if function in begun:
+                item.add_marker(pytest.mark.slow)
+            begun.add(function)
         if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
             continue
         # The list of names is one for all parameters of a function.

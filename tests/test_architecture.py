@@ -404,6 +404,7 @@ def test_only_the_transport_imports_aiohttp() -> None:
     }
 
 
+@pytest.mark.slow
 def test_only_telemetry_imports_opentelemetry() -> None:
     def users(what: str) -> set[str]:
         return {name for name, path in modules() if any(each.startswith(what) for each in imports_of(path))}

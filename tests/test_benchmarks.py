@@ -22,6 +22,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 # it is ours
 
 
+@pytest.mark.slow
 def test_requests_are_counted_and_every_pull_is_compared() -> None:
     sizes = "--sizes", "3000", "--traffic", "uniform,sparse", "--concurrency", "4"
     done = run("benchmarks/requests.py", "--tables", "year", *sizes)
@@ -51,6 +52,7 @@ def test_the_price_of_telemetry_is_told() -> None:
     assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_follows_costs_are_told_and_its_checkpoint_comes_back() -> None:
     done = run("benchmarks/follow.py", "--records", "2400")
     assert done.returncode == 0, done.stderr

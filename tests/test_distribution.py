@@ -76,6 +76,7 @@ def metadata(wheel: Path) -> Message:
     return message_from_bytes(of_dist_info(wheel, "METADATA"))
 
 
+@pytest.mark.slow
 def test_the_source_builds_the_same_wheel_and_holds_no_secret(source: Path, wheel: Path, tmp_path: Path) -> None:
     files = {path.relative_to(source): path.read_bytes() for path in source.rglob("*") if path.is_file()}
     assert not [path for path, content in files.items() if KEY in content]

@@ -351,6 +351,7 @@ def carry_out(desk: Desk, arguments: list[str]) -> None:
         assert desk.command(*arguments) == STATUS.get(name, 0), desk.output.text
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("blocks", SESSIONS)
 def test_the_commands_of_a_page_run_as_they_stand(blocks: Sequence[Block], desk: Desk) -> None:
     desk.sandbox.add_calls([SandboxCall(id="1.1", start_time=now())])

@@ -131,6 +131,7 @@ class Steps:
 MOST = {("batches", False): 34, ("records", False): 41, ("batches", True): 107, ("records", True): 114}
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("view", ["batches", "records"])
 async def test_a_record_takes_few_steps_of_python(client: AsyncClient, view: str, more: dict[str, Any]) -> None:
     async with client:
@@ -157,6 +158,7 @@ def test_the_numbers_that_each_request_needs_cost_no_walk_over_the_plan() -> Non
 
 
 # The requests cause three collections. Records cause none, because the garbage collector does not track them.
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("more", [{}], indirect=True)
 @pytest.mark.parametrize("view", ["batches", "records"])
 async def test_a_reader_that_lets_go_of_records_makes_no_garbage(client: AsyncClient, view: str) -> None:
@@ -243,6 +245,7 @@ def test_an_import_loads_no_http_client_and_no_extra() -> None:
     assert loaded.isdisjoint({"aiohttp", "click", "rich", "unlimcall_async.sandbox", "unlimcall_async.cli"})
 
 
+@pytest.mark.slow
 def test_a_client_is_made_without_what_few_programs_need() -> None:
     made = "from unlimcall_async import AsyncClient\nclient = AsyncClient('unl_live_0123456789')"
     loaded = modules_after(made)
@@ -273,11 +276,13 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_stream_has_imported_its_modules_once_it_is_made() -> None:
     """An import between two records would hold up the event loop."""
     assert "unlimcall_async.cdrs.planner.planner" in modules_after(PULL)
 
 
+@pytest.mark.slow
 def test_the_help_of_the_command_loads_no_http_client() -> None:
     code = "from unlimcall_async.cli import main\nsys.argv[1:] = ['--help']\ntry: main()\nexcept SystemExit: pass"
     assert "aiohttp" not in modules_after(code)

@@ -33,3 +33,9 @@ def test_the_fast_run_takes_the_cases_that_are_named() -> None:
     rows = slow_but({"b"}, "abc") + slow_but({(1, "x")}, [(1, "x"), (2, "x")])
     assert [row.values for row in rows] == [("a",), ("b",), ("c",), (1, "x"), (2, "x")]
     assert [row.values for row in rows if not row.marks] == [("b",), (1, "x")]
+
+
+@pytest.mark.rest_slow
+@pytest.mark.parametrize("case", [1, 2, 3])
+def test_of_the_rest_all_but_the_first_case_is_slow(request: pytest.FixtureRequest, case: int) -> None:
+    assert (request.node.get_closest_marker("slow") is None) == (case == 1)

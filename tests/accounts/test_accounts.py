@@ -153,6 +153,7 @@ def test_no_error_of_a_file_shows_a_token(tmp_path: Path) -> None:
         assert SECRET[9:] not in own_frames(caught.value)
 
 
+@pytest.mark.slow
 async def test_tokens_come_from_variables_from_files_and_from_the_file_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -214,6 +215,7 @@ async def test_a_client_is_a_view_on_the_shared_connections() -> None:
         accounts.client("a")
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_one_pool_serves_several_servers_and_its_size_is_that_of_all(tmp_path: Path) -> None:
     first = AccountsServer({f"a{number}": rows(f"a{number}", 700) for number in range(6)})
@@ -277,6 +279,7 @@ def test_a_second_event_loop_is_refused() -> None:
 # --- limits ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_an_account_that_is_pulled_again_keeps_its_limit() -> None:
     server = AccountsServer({"a": rows("a", 3), **{f"b{number}": [] for number in range(80)}})

@@ -69,6 +69,7 @@ def server_of(**sizes: int) -> AccountsServer:
     return AccountsServer({name: rows(name, size) for name, size in sizes.items()})
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("at_once", [1, 2, 16])
 async def test_each_account_has_its_records_once_and_in_order(at_once: int) -> None:
     async with accounts_of(server_of(**SIZES)) as accounts:
@@ -139,6 +140,7 @@ async def test_an_account_error_survives_pickle_with_its_cause() -> None:
 # --- going on -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("batches", [1, 2, 3, 5])
 async def test_a_pull_goes_on_from_its_checkpoints(batches: int) -> None:
     server = server_of(**SIZES, last=1200)
@@ -254,6 +256,7 @@ async def test_resume_is_checked_before_anything_is_sent() -> None:
 # --- a slow reader, and the end -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_slow_reader_holds_back_all_accounts() -> None:
     server = AccountsServer({f"a{number}": rows(f"a{number}", 3000) for number in range(12)})
@@ -267,6 +270,7 @@ async def test_a_slow_reader_holds_back_all_accounts() -> None:
         await batches.aclose()
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("way", ["break", "aclose", "cancel", "accounts"])
 async def test_a_pull_that_is_left_leaves_nothing(way: str) -> None:
     server = AccountsServer({f"a{number}": rows(f"a{number}", 1500) for number in range(6)})
@@ -358,6 +362,7 @@ async def test_wrong_arguments_are_refused_at_once(given: dict[str, Any], messag
 # --- limits ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_accounts_that_wait_out_a_429_hold_up_no_other() -> None:
     server = server_of(**{f"busy{number}": 5 for number in range(6)}, a=1500, b=3)
@@ -373,6 +378,7 @@ async def test_accounts_that_wait_out_a_429_hold_up_no_other() -> None:
     assert len({account for account, seconds in order if 299 < seconds < 330}) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_an_account_that_is_always_refused_is_given_up_like_a_stream() -> None:
     server = server_of(**{f"busy{number}": 5 for number in range(4)})
@@ -388,6 +394,7 @@ async def test_an_account_that_is_always_refused_is_given_up_like_a_stream() -> 
     assert len(errors) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_server_that_fails_for_long_is_given_up_like_a_streams() -> None:
     server = server_of(down=5, other=5, also_down=5)
@@ -409,6 +416,7 @@ async def test_a_server_that_fails_for_long_is_given_up_like_a_streams() -> None
     }
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_pull_that_is_cancelled_as_a_page_comes_goes_on_where_it_was(turns: int) -> None:
     server = server_of(a=2000)

@@ -29,6 +29,7 @@ def held(scheme: str, path: Path) -> dict[str, int]:
         return dict(database.execute(question).fetchall())
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("scheme", ["sqlite", "duckdb", "parquet"])
 async def test_a_table_holds_each_account_under_its_name(scheme: str, tmp_path: Path) -> None:
     server = AccountsServer({name: rows(name, size) for name, size in SIZES.items()})

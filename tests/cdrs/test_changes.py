@@ -130,6 +130,7 @@ STORIES: dict[str, list[tuple[list[RawRow], list[str]]]] = {
 }
 
 
+@pytest.mark.rest_slow
 @virtual
 @pytest.mark.looptime
 @pytest.mark.parametrize(("story", "restarts", "order"), covering(STORIES, [False, True], ORDERS))
@@ -175,6 +176,7 @@ async def test_a_change_is_a_value() -> None:
         CdrChange("removed", None)
 
 
+@pytest.mark.rest_slow
 @virtual
 @pytest.mark.looptime
 @pytest.mark.parametrize("taken", range(5))
@@ -326,6 +328,7 @@ async def test_a_row_that_cannot_be_read_raises_behind_the_changes_before_it(fau
         await behind.aclose()
 
 
+@pytest.mark.slow
 @virtual
 @pytest.mark.looptime
 async def test_a_record_that_is_not_asked_for_any_more_is_not_removed() -> None:
@@ -405,6 +408,7 @@ async def test_the_checkpoint_of_an_earlier_release_is_continued(version: int, p
 # --- leaving ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @virtual
 @pytest.mark.looptime
 async def test_a_cancellation_at_any_step_loses_nothing_and_repeats_nothing() -> None:

@@ -69,6 +69,7 @@ def follow(client: AsyncClient, resume: Checkpoint | None = None) -> CdrFollow:
     return client.cdrs.follow(START, lookback=timedelta(minutes=30), interval=MINUTE, resume=resume)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("off", "lasting"),
     slow_but({(DAY, MINUTE), (-DAY, HOUR)}, product([DAY, -DAY, 400 * DAY], [MINUTE, HOUR])),
@@ -108,6 +109,7 @@ async def test_a_clock_that_is_ahead_shows_in_the_lag_and_is_told_once(
         assert len(got) >= 3 * 60 / 7 - 1
 
 
+@pytest.mark.slow
 async def test_an_old_date_costs_requests_and_no_record(world: World) -> None:
     server = world.serve(dates=False)
     async with served(server) as client:
@@ -130,6 +132,7 @@ async def test_the_end_of_a_stream_is_no_later_than_the_servers_time_if_that_is_
         assert stream.stats.clock_skew_s == pytest.approx(86_400, abs=2)
 
 
+@pytest.mark.slow
 async def test_the_last_time_that_the_server_told_counts_for_responses_without_a_date(world: World) -> None:
     server = world.serve()
     async with served(server) as client:

@@ -111,6 +111,7 @@ async def test_each_is_named_once_over_polls_and_processes(
         assert sorted(reader.named) == sorted(row.text for row in others)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_after_an_error_a_new_iteration_meets_the_row_again(fault: str) -> None:
     records = [good(START + number * 5 * MINUTE, number) for number in range(12)]

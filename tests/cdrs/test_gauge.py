@@ -91,6 +91,7 @@ DENSE: list[tuple[Order, int, float]] = [
 ]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 @pytest.mark.parametrize(("order", "rate", "most"), slow_but(DENSE[1::4], DENSE))
 def test_dense_traffic_costs_little_more_than_any_other(
@@ -124,6 +125,7 @@ def test_a_few_dense_minutes_amid_normal_traffic_cost_as_much_as_others(order: O
     assert requests_for(server, Range(0, 24 * HOUR), newest_first=False) <= 1.35 * ceil(50_000 / PAGE)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("dense", "order", "newest_first"),
     covering(
@@ -162,6 +164,7 @@ def test_one_gauge_shows_that_a_server_compares_milliseconds(order: Order) -> No
     assert known.grain_of(dense=False) == COARSE
 
 
+@pytest.mark.slow
 @given(st.sampled_from(CLOCKS), st.sampled_from(["newest_first", "oldest_first", "arbitrary"]), st.integers(0, 10**6))
 def test_with_the_margins_of_a_gauge_a_window_shows_every_row_of_its_range(
     clock: Clock, order: Order, seed: int

@@ -47,16 +47,19 @@ def test_what_pages_that_were_cut_have_shown_of_the_bounds_is_forgotten() -> Non
     run(Choice().pull(93_000_612))
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("order", sorted(set(ORDERS) - set(HONEST)))
 def test_nothing_is_assumed_of_an_order_where_dividing_is_asked_for(order: Order) -> None:
     run(make_case(random.Random(order), order=order, seek=False))
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_order_is_found_out_or_given_up(order: Order) -> None:
     run(make_case(random.Random(order), order=order, seek=True))
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False).map(partial(make_follow_case, rated_again=True)))
 def test_no_jump_of_the_clock_loses_or_doubles_a_record_of_a_follow(case: FollowCase) -> None:
     run_follow(case)

@@ -26,6 +26,7 @@ def test_a_server_whose_bucket_is_the_clients_never_refuses() -> None:
     assert run_limits(CASE).refused == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_is_slower_says_so_and_all_arrives() -> None:
     story = run_limits(evolve(CASE, per_minute=45, holds=10))
     assert story.refused

@@ -56,6 +56,7 @@ async def test_of_two_iterations_that_begin_at_once_one_is_refused(sandbox: Sand
     assert got + rest == expected(sandbox.calls)[::-1]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_second_cancellation_during_the_first_leaves_a_stream_that_goes_on(
     sandbox: Sandbox, client: AsyncClient, turns: int
@@ -84,6 +85,7 @@ async def test_a_second_cancellation_during_the_first_leaves_a_stream_that_goes_
     assert got + await rest_of(stream) == expected(sandbox.calls)[::-1]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("turns", range(8))
 async def test_an_iteration_may_begin_while_the_loop_closes_the_one_before(
     sandbox: Sandbox, client: AsyncClient, turns: int
@@ -160,6 +162,7 @@ async def test_an_iteration_that_was_closed_takes_nothing_from_the_next(
     assert came + await rest_of(stream) == expected(calls)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("step", ["anext", "kept method"])
 async def test_an_iterator_goes_on_behind_a_step_that_was_cancelled(
     sandbox: Sandbox, client: AsyncClient, step: str

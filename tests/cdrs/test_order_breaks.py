@@ -42,6 +42,7 @@ async def check(
     return stream.stats.requests
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("share", "descending", "newest_first", "concurrency"),
     covering([0.1, 0.6], [False, True], [False, True], [1, 4], together=1),
@@ -56,6 +57,7 @@ async def test_a_prefix_that_changes_once_loses_nothing(
     await check(sandbox, client, pieces, newest_first=newest_first, concurrency=concurrency, page_size=200)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("descending", "newest_first"), covering([False, True], [False, True], together=1))
 async def test_the_calls_of_a_temporary_exchange_are_not_lost(
     sandbox: Sandbox, client: AsyncClient, descending: bool, newest_first: bool
@@ -75,6 +77,7 @@ def in_campaigns(count: int, first_day: int) -> list[SandboxCall]:
     return [SandboxCall(id=f"{number}", start_time=start) for number, start in enumerate(starts)]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     # From the first days, the campaigns lie in the middle of the range, or at its end.
     ("share", "first_day", "newest_first"),

@@ -79,6 +79,7 @@ async def test_rows_with_a_large_extra_make_smaller_row_groups(tmp_path: Path) -
 # --- whole, or not there ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("way", ["cancel", "close", "server", "disk"])
 async def test_what_fails_leaves_nothing_and_hands_nothing_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
@@ -146,6 +147,7 @@ async def test_a_cancellation_waits_for_the_thread(
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("moment", ["before", "behind", "before, and again", "behind, and again"])
 async def test_a_cancellation_at_any_step_leaves_the_whole_file_or_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -228,6 +228,7 @@ def test_an_answer_that_comes_too_late_is_ignored() -> None:
     assert planner.take_first() is None
 
 
+@pytest.mark.slow
 def test_a_server_that_contradicts_itself_is_not_asked_without_end() -> None:
     """Always full, with rows that no window could give: an error in the end, and no answer of it is taken for the whole."""
     planner = Planner(Range(0, 5 * SECOND), newest_first=False)

@@ -52,6 +52,7 @@ async def test_one_wrong_count_in_an_empty_range_costs_one_request(at: int) -> N
     assert server.asked.count(server.asked[at]) == 2, "the window was asked again, as it was"
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("order", "more"), covering(ORDERS, [1, 1000, 10**9], together=1))
 async def test_one_wrong_count_changes_nothing(order: Order, more: int) -> None:
     server = OddServer([], calls=CALLS[:300], sorting=order, counts=once(2, more))
@@ -63,6 +64,7 @@ async def test_one_wrong_count_changes_nothing(order: Order, more: int) -> None:
 # --- many -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("order", "percent", "newest_first"), covering(["newest_first", "by_end", "arbitrary"], [5, 20, 50], [False, True])
 )
@@ -106,6 +108,7 @@ def test_whatever_the_page_size_every_record_comes_once(
     assert pull.run() == expected(records, wanted, newest_first=newest_first)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 async def test_totals_that_race_do_not_refute_an_order(newest_first: bool) -> None:
     many = calls(12_000, START, WEEK)
@@ -132,6 +135,7 @@ async def test_a_follow_asks_again_too() -> None:
 # --- counts that are never right ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("order", ["newest_first", "by_end", "arbitrary"])
 @pytest.mark.parametrize("held", [0, 5, 3000])
 async def test_a_count_that_is_always_above_the_rows_is_a_clear_error(order: Order, held: int) -> None:
@@ -152,6 +156,7 @@ async def test_a_count_that_is_always_above_the_rows_is_a_clear_error(order: Ord
 # --- a cap that shows -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_cap_that_shows_in_count_costs_three_repeats(order: Order) -> None:
     server = OddServer([], calls=CALLS, sorting=order, most=lambda _number: 137, counts=lambda _n, _rows, all_: all_)

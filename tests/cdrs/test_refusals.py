@@ -148,6 +148,7 @@ SERVERS: dict[str, tuple[Callable[[], Bucket | FixedWindow], int]] = {
 FAST = {("30 a minute", "a time"), ("30 a minute", "503"), ("30 in a fixed window", "no time"), ("1 a second", "one")}
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("name", "form"),
     slow_but(FAST, product(SERVERS, FORMS)),
@@ -164,6 +165,7 @@ async def test_a_server_with_a_limit_of_its_own_refuses_little_and_all_records_c
         assert pace is None or pace <= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", slow_but({"no time"}, FORMS))
 async def test_two_processes_on_one_token_both_arrive(form: str) -> None:
     async with served(Bucket(60, 10), form) as server, client_of(server) as one, client_of(server) as other:
@@ -173,6 +175,7 @@ async def test_two_processes_on_one_token_both_arrive(form: str) -> None:
         assert server.refused <= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", slow_but({"no time"}, ["no time", "one"]))
 async def test_a_follow_beside_a_pull_of_another_process_goes_on(form: str) -> None:
     async with served(Bucket(30, 5), form) as server, client_of(server) as nightly, client_of(server) as tail:
@@ -198,6 +201,7 @@ async def test_a_stream_beside_a_greedy_one_gets_half_of_the_requests() -> None:
         await asyncio.wait(tasks)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("streams", [1, 3])
 async def test_a_single_call_beside_streams_waits_about_one_refill_for_each(streams: int) -> None:
     async with served(Bucket(6000, 100), "no time") as server, client_of(server) as client:
@@ -225,6 +229,7 @@ async def test_a_stream_gives_up_after_so_long_without_an_accepted_request(
         assert waited <= now() <= waited + 5
 
 
+@pytest.mark.slow
 async def test_a_follow_never_gives_up_a_429(sandbox: Sandbox) -> None:
     sandbox.add_calls(generate_traffic(1, start=START, end=END))
     refused = sandbox.inject(Status(429), endpoint="cdrs", times=None)

@@ -44,6 +44,7 @@ def rounds_of(order: Order, concurrency: int, *, newest_first: bool) -> int:
     return now
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("concurrency", FASTER)
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 def test_requests_at_once_make_a_pull_faster(newest_first: bool, concurrency: int) -> None:

@@ -28,6 +28,7 @@ def expected(sandbox: Sandbox, *, newest_first: bool = False) -> list[CallRecord
     return in_output_order(within, newest_first=newest_first)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("order", "newest_first", "concurrency"),
     covering(["newest_first", "oldest_first"], [False, True], [1, 4], together=1),
@@ -60,6 +61,7 @@ async def test_a_server_that_does_not_sort_is_asked_by_dividing(
     assert stream.stats.requests <= 2.5 * stream.stats.min_requests
 
 
+@pytest.mark.slow
 async def test_dividing_assumes_no_order(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(CALLS)
     stream = client.cdrs.stream(START, END, strategy="divide")
@@ -71,6 +73,7 @@ async def test_dividing_assumes_no_order(sandbox: Sandbox, client: AsyncClient) 
     assert got == expected(sandbox)
 
 
+@pytest.mark.slow
 async def test_an_order_that_changes_half_way_is_noticed(
     sandbox: Sandbox, client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,6 +112,7 @@ async def test_records_written_late_do_not_end_seeking(sandbox: Sandbox, client:
     assert stream.stats.requests <= 1.5 * stream.stats.min_requests
 
 
+@pytest.mark.slow
 async def test_a_resumed_pull_presumes_the_order_and_checks_it(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(CALLS)
     first = client.cdrs.stream(START, END, concurrency=2)
@@ -157,6 +161,7 @@ async def limited(sandbox: Sandbox) -> AsyncIterator[Callable[[RateLimit], Async
         await client.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_where_the_rate_limit_is_the_bottleneck_one_long_chain_is_followed(
     sandbox: Sandbox, limited: Callable[[RateLimit], AsyncClient]

@@ -33,12 +33,12 @@ def capped(most: int) -> Callable[[int], int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["newest_first", "by_end", "sorted_after_limit"])
-async def test_twenty_thousand_records_come_a_hundred_at_a_time(order: Order) -> None:
+async def test_ten_thousand_records_come_a_hundred_at_a_time(order: Order) -> None:
     span = timedelta(days=365)
-    server = OddServer([], calls=calls(20_000, START, span), sorting=order, most=capped(100))
+    server = OddServer([], calls=calls(10_000, START, span), sorting=order, most=capped(100))
     async with served(server) as client:
         came = ids_of([each async for each in client.cdrs.stream(START, START + span)])
-    assert came == [f"{n}" for n in range(20_000)]
+    assert came == [f"{n}" for n in range(10_000)]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,7 @@ def test_whatever_the_traffic_no_record_is_lost(
     assert pull.run() == expected(records, wanted, newest_first=newest_first)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("order", slow_but({"newest_first", "by_end", "sorted_after_limit"}, ORDERS))
 async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
     server = OddServer([], calls=CALLS, sorting=order, most=lambda number: 100 + number * 7 % 11)
@@ -118,6 +119,7 @@ async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
 # --- later ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("order", "begins"),
     slow_but(
@@ -127,7 +129,7 @@ async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
 )
 async def test_a_cap_that_begins_later_is_no_silent_loss(order: Order, begins: int) -> None:
     # So many that a cap which begins here cuts more than the last few pages: those are not promised (`docs/promises.md`).
-    many = calls(20_000, START, MONTHS)
+    many = calls(10_000, START, MONTHS)
     server = OddServer([], calls=many, sorting=order, most=lambda number: 1000 if number < begins else 200)
     came = list[str]()
     async with served(server) as client:
@@ -138,7 +140,7 @@ async def test_a_cap_that_begins_later_is_no_silent_loss(order: Order, begins: i
         except ResponseError as error:
             assert "start anew with page_size=200" in str(error)  # noqa: PT017 # it may also come whole
         else:
-            assert came == [f"{n}" for n in range(20_000)]
+            assert came == [f"{n}" for n in range(10_000)]
 
 
 # --- honest servers -------------------------------------------------------------------------------------------------------
@@ -155,6 +157,7 @@ async def test_an_honest_page_is_checked_only_if_its_size_may_be_a_cap(order: Or
         assert len(server.asked) == asked
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("order", ORDERS)
 async def test_an_honest_year_costs_two_requests_more(order: Order) -> None:
     span = timedelta(days=365)

@@ -59,6 +59,7 @@ async def test_an_empty_range_takes_a_request_for_31_days(
     assert least <= stream.stats.requests == len(sandbox.requests) <= least + 1
 
 
+@pytest.mark.slow
 async def test_progress_never_falls_and_ends_at_one(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(generate_traffic(3000, start=START, end=END))
     for newest in (False, True):

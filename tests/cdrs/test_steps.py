@@ -28,6 +28,7 @@ def _wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unlimcall_async._clock.utc_now", now)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("patience", [0.3, 7, 45])
 async def test_a_follow_goes_on_after_steps_that_timed_out(patience: float) -> None:
     server = RawServer(evenly(5, START, DAY))

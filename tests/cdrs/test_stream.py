@@ -39,6 +39,7 @@ PICKS = random.Random(2026).sample(
 KINDS: list[TrafficKind] = ["uniform", "call_centre", "bursts", "ties", "legs", "sparse", "campaigns"]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("pick", "kind"), [*zip(PICKS, KINDS * 2, strict=True)], ids=str)
 async def test_a_pull_gives_all_that_the_sandbox_holds(
     sandbox: Sandbox,
@@ -148,6 +149,7 @@ async def test_an_error_comes_after_all_records_before_it_and_can_be_got_over(
 # --- what cannot be had ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("newest", [False, True])
 async def test_an_instant_that_no_page_holds_is_named_and_may_be_passed(
     sandbox: Sandbox, client: AsyncClient, newest: bool
@@ -202,6 +204,7 @@ async def test_a_row_outside_its_window_is_an_error(sandbox: Sandbox, client: As
 # --- resuming -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize("kind", ["ties", "legs", "call_centre"])
 async def test_a_checkpoint_between_any_two_records_gives_exactly_the_rest(

@@ -23,6 +23,7 @@ def most_at_once(sandbox: Sandbox, seconds: float) -> int:
     return max(sum(at <= other < at + seconds for other in times) for at in times)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.looptime
 @pytest.mark.parametrize(("concurrency", "order"), covering([1, 7], ["newest_first", "arbitrary"], together=1))
 async def test_as_many_requests_are_under_way_as_was_said(
@@ -48,6 +49,7 @@ async def test_requests_go_on_while_the_reader_is_busy(sandbox: Sandbox, client:
                 await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 async def test_no_batch_is_empty_or_large_or_cuts_an_instant(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(generate_traffic(20_000, start=START, end=START + timedelta(days=2), kind="ties"))
     batches = [batch async for batch in client.cdrs.stream(START, END).batches()]

@@ -114,6 +114,7 @@ def test_every_record_comes_once_however_late_and_whenever_the_follower_dies(
     assert Counter(each.src for each in world.got) == Counter(each.src for _, each in written)
 
 
+@pytest.mark.slow
 def test_every_cell_has_its_turn_in_a_crowd() -> None:
     crowd = [(START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100 * MILLISECOND)]
     world = ground(*crowd)
@@ -131,6 +132,7 @@ def test_every_cell_has_its_turn_in_a_crowd() -> None:
     assert world.tail.known_until >= now
 
 
+@pytest.mark.slow
 def test_a_poll_in_a_crowd_keeps_to_its_budget_and_half_of_it_for_the_newest() -> None:
     world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 20 * MINUTE, 100 * MILLISECOND)))
     now, budget = START + 20 * MINUTE, 12
@@ -154,6 +156,7 @@ def test_a_poll_takes_all_that_is_open_where_that_is_little() -> None:
     assert world.tail.held == 0
 
 
+@pytest.mark.slow
 def test_what_can_get_no_more_is_not_kept() -> None:
     world = ground(*((START + at, record(START + at, number=at)) for at in range(0, 900 * MINUTE, SECOND)))
     world.poll(START + 1000 * MINUTE, most=30_000)

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import pytest
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +93,7 @@ class Reader:
         return [Range(first, last) for first, last in pairwise(cuts)]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**9), st.integers(1, 60), st.booleans())
 def test_a_reader_is_told_of_each_change_once_over_crashes_and_views(seed: int, polls: int, mixed: bool) -> None:
     chance = random.Random(seed)

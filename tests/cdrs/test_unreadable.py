@@ -120,6 +120,7 @@ async def check_one(
     return kept, error
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("texts", "where"), WITH_A_START.values(), ids=WITH_A_START)
 async def test_a_row_with_a_start_costs_itself_alone(texts: dict[str, str], where: str) -> None:
     # The records of its own instant come before it, whatever their ids.
@@ -128,6 +129,7 @@ async def test_a_row_with_a_start_costs_itself_alone(texts: dict[str, str], wher
         await check_one(rows, bad(texts), "newest_first", where, newest=newest)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("texts", "order", "newest"),
     [
@@ -144,6 +146,7 @@ async def test_a_row_without_a_start_has_the_place_of_the_shortest_window_that_s
         assert last - first <= 4 * SECOND
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("text", NO_OBJECT.values(), ids=NO_OBJECT)
 async def test_a_row_that_is_not_even_a_row_costs_itself_alone(text: bytes) -> None:
     server = RawServer([*evenly(50, START, END - START), RawRow(AT, text)])
@@ -153,6 +156,7 @@ async def test_a_row_that_is_not_even_a_row_costs_itself_alone(text: bytes) -> N
         assert [row.body for row in stream.unreadable] == [text]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_of_many_pages_no_record_is_given_up(order: Order, newest: bool) -> None:
     row, rows = bad({"billsec": "null"}), evenly(2000, START, END - START)
@@ -241,6 +245,7 @@ def mixture(chosen: list[tuple[int, dict[str, str] | None, int]]) -> tuple[list[
     return records, others
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(mixtures, st.sampled_from(ORDERS), st.booleans(), st.integers(1, 4), st.integers(0, 10**6))
 async def test_any_mixture_comes_whole_however_often_it_is_cut_off(
@@ -316,6 +321,7 @@ def shown_by_all(server: RawServer, *texts: bytes) -> None:
     server.answer = answer
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("order", "newest", "number"), covering(ORDERS, [False, True], [1, 2]))
 async def test_a_row_that_all_windows_show_is_named_once(order: Order, newest: bool, number: int) -> None:
     rows = evenly(300, START, END - START)
@@ -339,6 +345,7 @@ async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(
         assert got + await rest(client, error, newest_first=newest) == ids(rows)[:: -1 if newest else 1]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_rows_with_the_same_text_some_seconds_apart_are_each_named(order: Order, newest: bool) -> None:
     rows = evenly(300, START, END - START)

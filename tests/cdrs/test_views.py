@@ -43,6 +43,7 @@ def records_of(batches: list[pa.RecordBatch]) -> list[CallRecord]:
     return [record for batch in batches for record in to_records(batch)]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize(("rows", "sizes"), [(300, [300, 300, 100]), (700, [700]), (7, [7] * 100), (65_536, [700])])
 async def test_batches_have_so_many_rows_and_the_last_is_shorter(
@@ -90,6 +91,7 @@ async def test_rows_must_be_a_whole_number(client: AsyncClient, rows: Any) -> No
         client.cdrs.stream(START, END).arrow(rows)
 
 
+@pytest.mark.slow
 def test_without_pyarrow_a_stream_says_what_to_install() -> None:
     program = """
 import asyncio, sys
@@ -253,6 +255,7 @@ async def rest_by(stream: CdrStream, view: str) -> list[str]:
 VIEWS = ["records", "batches", "to_list", "to_arrow", "arrow 1000", "arrow 30"]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("view", VIEWS)
 async def test_a_batch_that_is_not_full_is_handed_out_by_the_next_view(view: str) -> None:
     async with half_way(one_batch) as (stream, client):
@@ -272,6 +275,7 @@ async def test_a_batch_that_takes_longer_than_its_reader_waits_still_comes() -> 
         assert stream.stats.requests <= requests + 8
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("whole", ["to_list", "to_arrow"])
 @pytest.mark.parametrize("view", VIEWS)
 async def test_a_table_or_list_that_was_cancelled_has_handed_out_nothing(whole: str, view: str) -> None:
@@ -336,6 +340,7 @@ async def test_a_saturated_instant_comes_behind_all_records_before_it(sandbox: S
     assert records_of(await batches_of(behind, 50)) == rest
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     "texts", [WITH_A_START["65 bits"][0], WITH_A_START["half of an escaped surrogate pair"][0], WITHOUT_A_START["null"]]
 )

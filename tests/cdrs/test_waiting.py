@@ -41,6 +41,7 @@ async def while_reading(stream: CdrStream, seconds: float) -> Progress:
     return progress
 
 
+@pytest.mark.slow
 async def test_a_days_limit_that_is_used_up_says_until_when(sandbox: Sandbox) -> None:
     sandbox.add_calls(generate_traffic(2000, start=START, end=END, kind="uniform"))
     sandbox.settings.order = "oldest_first"
@@ -109,6 +110,7 @@ async def test_a_reader_who_does_not_ask_is_waited_for(sandbox: Sandbox) -> None
         assert stream.progress.waiting_for is None
 
 
+@pytest.mark.slow
 async def test_the_estimate_is_that_of_a_steady_pull(sandbox: Sandbox) -> None:
     sandbox.add_calls(generate_traffic(6000, start=START, end=END, kind="uniform"))
     sandbox.settings.order = "oldest_first"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from unlimcall_async.sandbox import Sandbox, SandboxAgent
 
 from .support import run, run_process
@@ -63,6 +65,7 @@ async def test_a_name_cannot_move_the_cursor() -> None:
     assert json.loads(exact)["label"] == agent.label
 
 
+@pytest.mark.slow
 async def test_names_are_utf_8_in_any_locale() -> None:
     async with Sandbox(company_name="Zürich ☎") as sandbox:
         status, out, _ = await run_process(sandbox, "me", PYTHONIOENCODING="ascii")

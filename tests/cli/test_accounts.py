@@ -202,6 +202,7 @@ async def test_a_file_that_is_wrong_is_named(tmp_path: Path, table: str, message
     assert f"accounts.toml: accounts.{message}" in err
 
 
+@pytest.mark.slow
 async def test_ctrl_c_ends_a_pull_which_can_be_continued(tmp_path: Path) -> None:
     server, hangs = server_of(acme=3, globex=4), asyncio.Event()
 

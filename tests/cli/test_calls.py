@@ -44,6 +44,7 @@ async def test_a_call_that_was_not_placed_is_not_said_to_be() -> None:
     assert (status, "dialer_required" in err, MAY_BE_PLACED in err) == (3, True, False)
 
 
+@pytest.mark.slow
 async def test_that_it_is_unknown_is_told_by_the_status_alone_if_need_be() -> None:
     async with Sandbox() as sandbox:
         sandbox.inject(ResetAfter(), endpoint="calls")
@@ -52,6 +53,7 @@ async def test_that_it_is_unknown_is_told_by_the_status_alone_if_need_be() -> No
     assert status == 6
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
 async def test_a_call_that_cannot_be_shown_was_placed_all_the_same(redirected: str) -> None:
     async with Sandbox() as sandbox:
@@ -60,6 +62,7 @@ async def test_a_call_that_cannot_be_shown_was_placed_all_the_same(redirected: s
     assert (status, f"The call {placed.call_id} was placed.\n" in err) == (2, True), err
 
 
+@pytest.mark.slow
 async def test_ctrl_c_leaves_open_whether_a_call_was_placed() -> None:
     async with Sandbox() as sandbox:
         sandbox.inject(Stall(after_headers=True), endpoint="calls")

@@ -126,6 +126,7 @@ async def test_an_error_ends_it_with_a_good_checkpoint(tmp_path: Path) -> None:
     assert (status, "GET /cdrs answered 409" in err, again) == (3, True, 3)
 
 
+@pytest.mark.slow
 async def test_a_lookback_that_is_nearly_too_short_is_a_warning_that_names_the_option() -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(recent("a", ago=timedelta(seconds=20)))
@@ -138,6 +139,7 @@ async def test_a_lookback_that_is_nearly_too_short_is_a_warning_that_names_the_o
     assert "and --lookback is 30 s: a record that appears later is lost; follow with a longer --lookback" in warning
 
 
+@pytest.mark.slow
 async def test_a_second_command_with_the_same_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "follow.checkpoint"
     follow = [*FOLLOW, "--from", "1h", "--checkpoint", str(path)]

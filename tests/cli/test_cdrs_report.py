@@ -56,6 +56,7 @@ async def test_a_file_and_a_table_have_their_own_manifest(
     assert "cannot say that none is missing" in (tmp_path / "r.html").read_text()
 
 
+@pytest.mark.slow
 async def test_a_damaged_manifest_stops_only_who_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with filled() as sandbox:
@@ -67,6 +68,7 @@ async def test_a_damaged_manifest_stops_only_who_wants_it(tmp_path: Path, monkey
     assert (status, "cannot read c.ndjson.manifest.json" in err) == (2, True)
 
 
+@pytest.mark.slow
 async def test_the_range_is_not_wider_than_that_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with filled() as sandbox:
@@ -76,6 +78,7 @@ async def test_the_range_is_not_wider_than_that_of_the_file(tmp_path: Path, monk
     assert "2026-05-01 00:00 till 2026-05-02 00:00 (UTC)" in (tmp_path / "r.html").read_text()
 
 
+@pytest.mark.slow
 async def test_no_phone_number_of_a_pull_is_in_the_page(tmp_path: Path) -> None:
     async with filled() as sandbox:
         await run(sandbox, "cdrs", "report", *RANGE, "--out", "r.html", cwd=tmp_path)

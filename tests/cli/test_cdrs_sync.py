@@ -98,6 +98,7 @@ async def test_rows_that_cannot_be_read_are_told_and_make_the_status_1(tmp_path:
     assert "+1415" not in out + err
 
 
+@pytest.mark.slow
 async def test_as_a_service_it_survives_an_outage_and_ends_by_sigterm(tmp_path: Path) -> None:
     recent = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     arguments = [*SYNC, "--from", "2d", "--every", "1s", "--json", "--account", "a"]

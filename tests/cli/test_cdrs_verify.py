@@ -85,6 +85,7 @@ EDITS: dict[str, tuple[Callable[[list[str]], None], list[str]]] = {
 }
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("name", ["c.ndjson", "c.csv"])
 @pytest.mark.parametrize("kind", EDITS)
 async def test_a_row_that_was_edited_is_named(tmp_path: Path, name: str, kind: str) -> None:
@@ -219,6 +220,7 @@ def changed(folder: Path, statement: str) -> None:
         connection.execute(statement)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("statement", "what", "repaired"),
     [
@@ -255,6 +257,7 @@ async def test_a_table_is_verified_and_mended(
     assert (status, "No difference" in err) == (0, True), err
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("url", ["duckdb:///calls.duckdb", "parquet:///calls"])
 async def test_other_tables_are_verified_too(tmp_path: Path, url: str) -> None:
     async with Sandbox() as sandbox:

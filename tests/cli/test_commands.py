@@ -23,6 +23,7 @@ async def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
 HEAVY = {"aiohttp", "rich", *(f"unlimcall_async.{name}" for name in ("sandbox", "webhooks", "operations"))}
 
 
+@pytest.mark.slow
 async def test_help_is_quick() -> None:
     commands = ["", "cdrs pull", "cdrs follow", "webhooks listen", "health", "doctor", "sandbox", "demo"]
     code = (
@@ -43,6 +44,7 @@ async def test_completion_is_printed(shell: str) -> None:
     assert (status, "_UNLIMCALL_COMPLETE" in out) == (0, True)
 
 
+@pytest.mark.slow
 async def test_completion_knows_commands_and_options() -> None:
     words = {"_UNLIMCALL_COMPLETE": "bash_complete", "COMP_WORDS": "unlimcall cdrs pull --f", "COMP_CWORD": "3"}
     code = "from unlimcall_async.cli.commands import unlimcall; unlimcall(prog_name='unlimcall')"

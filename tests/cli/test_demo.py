@@ -159,6 +159,7 @@ async def test_another_kind_of_file_is_wrong_usage(tmp_path: Path) -> None:
     assert (status, "must end in .ndjson or .csv" in err) == (2, True)
 
 
+@pytest.mark.slow
 async def test_without_rich_it_says_how_to_get_it(tmp_path: Path) -> None:
     fake = tmp_path / "fake"
     fake.mkdir()
@@ -177,6 +178,7 @@ def read_all(terminal: int) -> str:
     return read.decode()
 
 
+@pytest.mark.slow
 async def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     process = await start(tmp_path, "--calls", str(CALLS), stderr=theirs, environment={"COLUMNS": "100"})
@@ -216,6 +218,7 @@ def test_the_exit_status_tells_whether_all_is_there(
     assert CliRunner().invoke(unlimcall, arguments).exit_code == status
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("phase", [b"Generating", b"Pulling"])
 async def test_ctrl_c_leaves_nothing(tmp_path: Path, phase: bytes) -> None:
     process = await start(tmp_path, "--calls", "50000", "--out", "calls.ndjson")

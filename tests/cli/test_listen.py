@@ -46,6 +46,7 @@ async def deliver(url: str, body: bytes, secret: str = SECRET) -> int:
         return response.status
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
     async with listening(UNLIMCALL_WEBHOOK_SECRET=SECRET) as (process, url):
@@ -112,6 +113,7 @@ async def test_events_that_nobody_reads_are_not_taken_without_end(monkeypatch: p
     await asyncio.wait([serving])
 
 
+@pytest.mark.slow
 async def test_events_are_shown_as_json(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("old", "new")]
     for path in paths:
@@ -127,6 +129,7 @@ async def test_events_are_shown_as_json(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_a_reader_that_leaves_ends_it() -> None:
     ours, theirs = os.pipe()
     arguments = ["webhooks", "listen", "--port", "0"]

@@ -42,6 +42,7 @@ async def test_a_full_disk_is_told_in_a_line(arguments: list[str]) -> None:
     assert (status, err.count("\n"), "No space left" in err) == (2, 1, True)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     "command",
     slow_but(
@@ -112,6 +113,7 @@ async def end(process: asyncio.subprocess.Process, number: signal.Signals) -> by
         return (await process.communicate())[1]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_pull_ends_by_a_signal(pipe: Pipe, number: signal.Signals, status: int) -> None:
     async with Sandbox() as sandbox:

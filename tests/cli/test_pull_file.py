@@ -221,6 +221,7 @@ def test_a_kill_at_any_step_rejects_each_row_once(tmp_path: Path, monkeypatch: p
         check_manifest(folder / "calls.ndjson")
 
 
+@pytest.mark.slow
 def test_a_pull_that_replaces_another_survives_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Of the same length, so that nothing but the order of the steps tells the two files apart.
     old = b"x" * len(WHOLE)
@@ -236,6 +237,7 @@ def test_a_pull_that_replaces_another_survives_too(tmp_path: Path, monkeypatch: 
         assert path.read_bytes() == WHOLE
 
 
+@pytest.mark.slow
 def test_a_part_is_there_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for step in range(1, steps_of(monkeypatch, tmp_path / "count") + 2):
         path = tmp_path / f"{step}" / "calls.ndjson"

@@ -105,6 +105,7 @@ async def test_a_pull_without_a_manifest_leaves_none(tmp_path: Path) -> None:
     assert (status, names_in(tmp_path)) == (0, ["c.ndjson", "c.ndjson.checkpoint"])
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("spoiling", ["gone", "changed", "shorter"])
 async def test_a_part_that_was_changed_is_not_continued(tmp_path: Path, spoiling: str) -> None:
     part = tmp_path / "c.ndjson.manifest.json.part"

@@ -57,6 +57,7 @@ async def test_an_empty_range_makes_a_file_without_rows(tmp_path: Path) -> None:
     assert records_in(tmp_path / "c.parquet") == []
 
 
+@pytest.mark.slow
 async def test_a_pull_that_was_stopped_goes_on(tmp_path: Path) -> None:
     async with Sandbox(cap=10, count="matches") as sandbox:
         sandbox.add_calls(made(100))

@@ -211,6 +211,7 @@ async def test_a_range_may_be_left_to_settle(tmp_path: Path, clock: Clock) -> No
 # --- what to type -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("arguments", "continued"),
     [

@@ -70,6 +70,7 @@ async def test_neither_waits_nor_warnings_are_written(monkeypatch: pytest.Monkey
     assert noisy == [False, True]
 
 
+@pytest.mark.slow
 async def test_a_follow_that_is_stopped_writes_nothing() -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(3))

@@ -48,6 +48,7 @@ records = st.builds(
 )
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
 @given(given_records=st.lists(records, max_size=3))
 def test_what_is_read_is_what_was_written(kind: str, given_records: list[CallRecord]) -> None:

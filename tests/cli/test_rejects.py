@@ -66,6 +66,7 @@ async def test_rows_that_cannot_be_read_go_to_their_file_and_all_others_to_their
     assert names_in(tmp_path) == ["bad.ndjson", "c.ndjson", "c.ndjson.checkpoint", "c.ndjson.manifest.json"]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("sent", "spoilt", "name"),
     [
@@ -240,6 +241,7 @@ class Unlimited(AsyncClient):
         super().__init__(token, **{**options, "rate_limits": RateLimits.unlimited()})
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("out", [[], ["--out", "c.ndjson"]])
 async def test_an_instant_with_too_many_records_ends_the_pull_unless_it_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: list[str]

@@ -54,6 +54,7 @@ def test_it_works_where_the_event_loop_takes_no_signal_handlers(monkeypatch: pyt
     assert (result.exit_code, "no connection" in result.output) == (5, True)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("number", "status", "word"), [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Terminated.")]
 )

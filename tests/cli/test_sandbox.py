@@ -25,6 +25,7 @@ from .support import in_this_process, line_of, run, running
 SECRET = "whsec_of_a_test"
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_sandbox_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     async with running(None, "sandbox", "--port", "0", "--calls", "50", "--rate-limit", "cdrs=1") as process:
@@ -45,6 +46,7 @@ async def test_the_sandbox_serves_until_it_is_told_to_stop(number: signal.Signal
     ]
 
 
+@pytest.mark.slow
 async def test_a_call_is_ended_from_another_terminal() -> None:
     target = "https://example.com/hooks/unlimcall"
     async with running(None, "sandbox", "--port", "0", "--json") as process:
@@ -68,6 +70,7 @@ async def test_a_call_is_ended_from_another_terminal() -> None:
     assert (stranger[0], "401" in stranger[2]) == (3, True)
 
 
+@pytest.mark.slow
 async def test_an_attempt_to_end_a_call_without_a_sandbox_names_the_path() -> None:
     own = {"UNLIMCALL_TOKEN": "unl_test_x", "UNLIMCALL_BASE_URL": "http://127.0.0.1:9/api/v1", "UNLIMCALL_LOG": "debug"}
     async with running(None, "sandbox", "end-call", "5", environment=own) as process:
@@ -81,6 +84,7 @@ async def test_only_a_sandbox_on_this_machine_is_asked_to_end_a_call(url: str) -
     assert (status, "a sandbox on this machine" in err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", slow_but({"--seed 2"}, ["--days 5", "--seed 2", "--days 5 --calls 0"]))
 async def test_options_of_calls_without_calls_are_told(options: str) -> None:
     async with running(None, "sandbox", "--port", "0", *options.split()) as process:
@@ -88,6 +92,7 @@ async def test_options_of_calls_without_calls_are_told(options: str) -> None:
     assert told == "The account has no call records. To generate some, add --calls, for example --calls 1000."
 
 
+@pytest.mark.slow
 async def test_a_sandbox_that_nobody_wants_calls_of_says_nothing() -> None:
     async with running(None, "sandbox", "--port", "0") as process:
         await line_of(process.stdout)
@@ -96,6 +101,7 @@ async def test_a_sandbox_that_nobody_wants_calls_of_says_nothing() -> None:
     assert err == b""
 
 
+@pytest.mark.slow
 async def test_without_the_log_nothing_is_logged() -> None:
     async with running(None, "sandbox", "--port", "0", "--json", "--no-log") as process:
         place = json.loads(await line_of(process.stdout))
@@ -117,6 +123,7 @@ async def test_years_of_calls() -> None:
     assert timedelta(days=1000) < starts[-1] - starts[0] < timedelta(days=1096)
 
 
+@pytest.mark.slow
 async def test_the_sandbox_has_made_up_calls() -> None:
     async with running(None, "sandbox", "--port", "0", "--calls", "50", "--seed", "3", "--json") as process:
         place = json.loads(await line_of(process.stdout))
@@ -125,6 +132,7 @@ async def test_the_sandbox_has_made_up_calls() -> None:
     assert len(out.splitlines()) == 50
 
 
+@pytest.mark.slow
 async def test_the_sandbox_delivers_the_end_of_a_call() -> None:
     target = "https://example.com/hooks/unlimcall"
     received: asyncio.Future[tuple[bytes, str]] = asyncio.get_running_loop().create_future()

@@ -55,6 +55,7 @@ def all_ids(folder: Path) -> list[str]:
     return [found for path in sorted(folder.glob("*.ndjson")) for found in ids_of(path)]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("arguments", [["--out", "c.ndjson"], ["--out", "c.csv"], ["--out", "c.csv", "--for", "excel"]])
 async def test_a_file_grows_run_by_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     name, err = arguments[1], ""
@@ -118,6 +119,7 @@ async def test_a_folder_gets_workbooks(tmp_path: Path, monkeypatch: pytest.Monke
     assert (len(books), found) == (2, cron.due)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("out", ["c.ndjson", "."])
 async def test_a_run_that_was_stopped_is_finished_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
@@ -222,6 +224,7 @@ async def test_the_file_is_there_while_it_grows(tmp_path: Path, monkeypatch: pyt
     assert ids_of(tmp_path / "c.ndjson")[:10] == [call.id for call in CALLS[:10]]
 
 
+@pytest.mark.slow
 async def test_two_jobs_do_not_pull_into_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Sandbox(latency=0.2) as sandbox:
         sandbox.add_calls(CALLS)

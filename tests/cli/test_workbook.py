@@ -114,6 +114,7 @@ def test_the_same_records_make_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.xlsx").read_bytes() == (tmp_path / "two.xlsx").read_bytes()
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=20))
 def test_texts_come_back(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     # The format has its own escapes, which this reader leaves as they are.

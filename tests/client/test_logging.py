@@ -133,6 +133,7 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.slow
 def test_the_environment_turns_it_on() -> None:
     done = subprocess.run(  # noqa: S603 # our own program
         [sys.executable, "-c", CALLS],

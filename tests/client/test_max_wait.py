@@ -112,6 +112,7 @@ async def test_a_phone_call_that_is_not_sent_is_not_in_doubt(start: Start) -> No
     assert not error.outcome_unknown
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("max_wait", "let_out"), [(0, 10), (1.5, 11), (10, 18), (49.9, 52), (None, 100)])
 async def test_the_wait_behind_others_counts(
     sandbox: Sandbox, start: Start, max_wait: float | None, let_out: int

@@ -43,6 +43,7 @@ def busiest(times: list[float], span: float) -> int:
     return max(sum(first <= time <= first + span for time in times) for first in times)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("burst", slow_but({None, 60}, [None, 1, 7, 60]))
 async def test_no_minute_sees_more_than_its_limit_and_nearly_all_of_it_is_used(
     sandbox: Sandbox, start: Start, burst: int | None
@@ -65,6 +66,7 @@ async def test_no_day_sees_more_than_its_limit(sandbox: Sandbox, start: Start) -
     assert 2 * 24 * 3600 <= times[-1] - times[0] <= 2 * 24 * 3600 + 300
 
 
+@pytest.mark.slow
 async def test_a_server_that_counts_never_has_to_refuse(start: Start, sandbox: Sandbox) -> None:
     sandbox.settings.rate_limits = {"cdrs": 60}
     client = start()
@@ -167,6 +169,7 @@ async def test_tokens_do_not_pile_up_behind_a_slow_connection(sandbox: Sandbox) 
     assert busiest([request.received_at for request in sandbox.requests], 60) <= 5
 
 
+@pytest.mark.slow
 async def test_many_calls_of_one_endpoint_do_not_take_all_connections_first(sandbox: Sandbox) -> None:
     sandbox.settings.latency = 1
     limits = RateLimits.unlimited()

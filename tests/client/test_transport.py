@@ -25,6 +25,7 @@ async def test_compressed_answers_are_read(sandbox: Sandbox, client: AsyncClient
     assert (await client.me()).company_name == "Acme"
 
 
+@pytest.mark.slow
 async def test_a_small_body_that_grows_is_refused_before_it_fills_the_memory(
     sandbox: Sandbox, client: AsyncClient
 ) -> None:

@@ -354,6 +354,7 @@ def test_no_mixture_of_spellings_hides_a_token(token: str, data: st.DataObject) 
     assert Authorization(token).struck_out(f"<{spelling}>") == "<***>"
 
 
+@pytest.mark.slow
 def test_a_hostile_text_is_searched_in_no_time() -> None:
     authorization = Authorization(ESCAPED)
     for text in ("\\" * 300_000, "%25" * 300_000, "&#0000" * 300_000, ESCAPED[:-1] * 10_000, "u" * 300_000):
@@ -405,6 +406,7 @@ def test_any_body_gives_an_api_error_and_nothing_else(status: int, body: bytes, 
     assert TOKEN not in everything_in(error)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("around", [("", ""), ('{"detail":', "}"), ('{"error":{"message":', "}}")])
 def test_nesting_of_any_depth_gives_an_api_error(around: tuple[str, str]) -> None:
     first, last = around

@@ -186,6 +186,7 @@ def test_without_a_limit_only_a_pause_makes_wait(gaps: list[float]) -> None:
 # --- tokens that come back ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(limits(), st.lists(arrivals, max_size=40), gaps)
 def test_a_token_that_comes_back_at_once_was_never_taken(limit: RateLimit, steps: list[Step], gap: float) -> None:

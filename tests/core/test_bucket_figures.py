@@ -72,6 +72,7 @@ def test_the_next_token_comes_when_bucket_and_guards_allow(bucket: TokenBucket, 
     assert bucket.ready_at() == pytest.approx(ready_at)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("taken", "interval"),
     # Of 600 grants and more, every second one is looked at; of 1200 and more, every third.

@@ -98,6 +98,7 @@ def test_records_of_a_stream_become_the_same_columns(parts: list[list[CallRecord
     assert making.rows == len(batch)
 
 
+@pytest.mark.slow
 def test_a_batch_of_plain_records_imports_no_pandas() -> None:
     program = (
         "import sys; from datetime import datetime, UTC\n"

@@ -53,6 +53,7 @@ def test_a_missing_package_is_an_error_that_names_its_extra(extra: str, package:
     assert done.stdout.split()[-1] in {package, "None"}
 
 
+@pytest.mark.slow
 def test_a_package_that_misses_another_one_is_an_error_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "duckdb.py").write_text("import a_package_that_is_missing")
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {SYNC.format('duckdb:///file')}"

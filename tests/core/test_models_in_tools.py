@@ -155,6 +155,7 @@ def test_pydantic_names_the_field_that_is_wrong_and_coerces_nothing() -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_fastapi_answers_with_models_and_describes_them() -> None:
     app = fastapi.FastAPI()
     queued, balance = QueuedCall("f3c1", "queued"), MODELS[1]

@@ -179,6 +179,7 @@ async def test_leaving_the_iteration_closes_the_source() -> None:
     assert source.closed
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_calls() -> None:
     monitor = CarrierMonitor()
 

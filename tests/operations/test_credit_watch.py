@@ -173,6 +173,7 @@ async def test_an_alert_is_not_repeated_by_the_next_iteration(sandbox: Sandbox, 
     assert list(watch.monitor.active) == ["low", "blocked"]
 
 
+@pytest.mark.slow
 async def test_it_waits_for_the_rate_limit(sandbox: Sandbox) -> None:
     limits = RateLimits(balance=RateLimit(1))
     async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=limits) as client:

@@ -59,6 +59,7 @@ async def test_the_balance_is_polled_whatever_the_call_records_wait_for(
     assert len(polls) == 31
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     "fault", [HOUR, FOR_GOOD, Stall(), Status(429), Stall(after_headers=True), Status(200)], ids=repr
 )

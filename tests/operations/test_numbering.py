@@ -49,6 +49,7 @@ def run(program: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 # ours
 
 
+@pytest.mark.slow
 def test_the_library_is_loaded_when_it_is_needed_and_not_before() -> None:
     loaded = "print('phonenumbers' in sys.modules)"
     steps = (

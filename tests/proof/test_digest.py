@@ -61,6 +61,7 @@ def test_the_digest_of_records_is_the_sum_of_theirs(found: list[CallRecord]) -> 
 
 
 # A field with a documented name is not another field.
+@pytest.mark.slow
 @given(EXTRAS.filter(lambda extra: CALL.keys().isdisjoint(extra)))
 def test_other_fields_of_any_kind_come_from_the_api_as_they_are_digested(extra: dict[str, Any]) -> None:
     members = second_digest.json(extra).removeprefix("{").removesuffix("}")
@@ -88,6 +89,7 @@ def test_the_vectors_of_the_page() -> None:
     }
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS, max_size=4), st.lists(RECORDS, max_size=4), st.randoms(use_true_random=False))
 def test_digests_add_up_in_whatever_order(some: list[CallRecord], more: list[CallRecord], chance: Any) -> None:
     both = [*some, *more]

@@ -113,6 +113,7 @@ async def take(stream: CdrStream, how: str, number: int) -> list[CallRecord]:
     return records
 
 
+@pytest.mark.slow
 @given(steps=steps, newest=st.booleans(), asked=st.booleans(), order=st.sampled_from(ORDERS), ties=st.integers(1, 5))
 async def test_a_manifest_is_that_of_what_was_handed_out_at_any_position(
     steps: list[tuple[str, int]], order: Order, ties: int, *, newest: bool, asked: bool

@@ -95,6 +95,7 @@ async def test_a_record_that_went_is_no_equal_count(gone: str, count: str, bound
     assert ([record.id for record in difference.missing], difference.added) == ([gone], ())
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("bounds", BOUNDS, ids=str)
 @pytest.mark.parametrize("count", ["matches", "rows"])
 async def test_a_record_that_came_is_no_equal_count(count: str, bounds: dict[str, Any]) -> None:

@@ -71,6 +71,7 @@ def test_the_page_loads_nothing_and_runs_its_own_scripts_alone() -> None:
     assert page.policy.startswith("default-src 'none';")
 
 
+@pytest.mark.slow
 def test_no_text_of_the_server_or_of_the_title_can_run() -> None:
     report = CallReport(HOSTILE)
     report.add(call(country=HOSTILE, sip_username=HOSTILE, currency=HOSTILE, sell_price_cents=1))
@@ -128,6 +129,7 @@ def test_a_range_that_the_zone_cannot_hold_is_in_utc() -> None:
     assert "0001-01-01 00:00 (UTC) till 2026-04-30 20:00 (EDT)" in page
 
 
+@pytest.mark.slow
 async def test_the_manifest_says_why_nothing_is_missing() -> None:
     async with Sandbox(rate_limits={}) as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
         sandbox.add_calls(generate_traffic(200, start=START, end=END, seed=1))

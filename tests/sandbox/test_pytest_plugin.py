@@ -84,6 +84,7 @@ def run(
     )
 
 
+@pytest.mark.slow
 def test_the_fixture_is_a_started_sandbox_for_one_test(tmp_path: Path) -> None:
     settings = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
     result = run(tmp_path, USERS_TEST, plugins=("pytest_asyncio.plugin",), settings=settings)
@@ -112,6 +113,7 @@ def test_the_fixture_serves_each_runner(runner: str, tmp_path: Path) -> None:
     assert f"{2 * len(marks)} passed" in result.stdout
 
 
+@pytest.mark.slow
 def test_loading_the_plugin_imports_no_server() -> None:
     program = "import sys, unlimcall_async.sandbox.pytest_plugin; sys.exit('aiohttp.web' in sys.modules)"
 

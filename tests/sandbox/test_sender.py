@@ -265,6 +265,7 @@ async def test_each_attempt_has_a_connection_of_its_own(visitor: Visitor, sandbo
     assert statuses_of(sandbox) == [200, 200, 200]
 
 
+@pytest.mark.slow
 async def test_many_deliveries_arrive_each_at_least_once(
     visitor: Visitor, sandbox: Sandbox, receiver: Receiver
 ) -> None:

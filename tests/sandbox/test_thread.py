@@ -73,6 +73,7 @@ def test_plain_code_is_answered() -> None:
         ask(sandbox, "/me")
 
 
+@pytest.mark.slow
 def test_each_event_loop_and_another_process_are_answered() -> None:
     async def name(sandbox: Sandbox) -> str:
         async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
@@ -182,6 +183,7 @@ def test_an_error_in_the_block_ends_the_thread() -> None:
         _ = 1 / 0
 
 
+@pytest.mark.slow
 def test_calls_come_from_many_threads_while_the_sandbox_answers() -> None:
     start, end = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 20, tzinfo=UTC)
 

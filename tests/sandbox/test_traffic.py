@@ -25,6 +25,7 @@ def microseconds(least: int, most: int) -> st.SearchStrategy[timedelta]:
     return st.integers(least, most).map(lambda us: timedelta(microseconds=us))
 
 
+@pytest.mark.rest_slow
 @every_kind
 def test_rows_are_as_many_as_asked_inside_the_range_and_in_order_of_their_ends(kind: TrafficKind) -> None:
     rows = traffic(kind)
@@ -109,6 +110,7 @@ def test_an_id_begins_with_the_second_of_its_first_leg_and_does_not_sort_as_text
     assert len({int(name.split(".")[1]) for name in first}) == len(first)
 
 
+@pytest.mark.slow
 def test_calls_are_heavy_tailed() -> None:
     answered = sorted(row.billsec for row in traffic("uniform", 20_000) if row.billsec)
 

@@ -100,6 +100,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue(process:
     assert client.limits()["me"].waiting == 0
 
 
+@pytest.mark.slow
 async def test_calls_that_are_cancelled_at_any_moment_take_no_token(
     sandbox: Sandbox, process: Process, valkey: Redis
 ) -> None:

@@ -61,6 +61,7 @@ async def test_any_accounts_have_their_own_rows(tmp_path_factory: pytest.TempPat
         assert place.rows(account) == held_by(SERVER, BEGIN, END)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("account", ["x" * 300, "x" * 238, "é" * 60])
 async def test_a_name_that_is_too_long_is_refused(tmp_path: Path, account: str) -> None:
     place = ParquetDays(tmp_path)

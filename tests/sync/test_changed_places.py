@@ -25,6 +25,7 @@ databases = pytest.mark.parametrize("place", ["sqlite", "duckdb", "postgres"], i
 SHORT = timedelta(days=1)
 
 
+@pytest.mark.rest_slow
 @databases
 @pytest.mark.parametrize("statement", ["DROP TABLE {table}", 'ALTER TABLE {table} RENAME TO "old {number}"'])
 async def test_a_table_that_was_dropped_is_begun_anew(place: Place, statement: str) -> None:
@@ -47,6 +48,7 @@ async def test_a_folder_that_was_removed_is_begun_anew_even_after_a_run_that_fai
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("kind", [Sqlite, DuckDb])
 @pytest.mark.parametrize("tables", [("straße", "strasse"), ("Ä", "ä")])
 async def test_two_tables_have_two_states(kind: type[Sqlite | DuckDb], tables: tuple[str, str], tmp_path: Path) -> None:
@@ -58,6 +60,7 @@ async def test_two_tables_have_two_states(kind: type[Sqlite | DuckDb], tables: t
         assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("kind", [Sqlite, DuckDb])
 async def test_an_account_that_is_equal_to_another_one_by_a_collation_is_another_one(
     kind: type[Sqlite | DuckDb], tmp_path: Path

@@ -57,6 +57,7 @@ async def test_the_nightly_job_knows_what_the_week_cost(sandbox: Sandbox, tmp_pa
         assert [row[2:] for row in table.sql(nightly.WEEK).fetchall()] == [(2, 12)]
 
 
+@pytest.mark.slow
 async def test_the_service_ends_cleanly_on_sigterm(sandbox: Sandbox, postgres_url: str) -> None:
     sandbox.add_calls([call("1", hours_ago=20)])
     environment = {

@@ -36,6 +36,7 @@ def server_of(count: int) -> RawServer:
 # --- all files --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @files
 async def test_two_accounts_may_begin_with_one_file_at_once(place: Place) -> None:
     server = server_of(50)
@@ -208,6 +209,7 @@ async def test_rows_that_are_as_they_should_be_are_not_written(database: Sqlite)
 # --- DuckDB -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_duckdb_file_that_another_process_has_open_is_busy(tmp_path: Path) -> None:
     place = DuckDb(tmp_path)
     program = f"import duckdb; c = duckdb.connect({str(place.path)!r}); print('open', flush=True); input()"

@@ -45,6 +45,7 @@ def calls(count: int = 60) -> list[RawRow]:
 # --- what is proven ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 async def test_a_table_has_a_manifest_that_the_api_confirms(place: Place) -> None:
     server = RawServer([*calls(), call(BEGIN + DAY, "new", rate='{"x": 1.10}')], cap=10)
     async with served(server) as client:
@@ -67,6 +68,7 @@ async def test_windows_that_were_cut_at_midnight_are_one_again(place: Place) -> 
     assert (window.start, window.end, window.rows) == (BEGIN, END, 0)
 
 
+@pytest.mark.rest_slow
 async def test_rows_that_come_late_change_and_go_are_proven(place: Place) -> None:
     server = RawServer(calls(), cap=10)
     async with served(server) as client:
@@ -112,6 +114,7 @@ def _stop_after(number: int) -> Callable[[object], None]:
     return stop
 
 
+@pytest.mark.rest_slow
 async def test_each_account_has_its_own(place: Place) -> None:
     async with served(RawServer(calls())) as client:
         await synced(client, place, account="other", end=END - DAY)
@@ -160,6 +163,7 @@ async def test_a_run_that_changes_nothing_writes_no_entry(place: Place, cap: int
         await checked_manifest(place)
 
 
+@pytest.mark.rest_slow
 @databases
 async def test_a_row_that_somebody_edits_shows_and_once_it_is_mended_is_right(place: Place) -> None:
     server = RawServer(calls(), cap=10)
@@ -178,6 +182,7 @@ async def test_a_row_that_somebody_edits_shows_and_once_it_is_mended_is_right(pl
         assert (await checked_manifest(place)).days == before.days
 
 
+@pytest.mark.rest_slow
 @databases
 async def test_what_a_piece_leaves_of_an_entry_is_what_the_table_holds_there(place: Place) -> None:
     server = RawServer(calls())
@@ -192,6 +197,7 @@ async def test_what_a_piece_leaves_of_an_entry_is_what_the_table_holds_there(pla
         assert difference.day == BEGIN.date()
 
 
+@pytest.mark.rest_slow
 async def test_rows_that_cannot_be_read_are_listed_until_they_can(place: Place) -> None:
     good = [*calls(12), call(BEGIN + DAY, "a"), call(BEGIN + DAY, "soon")]
     server = RawServer(list(good), cap=10)
@@ -274,6 +280,7 @@ async def test_a_destination_without_entries_is_synced_as_before(tmp_path: Path)
     assert (await read_manifest(place.url)).total == DayDigest()
 
 
+@pytest.mark.rest_slow
 async def test_the_manifest_of_a_table_that_was_removed_is_gone(place: Place) -> None:
     server = RawServer(calls())
     async with served(server) as client:
@@ -293,6 +300,7 @@ async def test_the_manifest_of_a_table_that_was_removed_is_gone(place: Place) ->
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 async def test_records_are_read_in_order_and_are_those_of_the_api(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +323,7 @@ async def test_records_are_read_in_order_and_are_those_of_the_api(
         assert DayDigest.of(records) == (await checked_manifest(place)).total
 
 
+@pytest.mark.rest_slow
 async def test_a_table_is_read_while_a_sync_writes_to_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "MOST_ROWS", 1)
     server = RawServer(calls(), cap=10)
@@ -354,6 +363,7 @@ async def test_what_is_not_there_or_damaged_is_an_error(tmp_path: Path) -> None:
 # --- repair -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 async def test_a_repair_mends_what_was_asked_and_nothing_else(place: Place) -> None:
     server = RawServer(calls(), cap=10)
     async with served(server) as client:

@@ -62,6 +62,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- exact ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 @given(data=st.data())
@@ -126,6 +127,7 @@ def changed(server: RawServer, data: st.DataObject) -> None:
     ]
 
 
+@pytest.mark.rest_slow
 async def test_late_revised_and_removed_rows_within_the_lookback(place: Place) -> None:
     at = [BEGIN + day * DAY for day in range(DAYS)]
     leg = call(at[5], "leg", duration="7")
@@ -149,6 +151,7 @@ async def test_late_revised_and_removed_rows_within_the_lookback(place: Place) -
     assert result.requests > 0
 
 
+@pytest.mark.rest_slow
 async def test_the_table_holds_one_interval_whatever_starts_are_given(place: Place) -> None:
     server = RawServer([call(BEGIN + number * DAY / 4, "a") for number in range(DAYS * 4)])
     async with served(server) as client:
@@ -160,6 +163,7 @@ async def test_the_table_holds_one_interval_whatever_starts_are_given(place: Pla
     assert place.rows(ACCOUNT) == held_by(server, BEGIN + DAY, END)
 
 
+@pytest.mark.rest_slow
 async def test_rows_outside_the_interval_and_of_others_are_never_touched(place: Place) -> None:
     server = RawServer([call(BEGIN + DAY, "a")])
     async with served(server) as client:
@@ -191,6 +195,7 @@ async def test_what_no_json_number_or_plain_text_holds_comes_back_exactly(place:
     assert (second[8], second[9]) == (2**63 - 1, "")
 
 
+@pytest.mark.rest_slow
 async def test_many_stored_rows_are_compared_some_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_MOST_STORED", 3)
     rows = [call(BEGIN + number // 5 * DAY, f"{number}") for number in range(20)]
@@ -205,6 +210,7 @@ async def test_many_stored_rows_are_compared_some_at_a_time(place: Place, monkey
 # --- rows that cannot be read -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 async def test_from_a_piece_with_an_unreadable_row_nothing_is_removed(place: Place) -> None:
     first, second = BEGIN + DAY, BEGIN + DAY + timedelta(hours=1)
     server = RawServer([call(first, "a"), call(first, "leg"), call(first, "leg", duration="7"), call(second, "b")])
@@ -239,6 +245,7 @@ async def test_a_row_whose_start_cannot_be_read_may_be_any_row_near_it(place: Pl
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+@pytest.mark.rest_slow
 async def test_an_error_comes_behind_what_was_written_before_it(place: Place) -> None:
     server = RawServer([call(BEGIN + number * DAY / 60, f"{number}") for number in range(300)], cap=20)
 
@@ -308,6 +315,7 @@ async def test_a_second_run_is_busy_at_once_and_another_account_is_not(place: Pl
         assert (await synced(client, place)).unchanged == 0
 
 
+@pytest.mark.rest_slow
 async def test_a_cancelled_run_leaves_nothing_behind(place: Place) -> None:
     server = RawServer([call(BEGIN + number * DAY / 60, f"{number}") for number in range(300)], cap=20)
     threads = threading.active_count()
@@ -328,6 +336,7 @@ async def test_a_cancelled_run_leaves_nothing_behind(place: Place) -> None:
 # --- the table of a user ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @databases
 async def test_other_columns_and_indexes_are_left_alone(place: Place) -> None:
     server = RawServer([call(BEGIN, "a"), call(BEGIN, "a", duration="7"), call(BEGIN, "b")])
@@ -342,6 +351,7 @@ async def test_other_columns_and_indexes_are_left_alone(place: Place) -> None:
     assert notes == [("a", 7, "seen"), ("a", 34, "new"), ("b", 34, "new"), ("c", 34, "new")]
 
 
+@pytest.mark.rest_slow
 @databases
 async def test_a_table_with_other_columns_is_refused_with_the_differences(place: Place) -> None:
     async with served(RawServer([call(BEGIN, "a")])) as client:
@@ -362,6 +372,7 @@ async def test_a_table_with_other_columns_is_refused_with_the_differences(place:
     place.execute("DROP VIEW {table}")
 
 
+@pytest.mark.rest_slow
 @databases
 async def test_a_table_that_lost_its_rows_is_filled_again(place: Place) -> None:
     server = RawServer([call(BEGIN + DAY, "a"), call(END - DAY, "b")])
@@ -380,6 +391,7 @@ async def test_a_table_that_lost_its_rows_is_filled_again(place: Place) -> None:
 # --- arguments, progress, end ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 async def test_the_account_is_that_of_the_token_and_the_end_is_settled(place: Place) -> None:
     async with Sandbox() as sandbox, AsyncClient(sandbox.token, base_url=sandbox.url) as client:
         sandbox.add_calls([SandboxCall(id="1", start_time=BEGIN)])

@@ -27,6 +27,7 @@ def statuses_by_query(sandbox: Sandbox) -> list[tuple[int | None, ...]]:
     return sorted(shown, key=str)
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_pull_with_faults_is_told_as_the_server_has_seen_it(
     sandbox: Sandbox, backend: Backend, monkeypatch: pytest.MonkeyPatch

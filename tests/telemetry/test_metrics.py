@@ -151,6 +151,7 @@ for resource in reader.get_metrics_data().resource_metrics:
 """
 
 
+@pytest.mark.slow
 def test_an_observer_may_be_made_before_the_sdk_is_set_up() -> None:
     done = subprocess.run([sys.executable, "-c", GLOBAL], capture_output=True, text=True, check=False)  # noqa: S603 # ours
     assert done.stderr == ""

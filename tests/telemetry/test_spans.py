@@ -184,6 +184,7 @@ async def test_nothing_private_is_in_a_span_or_a_metric(
 # --- whose spans ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("follows", [False, True], ids=["stream", "follow"])
 async def test_the_spans_of_a_stream_are_below_the_span_in_which_it_is_read(
     sandbox: Sandbox, client: AsyncClient, backend: Backend, follows: bool

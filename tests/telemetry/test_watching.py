@@ -61,6 +61,7 @@ async def test_a_stream_is_counted_as_its_stats_are(sandbox: Sandbox, client: As
     }
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("thread", [False, True], ids=["in the loop", "in another thread"])
 async def test_counts_are_right_while_a_stream_runs(
     sandbox: Sandbox, client: AsyncClient, backend: Backend, thread: bool
@@ -112,6 +113,7 @@ def test_stats_are_read_in_the_thread_of_the_loop_alone(backend: Backend, monkey
     assert set(readers) == {thread.ident}
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("way", ["break", "aclose", "error", "cancel"])
 async def test_a_stream_that_is_gone_leaves_its_last_counts(
     sandbox: Sandbox, client: AsyncClient, backend: Backend, way: str
@@ -160,6 +162,7 @@ async def test_many_streams_add_up_and_none_is_counted_twice(
     assert backend.values(RECORDS) == {("stream",): 150, ("stream", "acme"): 50}
 
 
+@pytest.mark.slow
 async def test_records_that_go_back_into_their_stream_are_not_counted(
     sandbox: Sandbox, client: AsyncClient, backend: Backend
 ) -> None:
@@ -205,6 +208,7 @@ async def test_a_follow_has_a_lag_as_long_as_it_is_there(
     assert backend.values(RECORDS) == {("follow", "acme"): 1}
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_an_exporter_sees_that_a_follow_without_records_keeps_up_and_when_it_no_longer_does(
     sandbox: Sandbox, client: AsyncClient, backend: Backend, monkeypatch: pytest.MonkeyPatch

@@ -446,6 +446,7 @@ def aiohttp_route_without_unpacking(receiver: WebhookReceiver) -> tuple[Serving,
 PACKED = gzip.compress(BODY)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     "mounting", [*MOUNTINGS, aiohttp_route_without_unpacking], ids=lambda mounting: mounting.__name__
 )

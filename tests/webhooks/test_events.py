@@ -324,6 +324,7 @@ _NAMES = ["event", "type", "eventId", "id", "timestamp", "occurredAt", "data", "
 _objects = st.dictionaries(st.one_of(st.sampled_from(_NAMES), st.text(max_size=4)), _json, max_size=8)
 
 
+@pytest.mark.slow
 @given(
     outer=_objects,
     kind=st.sampled_from([row[0] for row in EVENTS]),

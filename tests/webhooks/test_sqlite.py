@@ -178,6 +178,7 @@ async def test_at_commit_belongs_in_a_running_handler_of_this_store(path: Path, 
             store.at_commit(write)
 
 
+@pytest.mark.slow
 async def test_a_cancelled_confirmation_is_whole_or_did_not_happen(path: Path) -> None:
     with_effects(path, "WAL")  # 200 commits: a WAL waits less for the disk
     async with SQLiteStore(path) as store:

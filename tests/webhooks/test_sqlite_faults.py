@@ -264,6 +264,7 @@ async def test_what_was_answered_200_before_the_wal_was_deleted_is_saved_at_the_
         assert await known_after_a_crash(path, ["after", "other, after"]) == ["after", "other, after"]
 
 
+@pytest.mark.slow
 async def test_two_processes_of_which_one_notices_late_lose_nothing_that_was_answered_200(tmp_path: Path) -> None:
     """The WAL is deleted again before the second process has noticed that the one before was."""
     path = tmp_path / "data" / "seen.db"

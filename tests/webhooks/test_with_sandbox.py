@@ -43,6 +43,7 @@ async def subscribed(
             await runner.cleanup()
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("resign", [True, False])
 async def test_handlers_that_fail_now_and_then_lose_nothing_and_never_cost_the_endpoint(
     store: SeenStore, *, resign: bool

@@ -39,6 +39,7 @@ def test_what_users_meet_besides_a_year_is_counted_and_compared() -> None:
         assert title in done.stdout
 
 
+@pytest.mark.slow
 def test_the_price_of_a_verification_is_told() -> None:
     done = run("benchmarks/webhooks.py", "--rounds", "3")
     assert done.returncode == 0, done.stderr

@@ -196,6 +196,7 @@ def test_the_token_and_the_proxys_password_are_not_shown(caplog: pytest.LogCaptu
 # --- clients --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_client_is_a_view_on_the_shared_connections() -> None:
     async with accounts_of(AccountsServer({"a": rows("a", 3), "b": []})) as accounts:
         async with accounts.client("a") as first, accounts.client("b") as other:

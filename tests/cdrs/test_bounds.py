@@ -56,6 +56,7 @@ def test_the_hypothesis_that_holds_is_never_dropped(truth: Bounds, rows: set[int
     assert not known.refuted
 
 
+@pytest.mark.slow
 @given(hypotheses, st.sets(instants, min_size=1, max_size=4))
 def test_a_window_that_tells_hypotheses_apart_drops_some_of_them(truth: Bounds, rows: set[int]) -> None:
     known = KnownBounds()

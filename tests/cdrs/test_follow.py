@@ -293,6 +293,7 @@ async def test_a_limit_below_a_poll_an_interval_is_shared_too(sandbox: Sandbox) 
     assert follow.stats.requests == pytest.approx(6 / 24 * 500, abs=2)
 
 
+@pytest.mark.slow
 async def test_a_saturated_instant_can_be_left_out(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.settings.cap, sandbox.settings.count = 20, "matches"
     crowd = [a_call(START + 30 * MINUTE, f"crowd {number}") for number in range(30)]

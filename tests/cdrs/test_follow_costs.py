@@ -97,6 +97,7 @@ def test_no_step_with_a_million_records_takes_long(cells: int, names: bool) -> N
             assert tail.place() != place
 
 
+@pytest.mark.slow
 def test_what_is_stored_for_a_batch_takes_as_long_as_the_batch() -> None:
     tail = Tail(place_of_a_million(25), LOOKBACK)
     start = datetime(1970, 1, 1, tzinfo=UTC)

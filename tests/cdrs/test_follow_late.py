@@ -46,6 +46,7 @@ async def take(follow: CdrFollow, count: int) -> None:
             return
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_record_near_the_end_of_the_lookback_is_one_warning(
     sandbox: Sandbox, client: AsyncClient, caplog: pytest.LogCaptureFixture

@@ -38,6 +38,7 @@ def test_what_came_before_the_proof_does_not_rest_on_it(seed: int) -> None:
 
 
 # A check whose pieces left out no row of the page, rows beside the part, and a late cap near the page size.
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("seed", [5_000_197, 5_000_004, 5_000_344])
 def test_a_silent_cap_is_found_by_its_size(seed: int) -> None:
     run(Choice((SILENT_CAPS,), surely=True).pull(seed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 
@@ -17,9 +18,13 @@ from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 pytestmark = [pytest.mark.own_rules, pytest.mark.own_rules]
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
-CALLS = sorted(
-    generate_traffic(6_000, start=START, end=END, kind="call_centre", seed=5), key=lambda call: call.start_time
-)
+
+
+@cache
+def traffic() -> list[SandboxCall]:
+    """Return the calls of the range, the oldest first, which are made up once."""
+    made = generate_traffic(6_000, start=START, end=END, kind="call_centre", seed=5)
+    return sorted(made, key=lambda call: call.start_time)
 
 
 async def check(
@@ -51,8 +56,8 @@ async def test_a_prefix_that_changes_once_loses_nothing(
     sandbox: Sandbox, client: AsyncClient, share: float, descending: bool, newest_first: bool, concurrency: int
 ) -> None:
     """The calls from a time on are sorted before all calls until then, as if their ids had another prefix."""
-    cut = int(share * len(CALLS))
-    old, new = CALLS[:cut], CALLS[cut:]
+    cut = int(share * len(traffic()))
+    old, new = traffic()[:cut], traffic()[cut:]
     pieces = [old[::-1], new[::-1]] if descending else [new, old]
     await check(sandbox, client, pieces, newest_first=newest_first, concurrency=concurrency, page_size=200)
 
@@ -64,8 +69,8 @@ async def test_the_calls_of_a_temporary_exchange_are_not_lost(
 ) -> None:
     """For two weeks ids had a prefix that is sorted behind all others: pages on either side arrive sorted, with a hole."""
     since, until = START + timedelta(days=20), START + timedelta(days=34)
-    during = [call for call in CALLS if since <= call.start_time < until]
-    others = [call for call in CALLS if not since <= call.start_time < until]
+    during = [call for call in traffic() if since <= call.start_time < until]
+    others = [call for call in traffic() if not since <= call.start_time < until]
     pieces = [others[::-1], during[::-1]] if descending else [others, during]
     await check(sandbox, client, pieces, newest_first=newest_first, concurrency=1, page_size=500)
 

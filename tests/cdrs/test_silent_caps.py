@@ -79,6 +79,7 @@ async def test_a_cap_is_found_if_the_range_is_a_single_window(order: Order, cap:
     assert came == [f"{n}" for n in range(1200)]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("answers", [1, 2, 3])
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first", "by_end"])
 async def test_what_a_cap_left_out_before_it_ended_comes(order: Order, answers: int) -> None:

@@ -175,6 +175,7 @@ async def test_a_server_that_is_down_is_given_up_after_the_first_hour(order: Ord
     assert len(server.asked) <= 4 * 24
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_a_moment_that_no_window_shows_costs_no_record_before_it(order: Order, newest: bool) -> None:
     broken = START + 5 * DAY

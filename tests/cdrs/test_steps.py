@@ -71,6 +71,7 @@ async def test_a_poll_goes_on_with_the_pages_that_have_come() -> None:
             await anext(batches)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("view", ["records", "batches"])
 async def test_a_stream_does_not_look_complete_after_a_step_that_timed_out(view: str) -> None:
     server = RawServer(evenly(2500, START, 60 * DAY))

@@ -37,6 +37,7 @@ async def test_as_many_requests_are_under_way_as_was_said(
     assert most_at_once(sandbox, 0.999) == concurrency
 
 
+@pytest.mark.slow
 async def test_requests_go_on_while_the_reader_is_busy(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.settings.order = "oldest_first"
     sandbox.add_calls(generate_traffic(20_000, start=START, end=END, kind="uniform"))

@@ -303,6 +303,7 @@ def test_a_clock_that_is_set_back_loses_nothing() -> None:
     assert len(world.got) == 1
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.lists(moments(40 * MINUTE) | st.sampled_from([0, MINUTE, 1440 * MINUTE]), min_size=1))
 def test_another_lookback_goes_on_from_a_stored_place(seed: int, lookbacks: list[int]) -> None:
     chance = random.Random(seed)

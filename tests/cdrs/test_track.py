@@ -141,6 +141,7 @@ async def test_a_follow_is_tracked(recorder: Recorder) -> None:
     assert recorder.shown[-1].texts[0] == "5 records"
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_wait_for_the_rate_limit_is_shown_while_it_lasts(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch

@@ -77,6 +77,7 @@ async def test_now_is_settled_once(tmp_path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[0])["note"]["start"] == start
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("start", ["6h", "now", "today", "yesterday", "1d"])
 async def test_the_same_command_with_a_relative_start_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str

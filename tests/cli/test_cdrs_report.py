@@ -88,6 +88,7 @@ async def test_no_phone_number_of_a_pull_is_in_the_page(tmp_path: Path) -> None:
     assert not any(number.lstrip("+") in page for number in numbers)
 
 
+@pytest.mark.slow
 async def test_rows_that_cannot_be_read_are_told_and_make_the_status_1(tmp_path: Path) -> None:
     async with filled() as sandbox:
         number = f'"{sandbox.calls[5].id}"'.encode()

@@ -41,6 +41,7 @@ def edited(path: Path, edit: Callable[[list[str]], None]) -> None:
     path.write_text("".join([*head, *records]))
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("name", ["c.ndjson", "c.csv", "c.parquet", "c.ndjson.manifest.json"])
 async def test_nothing_differs(tmp_path: Path, name: str) -> None:
     async with Sandbox() as sandbox:

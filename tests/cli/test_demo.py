@@ -66,6 +66,7 @@ def of_the_store(seed: int) -> list[tuple[str, str]]:
     return sorted((stamp(call.start_time), call.id) for call in calls)
 
 
+@pytest.mark.slow
 async def test_it_pulls_everything_and_says_so(tmp_path: Path) -> None:
     status, out, err = await demo(tmp_path, "--calls", str(CALLS), "--out", "calls.ndjson")
 

@@ -112,6 +112,7 @@ def ends_of(given: list[SandboxCall], line: str = "unl_001") -> str:
     )
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("attempts", "lost", "status"), [(60, 0, 0), (60, 60, 1), (60, 6, 1), (60, 1, 0), (4, 4, 0), (5, 5, 1)]
 )

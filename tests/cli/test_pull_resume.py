@@ -287,6 +287,7 @@ async def test_a_file_that_is_complete_says_so(tmp_path: Path, clock: Clock) -> 
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("ending", ["csv", "parquet", "xlsx", "ndjson"])
 async def test_the_format_is_that_of_the_beginning(tmp_path: Path, ending: str) -> None:
     async with Sandbox() as sandbox:

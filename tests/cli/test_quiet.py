@@ -18,6 +18,7 @@ from .support import made, run, run_process, running, until
 MAY = ["--from", "2026-05-01", "--till", "2026-05-02", "--quiet"]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     "arguments",
     [

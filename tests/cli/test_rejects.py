@@ -378,6 +378,7 @@ def held(path: Path) -> int:
     return sum(len(names) for _, _, _, _, *more in cells for names in more[1:])
 
 
+@pytest.mark.slow
 async def test_a_follow_goes_on_behind_an_instant_with_too_many_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_to_import_the_package_has_no_effect() -> None:
     assert done.stdout + done.stderr == "0 []\n"
 
 
+@pytest.mark.slow
 def test_a_receiver_of_webhooks_heeds_it_too() -> None:
     receiver = "from unlimcall_async.webhooks import WebhookReceiver; WebhookReceiver('whsec_a'); "
     code = f"import logging; {receiver}print(logging.getLogger('unlimcall_async').level)"

@@ -115,6 +115,7 @@ async def test_a_wait_for_the_rate_limit_is_told(client: AsyncClient, seen: Seen
     assert [info.elapsed_s for info in seen.calls] == pytest.approx(waits, abs=0.1)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("act", "endpoint", "method", "path"),
     [
@@ -297,6 +298,7 @@ async def test_a_call_that_is_cancelled_at_any_turn_of_the_loop_is_reported_once
     assert all(info.number <= 1 for info in seen.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_stream_reports_what_it_asked_and_no_place_in_the_queue(
     sandbox: Sandbox, client: AsyncClient, seen: Seen

@@ -134,6 +134,7 @@ def test_what_is_not_documented_falls_to_the_group_of_its_status(status: int, gr
     assert {body: type(api_failure(status, body)) for body in bodies} == dict.fromkeys(bodies, group)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(("home", "code"), [row[:2] for row in DOCUMENTED])
 def test_a_code_that_disagrees_with_its_status_falls_to_the_group(home: int, code: str) -> None:
     strangers = {status: group for status, group in GROUPS.items() if min(status, 500) != min(home, 500)}

@@ -90,6 +90,7 @@ def test_the_fast_way_and_the_converter_agree(body: bytes) -> None:
     assert outcome(read_page, body) == outcome(read_slowly, body)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(bodies(), min_size=1, max_size=4))
 def test_what_was_learned_changes_nothing_that_is_read(some: list[bytes]) -> None:

@@ -80,6 +80,7 @@ def records_with(texts: st.SearchStrategy[str]) -> st.SearchStrategy[CallRecord]
 PLAIN_RECORDS = records_with(ODD_TEXTS | PLAIN_TEXTS)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.lists(PLAIN_RECORDS, min_size=1, max_size=3)

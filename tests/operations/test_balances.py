@@ -60,6 +60,7 @@ async def watched(sandbox: Sandbox, path: Path, polls: int) -> None:
                 break
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_the_watch_keeps_each_fresh_balance(sandbox: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "balances.ndjson"

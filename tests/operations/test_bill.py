@@ -368,6 +368,7 @@ def summed(records: list[CallRecord], *by: str) -> list[InvoiceLine]:
     ]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("by", [("day",), ("country",), ("line",), ("day", "country"), ("day", "country", "line")])
 def test_sums_are_compared_by_group(by: tuple[str, ...]) -> None:
     records = seeded(500, ids=True).records

@@ -370,6 +370,7 @@ def test_an_alarm_needs_more_than_chance(count: int, missing: int, alarm: bool) 
     assert alarm_after(count, missing) == (["started"] if alarm else [])
 
 
+@pytest.mark.slow
 def test_an_outage_shows_in_the_last_twelfth_of_the_span() -> None:
     # Of 1200 calls in the hour, the last 60 have no event: 5 % of all, and most of the last five minutes.
     reconciler = EventReconciler(start_above=0.1)

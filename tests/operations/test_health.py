@@ -105,6 +105,7 @@ def test_a_suspect_does_worse_than_the_others_in_what_it_is_suspect_of(counts: l
         assert "short_calls" not in number.reasons or rates[2] > 1.2 * rates[3]
 
 
+@pytest.mark.slow
 def test_chance_alone_makes_no_suspects() -> None:
     chance = random.Random(5)
     numbers = [CallerId(f"+4420794{number:05d}", "GB") for number in range(200)]

@@ -199,6 +199,7 @@ async def test_unread_rows_are_named_and_the_sum_covers_a_row_that_was_skipped()
     assert len(verification.unreadable) == 1
 
 
+@pytest.mark.slow
 async def test_a_saturated_instant_that_is_skipped_leaves_a_gap() -> None:
     server = dense(100)
     server.rows[50:50] = [good(server.rows[50].start, 1000 + number) for number in range(60)]

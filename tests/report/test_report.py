@@ -91,6 +91,7 @@ def test_no_phone_number_is_in_the_file() -> None:
     assert json.loads(Page(page).scripts[0])["cube"]["lines"] == ["(number 1)", "(number 2)"]
 
 
+@pytest.mark.slow
 def test_the_totals_are_there_without_javascript() -> None:
     texts = "".join(
         Page(
@@ -111,6 +112,7 @@ def test_the_totals_are_there_without_javascript() -> None:
         assert text in texts
 
 
+@pytest.mark.slow
 def test_days_are_those_of_the_zone() -> None:
     report = report_of(call(), zone=ZoneInfo("America/New_York"))
     page = Page(report.html(start=START, end=END))

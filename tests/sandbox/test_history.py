@@ -81,6 +81,7 @@ async def test_metadata_count_by_what_they_take_in_memory(visitor: Visitor, sand
     assert (len(sandbox.requests), len(sandbox.originated)) == (9, 1)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("seconds", [None, 3600])
 async def test_calls_that_last_do_not_keep_their_metadata(
     visitor: Visitor, sandbox: Sandbox, seconds: float | None

@@ -105,6 +105,7 @@ async def test_rows_of_a_day_that_another_program_has_written_meanwhile_are_comp
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+@pytest.mark.slow
 async def test_a_folder_may_hold_other_things_and_columns_that_must_not_be_null(tmp_path: Path) -> None:
     import duckdb  # noqa: PLC0415 # this test alone writes by it
 
@@ -127,6 +128,7 @@ async def test_a_folder_may_hold_other_things_and_columns_that_must_not_be_null(
     assert (rows.height, rows["mine"].null_count()) == (31, 1)
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
 async def test_a_trigger_that_keeps_rows_out_is_an_error(place: Place) -> None:
     server = server_of(30)

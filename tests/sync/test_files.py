@@ -70,6 +70,7 @@ async def test_on_a_full_disk_the_error_is_clear_and_nothing_is_lost(place: Plac
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+@pytest.mark.rest_slow
 @files
 async def test_the_lock_of_a_dead_process_locks_nothing(place: Place, tmp_path: Path) -> None:
     server = server_of(3)

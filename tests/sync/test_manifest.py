@@ -61,6 +61,7 @@ async def test_a_table_has_a_manifest_that_the_api_confirms(place: Place) -> Non
         assert difference.day == server.rows[30].start.date()
 
 
+@pytest.mark.rest_slow
 async def test_windows_that_were_cut_at_midnight_are_one_again(place: Place) -> None:
     async with served(RawServer([])) as client:
         await synced(client, place)

@@ -176,6 +176,7 @@ async def test_rows_outside_the_interval_and_of_others_are_never_touched(place: 
     assert (place.rows(ACCOUNT).total(), place.rows("other").total()) == (0, 1)
 
 
+@pytest.mark.rest_slow
 async def test_what_no_json_number_or_plain_text_holds_comes_back_exactly(place: Place) -> None:
     odd = call(
         BEGIN + timedelta(microseconds=1),
@@ -295,6 +296,7 @@ async def test_what_was_gathered_is_written_while_the_stream_waits(
 # --- one run at a time ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rest_slow
 async def test_a_second_run_is_busy_at_once_and_another_account_is_not(place: Place) -> None:
     server = RawServer([call(BEGIN, "a")])
     asked, go_on = asyncio.Event(), asyncio.Event()

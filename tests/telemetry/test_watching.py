@@ -231,6 +231,7 @@ async def test_an_exporter_sees_that_a_follow_without_records_keeps_up_and_when_
     await follow.aclose()
 
 
+@pytest.mark.slow
 async def test_the_streams_of_a_follow_are_no_streams_of_their_own(
     sandbox: Sandbox, client: AsyncClient, backend: Backend
 ) -> None:

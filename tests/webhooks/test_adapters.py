@@ -223,6 +223,7 @@ async def raw_answer(endpoint: Endpoint, rest: bytes) -> int:
     return int(answer.split()[1])
 
 
+@pytest.mark.rest_slow
 async def test_a_header_of_raw_bytes_is_refused(endpoint: Endpoint) -> None:
     header = b"X-Unlimcall-Signature: t=\xe9\xff,v1=\xc2\xb2\r\n"
     assert await raw_answer(endpoint, b"Content-Length: 2\r\n" + header + b"\r\n{}") == 401
@@ -473,6 +474,7 @@ async def test_a_packed_body_is_handled_whichever_bytes_were_signed(
     assert len(endpoint.events) == 1
 
 
+@pytest.mark.slow
 def test_no_framework_is_imported_before_it_is_needed() -> None:
     script = """
 import sys

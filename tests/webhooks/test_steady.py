@@ -67,6 +67,7 @@ async def test_a_store_forgets_by_the_earlier_of_two_times_and_a_claim_runs_out_
     assert await store.claim(Claim("seen", store, steady=later), later) == "claimed"
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_memory_does_not_grow_however_the_clock_jumps() -> None:
     store, jump = MemoryStore(), 0.0

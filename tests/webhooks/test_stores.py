@@ -120,6 +120,7 @@ def test_a_store_may_be_used_in_one_loop_after_another(tmp_path: Path, kind: str
     in_a_loop_that_is_left(later)
 
 
+@pytest.mark.slow
 def test_a_child_does_not_wait_for_the_claims_of_its_parent() -> None:
     """They are under way in the parent alone. What was seen before the fork is known to both."""
     script = """

@@ -21,7 +21,7 @@ from unittest.mock import patch
 from attrs import define, field
 
 from tests.simulation.process import PROCESS, Process, seam
-from unlimcall_async.sync import file_lock
+from unlimcall_async.sync import file_lock, forks
 
 _DATABASES: Final = (".db", ".db-journal", ".db-wal", ".db-shm")
 
@@ -115,7 +115,7 @@ class Disk:
 def seams(disk: Disk) -> Iterator[None]:
     """Watch what is written to files, from outside."""
     fsync, replace, link = os.fsync, os.replace, os.link
-    connect, own = sqlite3.connect, file_lock.own
+    connect, own = sqlite3.connect, forks.own
 
     def watched_fsync(descriptor: int) -> None:
         name = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 # not a path of ours

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -31,10 +32,11 @@ def sorted_by_start(hours: list[int], *, newest_first: bool) -> list[CallRecord]
 
 
 @given(st.lists(st.integers(0, 71), max_size=12), st.booleans())
+@example([0, 0, 0, 24, 48], False)
 def test_each_day_is_yielded_with_its_records(hours: list[int], newest_first: bool) -> None:
     records = sorted_by_start(hours, newest_first=newest_first)
     days = sorted({record.start_time.date() for record in records}, reverse=newest_first)
-    assert [(day, list(some)) for day, some in days_of(records)] == [
+    assert [(day, list(some)) for day, some in islice(days_of(records), 4)] == [
         (day, [record for record in records if record.start_time.date() == day]) for day in days
     ]
 

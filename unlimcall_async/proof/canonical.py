@@ -19,8 +19,16 @@ from msgspec.structs import asdict, astuple
 
 from unlimcall_async.models import CallRecord
 
-_encode: Final = msgspec.json.Encoder().encode
-_encode_lines: Final = msgspec.json.Encoder().encode_lines
+
+def _as_dict(value: object) -> dict[Any, Any]:
+    """Return a mapping of another type as msgspec can write it: an `extra` without fields may be one."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"its type is {type(value).__name__}")
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_as_dict)
+_encode, _encode_lines = _encoder.encode, _encoder.encode_lines
 _digest: Final = methodcaller("digest")
 _NESTED: Final = (dict, list, tuple, Mapping)
 # The levels of `extra`. The API's JSON is read down to some 1,000; a value that holds itself would have no end.

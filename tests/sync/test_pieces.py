@@ -179,14 +179,19 @@ def test_a_row_that_does_not_fit_is_left_out_and_named() -> None:
 
 
 class Stream:
-    """A stream of minutes. A number waits for so many seconds; a list of minutes is a batch, after which the place moves."""
+    """A stream of minutes. A number waits for so many seconds; a list of minutes is a batch, after which the place moves.
 
-    def __init__(self, *steps: float | list[float] | Exception, newest_first: bool = False, amid: bool = False) -> None:
+    Behind the first `amid` batches the place is no edge. The stream takes `closing` seconds to close.
+    """
+
+    def __init__(
+        self, *steps: float | list[float] | Exception, newest_first: bool = False, amid: int = 0, closing: float = 0.0
+    ) -> None:
         self.start, self.end = at(0), at(10)
         self.place = Place(to_micros(self.end if newest_first else self.start))
         self.unreadable: list[UnreadableRow] = []
         self.proof: list[Evidence] = []
-        self.steps, self.amid, self.closed = steps, amid, False
+        self.steps, self.amid, self.closing, self.closed = steps, amid, closing, False
         self._way = -1 if newest_first else 1
 
     def evidence_from(self, number: int) -> list[Evidence]:
@@ -203,10 +208,12 @@ class Stream:
                     continue
                 before, edge = edge, edge + self._way
                 self.proof.append(window(*sorted((before, edge))))
-                self.place = Place(to_micros(at(edge)), *(("amid", "0" * 16, 1) if self.amid else ()))
+                self.place = Place(to_micros(at(edge)), *(("amid", "0" * 16, 1) if self.amid > 0 else ()))
+                self.amid -= 1
                 yield records(*step)
         finally:
             self.closed = True
+            await asyncio.sleep(self.closing)
 
 
 async def pieces_in(stream: Stream, **options: Any) -> list[tuple[datetime, datetime, int]]:
@@ -251,7 +258,11 @@ async def test_an_error_comes_behind_the_pieces_before_it() -> None:
 
 
 async def test_records_behind_the_last_edge_are_in_no_piece() -> None:
-    assert await pieces_in(Stream([0], [1], amid=True)) == []
+    assert await pieces_in(Stream([0], [1], amid=2)) == []
+
+
+async def test_batches_without_an_edge_between_them_are_in_one_piece() -> None:
+    assert await pieces_in(Stream([0], [1, 1.5], [2], amid=2)) == [(at(0), at(3), 4)]
 
 
 async def test_each_row_that_cannot_be_read_is_in_one_piece() -> None:
@@ -268,5 +279,18 @@ async def test_a_reader_that_leaves_leaves_no_step_and_no_stream_behind() -> Non
     iterator = pieces_of(cast("CdrStream", stream), newest_first=False, unfit=all_fit, look=lambda: None)
     assert (await anext(iterator)).end == at(1)
     await iterator.aclose()
+    assert stream.closed
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.looptime
+async def test_a_reader_that_is_cancelled_once_more_while_the_stream_closes_leaves_nothing_behind_either() -> None:
+    stream = Stream([0], 5.0, closing=5.0)
+    reader = asyncio.create_task(pieces_in(stream))
+    for _ in range(2):
+        await asyncio.sleep(1)
+        reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
     assert stream.closed
     assert len(asyncio.all_tasks()) == 1

@@ -24,8 +24,11 @@ from _pytest.runner import runtestprotocol
 PASSED: Final = 0
 FAILED: Final = 1
 NOT_REACHED: Final = 33
-# Seconds of the processor, and seconds: then a change is taken to make the tests run without end. A signal ends the fork.
-_CPU_S, _REAL_S = 30, 300
+# After so many seconds of the processor, and so many times those that the tests take without a change, the change is taken to make
+# them run without end. Tests that wait without end use none, so that ten times as many seconds end them, too.
+_SECONDS, _TIMES, _REAL_TIMES = 5.0, 5.0, 10.0
+# For tests without a change.
+_LONGEST: Final = 300.0
 # By this variable a changed function knows which of its changes is in force.
 _IN_FORCE: Final = "MUTANT_UNDER_TEST"
 
@@ -42,15 +45,18 @@ class Forks:
         """Run the tests that reach each change."""
         items = {item.nodeid: item for item in session.items}
         os.environ[_IN_FORCE] = ""
-        # A test that fails without a change says nothing of one.
-        failing = {each for each, item in items.items() if _forked(lambda item=item: _passes([item])) != PASSED}  # type: ignore[misc] # each item its own
-        if failing:
-            pytest.exit(f"these tests fail without a change: {sorted(failing)}", returncode=2)
+        seconds = dict[str, float]()
+        for each, item in items.items():
+            status, seconds[each] = _forked(lambda item=item: _passes([item]), _LONGEST)  # type: ignore[misc] # each item its own
+            # A test that fails without a change says nothing of one.
+            if status != PASSED:
+                pytest.exit(f"{each} fails without a change", returncode=2)
         for change in self._changes:
-            reaching = self._reached_by.get(change.rpartition("__mutmut_")[0], ())
-            tests = [items[each] for each in reaching if each in items]
+            reaching = [each for each in self._reached_by.get(change.rpartition("__mutmut_")[0], ()) if each in items]
+            tests = [items[each] for each in reaching]
+            longest = _SECONDS + _TIMES * sum(seconds[each] for each in reaching)
             os.environ[_IN_FORCE] = change
-            self.codes[change] = _forked(lambda tests=tests: _passes(tests)) if tests else NOT_REACHED  # type: ignore[misc] # each change its own
+            self.codes[change] = _forked(lambda tests=tests: _passes(tests), longest)[0] if tests else NOT_REACHED  # type: ignore[misc] # each change its own
         return True
 
 
@@ -58,16 +64,24 @@ def _passes(tests: Sequence[pytest.Item]) -> bool:
     return not any(report.failed for test in tests for report in runtestprotocol(test, nextitem=None, log=False))
 
 
-def _forked(passes: Callable[[], bool]) -> int:
-    """Return the exit status of a fork that runs tests; below 0 if a signal has ended the fork."""
+def _forked(passes: Callable[[], bool], longest: float) -> tuple[int, float]:
+    """Run tests in a fork.
+
+    Args:
+        passes: Runs the tests, and returns whether they pass.
+        longest: The seconds of the processor after which a signal ends the fork.
+
+    Returns:
+        The exit status, below 0 if a signal has ended the fork, and the seconds of the processor that the fork has used.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, _CPU_S)
-        signal.setitimer(signal.ITIMER_REAL, _REAL_S)
+        signal.setitimer(signal.ITIMER_PROF, longest)
+        signal.setitimer(signal.ITIMER_REAL, _REAL_TIMES * longest)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
@@ -76,7 +90,8 @@ def _forked(passes: Callable[[], bool]) -> int:
             status = PASSED if passes() else FAILED
         finally:
             os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status, used = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
 
 def main(changes: str, codes: str, *tests: str) -> int:

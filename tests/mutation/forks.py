@@ -52,7 +52,9 @@ class Forks:
             if status != PASSED:
                 pytest.exit(f"{each} fails without a change", returncode=2)
         for change in self._changes:
-            reaching = [each for each in self._reached_by.get(change.rpartition("__mutmut_")[0], ()) if each in items]
+            reached = self._reached_by.get(change.rpartition("__mutmut_")[0], ())
+            # The quickest first: mostly one of them notices the change.
+            reaching = sorted((each for each in reached if each in items), key=seconds.__getitem__)
             tests = [items[each] for each in reaching]
             longest = _SECONDS + _TIMES * sum(seconds[each] for each in reaching)
             os.environ[_IN_FORCE] = change

@@ -30,7 +30,11 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "cdrs.planner.checks": ("tests/cdrs/test_checks.py",),
     "cdrs.planner.holes": ("tests/cdrs/test_holes.py",),
     "cdrs.planner.margins": ("tests/cdrs/test_windows.py",),
-    "cdrs.planner.seek": ("tests/cdrs/test_seek.py",),
+    "cdrs.planner.seek": (
+        "tests/cdrs/test_seek.py",
+        "tests/cdrs/test_seek_figures.py",
+        "tests/cdrs/test_server_order.py",
+    ),
     "cdrs.planner.windows": ("tests/cdrs/test_windows.py",),
     "webhooks.steady": ("tests/webhooks/test_steady.py",),
 }

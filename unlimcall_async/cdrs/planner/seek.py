@@ -145,7 +145,9 @@ def overlap_of(page: Page, wanted: Range, *, descending: bool) -> int:
         wanted: The range of its part.
         descending: The server order that is relied on.
     """
-    rows, (first, last) = page.size, page.span or (0, 0)
+    if page.span is None:
+        return OVERLAP
+    rows, (first, last) = page.size, page.span
     left = first - wanted.start if descending else wanted.end - last
     is_last = left < _LAST_STEP * (last - first)
     return max(OVERLAP, min(_WIDE_OVERLAP, int(_WIDE_SHARE * rows))) if is_last else OVERLAP
@@ -188,11 +190,13 @@ def check_seam(
 
     # Where this page surely holds all rows: within its window, and up to the edge behind its last row if it is full.
     shown = margins.shown_by(window)
-    if not complete:
-        edge = edge_behind(to_micros(page.starts[-1]), sorted_by, descending=seam.descending) if page.starts else 0
+    if not complete and page.starts:
+        edge = edge_behind(to_micros(page.starts[-1]), sorted_by, descending=seam.descending)
         shown = (
             Range(max(shown.start, edge), shown.end) if seam.descending else Range(shown.start, min(shown.end, edge))
         )
+    elif not complete:
+        shown = Range(shown.start, shown.start)
     if seam.descending:
         both = Range(shown.start, min(shown.end, seam.reach - margins.behind))
         surely_claimed = Range(max(both.start, seam.edge), both.end)

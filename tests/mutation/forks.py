@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -25,10 +26,13 @@ PASSED: Final = 0
 FAILED: Final = 1
 NOT_REACHED: Final = 33
 # After so many seconds of the processor, and so many times those that the tests take without a change, the change is taken to make
-# them run without end. Tests that wait without end use none, so that ten times as many seconds end them, too.
-_SECONDS, _TIMES, _REAL_TIMES = 5.0, 5.0, 10.0
+# them run without end. No clock on the wall counts: the machine may be busy, and a process may be stopped.
+_SECONDS, _TIMES = 5.0, 5.0
 # For tests without a change.
 _LONGEST: Final = 300.0
+# Seconds between two looks at a fork. If all its threads sleep at each of so many looks, nothing will wake them: no test sleeps.
+_LOOK: Final = 0.1
+_ASLEEP: Final = 100
 # By this variable a changed function knows which of its changes is in force.
 _IN_FORCE: Final = "MUTANT_UNDER_TEST"
 
@@ -81,9 +85,7 @@ def _forked(passes: Callable[[], bool], longest: float) -> tuple[int, float]:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_PROF, longest)
-        signal.setitimer(signal.ITIMER_REAL, _REAL_TIMES * longest)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
@@ -92,8 +94,30 @@ def _forked(passes: Callable[[], bool], longest: float) -> tuple[int, float]:
             status = PASSED if passes() else FAILED
         finally:
             os._exit(status)
+    _watch(child)
     _, status, used = os.wait4(child, 0)
     return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+
+
+def _watch(child: int) -> None:
+    """Wait for the end of a fork, and end a fork that sleeps without end."""
+    descriptor, asleep = os.pidfd_open(child), 0
+    while not select.select([descriptor], [], [], _LOOK)[0]:
+        asleep = asleep + 1 if _sleeps(child) else 0
+        if asleep == _ASLEEP:
+            os.kill(child, signal.SIGKILL)
+    os.close(descriptor)
+
+
+def _sleeps(process: int) -> bool:
+    """Return whether all threads of a process sleep. One that waits for the processor does not, nor one that was stopped."""
+    try:
+        states = [
+            stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{process}/task").glob("*/stat")
+        ]
+    except OSError:  # a thread has just ended
+        return False
+    return set(states) == {"S"}
 
 
 def main(changes: str, codes: str, *tests: str) -> int:

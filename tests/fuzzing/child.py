@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,11 @@ with atheris.instrument_imports(include=["unlimcall_async"]):
 # Seconds of the processor that a reader may take for any input, and more for each byte of it. Instrumented code is slow.
 MOST_SECONDS: Final = 0.05
 MOST_SECONDS_A_BYTE: Final = 5e-6
+# Seconds of the processor after which a call is interrupted.
+LONGEST_CALL: Final = 20.0
+# Seconds of the clock after which libFuzzer ends the process. That clock runs on while the machine is busy, or the process is
+# stopped. So this limit is a long one, for code in C that runs without end, and hears no signal.
+LONGEST_WAIT: Final = 1800
 # Bytes. What takes time by the square of its length shows in inputs of this length.
 LONGEST: Final = 1 << 16
 
@@ -32,8 +38,16 @@ def timed(target: Callable[[bytes], None], content: bytes) -> None:
 
 def _seconds(target: Callable[[bytes], None], content: bytes) -> float:
     began = time.thread_time()
-    target(content)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_CALL)
+    try:
+        target(content)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return time.thread_time() - began
+
+
+def _interrupt(*_: object) -> None:
+    raise TooSlowError(f"no end after {LONGEST_CALL} s")
 
 
 def stretched(content: bytes, most: int, seed: int) -> bytes:
@@ -51,8 +65,16 @@ def stretched(content: bytes, most: int, seed: int) -> bytes:
 def main() -> None:
     name, *arguments = sys.argv[1:]
     target = TARGETS[name]
+    signal.signal(signal.SIGPROF, _interrupt)
     atheris.Setup(
-        [sys.argv[0], f"-max_len={LONGEST}", "-rss_limit_mb=2048", "-timeout=20", "-len_control=50", *arguments],
+        [
+            sys.argv[0],
+            f"-max_len={LONGEST}",
+            "-rss_limit_mb=2048",
+            f"-timeout={LONGEST_WAIT}",
+            "-len_control=50",
+            *arguments,
+        ],
         lambda content: timed(target, content),
         custom_mutator=stretched,
     )

@@ -142,7 +142,7 @@ def test_a_row_just_beyond_the_reach_counts_for_the_quarter_when_the_newest_come
     beyond = 8918 if descending else 987
     rows = [*NEWEST[:9], beyond, *NEWEST[10:]] if descending else [*OLDEST[:9], beyond, *OLDEST[10:]]
     found = claim_of(ASKED, page_of(rows), 1, descending=descending, to_prove=False, overlap=30, grain=GRAIN)
-    assert found is None or descending
+    assert (found is not None) is descending
 
 
 @pytest.mark.parametrize(

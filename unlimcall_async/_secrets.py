@@ -112,7 +112,7 @@ def bare(text: str) -> str:
     return text
 
 
-_TOKEN: Final = re.compile(r"\bunl_(live|test)_[^\s'\"`,;:/()\[\]]+", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"unl_(live|test)_[^\s'\"`,;:/()\[\]]+", re.IGNORECASE)
 
 
 def without_tokens(text: str) -> str:

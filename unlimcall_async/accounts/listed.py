@@ -95,8 +95,8 @@ def listed_in(path: str | PathLike[str]) -> dict[str, Listed] | Exception:
     except UnicodeDecodeError:
         return ValueError(f"{file}: it is not UTF-8")
     except tomllib.TOMLDecodeError as error:
-        # Its words only: newer Pythons keep the whole document in the error.
-        return ValueError(f"{file}: it is not TOML: {error}")
+        # Its words only: newer Pythons keep the whole document in the error. The words may have the name of a table.
+        return ValueError(f"{file}: it is not TOML: {_secrets.without_tokens(str(error))}")
     except ValueError as error:
         # A token that stands where a name was expected is not shown.
         said = _secrets.without_tokens(str(error))

@@ -165,7 +165,7 @@ class CallRecord(Model, msgspec.Struct, frozen=True, gc=False, forbid_unknown_fi
     extra: Mapping[str, Any] = EMPTY_EXTRA
 
     def __init_subclass__(cls) -> None:
-        if cls.__module__ not in {"unlimcall_async._pages", "unlimcall_async._columns"}:
+        if cls.__module__ != "unlimcall_async._pages":
             # A subclass would be a struct but not an attrs class: attrs would not copy or compare the fields that it adds.
             raise TypeError("CallRecord cannot be subclassed; keep a record as an attribute of your own class")
 

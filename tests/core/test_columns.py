@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
@@ -92,11 +92,22 @@ PLAIN_RECORDS = records_with(ODD_TEXTS | PLAIN_TEXTS)
 def test_records_of_a_stream_become_the_same_columns(parts: list[list[CallRecord]]) -> None:
     making = BatchInMaking()
     for part in parts:
-        making.add([evolve(record) for record in part])  # which uses up what it is given
+        making.add(part)
     batch = making.batch()
     batch.validate(full=True)
     assert batch.equals(to_batch([record for part in parts for record in part]), check_metadata=True)
     assert making.rows == len(batch)
+
+
+@pytest.mark.parametrize(
+    ("number", "step"), [(1, 1000), (15, 1000), (16, 1000), (5000, 500), (5000, 0), (70_000, 1000)]
+)
+def test_any_number_of_records_becomes_the_same_columns(number: int, step: int) -> None:
+    start, step_s = RECORD.start_time, timedelta(milliseconds=step)
+    records = [CallRecord(f"{at % 7}", start + at * step_s, at, 1, did="é" if at % 3 else None) for at in range(number)]
+    making = BatchInMaking()
+    making.add(records)
+    assert making.batch().equals(to_batch(records))
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The ways to read a stream: record by record, in lists, and in batches of Arrow columns, all from one position.
 
-A thin shell over `output`. A batch of Arrow needs the records of many parts. They become lines of text part by part, and columns
-some thousands at a time, so that hardly any record is held. The batch is handed out when it is full.
+A thin shell over `output`. A batch of Arrow needs the records of many parts. They become columns some thousands at a time, so that
+few of them are held. The batch is handed out when it is full.
 """
 
 from __future__ import annotations

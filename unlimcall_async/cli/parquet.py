@@ -28,10 +28,7 @@ def check_installed() -> None:
 
 
 def message(records: Sequence[CallRecord], *, first: bool) -> bytes:
-    """Return what the part holds of some records: a message, and before the first one that of the schema.
-
-    The records are used up: nobody else may hold them.
-    """
+    """Return what the part holds of some records: a message, and before the first one that of the schema."""
     from unlimcall_async._columns import FILE_POOL, SCHEMA, BatchInMaking  # noqa: PLC0415 # pyarrow is of an extra
 
     head = SCHEMA.serialize().to_pybytes() if first else b""

@@ -11,7 +11,6 @@ from datetime import UTC
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import repeat
-from operator import methodcaller
 from typing import Any, Final, cast
 
 import msgspec
@@ -29,7 +28,6 @@ def _as_dict(value: object) -> dict[Any, Any]:
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_as_dict)
 _encode, _encode_lines = _encoder.encode, _encoder.encode_lines
-_digest: Final = methodcaller("digest")
 _NESTED: Final = (dict, list, tuple, Mapping)
 # The levels of `extra`. The API's JSON is read down to some 1,000; a value that holds itself would have no end.
 _DEEPEST: Final = 10_000
@@ -41,7 +39,7 @@ def hashes(records: Sequence[CallRecord]) -> Iterable[int]:
     Raises:
         ValueError: A record holds a value that JSON does not have, for example `NaN` in `extra`, or half of a surrogate pair.
     """
-    digests = map(_digest, map(blake2b, canonical_lines(records)))
+    digests = map(blake2b.digest, map(blake2b, canonical_lines(records)))
     return map(cast("Callable[[bytes, str], int]", int.from_bytes), digests, repeat("little"))
 
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from math import isfinite
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -94,10 +94,11 @@ def plain_field(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal) else _plain(value, _as_float)
 
 
-def types_of(model: type) -> dict[str, Any]:
+@cache
+def types_of(model: Any) -> Mapping[str, Any]:
     """Return the types of a model's fields, by name."""
     attrs.resolve_types(model)
-    return {each.name: each.type for each in attrs.fields(model)}
+    return MappingProxyType({each.name: each.type for each in attrs.fields(model)})
 
 
 def text_of(value: datetime) -> str:

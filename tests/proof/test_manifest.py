@@ -54,6 +54,14 @@ async def test_a_manifest_is_borne_out_by_the_log_of_the_server(
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_json_of_a_manifest_is_indented_like_all_json_of_python(count: int) -> None:
+    days = {START.date() + number * timedelta(days=1): DayDigest(number, f"{number:064x}") for number in range(count)}
+    text = Manifest(START, END, days=dict(reversed(days.items()))).to_json()
+    assert json.dumps(json.loads(text), indent=1) == text
+    assert [*json.loads(text)["days"]] == [day.isoformat() for day in days]
+
+
 async def test_the_auditor_finds_what_was_not_asked() -> None:
     server = dense()
     async with served(server) as client:

@@ -8,7 +8,6 @@ records that count.
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Self
@@ -54,7 +53,7 @@ def sum_of(lines: Iterable[bytes], start: datetime, end: datetime) -> Manifest:
         ValueError: A line is not a manifest, or the pieces leave out some of the range.
     """
     windows, unreadable, makers = list[Evidence](), list[UnreadRow](), dict[str, None]()
-    days = defaultdict[date, DayDigest](DayDigest)
+    days = dict[date, DayDigest]()
     reached = start
     for text in lines:
         piece = Manifest.from_json(text)
@@ -65,7 +64,8 @@ def sum_of(lines: Iterable[bytes], start: datetime, end: datetime) -> Manifest:
         unreadable += piece.unreadable
         makers |= dict.fromkeys(piece.made_by.split(", "))
         for day, digest in piece.days.items():
-            days[day] += digest
+            # Few days are in two pieces.
+            days[day] = days[day] + digest if day in days else digest
     if reached != end:
         raise ValueError("the pieces of the manifest do not reach the end")
     bare = Manifest(start, end, tuple(_joined(windows)), dict(sorted(days.items())), tuple(unreadable))

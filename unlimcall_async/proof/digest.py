@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
@@ -22,12 +23,13 @@ from unlimcall_async.proof.canonical import hashes, in_utc
 
 _BITS: Final = 256
 _MODULUS: Final = 1 << _BITS
+_is_digest: Final = re.compile(f"[0-9a-f]{{{_BITS // 4}}}").fullmatch
 # Records that are hashed at a time.
 _AT_ONCE: Final = 1000
 
 
 def _hexadecimal(value: str) -> str:
-    if re.fullmatch(f"[0-9a-f]{{{_BITS // 4}}}", value) is None:
+    if _is_digest(value) is None:
         raise ValueError(f"digest must have {_BITS // 4} hexadecimal digits")
     return value
 
@@ -124,5 +126,17 @@ def _day(record: CallRecord) -> date:
 
 def added(*days: Mapping[date, DayDigest]) -> dict[date, DayDigest]:
     """Return the sum of the digests of each day, by date, the oldest first."""
-    names = sorted({day for each in days for day in each})
-    return {day: sum((each[day] for each in days if day in each), DayDigest()) for day in names}
+    by_day = defaultdict[date, list[DayDigest]](list)
+    for some in days:
+        for day, digest in some.items():
+            by_day[day].append(digest)
+    return {day: total_of(digests) for day, digests in sorted(by_day.items())}
+
+
+def total_of(digests: Iterable[DayDigest]) -> DayDigest:
+    """Return the sum of digests."""
+    summands = [*digests]
+    # Most days are on one page, and a digest is made slowly.
+    if len(summands) == 1:
+        return summands[0]
+    return DayDigest(sum(each.records for each in summands), _digits(sum(int(each.digest, 16) for each in summands)))

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -23,6 +24,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar, Union, get_args, g
 
 import attrs
 import msgspec
+from msgspec.structs import astuple
 
 T = TypeVar("T")
 
@@ -205,6 +207,13 @@ def to_json_lines(records: Sequence[Any]) -> bytes:
     if b"." in _encoder.encode([record.start_time for record in records]):
         text = re.sub(rb'(\.\d{3})(?:000\.000|(\d{3})\.000)(Z","duration":)', rb"\1\2\3", text)
     return _escaped(text)
+
+
+def add_fields(values: list[Any], records: Iterable[msgspec.Struct]) -> None:
+    """Add the fields of call records to a list, one record behind the other, in the order of the fields."""
+    # The fastest way to take fields out of records: no Python code runs for a record, and a tuple is gone before the next one is
+    # made, so that the garbage collector has nothing to look at.
+    deque(map(values.extend, map(astuple, records)), maxlen=0)
 
 
 def json_of(extra: Mapping[str, Any]) -> str:

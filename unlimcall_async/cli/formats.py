@@ -19,10 +19,9 @@ from typing import Any, Final, cast
 
 import attrs
 import msgspec
-from msgspec.structs import astuple
 
 from unlimcall_async import CallRecord
-from unlimcall_async._plain import extra_to_json, to_json_lines
+from unlimcall_async._plain import add_fields, extra_to_json, to_json_lines
 from unlimcall_async.cli.formulas import guarded
 
 FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
@@ -64,10 +63,11 @@ def csv_lines(records: Iterable[CallRecord]) -> str:
     """Return one CSV line for each record, as `csv.writer` writes the line, but an empty text as `""`."""
     # Column by column, because nearly all columns can stay as they are, and one look at a column tells. `csv.writer` looks at each
     # character: with it, a record took three times as long (`python benchmarks/records.py --instructions --ways csv`).
-    columns = [*zip(*map(astuple, records), strict=True)]
-    if not columns:
+    values, names = list[Any](), (*FIELDS, "extra")
+    add_fields(values, records)
+    if not values:
         return ""
-    cells = [_cells(name, column) for name, column in zip((*FIELDS, "extra"), columns, strict=True)]
+    cells = [_cells(name, values[place :: len(names)]) for place, name in enumerate(names)]
     return "\r\n".join([*map(",".join, zip(*cells, strict=True)), ""])
 
 

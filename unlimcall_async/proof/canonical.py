@@ -50,11 +50,12 @@ def canonical_lines(records: Sequence[CallRecord]) -> list[bytes]:
         ValueError: As for `hashes`.
     """
     try:
-        rows: list[tuple[Any, ...]] = list(map(astuple, records))
-        if any([row[-1] for row in rows]):  # noqa: C419 # a list takes half the time of a generator or of `attrgetter`
-            rows = [(*row[:-1], msgspec.Raw(_json(row[-1]))) if row[-1] else row for row in rows]
+        # One tuple at a time: the garbage collector would look at a list of them.
+        rows: Iterable[tuple[Any, ...]] = map(astuple, records)
+        if any([record.extra for record in records]):  # noqa: C419 # a list takes half the time of a generator or of `attrgetter`
+            rows = ((*row[:-1], msgspec.Raw(_json(row[-1]))) if row[-1] else row for row in rows)
         # No line break stands in JSON as msgspec writes it, and one stands behind each row.
-        return _encode_lines(rows).split(b"\n")[: len(rows)]
+        return _encode_lines(rows).split(b"\n")[: len(records)]
     except (UnicodeEncodeError, TypeError, OverflowError) as error:
         raise ValueError(f"{_unfit(records)} of a record is not a JSON value: {error}") from None
 

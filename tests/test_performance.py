@@ -25,6 +25,7 @@ import pytest
 
 import unlimcall_async
 from unlimcall_async import AsyncClient, CallRecord, RateLimits, _pages
+from unlimcall_async._columns import BatchInMaking
 from unlimcall_async._pages import DecodedPage, PageDecoder
 from unlimcall_async.cdrs.planner.parts import Part, Question
 from unlimcall_async.cdrs.planner.plan import Plan
@@ -140,6 +141,22 @@ async def test_a_record_takes_few_steps_of_python(client: AsyncClient, view: str
         with steps.counted():
             assert await pull(client, view) == RECORDS
     assert 5 < steps.count / RECORDS <= MOST[view, bool(more)]
+
+
+def test_records_become_columns_without_a_step_of_python_for_each() -> None:
+    counts = []
+    for number in (1000, 4000):
+        records = [
+            CallRecord(f"{at}", START + at * timedelta(seconds=1), at, 80, "+14155550100", f"+44{at}", currency="USD")
+            for at in range(number)
+        ]
+        making, steps = BatchInMaking(), Steps()
+        with steps.counted():
+            making.add(records)
+            assert len(making.batch()) == number
+        counts.append(steps.count)
+    assert counts[0] > 5
+    assert counts[1] - counts[0] < 100
 
 
 def test_the_numbers_that_each_request_needs_cost_no_walk_over_the_plan() -> None:

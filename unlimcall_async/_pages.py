@@ -169,13 +169,15 @@ class _FieldsDecoder:
             # Rows become records where they are, without a loop in Python: a new object for each would be a third of its cost.
             deque(map(force_setattr, rows, repeat("__class__"), repeat(CallRecord)), maxlen=0)
         else:
-            rows = [
+            made = [
                 CallRecord(
                     row.id, row.start_time, row.duration, row.billsec, row.src, row.dst, row.disposition,
                     row.sip_username, row.sell_price_cents, row.currency, row.country, row.did, extra,
                 )
                 for row, extra in zip(rows, _extras(rows, self.row_names), strict=True)
             ]  # fmt: skip
+            # A tuple, as above.
+            rows = tuple(made)
         return DecodedPage(page.count, rows, starts, finer_than_millis, _extras([page], self.page_names)[0])
 
 

@@ -265,6 +265,7 @@ def _replaced(text: str, name: str, value: object) -> str:
         (lambda text: text.replace("cdrs.manifest", "other"), "'other'"),
         (lambda text: text.replace('"windows"', '"wind"'), "damaged"),
         (lambda text: text.replace('"records": ', '"records": "'), "not a manifest"),
+        (lambda text: text.replace('"records": ', '"records": true, "more": '), "damaged"),
         (lambda text: text.replace('"digest": "', '"digest": "g'), "digest"),
         (lambda text: text.replace('"days": {', '"days": {"2026-02-30": {},'), "damaged"),
         (lambda text: text.replace(START.isoformat()[:10], "2025-12-01", 1), "leave out"),

@@ -43,20 +43,27 @@ class Format:
         name: The format's name, which is also the ending of a file's name.
         head: The text at the start of a file.
         encode: Returns the text of some records.
+        to_bytes: Returns the same in UTF-8, if a format has a shorter way than by the text.
     """
 
     name: str
     head: str
     encode: Callable[[Iterable[CallRecord]], str]
+    to_bytes: Callable[[Iterable[CallRecord]], bytes] | None = None
 
     def part(self, records: Iterable[CallRecord], *, first: bool) -> bytes:
         """Return what a file holds of some records, and before the first ones its head."""
-        return encoded(f"{self.head if first else ''}{self.encode(records)}")
+        head = self.head if first else ""
+        return encoded(head + self.encode(records)) if self.to_bytes is None else encoded(head) + self.to_bytes(records)
 
 
 def ndjson(records: Iterable[CallRecord]) -> str:
     """Return one JSON object a line."""
-    return to_json_lines([*records]).decode()
+    return _ndjson(records).decode()
+
+
+def _ndjson(records: Iterable[CallRecord]) -> bytes:
+    return to_json_lines([*records])
 
 
 def csv_lines(records: Iterable[CallRecord]) -> str:
@@ -150,6 +157,6 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-NDJSON: Final = Format("ndjson", "", ndjson)
+NDJSON: Final = Format("ndjson", "", ndjson, _ndjson)
 CSV: Final = Format("csv", csv_text([(*FIELDS, "extra")]), csv_lines)
 FORMATS: Final = {form.name: form for form in (NDJSON, CSV)}

@@ -204,7 +204,7 @@ def to_json_lines(records: Sequence[Any]) -> bytes:
     saved, added = (len(_EMPTY_EXTRA_END) - len(b"}\n")) * len(records), len(b".000") * len(records)
     if (len(written) - len(bare), len(text) - len(bare)) != (saved, added):
         return b"".join([to_json(record) + b"\n" for record in records])
-    # msgspec writes no fraction of a second, or six digits. In MessagePack, which takes half of the time, a time has six bytes if the
+    # msgspec writes no fraction of a second, or six digits. In MessagePack, which takes half as long, a time has six bytes if the
     # seconds are whole, and ten or more if not; a list has one byte more, or up to five.
     if len(_pack([record.start_time for record in records])) >= 6 * len(records) + 5:
         text = re.sub(rb'(\.\d{3})(?:000\.000|(\d{3})\.000)(Z","duration":)', rb"\1\2\3", text)

@@ -110,6 +110,26 @@ def test_any_number_of_records_becomes_the_same_columns(number: int, step: int) 
     assert making.batch().equals(to_batch(records))
 
 
+@pytest.mark.parametrize(
+    ("ids", "fraction"),
+    [
+        (["a", "b\0c\0d"], 0),  # bytes of one text stand where texts of one length would end
+        (["a\0b", "c\0d"], 0),
+        (["a"], 500_000),
+        ([f"{at}" for at in range(10)], 500_000),  # one time is as much longer as the head of a longer list
+        ([f"{at}" for at in range(16)], 1),
+    ],
+)
+def test_what_looks_like_the_usual_becomes_the_same_columns(ids: list[str], fraction: int) -> None:
+    records = [
+        evolve(RECORD, id=each, start_time=RECORD.start_time + timedelta(hours=at)) for at, each in enumerate(ids)
+    ]
+    records[-1] = evolve(records[-1], start_time=records[-1].start_time + timedelta(microseconds=fraction))
+    making = BatchInMaking()
+    making.add(records)
+    assert making.batch().equals(to_batch(records))
+
+
 @pytest.mark.slow
 def test_a_batch_of_plain_records_imports_no_pandas() -> None:
     program = (

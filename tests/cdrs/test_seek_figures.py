@@ -94,6 +94,14 @@ def test_a_page_claims_what_lies_beyond_its_edge(
     )
 
 
+@pytest.mark.parametrize(("grain", "cut"), [(GRAIN, 3882), (KNOWN, 3900)])
+def test_a_claim_that_is_to_be_proven_ends_with_a_step_of_windows(grain: Grain, cut: int) -> None:
+    """The last row is in the step from 3908 ms on, so the edge is at 3904, and its step of windows begins at 3900."""
+    found = claim_of(ASKED, page_of(range(9, 3910, 100)), 1, descending=False, to_prove=True, grain=grain)
+    assert found is not None
+    assert found[1].range == span(cut, 10_000)
+
+
 @pytest.mark.parametrize("descending", [True, False])
 def test_a_page_claims_eight_rows_twice_by_margins_of_whole_seconds_unless_told_otherwise(descending: bool) -> None:
     rows = [each * 1000 for each in (range(990, 590, -10) if descending else range(9, 400, 10))]
@@ -257,6 +265,9 @@ def verdict(
         (True, {"more": [180]}, AGREES, 11),
         (True, {"more": [100]}, UNSURE, 11),
         (True, {"more": [10]}, AGREES, 11),
+        # A window that reaches farther overlaps no more.
+        (True, {"lacks": [180], "till": 190}, AGREES, 10),
+        (False, {"more": [97], "first": 90}, AGREES, 11),
         (False, {}, AGREES, 11),
         (False, {"lacks": [100]}, REFUTES, 10),
         (False, {"lacks": [90]}, AGREES, 10),

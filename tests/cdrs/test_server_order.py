@@ -99,6 +99,14 @@ def test_a_proof_is_due_again_after_64_pages_of_all_streams() -> None:
     assert (known.pages, first.proof_due) == (1, True)
 
 
+def test_pages_are_counted_anew_from_a_page_that_is_a_proof() -> None:
+    known = KnownServer()
+    order = proven(known)
+    known.pages = 64
+    order.renew(40, descending=True)
+    assert known.pages == 0
+
+
 def test_a_stream_confirms_the_order_that_it_has_presumed() -> None:
     for descending in (True, False):
         order = order_of()
@@ -158,6 +166,9 @@ def test_a_page_that_contradicts_what_others_have_proven_withdraws_their_proof()
     assert state_of(order, known) == (None, 1, None, 1)
     order.prove(39, 2, descending=True)
     assert order.proven is None, "the rows of a proof that was withdrawn do not count"
+    order.prove(1, 3, descending=True)
+    assert not order.heed()
+    assert state_of(order, known) == (True, 1, True, 1)
 
 
 def test_a_stream_that_confirmed_an_order_withdraws_it_though_no_other_stream_holds_it_any_more() -> None:

@@ -42,6 +42,12 @@ def test_another_seed_gives_another_log() -> None:
     assert outcome_of(plan_of(1)).digest != outcome_of(plan_of(2)).digest
 
 
+@pytest.mark.slow
+def test_the_locks_of_a_killed_process_are_closed() -> None:
+    """In this seed a sync is killed whose locks nothing lets go of when its memory is collected."""
+    assert outcome_of(plan_of(8364)).failure is None
+
+
 def test_a_fault_in_the_code_is_found_and_said_in_words() -> None:
     broken = next(each for each in BROKEN if each.name == "a POST is sent again after a reset")
     noise = [Ordered(0.1, "refuse", "dial"), Ordered(0.4, "limit", "calls", {"requests": 30})]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord
@@ -160,6 +161,12 @@ def test_legs_that_were_handed_out_stand_first_although_they_have_changed() -> N
         [leg(4), one, two, three, leg(6)],
         2,
     )
+
+
+def test_a_record_may_have_an_empty_id() -> None:
+    rows = [leg(5, 1), replace(leg(5), id="")]
+    assert handed_out_first(rows, place_behind(rows, 2), newest_first=True) == (rows, 2)
+    assert handed_out_first(rows[::-1], place_behind(rows[::-1], 1), newest_first=False) == (rows[::-1], 1)
 
 
 def test_a_place_of_an_earlier_release_counts_the_rows_up_to_its_digest() -> None:

@@ -233,6 +233,12 @@ def test_the_most_informative_windows_come_first_and_then_those_beside_the_known
     assert informative(known_of(Bounds(step, True, True)), wanted, [15_000]) == []
 
 
+def test_windows_beside_the_step_of_a_row_tell_a_finer_step_from_a_coarser_one() -> None:
+    included = known_of(Bounds(1000, True, True), Bounds(2000, True, True))
+    assert informative(included, Range(9000, SECOND), [2000]) == [(3000, 4000)]
+    assert informative(included, Range(9000, SECOND), [3000]) == [(1000, 2000), (0, 2000)]
+
+
 @pytest.mark.parametrize(("hypotheses", "left"), [(0, 0), (1, 1), (3, 3)])
 def test_a_hypothesis_by_which_a_row_may_come_or_not_is_always_left(hypotheses: int, left: int) -> None:
     unsure, window, shown = Bounds(10, True, True, later=9), Window(0, 39), [35]

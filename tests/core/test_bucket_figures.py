@@ -236,6 +236,7 @@ def test_further_requests_go_out_at_the_pace() -> None:
         (bucket_of(5, 1.0), 1 + MINUTE),
         (bucket_of(5, 1.0, 2.0), 2 + MINUTE),
         (bucket_of(5, 1.0, 2.0, per_day=5), 2 + DAY),
+        (bucket_of(5, 1.0, 2.0, 3.0, per_day=5), 3 + DAY),
     ],
 )
 def test_a_bucket_is_idle_from_the_moment_when_its_last_grant_is_old(bucket: TokenBucket, idle_from: float) -> None:

@@ -177,7 +177,7 @@ def _texts(values: list[str], pool: pa.MemoryPool | None) -> pa.Array:
             return column.cast(_TEXT, memory_pool=pool)
     sizes = struct.pack("=2i", 0, len(whole) - 1)
     joined = pa.Array.from_buffers(_TEXT, 1, [None, pa.py_buffer(sizes), pa.py_buffer(whole)])
-    column = compute.split_pattern(joined, _JOINT, memory_pool=pool).values
+    column = compute.call_function("split_pattern", [joined], _AT_JOINTS, pool).values
     # A text of the API may hold the joint itself.
     return column if len(column) == number else pa.array(values, _TEXT, memory_pool=pool)
 
@@ -213,6 +213,7 @@ _MAKERS: Final[Mapping[pa.DataType, Callable[[list[Any], pa.MemoryPool | None], 
 _FILLERS: Final[Mapping[pa.DataType, Any]] = {_TEXT: "", _WHOLE: 0}
 # Stands between two texts: no text of a call record holds it, unless somebody tries.
 _JOINT: Final = "\0"
+_AT_JOINTS: Final = compute.SplitPatternOptions(_JOINT)
 _encode_times: Final = msgspec.msgpack.Encoder().encode
 
 

@@ -83,7 +83,7 @@ def _child(target: str, folder: Path, arguments: list[str]) -> str:
 
 
 def repeats_well(target: str, content: Path) -> bool:
-    """Give the content of a file to a target, as fuzzing does, and return whether that is no finding."""
+    """Give a target the content of a file, as fuzzing does. Return whether the target handles the content well."""
     command = [sys.executable, "-m", "tests.fuzzing.child", target, str(content)]
     return subprocess.run(command, check=False).returncode == 0  # noqa: S603 # it is ours
 

@@ -181,7 +181,7 @@ def test_a_row_that_does_not_fit_is_left_out_and_named() -> None:
 class Stream:
     """A stream of minutes. A number waits for so many seconds; a list of minutes is a batch, after which the place moves.
 
-    Behind the first `amid` batches the place is no edge. The stream takes `closing` seconds to close.
+    After the first `amid` batches the place is not an edge. The stream takes `closing` seconds to close.
     """
 
     def __init__(

@@ -176,8 +176,8 @@ def _texts(values: list[str], pool: pa.MemoryPool | None) -> pa.Array:
             column = pa.Array.from_buffers(pa.binary(step - 1), number, [None, pa.py_buffer(bare)])
             return column.cast(_TEXT, memory_pool=pool)
     sizes = struct.pack("=2i", 0, len(whole) - 1)
-    joined = pa.Array.from_buffers(_TEXT, 1, [None, pa.py_buffer(sizes), pa.py_buffer(whole)])
-    column = compute.call_function("split_pattern", [joined], _AT_JOINTS, pool).values
+    single = pa.Array.from_buffers(_TEXT, 1, [None, pa.py_buffer(sizes), pa.py_buffer(whole)])
+    column = compute.call_function("split_pattern", [single], _AT_JOINTS, pool).values
     # A text of the API may hold the joint itself.
     return column if len(column) == number else pa.array(values, _TEXT, memory_pool=pool)
 

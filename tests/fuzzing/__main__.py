@@ -83,7 +83,7 @@ def _child(target: str, folder: Path, arguments: list[str]) -> str:
 
 
 def repeats_well(target: str, content: Path) -> bool:
-    """Give a target the content of a file, as fuzzing does. Return whether the target handles the content well."""
+    """Return whether a target takes the content of a file without a finding, in a process of its own, as in fuzzing."""
     command = [sys.executable, "-m", "tests.fuzzing.child", target, str(content)]
     return subprocess.run(command, check=False).returncode == 0  # noqa: S603 # it is ours
 

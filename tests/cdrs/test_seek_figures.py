@@ -19,8 +19,19 @@ from unlimcall_async.models import CallRecord
 pytestmark = pytest.mark.own_rules
 
 # All times are whole milliseconds. Windows have steps of 10 ms, and the server sorts by 4 ms.
-GRAIN = Grain(Margins(10 * MILLISECOND, 3 * MILLISECOND, -2 * MILLISECOND), 4 * MILLISECOND)
-KNOWN = Grain(evolve(GRAIN.margins, known=True), GRAIN.sorted_by)
+GRAIN = Grain(Margins.unknown(10 * MILLISECOND), 4 * MILLISECOND)
+# Times are written in steps of 2 ms, `from` is excluded, and `till` is included.
+KNOWN = Grain(
+    Margins(
+        10 * MILLISECOND,
+        before=12 * MILLISECOND,
+        behind=-10 * MILLISECOND,
+        written=2 * MILLISECOND,
+        shows_before=-8 * MILLISECOND,
+        shows_behind=10 * MILLISECOND,
+    ),
+    4 * MILLISECOND,
+)
 
 
 def span(first: int, end: int) -> Range:
@@ -54,21 +65,28 @@ ASKED = Question(Part(WANTED), WANTED, window(-3, 9998))
 @pytest.mark.parametrize(
     ("descending", "to_prove", "grain", "overlap", "cut", "edge", "reach", "near"),
     [
-        # The last row is in the step from 6004 ms on, so the edge is at 6012. The eighth row is in the step that ends at 6710.
-        (True, False, GRAIN, 8, 6012, 6012, 6708, 8),
-        (True, True, GRAIN, 8, 6023, 6012, 6708, 8),
-        (True, True, KNOWN, 8, 6020, 6012, 6708, 8),
-        (True, False, GRAIN, 30, 6012, 6012, 8908, 30),
+        # The last row is in the step from 6004 ms on, so the edge is at 6012. The eighth row, at 6707, is in the step that ends at
+        # 6710, and a window surely shows it that ends 10 ms behind, or 10 ms before if `till` is included.
+        (True, False, GRAIN, 8, 6012, 6012, 6720, 8),
+        (True, False, KNOWN, 8, 6012, 6012, 6700, 8),
+        (True, False, GRAIN, 30, 6012, 6012, 8920, 30),
         # With one row the window reaches up to the step that ends behind the claim.
-        (True, False, GRAIN, 1, 6012, 6012, 6018, 1),
-        (True, True, GRAIN, 1, 6023, 6012, 6028, 1),
-        # The last row is in the step from 3900 ms on, so the edge is at 3896. The eighth row is in the step from 3200 on.
-        (False, False, GRAIN, 8, 3896, 3896, 3197, 8),
-        (False, True, GRAIN, 8, 3882, 3896, 3197, 8),
-        (False, True, KNOWN, 8, 3896, 3896, 3197, 8),
-        (False, False, GRAIN, 30, 3896, 3896, 997, 30),
-        (False, False, GRAIN, 1, 3896, 3896, 3887, 1),
-        (False, True, GRAIN, 1, 3882, 3896, 3877, 1),
+        (True, False, GRAIN, 1, 6012, 6012, 6030, 1),
+        # A window from 6020 on may show rows from 6010 on, and surely shows those from 6040 on.
+        (True, True, GRAIN, 8, 6040, 6012, 6720, 8),
+        (True, True, GRAIN, 1, 6040, 6012, 6050, 1),
+        # A window from 6000 on that excludes its bound may show rows from 6008 on, and surely shows those from 6012 on.
+        (True, True, KNOWN, 8, 6012, 6012, 6700, 8),
+        # The last row is in the step from 3900 ms on, so the edge is at 3896. The eighth row is at 3203.
+        (False, False, GRAIN, 8, 3896, 3896, 3180, 8),
+        (False, False, KNOWN, 8, 3896, 3896, 3190, 8),
+        (False, False, GRAIN, 30, 3896, 3896, 980, 30),
+        (False, False, GRAIN, 1, 3896, 3896, 3870, 1),
+        # A window up to 3880 may show rows up to 3890, and surely shows those before 3870.
+        (False, True, GRAIN, 8, 3870, 3896, 3180, 8),
+        (False, True, GRAIN, 1, 3870, 3896, 3850, 1),
+        # A window up to 3890 that includes its bound shows rows up to 3900, and surely those before 3900.
+        (False, True, KNOWN, 8, 3896, 3896, 3190, 8),
     ],
 )
 def test_a_page_claims_what_lies_beyond_its_edge(
@@ -94,7 +112,7 @@ def test_a_page_claims_what_lies_beyond_its_edge(
     )
 
 
-@pytest.mark.parametrize(("grain", "cut"), [(GRAIN, 3882), (KNOWN, 3900)])
+@pytest.mark.parametrize(("grain", "cut"), [(GRAIN, 3870), (KNOWN, 3900)])
 def test_a_claim_that_is_to_be_proven_ends_with_a_step_of_windows(grain: Grain, cut: int) -> None:
     """The last row is in the step from 3908 ms on, so the edge is at 3904, and its step of windows begins at 3900."""
     found = claim_of(ASKED, page_of(range(9, 3910, 100)), 1, descending=False, to_prove=True, grain=grain)
@@ -115,7 +133,7 @@ def test_a_page_claims_eight_rows_twice_by_margins_of_whole_seconds_unless_told_
     assert found[1].seam.reach == (672_000 if descending else 327_000) * MILLISECOND
 
 
-@pytest.mark.parametrize(("descending", "beyond"), [(True, 6718), (False, 3187)])
+@pytest.mark.parametrize(("descending", "beyond"), [(True, 6730), (False, 3170)])
 def test_a_row_just_beyond_the_reach_is_gained_and_may_be_shown_once_more(descending: bool, beyond: int) -> None:
     rows = sorted([*(NEWEST if descending else OLDEST), beyond], reverse=descending)
     found = claim_of(ASKED, page_of(rows), 1, descending=descending, to_prove=False, grain=GRAIN)
@@ -147,7 +165,7 @@ def test_a_page_must_gain_a_quarter_of_its_rows(descending: bool, overlap: int, 
 @pytest.mark.parametrize("descending", [True, False])
 def test_a_row_just_beyond_the_reach_counts_for_the_quarter_when_the_newest_come_first(descending: bool) -> None:
     """Of forty rows nine lie beyond that one."""
-    beyond = 8918 if descending else 987
+    beyond = 8930 if descending else 970
     rows = [*NEWEST[:9], beyond, *NEWEST[10:]] if descending else [*OLDEST[:9], beyond, *OLDEST[10:]]
     found = claim_of(ASKED, page_of(rows), 1, descending=descending, to_prove=False, overlap=30, grain=GRAIN)
     assert (found is not None) is descending
@@ -202,8 +220,8 @@ def test_a_page_whose_starts_cannot_be_read_tells_nothing_of_the_next_step(desce
 
 # --- what the next page says of the claim -----------------------------------------------------------------------------
 
-# A margin of 3 ms before, of 2 ms behind.
-SEAM_GRAIN = Grain(Margins(10 * MILLISECOND, 3 * MILLISECOND, 2 * MILLISECOND), 4 * MILLISECOND)
+# A window surely shows the rows from 3 ms behind its start on, and up to 2 ms before its end.
+SEAM_GRAIN = Grain(evolve(GRAIN.margins, before=3 * MILLISECOND, behind=2 * MILLISECOND), 4 * MILLISECOND)
 # With the newest first the page claims all rows from 96 ms on, and the next window shows those up to 180 ms.
 NEAR = [88, *range(100, 191, 10)]
 DESCENDING = Seam(

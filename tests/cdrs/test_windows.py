@@ -87,14 +87,20 @@ def test_a_probe_asks_its_piece_and_a_finer_window_is_asked_as_it_is(wanted: Ran
 
 # --- the figures ----------------------------------------------------------------------------------------------------------
 
-FINE = Margins(10, 3, -2)
+# Times are written in steps of 3, bounds are compared in steps of 10, `from` is excluded, and `till` is included.
+FINE = Margins(10, before=13, behind=-10, written=3, shows_before=-7, shows_behind=10)
 
 
 def test_margins_are_what_a_window_has_around_its_range() -> None:
-    assert (Margins(SECOND, 2 * SECOND, SECOND, known=False), Grain(WHOLE_SECONDS, SECOND)) == (WHOLE_SECONDS, COARSE)
-    assert FINE.around(Range(20, 40)) == Window(17, 38)
-    assert FINE.around(Range(21, 41)) == Window(17, 48)
-    assert FINE.shown_by(Window(17, 38)) == Range(20, 40)
+    assert (Margins.unknown(SECOND), Grain(WHOLE_SECONDS, SECOND)) == (WHOLE_SECONDS, COARSE)
+    assert Margins(SECOND, 2 * SECOND, SECOND, SECOND, SECOND, SECOND) == WHOLE_SECONDS
+    assert FINE.around(Range(23, 50)) == Window(10, 40)
+    assert FINE.around(Range(22, 51)) == Window(0, 50)
+    assert FINE.shown_by(Window(10, 40)) == Range(23, 50)
+
+
+def test_a_window_has_a_length_though_its_bounds_fall_into_one_step() -> None:
+    assert FINE.around(Range(23, 30)) == Window(10, 20)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_with_narrowed_windows_the_end_that_is_handed_out_first_is_asked(descend
 
 
 def test_a_part_behind_a_claim_is_asked_at_its_seam_with_its_margins() -> None:
-    for descending, reach, window in ((True, 90, Window(17, 90)), (False, -90, Window(-90, 38))):
+    for descending, reach, window in ((True, 90, Window(0, 90)), (False, -90, Window(-90, 30))):
         part = Part(Range(20, 40), Waiting(Read(seam_of(reach, Range(20, 40), descending=descending))))
         question = question_of(part, newest_first=False, margins=FINE)
         assert (question.part, question.range, question.window) == (part, Range(20, 40), window)
@@ -161,9 +167,9 @@ def test_a_part_behind_a_claim_is_asked_at_its_seam_with_its_margins() -> None:
 
 def test_a_window_with_a_seam_is_never_narrower_than_its_margins() -> None:
     wanted = Range(20, 40)
-    assert with_margins(wanted, margins=FINE) == Window(17, 38)
-    assert with_margins(wanted, seam_of(30, wanted, descending=True), margins=FINE) == Window(17, 38)
-    assert with_margins(wanted, seam_of(30, wanted, descending=False), margins=FINE) == Window(17, 38)
+    assert with_margins(wanted, margins=FINE) == Window(0, 30)
+    assert with_margins(wanted, seam_of(29, wanted, descending=True), margins=FINE) == Window(0, 30)
+    assert with_margins(wanted, seam_of(30, wanted, descending=False), margins=FINE) == Window(0, 30)
     assert with_margins(wanted) == WHOLE_SECONDS.around(wanted)
 
 

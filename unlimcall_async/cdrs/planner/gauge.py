@@ -137,10 +137,18 @@ class KnownMargins:
         coarsest = max(self._written, *(bounds.step for bounds in left))
         for step in _FINER:
             if coarsest <= step and step % self._written == 0:
-                return Margins(step, 2 * step, step)
-        before = SECOND if all(bounds.from_included for bounds in left) else 2 * SECOND
-        last_second = all(bounds.till_included and bounds.step == SECOND for bounds in left)
-        return Margins(SECOND, before, -SECOND if last_second else 0, known=True)
+                return Margins.unknown(step)
+        finest, written = min(bounds.step for bounds in left), self._written
+        from_included = {bounds.from_included for bounds in left}
+        till_included = {bounds.till_included for bounds in left}
+        return Margins(
+            SECOND,
+            before=written + (SECOND if False in from_included else 0),
+            behind=-finest if till_included == {True} else 0,
+            written=written,
+            shows_before=written - (finest if from_included == {False} else 0),
+            shows_behind=SECOND if True in till_included else 0,
+        )
 
     # --- windows to gauge by ------------------------------------------------------------------------------------------
 
@@ -164,7 +172,12 @@ class KnownMargins:
         # Cut down, rounded or rounded up: the time by which a row is compared lies within such a step of the time that it shows.
         within = self._written - 1
         self.bounds.left = tuple(evolve(each, earlier=within, later=within) for each in self.bounds.left)
-        window = _window_amid(known, self._written)
+        # The first window tells the most steps apart, and the others what it left open.
+        window = (
+            next(self.bounds.informative_windows(wanted, known), None)
+            if self._gauges
+            else _window_amid(known, self._written)
+        )
         if window is None:
             return None
         self._under_way = True

@@ -15,7 +15,13 @@ that are *shown* in its range `[start, end)`. Let `u` be a step that both divide
           compare them compares up to `u` later: `end + u` is enough for it, too.
 
 So margins of `2u` before and `u` behind are enough for all servers, and with them a window `[from, till]` surely shows the rows
-from `from + 2u` up to `till - u`. As long as no more is known, `u` is a second.
+from `from + 2u` up to `till - u`. At most it shows rows from `from - u` on, and up to `till + u`. As long as no more is known, `u`
+is a second.
+
+If `w` is known, and also how the bounds are treated, whole seconds cost less. A row with `x >= start` has `t > start - w`, so its
+second is that of `start - w` or a later one, and `from` is that second, or the one before if `from` is excluded. Few ranges begin
+within `w` above a whole second. A row with `x < end` has `t < end`: `till` is the second of `end`, or the one before if `till` is
+included.
 
 The same holds for the edge of a full page that is sorted. The server sorts `t` cut down to a step `g`, which divides `u`. The rows
 that a page with the newest first leaves out sort no later than its last row. With `t` below the end of that row's step, they are
@@ -29,7 +35,7 @@ within a second of its window, which is assumed of every server. No margin is en
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
 from attrs import frozen
 
@@ -42,19 +48,32 @@ class Margins:
 
     Attributes:
         step: The bounds of windows are multiples of it.
-        before: The margin before the range.
-        behind: The margin behind the range. It is negative if `till` is known to be included, with all of its second.
-        known: Whether it is known how the server treats its bounds, in whole seconds.
+        before: A window surely shows the rows from so much behind its start on.
+        behind: A window surely shows the rows up to so much before its end. It is negative if `till` is known to be included, with
+            all of its second.
+        written: The step in which times are written, or `step` if that is not known.
+        shows_before: A window shows no row from more than so much before its start. It is negative if `from` is known to be
+            excluded, with all of its second.
+        shows_behind: A window shows no row from more than so much behind its end.
     """
 
     step: int
     before: int
     behind: int
-    known: bool = False
+    written: int
+    shows_before: int
+    shows_behind: int
+
+    @classmethod
+    def unknown(cls, step: int) -> Self:
+        """Return what is enough for every server that shows, compares and sorts times by steps that divide this one."""
+        return cls(step, 2 * step, step, step, step, step)
 
     def around(self, wanted: Range) -> Window:
         """Return the window whose page surely shows all rows of a range."""
-        return Window(floor(wanted.start, self.step) - self.before, ceil(wanted.end, self.step) + self.behind)
+        start, till = floor(wanted.start - self.before, self.step), ceil(wanted.end + self.behind, self.step)
+        # The API wants a window to have a length.
+        return Window(start, max(till, start + self.step))
 
     def shown_by(self, window: Window) -> Range:
         """Return the range whose rows the page of a window surely shows."""
@@ -70,7 +89,7 @@ class Grain:
 
 
 # What is enough for every server.
-WHOLE_SECONDS: Final = Margins(SECOND, 2 * SECOND, SECOND)
+WHOLE_SECONDS: Final = Margins.unknown(SECOND)
 COARSE: Final = Grain(WHOLE_SECONDS, SECOND)
 
 

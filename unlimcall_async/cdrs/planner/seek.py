@@ -107,22 +107,25 @@ def claim_of(
     # The next window reaches up to `reach`, far enough to hold the rows from `inner` on again.
     last, inner = (to_micros(page.starts[place]) for place in (-1, -overlap))
     margins, sorted_by = grain.margins, grain.sorted_by
-    step, edge = margins.step, edge_behind(last, sorted_by, descending=descending)
-    cut = edge
+    step, cut = margins.step, edge_behind(last, sorted_by, descending=descending)
+    edge = cut
     if descending:
         if to_prove:
-            cut = max(edge, floor(last, step) + 2 * step + (0 if margins.known else margins.before))
-        reach = max(ceil(cut, step), floor(inner, step) + step) + margins.behind
+            # The lowest window of a claim that shows no row as low as the last one.
+            lowest = floor(last + margins.shows_before, step) + step
+            cut = max(edge, lowest + margins.before)
+        reach = ceil(max(cut, inner + 1) + margins.behind, step)
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
-        beyond = reach + step
+        beyond = reach + margins.shows_behind
         gained = page.number_of(Range(beyond, LAST + 1))
         near = Range(FIRST, beyond + MILLISECOND)
     else:
         if to_prove:
-            cut = min(edge, floor(last, step) - (0 if margins.known else 2 * step + margins.behind))
-        reach = min(floor(cut, step), floor(inner, step)) - margins.before
+            highest = floor(last - margins.shows_behind - margins.written, step)
+            cut = min(edge, highest - margins.behind)
+        reach = floor(min(cut, inner) - margins.before, step)
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
-        beyond = reach - step
+        beyond = reach - margins.shows_before
         gained = page.number_of(Range(FIRST, beyond))
         near = Range(beyond - MILLISECOND, LAST + 1)
     # The window of a long part does not reach its other end, and a page claims nothing beyond its window.

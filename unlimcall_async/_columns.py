@@ -90,6 +90,9 @@ def _times(starts: Iterable[datetime]) -> pa.Array:
 
 # Records that become columns at once: enough that the calls do not count, and some 3 ms on the event loop (`python -m timeit`).
 _AT_ONCE: Final = 5000
+# Parts of a stream that become columns at once. Only columns have a size. A part is of one response, so its texts take 16 MiB at
+# most. With many more parts, a batch could pass the 2 GiB of a column before its size was known.
+_PARTS_AT_ONCE: Final = 16
 _WIDTH: Final = len(SCHEMA)
 # Where the columns of a file are kept until they are written. The pools that Arrow prefers keep 25 MB of what was freed
 # (`python benchmarks/memory.py --process`).
@@ -114,14 +117,17 @@ class BatchInMaking:
         self._pieces: list[pa.RecordBatch] = []
         # The fields of the records behind the pieces, one record behind the other.
         self._fields: list[Any] = []
+        self._parts = 0
 
     def add(self, records: Sequence[CallRecord]) -> None:
-        """Add records that the API has sent."""
+        """Add records that the API has sent in one response."""
         self.rows += len(records)
+        self._parts += 1
         begin = len(self._fields)
         add_fields(self._fields, records)
+        is_enough = len(self._fields) >= _AT_ONCE * _WIDTH or self._parts >= _PARTS_AT_ONCE
         # An `extra` may be large, so it does not wait.
-        if len(self._fields) >= _AT_ONCE * _WIDTH or any(self._fields[begin + _WIDTH - 1 :: _WIDTH]):
+        if is_enough or any(self._fields[begin + _WIDTH - 1 :: _WIDTH]):
             self._add_piece()
 
     def batch(self) -> pa.RecordBatch:
@@ -132,7 +138,7 @@ class BatchInMaking:
     def _add_piece(self) -> None:
         if self._fields:
             columns = [_column(field, self._fields[place::_WIDTH], self._pool) for place, field in enumerate(SCHEMA)]
-            self._fields = []
+            self._fields, self._parts = [], 0
             piece = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
             self._pieces.append(piece)
             self.size += piece.nbytes

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.calls import a_call, every_second, expected, rest_of
 from tests.cdrs.matrix import END, START
-from tests.cdrs.raw_server import RawServer, evenly, ids, served
+from tests.cdrs.raw_server import RawRow, RawServer, evenly, ids, row_text, served
 from tests.cdrs.test_unreadable import WITH_A_START, WITHOUT_A_START, bad
 from unlimcall_async import (
     AsyncClient,
@@ -27,8 +28,10 @@ from unlimcall_async import (
     ResponseError,
     ServerError,
     WindowSaturatedError,
+    _columns,
 )
 from unlimcall_async._columns import to_records
+from unlimcall_async.cdrs import views
 from unlimcall_async.columns import SCHEMA
 from unlimcall_async.sandbox import Sandbox, Status
 
@@ -63,6 +66,19 @@ async def test_a_batch_has_65_536_rows_if_nothing_is_said(sandbox: Sandbox, clie
     sandbox.add_calls(every_second(70_000))
     end = START + 70_000 * SECOND
     assert [batch.num_rows async for batch in client.cdrs.stream(START, end).arrow()] == [65_536, 4_464]
+
+
+async def test_a_batch_with_long_texts_is_handed_out_before_it_has_all_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(views, "_MOST_BYTES", 100_000)
+    starts = [row.start for row in evenly(200, START, timedelta(days=20))]
+    rows = [RawRow(at, row_text(at, f"{number}", did=f'"{"x" * 2000}"')) for number, at in enumerate(starts)]
+    async with served(RawServer(rows)) as client:
+        batches = await batches_of(client.cdrs.stream(START, END, page_size=10), 200)
+    # Sixteen pages become columns at once.
+    assert max(batch.num_rows for batch in batches) <= 160
+    assert ids_of(batches) == ids(rows)
 
 
 async def test_an_empty_range_has_no_batch_and_an_empty_table(client: AsyncClient) -> None:
@@ -369,6 +385,31 @@ async def test_a_server_that_fails_costs_no_record(sandbox: Sandbox, client: Asy
     assert all(len(batch) == 200 for batch in got[:-1])
     sandbox.clear_faults()
     assert records_of(got + [batch async for batch in arrow]) == expected(sandbox.calls)
+
+
+@pytest.mark.parametrize("place", [20, 450, 730])
+async def test_what_fails_while_records_become_columns_costs_no_record(
+    monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """A part becomes columns at once if one of its records has an `extra`: the first part of a batch, and a later one."""
+    rows = [*ROWS]
+    rows[place] = RawRow(ROWS[place].start, row_text(ROWS[place].start, f"{place}", note='"x"'))
+    texts: Iterator[str | Exception] = chain([MemoryError()], repeat("{}"))
+
+    def extra_to_json(_extra: object) -> str:
+        text = next(texts)
+        if isinstance(text, Exception):
+            raise text
+        return text
+
+    monkeypatch.setattr(_columns, "extra_to_json", extra_to_json)
+    async with served(RawServer(rows)) as client:
+        stream = client.cdrs.stream(START, END, page_size=100)
+        got, _ = await until_error(stream.arrow(300), MemoryError)
+        assert stream.stats.records == sum(map(len, got)) <= place
+        resumed = client.cdrs.stream(START, END, resume=stream.checkpoint)
+        for rest in (resumed, stream):
+            assert ids_of(got + await batches_of(rest, 300)) == ids(rows)
 
 
 async def test_rows_that_cannot_be_read_show_with_the_batch_that_goes_past_them() -> None:

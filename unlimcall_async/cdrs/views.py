@@ -109,8 +109,8 @@ class StreamViews(OneAtATime[StreamIteration]):
         """Iterate over batches of Arrow columns with so many rows each; the last one is shorter, and none is empty.
 
         The columns are those of `unlimcall_async.columns.SCHEMA`. `checkpoint` covers the batches that were handed out, and
-        nothing of the batch in the making; `progress` counts its records already. A batch whose texts take a gibibyte is handed
-        out at once, and so is, before an error, what came before that error.
+        nothing of the batch in the making; `progress` counts its records already. A batch whose texts take about a gibibyte is
+        handed out at once, and so is, before an error, what came before that error.
 
         Raises:
             ImportError: pyarrow, of the extra `arrow`, is not installed.
@@ -166,8 +166,7 @@ class StreamViews(OneAtATime[StreamIteration]):
         try:
             making = self._making or BatchInMaking(pool)
             while making.rows < rows and making.size < most_bytes and await self._loaded(iteration):
-                making.add(self._output.position.take(rows - making.rows))
-                self._making = making
+                self._add(making, self._output.position.take(rows - making.rows))
             if iteration.stopped or self._making is None:
                 return None
             batch, self._making = making.batch(), None
@@ -175,6 +174,17 @@ class StreamViews(OneAtATime[StreamIteration]):
         finally:
             if self._making is None and not self._at_once:
                 self._output.hand_out()
+
+    def _add(self, making: BatchInMaking, records: list[CallRecord]) -> None:
+        """Add records to a batch. If that fails, take the whole batch back: some of its records may be missing there."""
+        try:
+            making.add(records)
+            self._making = making
+        except BaseException:
+            # A table or a file takes everything back itself.
+            if not self._at_once:
+                self._take_back()
+            raise
 
     async def _loaded(self, iteration: StreamIteration) -> bool:
         """Return what `_load` returns. If that fails, return `False` as long as there are records before the error.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -265,11 +266,14 @@ def _replaced(text: str, name: str, value: object) -> str:
         (lambda text: text.replace("cdrs.manifest", "other"), "'other'"),
         (lambda text: text.replace('"windows"', '"wind"'), "damaged"),
         (lambda text: text.replace('"records": ', '"records": "'), "not a manifest"),
-        (lambda text: text.replace('"records": ', '"records": true, "more": '), "damaged"),
-        (lambda text: text.replace('"digest": "', '"digest": "g'), "digest"),
-        (lambda text: text.replace('"days": {', '"days": {"2026-02-30": {},'), "damaged"),
+        (lambda text: re.sub(r'"records": \d+', '"records": true', text), "days: Expected `int`, got `bool`"),
+        (lambda text: text.replace('"records": ', '"more": 1, "records": '), "days: .* unknown field `more`"),
+        (lambda text: text.replace('"digest": "', '"digest": "g'), "digest must have 64"),
+        (lambda text: text.replace('"days": {', '"days": {"2026-02-30": {},'), "days: Invalid .*date"),
+        # Another name of a day that is there.
+        (lambda text: text.replace('"days": {', f'"days": {{"{START:%Y%m%d}": {{}},'), "days: Invalid .*date"),
         (lambda text: text.replace(START.isoformat()[:10], "2025-12-01", 1), "leave out"),
-        (lambda text: text.replace('"days"', '"dates"'), "days is not an object"),
+        (lambda text: text.replace('"days"', '"dates"'), "days: Expected `object`"),
         (
             lambda text: text.replace(
                 '"days": {', f'"days": {{"2020-02-02": {{"records": 1, "digest": "{64 * "0"}"}},'

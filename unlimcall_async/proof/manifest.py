@@ -231,16 +231,10 @@ class Manifest(Model):
         if (kind, version) != (_KIND, VERSION):
             raise ValueError(f"this release does not know a manifest of {kind!r}, version {version!r}")
         try:
-            days = content.pop("days", None)
-            if not isinstance(days, dict):
-                raise TypeError("days is not an object")  # noqa: TRY301 # as any other damage
-            read = {
-                date.fromisoformat(day): DayDigest(each.records, each.digest)
-                for day, each in msgspec.convert(days, dict[str, _Day]).items()
-            }
+            read = _days_in(content.pop("days", None))
             manifest = evolve(from_dict(cls, content), days=read)
             manifest._check()  # noqa: SLF001 # of this class
-        except (ValueError, TypeError, KeyError, AttributeError, msgspec.ValidationError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"the manifest is damaged: {error}") from None
         if manifest.start > manifest.end or manifest.gaps():
             raise ValueError("the manifest is damaged: its windows leave out some of its time")
@@ -251,6 +245,19 @@ def _days_text(days: Mapping[date, DayDigest]) -> str:
     """Return the lines of the digests of days in the JSON of a manifest."""
     written = [_DAY % (day, each.records, each.digest) for day, each in sorted(days.items())]
     return '\n "days": {\n' + ",\n".join(written) + "\n },\n"
+
+
+def _days_in(content: object) -> dict[date, DayDigest]:
+    """Return the digests of days that the JSON of a manifest holds.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    try:
+        days = msgspec.convert(content, dict[date, _Day])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"days: {error}") from None
+    return {day: DayDigest(each.records, each.digest) for day, each in days.items()}
 
 
 def _held(edge: tuple[str, ...] | None, within: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -123,6 +123,7 @@ def test_what_a_client_refuses_is_refused(accounts: Any, options: dict[str, Any]
         ),
         ("[accounts.acme]\ntoken='x'\ntoken='y'", "it is not TOML: Cannot overwrite a value (at "),
         ("[accounts.acme]\ntoken=x", "it is not TOML: "),
+        ("[accounts.acme]\ntoken_file='~nobody-at-all/t'", "accounts.acme.token_file: the path begins with ~"),
         ("[accounts.'']\ntoken='x'", "the name of an account must not be empty"),
     ],
 )

@@ -181,4 +181,6 @@ def _account(file: Path, name: str, table: Mapping[str, str]) -> Listed | str:
                 token = Token(_secrets.sole(_secrets.bare(table[key]), "the text"))
     except ValueError as error:
         return f"{place}: {error}"
+    except RuntimeError:  # of `expanduser`
+        return f"{place}: the path begins with ~, and the home directory of that user is not known"
     return Listed(token, table.get("base_url"), place=f"{file}: {_key('accounts', name)}")

@@ -87,7 +87,7 @@ async def test_a_pull_continues_exactly_or_not_at_all(tmp_path: Path, form: str,
     assert held["complete"] == ("complete" in done)
     async with Sandbox() as sandbox:
         sandbox.add_calls(CALLS)
-        # Every third, another one for each of the states.
+        # Every third, and others in one state than in the next.
         for text in islice(chain(mutations(journal), cut_off(journal)), first, None, 3):
             (stored / f"c.{form}.checkpoint").write_text(text)
             status, _, err = await run(sandbox, *resume, cwd=stored)

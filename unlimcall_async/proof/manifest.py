@@ -23,7 +23,7 @@ from unlimcall_async.proof.digest import DayDigest, added, total_of
 VERSION: Final = 1
 _KIND: Final = "cdrs.manifest"
 _SECOND: Final = timedelta(seconds=1)
-# The line without days in the JSON of a manifest, and a day in that of another one. No text in JSON holds the end of a line.
+# How `json` writes that there are no days, which no text in JSON can look like, since none holds the end of a line; and a day.
 _NO_DAYS: Final = '\n "days": {},\n'
 _DAY: Final = '  "%s": {\n   "records": %d,\n   "digest": "%s"\n  }'
 

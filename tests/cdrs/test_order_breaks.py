@@ -15,7 +15,7 @@ from unlimcall_async import AsyncClient
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.sandbox import Sandbox, SandboxCall, generate_traffic
 
-pytestmark = [pytest.mark.own_rules, pytest.mark.own_rules]
+pytestmark = pytest.mark.own_rules
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Final, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tests.simulation import faults
 from tests.simulation.faults import Ordered
@@ -29,6 +29,7 @@ class Server:
         by_end: Whether it gives rows as their calls end, if its order is "insertion".
         turn: From which answer on it sorts differently, and how; `None` for a server that does not change its mind.
         slips: The share of full pages that lack rows, one of them a row that the page before had.
+        slips_from: From which answer on pages lack rows.
         skew: How many seconds its clock is ahead.
     """
 
@@ -36,6 +37,7 @@ class Server:
     by_end: bool
     turn: tuple[int, str] | None
     slips: float
+    slips_from: int
     skew: float
 
 
@@ -49,6 +51,7 @@ class Plan:
         server: What the API is like.
         per_minute: The rate limit that clients keep to.
         hours: How far back the API's records go.
+        chains: Whether a pull has many chains of small pages side by side.
         latency: Seconds that bytes are under way, at least.
         jitter: Seconds more, at most, but for a few.
         splits: The share of writes that arrive in several pieces.
@@ -63,6 +66,7 @@ class Plan:
     server: Server
     per_minute: int
     hours: int
+    chains: bool
     latency: float
     jitter: float
     splits: float
@@ -90,13 +94,14 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
     per_minute = chance.choice((6, 20, 20, 60, 200))
     changing = chance.random() < 0.5
     lossy = chance.random() < 0.5 and "pull" not in programs
-    return Plan(
+    plan = Plan(
         seed=seed,
         programs=programs,
         server=_server(chance, per_minute),
         per_minute=per_minute,
         # More than one window holds is pulled side by side. A follow and a sync would ask for all of it again and again.
         hours=2 if {"follow", "sync"} & {*programs} else chance.choice((2, 2000)),
+        chains=False,
         latency=chance.choice((0.001, 0.02, 0.15)),
         jitter=chance.choice((0.0, 0.02, 0.2)),
         splits=chance.choice((0.0, 0.05, 0.4)),
@@ -105,6 +110,25 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
         lost=0.03 if lossy and changing else 0.0,
         ordered=tuple(sorted(_faults(chance, programs), key=lambda fault: fault.at)),
     )
+    apart = plan.chance("chains")
+    pulls = "pull" in programs and not {"follow", "sync"} & {*programs}
+    return _with_chains(plan, apart) if pulls and apart.random() < 0.3 else plan
+
+
+def _with_chains(plan: Plan, chance: Random) -> Plan:
+    """Return the plan with a pull of many chains side by side, and an API that breaks its order in the middle."""
+    order, other = chance.sample(("newest_first", "oldest_first"), k=2)
+    settings = {**plan.server.settings, "order": order, "latency": chance.choice((0.5, 2.0)), "rate_limits": None}
+    # Nothing is asked side by side before some parts were handed out.
+    breaks, turns = chance.randrange(8, 40), chance.random() < 0.25
+    server = evolve(
+        plan.server,
+        settings=settings,
+        turn=(breaks, other) if turns else None,
+        slips=0.0 if turns else 0.6,
+        slips_from=breaks,
+    )
+    return evolve(plan, server=server, per_minute=600, hours=2000, chains=True)
 
 
 def _server(chance: Random, per_minute: int) -> Server:
@@ -128,6 +152,7 @@ def _server(chance: Random, per_minute: int) -> Server:
         by_end=chance.random() < 0.5,
         turn=turn if chance.random() < 0.2 else None,
         slips=0.6 if chance.random() < 0.3 else 0.0,
+        slips_from=0,
         skew=chance.choice((0.0, 0.0, 0.0, -40.0, 3.0, 700.0)),
     )
 

@@ -22,7 +22,7 @@ from unlimcall_async.cdrs.marks import Removed, Revised
 from unlimcall_async.cdrs.planner import claims
 from unlimcall_async.cdrs.planner.claims import Claims
 from unlimcall_async.cdrs.planner.page_cap import PageCap
-from unlimcall_async.cdrs.planner.parts import Claimed, Part
+from unlimcall_async.cdrs.planner.parts import Claimed, Part, Seam
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.seek import SeamCheck, ServerOrder
 from unlimcall_async.cdrs.poll_clock import PollClock
@@ -154,8 +154,16 @@ def _seams(world: World, wraps: Wraps) -> None:
         SeamCheck.REFUTES: "a seam is refuted",
     }
 
+    verdict = SeamCheck.AGREES
+
     def checked(_: Any, result: tuple[SeamCheck, int], *_args: Any) -> None:
-        reach(words[result[0]])
+        nonlocal verdict
+        verdict = result[0]
+        reach(words[verdict])
+
+    def compared(goes_on: bool, _result: Any, *_args: Any) -> None:
+        if goes_on and verdict is SeamCheck.REFUTES:
+            reach("a seam is refuted while a window beyond is under way")
 
     def withdrawn(plan_claims: Any) -> None:
         if any(isinstance(part.state, Claimed) for part in plan_claims._plan):
@@ -168,8 +176,19 @@ def _seams(world: World, wraps: Wraps) -> None:
             handed_out.add(asking._plan)
 
     wraps.around(claims, "check_seam", None, checked)
+    wraps.around(Claims, "check_seam", _goes_on_beyond, compared)
     wraps.around(Claims, "withdraw_order", withdrawn, None)
     wraps.around(Planner, "take_first", None, taken)
+
+
+def _goes_on_beyond(plan_claims: Any, seam: Seam, *_: Any) -> bool:
+    """Return whether only the seam can refute the order now, and a window is under way beyond the page that is to agree there."""
+    asked = plan_claims._plan.asked
+    behind = next(part for part in asked if part.seam is seam).range
+    beyond = any(
+        part.range.end <= behind.start if seam.descending else part.range.start >= behind.end for part in asked
+    )
+    return beyond and bool(plan_claims._order.candidate == seam.descending)
 
 
 def _pages(world: World, wraps: Wraps) -> None:

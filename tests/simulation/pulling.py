@@ -31,6 +31,8 @@ async def pull(world: World) -> None:
     async def main(process: Process) -> None:
         page_size, concurrency = chance.choice((20, 50, 100, 1000)), chance.choice((1, 2, 4))
         strategy = chance.choice(("auto", "auto", "auto", "divide"))
+        if world.plan.chains:
+            page_size, concurrency, strategy = 20, 8, "auto"
         with checkpointed(world, process, "pull") as (stored, file):
             async with world.client(chance) as client:
                 stream = client.cdrs.stream(

@@ -61,7 +61,7 @@ class Rows(CallStore):
         held: All rows, in order of their start.
         by_end: Whether rows are given as their calls end, if the order is "insertion".
         turn: From which answer on they are sorted differently, and how.
-        slip: Returns whether a full page lacks rows.
+        slip: Returns whether a full page that goes on from another lacks rows.
     """
 
     clock: Callable[[], float]
@@ -69,8 +69,9 @@ class Rows(CallStore):
     by_end: bool = False
     turn: tuple[int, str] | None = None
     slip: Callable[[], bool] = field(default=lambda: False)
-    _answers: int = 0
-    _tails: set[int] = field(factory=set)
+    answers: int = 0
+    # The last rows of the latest full page whose window ended there: what a page that goes on from it has, too.
+    _tails: dict[int, set[int]] = field(factory=dict)
 
     def add(self, calls: Iterable[SandboxCall]) -> None:
         """Add rows that are there from now on."""
@@ -90,8 +91,8 @@ class Rows(CallStore):
     def select(self, window: Window, *, order: Order, limit: int) -> tuple[list[SandboxCall], int]:
         """Return the first rows of a window in an order, and how many the window has."""
         now = self.clock()
-        self._answers += 1
-        if self.turn is not None and self._answers >= self.turn[0]:
+        self.answers += 1
+        if self.turn is not None and self.answers >= self.turn[0]:
             order = cast("Order", self.turn[1])
         found = [
             (held, call)
@@ -107,22 +108,28 @@ class Rows(CallStore):
         elif self.by_end:
             found.sort(key=lambda row: (row[0].start + 1000 * row[1].duration, row[0].number))
         page = found[:limit]
-        # A page that slips stays full: a shorter one would say that it is its whole window.
-        place = self._place_to_slip(page, window) if len(found) >= limit + 2 else None
-        if place is not None and order in {"newest_first", "oldest_first"} and self.slip():
-            # It still arrives sorted. Only the row that the page before had gives it away.
-            del page[limit // 2], page[place]
-            page += found[limit : limit + 2]
-        if len(found) > limit:
-            self._tails.update(held.number for held, _ in page[-12:])
+        if len(found) > limit and order in {"newest_first", "oldest_first"}:
+            far_end = window.start if order == "newest_first" else window.end
+            place = self._place_to_slip(page, window, self._tails.get(far_end, set()))
+            # A page that slips stays full: a shorter one would say that it is its whole window.
+            if place is not None and len(found) >= limit + 2 and self.slip():
+                # It still arrives sorted. Only the row that the page before had gives it away.
+                del page[limit // 2], page[place]
+                page += found[limit : limit + 2]
+            self._tails[far_end] = {held.number for held, _ in page[-12:]}
         return [call for _, call in page], len(found)
 
-    def _place_to_slip(self, page: list[tuple[Held, SandboxCall]], window: Window) -> int | None:
+    def forget_pages(self) -> None:
+        """Have no page slip that goes on from one of a process which has ended: a new process does not know what that one had."""
+        self._tails.clear()
+
+    @staticmethod
+    def _place_to_slip(page: list[tuple[Held, SandboxCall]], window: Window, before: set[int]) -> int | None:
         """Return the place of a row of the page that the page before had, too; `None` if the pages share no row that must be there.
 
         No page need hold the rows in the first seconds of its window: some servers leave them out.
         """
-        if len(page) <= 16 or not all(held.number in self._tails for held, _ in page[:6]):
+        if len(page) <= 16 or not all(held.number in before for held, _ in page[:6]):
             return None
         surely = (
             place

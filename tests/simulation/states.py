@@ -42,6 +42,7 @@ STATES: Final = (
     "a seam agrees",
     "a seam is in doubt",
     "a seam is refuted",
+    "a seam is refuted while a window beyond is under way",
     "an order is withdrawn while claims wait",
     "an order is withdrawn behind a page that was handed out",
     "a page is asked again, as count is above its rows",

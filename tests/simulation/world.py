@@ -59,6 +59,7 @@ class Machine:
     def start(self, main: Callable[[Process], Coroutine[Any, Any, None]]) -> tuple[Process, asyncio.Task[None]]:
         """Start a process."""
         loop = self.world.loop
+        self.world.rows.forget_pages()
         process = Process(f"{self.name}#{self.kills}", self.folder, self.skew, at_seam=self._pass)
         self.processes.append(process)
         self._ends[process] = loop.create_future()
@@ -216,6 +217,8 @@ class World:
         # Not on a server that compares whole seconds: it may hold more rows on one of them than a page can.
         dense = "dense" if plan.server.settings["resolution"] == "ms" else "even"
         kind = chance.choice(("even", "bursts", "ties", dense))
+        if plan.chains:
+            count, kind = 600, chance.choice(("even", "ties"))
         options = {"late": plan.late, "revised": plan.revised, "lost": plan.lost}
         for call in some_rows(chance, count, start, self.moment() - timedelta(minutes=5), kind=kind):
             self.rows.hold(call, lives(chance, call, BEGIN, **options))
@@ -226,5 +229,5 @@ class World:
                 self.rows.hold(call, lives(chance, call, since, **options))
         slips = plan.chance("slips")
         self.rows.by_end, self.rows.turn = plan.server.by_end, plan.server.turn
-        self.rows.slip = lambda: slips.random() < plan.server.slips
+        self.rows.slip = lambda: self.rows.answers >= plan.server.slips_from and slips.random() < plan.server.slips
         self.calm_from = max([self.calm_from, *(held.versions[-1].since for held in self.rows.held)])

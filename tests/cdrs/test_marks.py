@@ -134,6 +134,13 @@ def test_stored_marks_are_indexed_piece_by_piece(piece: int, monkeypatch: pytest
     assert changed.packed == (whole[0], whole[1][: 2 * NAMED.size], ("1", "1"))
 
 
+@pytest.mark.parametrize("ids", [("1",), ("1", "2", "3")])
+def test_stored_marks_with_fewer_or_more_ids_are_refused(ids: tuple[str, ...]) -> None:
+    _, named, _ = marks_of(ONE, TWO).packed
+    with pytest.raises(ValueError, match="zip"):
+        list(Marks(b"", named, ids).index())
+
+
 def test_bad_rows_are_new_beyond_those_that_were_handed_out() -> None:
     assert marks_of(bad("x")).new_bad([bad("y"), bad("y")]) == [bad("y"), bad("y")]
     assert marks_of(bad("x"), bad("x"), ONE).new_bad([bad("x")] * 3) == [bad("x")]

@@ -218,13 +218,12 @@ class Marks:
         """Replace a mark of a record, which may be a short one, by a named one."""
         if len(was) == LEG_BYTES:
             key = key_of(record)
-            legs = [*_pieces_of(self._legs.get(key, b""), LEG_BYTES)]
-            if was in legs:
-                legs.remove(was)
-                self._count -= 1
+            legs = [*_pieces_of(self._legs[key], LEG_BYTES)]
+            legs.remove(was)
             self._legs[key] = b"".join(legs)
             if not legs:
                 del self._legs[key]
+            self._count -= 1
             was = b""
         self._replace(name_of(record), was, held)
 

@@ -108,7 +108,7 @@ def plan_of(seed: int, only: Program | None = None) -> Plan:
         late=chance.choice((0.05, 0.2)) if changing else 0.0,
         revised=chance.choice((0.0, 0.05)) if changing else 0.0,
         lost=0.03 if lossy and changing else 0.0,
-        ordered=tuple(sorted(_faults(chance, programs), key=lambda fault: fault.at)),
+        ordered=tuple(sorted([*_faults(chance, programs), *_standstill(seed, programs)], key=lambda fault: fault.at)),
     )
     apart = plan.chance("chains")
     pulls = "pull" in programs and not {"follow", "sync"} & {*programs}
@@ -194,6 +194,14 @@ def _faults(chance: Random, programs: tuple[Program, ...]) -> list[Ordered]:
             case _:
                 found.append(faults.kill(chance, at, program))
     return found
+
+
+def _standstill(seed: int, programs: tuple[Program, ...]) -> list[Ordered]:
+    """Return a time in which a follow stands still for longer than most lookbacks."""
+    chance = Random(f"{seed} standstill")
+    if "follow" not in programs or chance.random() > 0.15:
+        return []
+    return [Ordered(chance.uniform(20, 100), "freeze", "follow", {"seconds": 400.0})]
 
 
 def _habit(chance: Random, at: float, endpoint: str) -> Ordered:

@@ -35,7 +35,7 @@ from unlimcall_async.cdrs.planner.forecast import GROUP, Estimate
 from unlimcall_async.cdrs.planner.gauge import KnownMargins
 from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Part
+from unlimcall_async.cdrs.planner.parts import Part, Seam
 from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tasks import Claim
@@ -58,6 +58,8 @@ _SIDE_BY_SIDE: Final = 2
 _SURE: Final = 1.5
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
 _ALIKE: Final = 1.4
+# A chain against the output stands still if less than this share of what may be held is left, and its near end can be cut off.
+_LITTLE_ROOM: Final = 0.8
 
 
 class Divider:
@@ -116,7 +118,9 @@ class Divider:
             # A part that was cut to fill a page is asked whole, unless windows as wide were full.
             if self._arrival.has_narrowed or not part.hints.expected:
                 at = self._cut_to_arrive(part, estimate)
-        elif not part.hints.expected and (part.seam is None or self._arrival.waits):
+        elif not part.hints.expected and (
+            part.seam is None or self._arrival.waits or self._goes_on_too_far(part.seam, room)
+        ):
             # Else it was cut to fill a page, or a chain goes on in it.
             expected, target = estimate(part.range), self._target(part, room, first=first)
             if self._against and self._arrival.waits and expected <= _SHORT * self._sizes.page:
@@ -152,6 +156,16 @@ class Divider:
     def _against(self) -> bool:
         """Whether the server is taken to sort against the output."""
         return self._server_order.candidate == (not self._newest_first)
+
+    def _goes_on_too_far(self, seam: Seam, room: int) -> bool:
+        """Return whether a chain against the output should not go on yet, because its pages would leave others little room.
+
+        That is so if records lie about as dense at its seam as those that were covered lately: then it is known how much of the
+        near end of the part to ask for.
+        """
+        claimed = seam.claimed
+        lately = self._estimates.density.expect(claimed.range) / max(1, claimed.held)
+        return self._against and room < _LITTLE_ROOM * self._sizes.most and 1 / _ALIKE < lately < _ALIKE
 
     def _cut_to_arrive(self, part: Part, estimate: Estimate) -> int | None:
         """Return where to cut the part that the output waits for, so that its near end fits on a page; `None` to ask all of it."""

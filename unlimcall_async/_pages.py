@@ -109,15 +109,17 @@ class PageDecoder:
 
     def decode(self, body: bytes) -> DecodedPage | None:
         """Decode a page. Return `None` if the body is not a page, or has fields that no struct can have."""
+        return self.decode_known(body) or self.learn(body)
+
+    def decode_known(self, body: bytes) -> DecodedPage | None:
+        """Decode a page that has no undocumented fields but those that were learned. Return `None` for any other body."""
         # First of all the decoder that copies nothing: most servers send no undocumented field, or not in all pages.
         page = _documented.decode(body)
         if page is None and self._extended is not None:
             page = self._extended.decode(body)
-        if page is None:
-            page = self._learn(body)
         return page
 
-    def _learn(self, body: bytes) -> DecodedPage | None:
+    def learn(self, body: bytes) -> DecodedPage | None:
         """Decode a page with a struct that has its undocumented fields, too, and keep the struct if it fits the page."""
         try:
             page = _decode_any_page(body)

@@ -297,6 +297,25 @@ def test_a_text_that_does_not_end_is_refused_in_linear_time() -> None:
         read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder())
 
 
+@pytest.mark.parametrize("row", [b"", b"{}", b'{"a": 1}'])
+def test_twice_as_many_rows_as_a_page_has_are_taken_apart_and_no_more(row: bytes) -> None:
+    """Before, 16 MB of commas took ten minutes of the event loop."""
+
+    def body(rows: int) -> bytes:
+        return b'{"count": 1, "calls": [%b]}' % b",".join([row_text(START, "1.1"), *[row] * (rows - 1)])
+
+    page = read_page(body(2000), window=Window(0, 1), limit=1000, decoder=PageDecoder())
+    assert (len(page.rows), len(page.unplaced)) == (1, 1999)
+    with pytest.raises(DecodeError):
+        read_page(body(2001), window=Window(0, 1), limit=1000, decoder=PageDecoder())
+
+
+def test_a_row_with_thousands_of_fields_that_is_no_record_is_named() -> None:
+    fields = b",".join(b'"%d": 1' % number for number in range(2001))
+    page = read_page(b'{"count": 1, "calls": [{%b}]}' % fields, window=Window(0, 1), limit=1000, decoder=PageDecoder())
+    assert [each.where for each in page.unplaced] == ["calls[0].id"]
+
+
 @pytest.mark.parametrize(("rows", "places"), [(b",R", [0]), (b"R,", [1]), (b"R,,R", [1]), (b" , ", [0, 1])])
 def test_nothing_between_two_commas_is_a_row_that_cannot_be_read(rows: bytes, places: list[int]) -> None:
     row = row_text(START, "1.1")

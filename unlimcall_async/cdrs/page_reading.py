@@ -13,7 +13,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from unlimcall_async._codec import DecodeError, decode, decode_cdr_page, parse
+from unlimcall_async._codec import DecodeError, decode, decode_cdr_page, decode_cdr_row, parse
 from unlimcall_async._pages import ROW_NAMES, PageDecoder, are_finer_than_millis
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
@@ -23,6 +23,9 @@ from unlimcall_async.models import CallRecord
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A string that does not end takes all of the text, else each quote in it would be tried as the beginning of another one.
 _TOKEN: Final = re.compile(_STRING[:-1] + rb'(?:"|\\?\Z)|[][{},]', re.DOTALL)
+# Items of a text that is taken apart: twice as many as a page has rows (reference: `GET /cdrs`, limit). A row takes some 50 us, so
+# that a body of 16 MB that is all commas would hold the event loop for minutes.
+_MOST_ITEMS: Final = 2000
 _MEMBER: Final = re.compile(rb"(" + _STRING + rb")\s*:\s*(.*)", re.DOTALL)
 
 
@@ -77,7 +80,7 @@ def _parts_of(body: bytes) -> tuple[int, list[bytes]] | None:
 def _read_row(text: bytes, index: int, before: int, window: Window, decoder: PageDecoder) -> CallRecord | UnplacedRow:
     """Read the row that stands at `index` in the page of a window, behind so many rows with a start."""
     try:
-        records = decode_cdr_page(b'{"count":1,"calls":[%b]}' % text, decoder).records
+        records = decode_cdr_row(text, decoder)
     except DecodeError as error:
         inside, reason = error.where.removeprefix("calls[0]"), error.reason
     else:
@@ -139,11 +142,11 @@ def _members(text: bytes) -> dict[str, bytes]:
 
 
 def _items(text: bytes, brackets: bytes) -> list[bytes] | None:
-    """Return the text of each item of an array, or member of an object. Return `None` if the text is neither."""
+    """Return the text of each item of an array, or member of an object. Return `None` if the text is neither, or has too many."""
     text = text.strip()
     if len(text) < 2 or (text[:1], text[-1:]) != (brackets[:1], brackets[1:]):
         return None
-    items = []
+    items = list[bytes]()
     depth, start = 0, 1
     for token in _TOKEN.finditer(text):
         match token[0]:
@@ -154,6 +157,8 @@ def _items(text: bytes, brackets: bytes) -> list[bytes] | None:
                 if depth == 0 and token.end() < len(text):
                     return None
             case b"," if depth == 1:
+                if len(items) == _MOST_ITEMS - 1:
+                    return None
                 items.append(text[start : token.start()].strip())
                 start = token.end()
             case _:

@@ -59,7 +59,7 @@ _SURE: Final = 1.5
 # A stretch that does not lie beside the rows that came is taken to be like them, if all that was covered lately is about as dense.
 _ALIKE: Final = 1.4
 # A chain against the output stands still if less than this share of what may be held is left, and its near end can be cut off.
-_LITTLE_ROOM: Final = 0.8
+_LITTLE_ROOM: Final = 0.65
 
 
 class Divider:

@@ -178,6 +178,13 @@ def test_only_records_of_the_range_are_within_it_in_the_order_of_the_output(stre
 
 
 @pytest.mark.parametrize("newest", [False, True])
+def test_a_range_that_cuts_milliseconds_in_two_has_its_start_and_not_its_end(newest: bool) -> None:
+    rows = [record(at, 1) for at in (1249, 1250, 2249, 2250)]
+    position = Position(to_datetime(1250), to_datetime(2250), newest_first=newest, place=None)
+    assert [*position.within(position.range_left, rows)] == (rows[2:0:-1] if newest else rows[1:3])
+
+
+@pytest.mark.parametrize("newest", [False, True])
 def test_a_part_of_which_nothing_was_handed_out_leaves_the_place_before_it(newest: bool) -> None:
     held = [record(at * MILLISECOND, at) for at in range(4)]
     stream = Stream(held, Range(0, 4 * MILLISECOND), newest, held[::-1] if newest else held)

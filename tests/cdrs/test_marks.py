@@ -284,6 +284,15 @@ def test_the_short_mark_of_a_record_that_comes_again_becomes_a_named_one() -> No
     assert (states_of(marks), len(marks)) == ([(5, "1", held(LEG)), (5, "1", held(ONE))], 3)
 
 
+def test_the_short_marks_of_other_legs_stay_as_they_are() -> None:
+    third = evolve(ONE, src="d")
+    marks = short_marks_of(ONE, LEG, third)
+    assert marks.compare([LEG], owed=True) == []
+    assert marks.packed[0] == b"".join(key_of(row) + leg_of(row) for row in (ONE, third))
+    assert marks.compare([ONE, LEG, third], owed=True) == []
+    assert (marks.packed[0], len(marks)) == (b"", 3)
+
+
 @pytest.mark.parametrize("owed", [True, False])
 def test_a_short_mark_tells_no_removal(owed: bool) -> None:
     marks = short_marks_of(ONE, LEG)

@@ -224,11 +224,10 @@ class Marks:
             if not legs:
                 del self._legs[key]
             self._count -= 1
-            was = b""
         self._replace(name_of(record), was, held)
 
     def _replace(self, name: Name, was: bytes, held: bytes) -> None:
-        """Remove what is held of a mark, unless that is nothing, and hold another, unless that is nothing."""
+        """Remove the named mark `was`, if there is one, and hold `held` in its place, unless that is empty."""
         self._changed = True
         self._unchanged.pop(name, None)
         # What has changed stands at the end, so that a journal stores this alone.

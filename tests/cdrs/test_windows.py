@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,7 +101,8 @@ def test_margins_are_what_a_window_has_around_its_range() -> None:
 
 
 def test_a_window_has_a_length_though_its_bounds_fall_into_one_step() -> None:
-    assert FINE.around(Range(23, 30)) == Window(10, 20)
+    from_included = evolve(FINE, before=3, shows_before=3)
+    assert from_included.around(Range(23, 30)) == Window(20, 30)
 
 
 @pytest.mark.parametrize(

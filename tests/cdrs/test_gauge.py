@@ -225,6 +225,20 @@ def test_three_gauges_show_how_a_server_that_compares_whole_seconds_treats_its_b
     )
 
 
+@pytest.mark.parametrize("written", [320, 8 * MILLISECOND])
+def test_a_row_that_is_shown_before_a_bound_and_compared_behind_it_is_in_its_window(written: int) -> None:
+    """The steps of a server that compares half seconds need not be multiples of those in which it writes times."""
+    clock = Clock(SECOND // 2, written, "cut", from_included=False, till_included=True)
+    chance = random.Random(1)
+    calls = [chance.randrange(6 * SECOND) for _ in range(600)]
+    margins = known_by_gauging(ClockServer(calls, clock, "newest_first", 1), 300, 3).grain_of(dense=True).margins
+    wanted = Range(SECOND, SECOND + SECOND // 2)
+    last = floor(wanted.end - 1, written)
+    assert clock.show(wanted.end) == last
+    assert margins.behind < 0
+    assert clock.covers(margins.around(wanted), wanted.end)
+
+
 def test_sparse_pages_are_not_gauged() -> None:
     page = page_of([record(number * SECOND, number) for number in range(PAGE)], complete=False)
     assert not is_dense(page)

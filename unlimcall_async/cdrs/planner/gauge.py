@@ -139,12 +139,14 @@ class KnownMargins:
             if coarsest <= step and step % self._written == 0:
                 return Margins.unknown(step)
         finest, written = min(bounds.step for bounds in left), self._written
+        # A row that is shown before a bound may be compared later, unless the bound is a multiple of the step of times.
+        surely_behind = finest if finest == SECOND else max(0, finest - written)
         from_included = {bounds.from_included for bounds in left}
         till_included = {bounds.till_included for bounds in left}
         return Margins(
             SECOND,
             before=written + (SECOND if False in from_included else 0),
-            behind=-finest if till_included == {True} else 0,
+            behind=-surely_behind if till_included == {True} else 0,
             written=written,
             shows_before=written - (finest if from_included == {False} else 0),
             shows_behind=SECOND if True in till_included else 0,

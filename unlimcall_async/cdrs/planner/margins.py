@@ -20,8 +20,9 @@ is a second.
 
 If `w` is known, and also how the bounds are treated, whole seconds cost less. A row with `x >= start` has `t > start - w`, so its
 second is that of `start - w` or a later one, and `from` is that second, or the one before if `from` is excluded. Few ranges begin
-within `w` above a whole second. A row with `x < end` has `t < end`: `till` is the second of `end`, or the one before if `till` is
-included.
+within `w` above a whole second. A row with `x < end` has `t < end` if `w` divides `end`. So `till` is the next whole second
+from `end` on, or the one before if `till` is included. If the server may compare steps `s` that are finer than a second, and `till`
+is included, a window surely shows rows only up to `till + s - w`: `w` may not divide `s`.
 
 The same holds for the edge of a full page that is sorted. The server sorts `t` cut down to a step `g`, which divides `u`. The rows
 that a page with the newest first leaves out sort no later than its last row. With `t` below the end of that row's step, they are

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from itertools import product
 from math import ceil
 
 import pytest
@@ -123,6 +124,22 @@ def test_a_server_that_compares_whole_seconds_costs_little_more(
     count, rate = 60_000, 200
     server = Server(dense_calls(rate, count), order, SECOND, from_included, till_included)
     assert requests_for(server, Range(0, count // rate * SECOND), newest_first=newest_first) <= 1.45 * count / PAGE
+
+
+@pytest.mark.rest_slow
+@pytest.mark.parametrize(
+    ("order", "newest_first"),
+    slow_but([("oldest_first", False)], [*product(["newest_first", "oldest_first", "arbitrary"], [False, True])]),
+)
+def test_calls_that_start_in_bursts_cost_few_requests_for_each_burst(order: Order, newest_first: bool) -> None:
+    """Each burst leaves a gap. Before, each hundredth of a second in it was asked with finer margins, doubted and asked anew."""
+    chance, seconds, rate = random.Random(5), 12, 500
+    calls = [
+        record(chance.randrange(seconds) * SECOND + chance.randrange(400) * MILLISECOND, number)
+        for number in range(seconds * rate)
+    ]
+    requests = requests_for(Server(calls, order, MILLISECOND), Range(0, seconds * SECOND), newest_first=newest_first)
+    assert requests <= 5 * seconds * rate / PAGE
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ Pure: no I/O. `gauge` has the margins. This module judges pages by them, and car
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from attrs import evolve
@@ -44,7 +45,7 @@ class DenseParts:
         if shown != wanted:
             self._plan.keep_to(part, wanted)
             for rest in self._plan.keep_to(part, shown):
-                rest.hints = evolve(rest.hints, doubted=page.number_of(rest.range))
+                rest.hints = evolve(rest.hints, doubted=page)
         return evolve(question, range=shown)
 
     def _shown_by(self, question: Question, page: Page, *, complete: bool) -> Range | None:
@@ -62,17 +63,21 @@ class DenseParts:
                 wanted = believed
             else:
                 margins = WHOLE_SECONDS
-                part.hints = evolve(part.hints, dense=False, doubted=page.number_of(part.range))
+                part.hints = evolve(part.hints, dense=False, doubted=page)
         shown = margins.shown_by(window)
         return wanted if shown.start <= wanted.start and wanted.end <= shown.end else None
 
     def _settle_doubt(self, part: Part, page: Page, *, complete: bool) -> None:
-        """Compare a page that was asked with whole seconds with one that was not believed: more rows refute the finer margins."""
+        """Compare a page that was asked with whole seconds with one that was not believed: other rows refute the finer margins.
+
+        The rows of a full page may not be all. The doubt then stays with the part, and with the pieces that the part is cut into.
+        """
         doubted = part.hints.doubted
         if doubted is None:
             return
-        part.hints = evolve(part.hints, doubted=None)
-        if complete and page.number_of(part.range) > doubted:
+        if complete:
+            part.hints = evolve(part.hints, doubted=None)
+        if Counter(page.keys_of(part.range)) - doubted.keys:
             self._known.refute()
             self._claims.forget_margins()
 

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from attrs import define, field, frozen
 
+from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.times import MILLISECOND, WIDEST, Range
 
 # The density is half forgotten after so many rows, or so much time: long enough for bursts, days and weeks to even out, short
@@ -197,7 +198,7 @@ class Hints:
         searched: Whether the part was cut to find a row without a start.
         hole: The server order by which a page says that the part holds no records; `None` if no page says so.
         dense: Whether the part comes from a dense page, so that finer margins pay (`gauge`).
-        doubted: How many rows of the part a page with finer margins had that was not believed; else `None`.
+        doubted: The page of the part, or of one that the part was cut from, that had finer margins and was not believed.
         prediction: What was expected of the part when it was asked.
     """
 
@@ -208,7 +209,7 @@ class Hints:
     searched: bool = False
     hole: bool | None = None
     dense: bool = False
-    doubted: int | None = None
+    doubted: Page | None = None
     prediction: Prediction | None = None
 
 

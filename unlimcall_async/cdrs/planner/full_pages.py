@@ -64,7 +64,8 @@ class FullPages:
         if gauge is not None and not page.new_unplaced:
             part.turn_to(gauge)
             return
-        if not part.hints.dense and is_dense(page):
+        # Calls that start in bursts leave gaps in every piece: with finer margins each would be doubted again.
+        if part.hints.doubted is None and is_dense(page):
             part.hints = evolve(part.hints, dense=True)
         grain = self._known.grain_of(dense=part.hints.dense)
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may

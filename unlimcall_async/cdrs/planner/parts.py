@@ -375,26 +375,26 @@ class Part:
 
     def cut(self, at: int) -> list[Part]:
         """Return two parts for this one: the earlier, and the later. The seam goes with the piece that has it at its edge."""
-        seam = self.seam
+        seam, hints = self.seam, self.hints
 
         def hints_of(piece: Range, *, behind: bool) -> Hints:
             # What lies beyond the rows that are known need not be dense: finer margins would only raise doubts there.
-            sample, dense = self.hints.sample, self.hints.dense
-            known = behind if seam is not None else sample is None or sample.count(piece) > 0
-            return Hints(sample, self.hints.density, dense=dense and (known or len(piece) < _LONG))
+            known = behind if seam is not None else hints.sample is None or hints.sample.count(piece) > 0
+            dense = hints.dense and (known or len(piece) < _LONG)
+            return Hints(hints.sample, hints.density, dense=dense, doubted=hints.doubted)
 
         first, last = Range(self.range.start, at), Range(at, self.range.end)
         descending = seam is not None and seam.descending
         earlier = Part(first, hints=hints_of(first, behind=not descending))
         later = Part(last, hints=hints_of(last, behind=descending))
-        if seam is not None:
-            # A server in descending order claims the later end of its window, so its seam lies at the later edge.
-            if seam.descending:
-                later = Part(last, Waiting(Read(seam)), later.hints)
-            else:
-                earlier = Part(first, Waiting(Read(seam)), earlier.hints)
+        # A server in descending order claims the later end of its window, so its seam lies at the later edge.
+        if seam is not None and seam.descending:
+            later = Part(last, Waiting(Read(seam)), later.hints)
+        elif seam is not None:
+            earlier = Part(first, Waiting(Read(seam)), earlier.hints)
         return [earlier, later]
 
     def take_in(self, other: Range) -> None:
-        """Extend the part by a range that lies beside it."""
+        """Extend the part by a range that lies beside it, of which a page that was doubted says nothing."""
         self.range = Range(min(self.range.start, other.start), max(self.range.end, other.end))
+        self.hints = evolve(self.hints, doubted=None)

@@ -63,7 +63,7 @@ class DenseParts:
                 wanted = believed
             else:
                 margins = WHOLE_SECONDS
-                part.hints = evolve(part.hints, dense=False, doubted=page)
+                part.hints = evolve(part.hints, dense=False, doubts=part.hints.doubts + 1, doubted=page)
         shown = margins.shown_by(window)
         return wanted if shown.start <= wanted.start and wanted.end <= shown.end else None
 

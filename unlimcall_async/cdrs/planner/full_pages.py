@@ -5,6 +5,8 @@ Pure: no I/O.
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import evolve
 
 from unlimcall_async.cdrs.planner.density import Hints
@@ -21,6 +23,9 @@ from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of, overlap_of
 from unlimcall_async.cdrs.planner.tasks import Claim, Resolve
 from unlimcall_async.cdrs.planner.traffic import Traffic
 from unlimcall_async.cdrs.times import SECOND, Range, floor, to_micros
+
+# Pieces of pieces that are asked with finer margins though the pages of those before were not believed.
+_MOST_DOUBTS: Final = 2
 
 
 class FullPages:
@@ -65,7 +70,7 @@ class FullPages:
             part.turn_to(gauge)
             return
         # Calls that start in bursts leave gaps in every piece: with finer margins each would be doubted again.
-        if part.hints.doubted is None and is_dense(page):
+        if part.hints.doubts < _MOST_DOUBTS and is_dense(page):
             part.hints = evolve(part.hints, dense=True)
         grain = self._known.grain_of(dense=part.hints.dense)
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may

@@ -17,8 +17,8 @@ known of its window. A row that came from where the window shows none, or a know
 From then on margins are whole seconds again. What rests on finer ones and was not handed out yet is asked again.
 
 A complete page whose rows seem to be missing at an end of its part is not believed: the part is asked again with whole seconds.
-If that page is full, the pieces of the part are asked with whole seconds, too. Calls that start in bursts leave a gap in every
-piece, so that finer margins would only raise the same doubt again.
+If that page is full, the part is cut. Calls that start in bursts leave a gap in every piece, so that finer margins would only raise
+the same doubt again: pieces of a part that was doubted twice are asked with whole seconds.
 
 Doubts. A server may compare one piece of the range more coarsely than another. It shows itself if known rows do not come, or by the
 gap at the end of a part. A row that was handed out before is not asked for again.

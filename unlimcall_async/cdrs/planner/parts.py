@@ -381,7 +381,7 @@ class Part:
             # What lies beyond the rows that are known need not be dense: finer margins would only raise doubts there.
             known = behind if seam is not None else hints.sample is None or hints.sample.count(piece) > 0
             dense = hints.dense and (known or len(piece) < _LONG)
-            return Hints(hints.sample, hints.density, dense=dense, doubted=hints.doubted)
+            return Hints(hints.sample, hints.density, dense=dense, doubts=hints.doubts, doubted=hints.doubted)
 
         first, last = Range(self.range.start, at), Range(at, self.range.end)
         descending = seam is not None and seam.descending
@@ -397,4 +397,4 @@ class Part:
     def take_in(self, other: Range) -> None:
         """Extend the part by a range that lies beside it, of which a page that was doubted says nothing."""
         self.range = Range(min(self.range.start, other.start), max(self.range.end, other.end))
-        self.hints = evolve(self.hints, doubted=None)
+        self.hints = evolve(self.hints, doubts=0, doubted=None)

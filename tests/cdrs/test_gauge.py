@@ -132,8 +132,8 @@ def test_a_server_that_compares_whole_seconds_costs_little_more(
     slow_but([("oldest_first", False)], [*product(["newest_first", "oldest_first", "arbitrary"], [False, True])]),
 )
 def test_calls_that_start_in_bursts_cost_few_requests_for_each_burst(order: Order, newest_first: bool) -> None:
-    """Each burst leaves a gap. Before, each hundredth of a second in it was asked with finer margins, doubted and asked anew: at
-    most 343 times the fewest requests."""
+    """Each burst leaves a gap. Before, each hundredth of a second in it was asked with finer margins, doubted and asked anew: up
+    to 343 times the fewest requests."""
     chance, seconds, rate = random.Random(5), 12, 500
     calls = [
         record(chance.randrange(seconds) * SECOND + chance.randrange(400) * MILLISECOND, number)

@@ -74,6 +74,7 @@ def expected(records: list[CallRecord], by: tuple[str, ...]) -> list[tuple[Any, 
         cents = defaultdict[str, int](int)
         for each in some:
             if each.sell_price_cents is not None:
+                # ISO 4217 has XXX for "no currency".
                 cents[each.currency or "XXX"] += each.sell_price_cents
         spend = {currency: Decimal(f"{count}e-2") for currency, count in cents.items()}
         unpriced = sum(each.sell_price_cents is None for each in some)

@@ -107,8 +107,8 @@ def claim_of(
     # The next window reaches up to `reach`, far enough to hold the rows from `inner` on again.
     last, inner = (to_micros(page.starts[place]) for place in (-1, -overlap))
     margins, sorted_by = grain.margins, grain.sorted_by
-    step, cut = margins.step, edge_behind(last, sorted_by, descending=descending)
-    edge = cut
+    step, edge = margins.step, edge_behind(last, sorted_by, descending=descending)
+    cut = edge
     if descending:
         if to_prove:
             # The lowest window of a claim that shows no row as low as the last one.

@@ -23,7 +23,7 @@ from unlimcall_async.proof.digest import DayDigest, added, total_of
 VERSION: Final = 1
 _KIND: Final = "cdrs.manifest"
 _SECOND: Final = timedelta(seconds=1)
-# How `json` writes that there are no days, and how it writes a day. No text within JSON looks like the first: its line ends are escaped.
+# How `json` writes that there are no days, and how it writes a day. No text in JSON looks like the first: line ends are escaped.
 _NO_DAYS: Final = '\n "days": {},\n'
 _DAY: Final = '  "%s": {\n   "records": %d,\n   "digest": "%s"\n  }'
 

@@ -92,7 +92,7 @@ def test_a_record_is_equal_as_far_as_what_is_known_of_it_tells(known: bytes, equ
 
 
 CALL, OTHER = b"one", b"two"
-# Behind the call: a byte for each of five groups of fields, and two for all fields. An `X` is a byte that differs from the record's.
+# Behind the call: a byte for each of five groups of fields, and two for all fields. An `X` is a byte that differs.
 
 
 @pytest.mark.parametrize(

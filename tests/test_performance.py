@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -26,7 +26,7 @@ import pytest
 import unlimcall_async
 from unlimcall_async import AsyncClient, CallRecord, RateLimits, _pages
 from unlimcall_async._columns import BatchInMaking
-from unlimcall_async._pages import DecodedPage, PageDecoder
+from unlimcall_async._pages import DecodedPage
 from unlimcall_async.cdrs.planner.parts import Part, Question
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.sizes import BUFFER, Sizes
@@ -196,16 +196,11 @@ async def test_a_reader_that_lets_go_of_records_makes_no_garbage(client: AsyncCl
 
 
 @pytest.mark.parametrize("more", [{}], indirect=True)
-async def test_others_on_the_loop_have_their_turn_between_two_pages(
+async def test_others_on_the_loop_have_their_turn_between_a_few_hundred_rows(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, pulled, turn, decoded, decode = (
-        asyncio.get_running_loop(),
-        asyncio.Event(),
-        0,
-        list[int](),
-        PageDecoder.decode,
-    )
+    loop, pulled, turn = asyncio.get_running_loop(), asyncio.Event(), 0
+    turns, rows, page_of = list[int](), list[int](), _pages._FieldsDecoder._page_of
 
     def count() -> None:
         nonlocal turn
@@ -213,17 +208,19 @@ async def test_others_on_the_loop_have_their_turn_between_two_pages(
         if not pulled.is_set():
             loop.call_soon(count)
 
-    def noting(decoder: PageDecoder, body: bytes) -> DecodedPage | None:
-        decoded.append(turn)
-        return decode(decoder, body)
+    def noting(decoder: _pages._FieldsDecoder, decoded: Sequence[Any], *rest: Any) -> DecodedPage:
+        turns.append(turn)
+        rows.append(len(decoded))
+        return page_of(decoder, decoded, *rest)
 
-    monkeypatch.setattr(PageDecoder, "decode", noting)
+    monkeypatch.setattr(_pages._FieldsDecoder, "_page_of", noting)
     loop.call_soon(count)
     async with client:
         assert await pull(client, "batches") == RECORDS
     pulled.set()
-    assert len(decoded) > RECORDS / 1000
-    assert len(set(decoded)) == len(decoded)
+    assert sum(rows) >= RECORDS
+    assert max(rows) < 400
+    assert len(set(turns)) == len(turns)
 
 
 @pytest.mark.parametrize("more", [MORE], indirect=True)

@@ -11,7 +11,7 @@ value may be a phone number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -67,6 +67,12 @@ def decode_cdr_page(body: bytes, decoder: PageDecoder) -> DecodedPage:
     """Decode the response to a CDR request, or raise `DecodeError`. The decoder learns from the page."""
     # The converter accepts what the fast way has refused, or says where it is wrong.
     return decoder.decode(body) or _converted(body)
+
+
+def decode_cdr_page_in_turns(body: bytes, decoder: PageDecoder) -> Generator[None, None, DecodedPage]:
+    """Return what `decode_cdr_page` returns, and yield between two turns of decoding. Raise `DecodeError` as it does."""
+    page = yield from decoder.decode_in_turns(body)
+    return page or _converted(body)
 
 
 def decode_cdr_row(text: bytes, decoder: PageDecoder) -> Sequence[CallRecord]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.cdrs.raw_server import ORDERS, Order, RawRow, RawServer, evenly, good, ids, row_text, served
 from tests.selection import covering
+from tests.turns import done
 from unlimcall_async import (
     AsyncClient,
     CallRecord,
@@ -294,7 +295,7 @@ async def test_any_mixture_comes_whole_however_often_it_is_cut_off(
 def test_a_text_that_does_not_end_is_refused_in_linear_time() -> None:
     body = b'{"count": 1, "calls": [{"id": "' + b'\\"' * 500_000 + b"}]}"
     with pytest.raises(DecodeError):
-        read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder())
+        done(read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder()))
 
 
 @pytest.mark.parametrize("row", [b"", b"{}", b'{"a": 1}'])
@@ -304,15 +305,17 @@ def test_twice_as_many_rows_as_a_page_has_are_taken_apart_and_no_more(row: bytes
     def body(rows: int) -> bytes:
         return b'{"count": 1, "calls": [%b]}' % b",".join([row_text(START, "1.1"), *[row] * (rows - 1)])
 
-    page = read_page(body(2000), window=Window(0, 1), limit=1000, decoder=PageDecoder())
+    page = done(read_page(body(2000), window=Window(0, 1), limit=1000, decoder=PageDecoder()))
     assert (len(page.rows), len(page.unplaced)) == (1, 1999)
     with pytest.raises(DecodeError):
-        read_page(body(2001), window=Window(0, 1), limit=1000, decoder=PageDecoder())
+        done(read_page(body(2001), window=Window(0, 1), limit=1000, decoder=PageDecoder()))
 
 
 def test_a_row_with_thousands_of_fields_that_is_no_record_is_named() -> None:
     fields = b",".join(b'"%d": 1' % number for number in range(2001))
-    page = read_page(b'{"count": 1, "calls": [{%b}]}' % fields, window=Window(0, 1), limit=1000, decoder=PageDecoder())
+    page = done(
+        read_page(b'{"count": 1, "calls": [{%b}]}' % fields, window=Window(0, 1), limit=1000, decoder=PageDecoder())
+    )
     assert [each.where for each in page.unplaced] == ["calls[0].id"]
 
 
@@ -320,7 +323,7 @@ def test_a_row_with_thousands_of_fields_that_is_no_record_is_named() -> None:
 def test_nothing_between_two_commas_is_a_row_that_cannot_be_read(rows: bytes, places: list[int]) -> None:
     row = row_text(START, "1.1")
     body = b'{"count": 3, "calls": [%b]}' % rows.replace(b"R", row)
-    page = read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder())
+    page = done(read_page(body, window=Window(0, 1), limit=10, decoder=PageDecoder()))
     assert len(page.rows) == rows.count(b"R")
     assert [(each.where, each.reason) for each in page.unplaced] == [
         (f"calls[{place}]", "expected JSON") for place in places

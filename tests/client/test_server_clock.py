@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 
@@ -30,9 +29,13 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     return ahead
 
 
+async def identity(body: bytes) -> Identity:
+    return decode(body, Identity)
+
+
 async def cost_of(client: AsyncClient) -> CallCost:
     pull = Pull(limiter=client._caller.limiters.of("me"), patience=Patience(0))
-    wanted = Wanted({}, partial(decode, model=Identity))
+    wanted = Wanted({}, identity)
     await client._caller.pull(ME, pull, lambda: wanted)
     return pull.cost
 

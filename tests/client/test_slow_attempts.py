@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from unlimcall_async import AsyncClient, RetryPolicy, UnlimCallError
@@ -33,6 +31,10 @@ SLOW: list[Fault] = [
 NOT_SLOW: list[Fault] = [Status(500), Status(502), Status(503), Garbage(), Truncate()]
 
 
+async def identity(body: bytes) -> Identity:
+    return decode(body, Identity)
+
+
 async def fetch(
     client: AsyncClient, slow_attempts: int | None, delays: int = 3
 ) -> tuple[list[UnlimCallError], UnlimCallError | None]:
@@ -42,7 +44,7 @@ async def fetch(
     view = client.with_options(retry=policy, timeout=0.1)
     try:
         pull = Pull(limiter=view._caller.limiters.of("me"), patience=Patience(0))
-        wanted = Wanted({}, partial(decode, model=Identity), slow_attempts)
+        wanted = Wanted({}, identity, slow_attempts)
         await view._caller.pull(ME, pull, lambda: wanted)
     except UnlimCallError as error:
         return told, error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, timedelta, timezone
 from functools import partial
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.payloads import CALL, CALL_KINDS, PAGE, RECORD, Json, read_page, written
+from tests.turns import counted, done
 from unlimcall_async import _codec
 from unlimcall_async._codec import DecodeError, decode, decode_cdr_list
 from unlimcall_async._pages import PageDecoder
@@ -97,6 +99,49 @@ def test_what_was_learned_changes_nothing_that_is_read(some: list[bytes]) -> Non
     decoder = PageDecoder()
     for body in some * 2:  # the first round teaches undocumented fields
         assert outcome(partial(decode_cdr_list, limit=1000, decoder=decoder), body) == outcome(read_slowly, body)
+
+
+@given(bodies(), st.sampled_from([1, 20, 150]), st.booleans())
+def test_what_is_decoded_in_turns_is_what_is_decoded_at_once(body: bytes, at_once: int, knows: bool) -> None:
+    decoder = PageDecoder()
+    if knows:
+        decoder.decode(body)
+    assert repr(done(decoder.decode_in_turns(body, at_once))) == repr(decoder.decode(body))
+
+
+ROW = text_of([*CALL.items()]).encode()
+NEW = text_of([*CALL.items(), ("tags", [{}, {"a": 1}])]).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "turns"),
+    [
+        (b'{"count":3,"calls":[R,R,R]}', 3),
+        (b' {"calls" : [ R , R\n,\tR ] , "count": 9 } ', 3),
+        (b'{"calls":[R,R],"calls":[R,R],"count":2}', 3),
+        (b'{"calls":[R,R],"count":2,"calls":[R,R]}', 1),
+        (b'{"count":2,"calls":[R,R],"count":3}', 2),
+        (b'{"count":2,"calls":[R,R],"calls":[R]}', 3),
+        (b'{"count":2,"calls":[R,R],"more":[R,R]}', 3),
+        (b'{"more":[R,R],"count":2,"calls":[R,R]}', 1),
+        (b'{"count":2,"calls":[R,R]', 1),
+        (b'{"count":2,"calls":[R,R]}]', 1),
+        (b'{"count":2,"calls":[R\x0b,R]}', 1),
+        (b'{"count":2,"calls":[R,R,{}]}', 4),
+        (b'{"count":2,"calls":[R,N]}', 3),
+        (b'{"count":2,"calls":[N,N]}', 1),
+        (b"[R,R]", 1),
+    ],
+)
+@pytest.mark.parametrize("knows", [False, True])
+def test_a_cut_at_a_wrong_place_changes_nothing(body: bytes, turns: int, knows: bool) -> None:
+    body = re.sub(rb"\b[RN]\b", lambda row: ROW if row[0] == b"R" else NEW, body)
+    expected = repr(PageDecoder().decode(body))
+    decoder = PageDecoder()
+    if knows:
+        decoder.decode(b'{"count":1,"calls":[%b],"more":1}' % NEW)
+    found, number = counted(decoder.decode_in_turns(body, 100))
+    assert (repr(found), number) == (expected, turns)
 
 
 def test_a_documented_page_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 from multidict import CIMultiDict
 from yarl import URL
 
+from tests.turns import done
 from tests.webhooks.oracle import NOW, OTHER_SECRET, SECRET, mac
 from unlimcall_async import (
     APIError,
@@ -70,7 +71,7 @@ def agree(what: str, one: object, other: object) -> None:
 def page(content: bytes) -> None:
     """A page of call records: no row of a JSON page gets lost, and a page without bad rows is the one that `list` returns."""
     try:
-        read = read_page(content, window=_WINDOW, limit=1000, decoder=PageDecoder())
+        read = done(read_page(content, window=_WINDOW, limit=1000, decoder=PageDecoder()))
     except _codec.DecodeError as error:
         agree("a place and a reason", (bool(error.where), bool(error.reason)), (True, True))
         return
@@ -88,7 +89,7 @@ def listed_page(content: bytes) -> None:
         found = _codec.decode_cdr_list(content, 1000, PageDecoder())
     except _codec.DecodeError:
         return
-    read = read_page(content, window=_WINDOW, limit=1000, decoder=PageDecoder())
+    read = done(read_page(content, window=_WINDOW, limit=1000, decoder=PageDecoder()))
     agree("rows", list(read.rows), list(found.calls))
     agree("completeness", read.complete, found.complete)
     for record in found.calls:

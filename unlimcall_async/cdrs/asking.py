@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -228,11 +227,11 @@ class Asking:
             first, last = (timestamp(to_datetime(at)) for at in (window.start, window.till))
             return Wanted(
                 {"from": first, "till": last, "limit": str(limit)},
-                partial(read_page, window=window, limit=limit, decoder=self._decoder),
+                lambda body: self._read(read_page(body, window=window, limit=limit, decoder=self._decoder)),
                 _SLOW_ATTEMPTS if self._may_narrow(request.question) else None,
             )
 
-        page = await self._caller.pull(CDRS, self.pull, wanted, self._one_decoding)
+        page = await self._caller.pull(CDRS, self.pull, wanted)
         server_time = self.pull.cost.server_time
         if self.requests == 0 and server_time is not None:
             self.first_page_at = server_time, asyncio.get_running_loop().time()
@@ -269,12 +268,13 @@ class Asking:
         """Return whether a narrower window may be asked next. A policy without retries wants no question asked again."""
         return len(question.window) > HOUR and bool(self._caller.policy.delays)
 
-    @asynccontextmanager
-    async def _one_decoding(self) -> AsyncGenerator[None, None]:
-        """Decode one page at a time, so that others on the event loop run between two pages: several may come at once."""
+    async def _read(self, turns: Generator[None, None, Page]) -> Page:
+        """Read one page at a time, a turn of it at once, so that others on the event loop run between two turns."""
         async with self._decoding:
-            yield
+            while (page := _after_a_turn(turns)) is None:  # noqa: ASYNC110 # this is the work, not a wait for work elsewhere
+                await asyncio.sleep(0)
             await asyncio.sleep(0)
+        return page
 
     def _fail(self, question: Question, error: Exception) -> None:
         """Have the planner ask for less, if the server was too slow. Else the error is raised after every record before it."""
@@ -288,6 +288,16 @@ class Asking:
             error.window = to_datetime(question.window.start), to_datetime(question.window.till)
             error.resume_after = self._checkpoint_behind(question.range)
         self._planner.fail(question, error)
+
+
+def _after_a_turn(turns: Generator[None, None, Page]) -> Page | None:
+    """Take one turn of reading a page, and return the page if that was the last one."""
+    try:
+        next(turns)
+    except StopIteration as done:
+        page: Page = done.value
+        return page
+    return None
 
 
 def _pull_of(caller: Caller) -> Pull:

@@ -10,10 +10,11 @@ single bytes, and however deep values are nested, the cut needs no stack.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Final
 
-from unlimcall_async._codec import DecodeError, decode, decode_cdr_page, decode_cdr_row, parse
+from unlimcall_async._codec import DecodeError, decode, decode_cdr_page_in_turns, decode_cdr_row, parse
 from unlimcall_async._pages import ROW_NAMES, PageDecoder, are_finer_than_millis
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
@@ -29,14 +30,14 @@ _MOST_ITEMS: Final = 2000
 _MEMBER: Final = re.compile(rb"(" + _STRING + rb")\s*:\s*(.*)", re.DOTALL)
 
 
-def read_page(body: bytes, *, window: Window, limit: int, decoder: PageDecoder) -> Page:
-    """Return the page in the response to a CDR request with this window and `limit`.
+def read_page(body: bytes, *, window: Window, limit: int, decoder: PageDecoder) -> Generator[None, None, Page]:
+    """Return the page in the response to a CDR request with this window and `limit`, and yield between two turns of decoding.
 
     Raises:
         DecodeError: The response is not a page: not a JSON object with `count` and an array `calls`.
     """
     try:
-        page = decode_cdr_page(body, decoder)
+        page = yield from decode_cdr_page_in_turns(body, decoder)
     except DecodeError:
         parts = _parts_of(body)
         if parts is None:

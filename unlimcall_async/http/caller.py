@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -40,13 +39,13 @@ class Wanted(Generic[T]):
 
     Attributes:
         params: The query.
-        decode: Returns the value of a body, or raises `DecodeError`.
+        read: Returns the value of a body, or raises `DecodeError`.
         slow_attempts: Give up after so many slow attempts in a row, for a caller that asks for less instead. An error for which
             `is_slow` is true is then not reported to `on_give_up`, because the caller has not given up.
     """
 
     params: Mapping[str, str]
-    decode: Callable[[bytes], T]
+    read: Callable[[bytes], Awaitable[T]]
     slow_attempts: int | None = None
 
 
@@ -153,24 +152,20 @@ class Caller:
 
         # Inside the call, because a body that is not JSON may make the call send its request again.
         async def read(request: Request, response: RawResponse) -> T | errors.ResponseError:
-            return _decoded(decode, request, response)
+            try:
+                return decode(response.body)
+            except _codec.DecodeError as error:
+                return _unusable(error, request, response)
 
         return await self._exchange(request, read, timeout)
 
-    async def pull(
-        self,
-        endpoint: Endpoint,
-        pull: pulls.Pull,
-        decide: Callable[[], Wanted[T]],
-        decoding: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
-    ) -> T:
+    async def pull(self, endpoint: Endpoint, pull: pulls.Pull, decide: Callable[[], Wanted[T]]) -> T:
         """Make one call that is part of a pull, and return the decoded body. `max_wait` does not bound such a call.
 
         Args:
             endpoint: The endpoint.
             pull: What the calls of the pull share.
             decide: Returns what is asked, once there is a token for it. What it raises ends the call.
-            decoding: Makes the context that is entered around each decoding of a body.
         """
         wanted: Wanted[T]
 
@@ -181,8 +176,10 @@ class Caller:
             return build(self.base_url, endpoint, endpoint.path, params=wanted.params)
 
         async def read(request: Request, response: RawResponse) -> T | errors.ResponseError:
-            async with decoding():
-                return _decoded(wanted.decode, request, response)
+            try:
+                return await wanted.read(response.body)
+            except _codec.DecodeError as error:
+                return _unusable(error, request, response)
 
         call = exchange.Call(
             trace=self._trace(endpoint),
@@ -239,9 +236,6 @@ class Caller:
                 await self.limiters.aclose()
 
 
-def _decoded(decode: Callable[[bytes], T], request: Request, response: RawResponse) -> T | errors.ResponseError:
-    try:
-        return decode(response.body)
-    except _codec.DecodeError as error:
-        # Returned, so that no traceback shows the body by way of the DecodeError.
-        return answers.unusable(request, response, error.where, error.reason)
+def _unusable(error: _codec.DecodeError, request: Request, response: RawResponse) -> errors.ResponseError:
+    """Return the error to raise. A caller returns it, so that no traceback shows the body by way of the `DecodeError`."""
+    return answers.unusable(request, response, error.where, error.reason)

@@ -133,7 +133,7 @@ def _dense(name: str, stretches: tuple[tuple[int, int, int], ...], order: Order)
 
 def dense(*, quick: bool) -> Table:
     """Return the table of dense traffic."""
-    minutes, orders = (2, _SORTED) if quick else (10, _ALL)
+    minutes, orders = (1, _SORTED) if quick else (10, _ALL)
     rates = (50, 200, 1000) if quick else (20, 50, 100, 200, 300, 500, 1000)
     kinds: list[tuple[str, tuple[tuple[int, int, int], ...]]] = [
         (f"{rate} a second, {minutes} minutes", ((0, minutes * _MINUTE, rate * minutes * 60),)) for rate in rates
@@ -185,9 +185,10 @@ def _small_or_empty(pages: float, order: Order, direction: str) -> Line:
     return _small(pages, order, direction) if pages else _empty(order, direction)
 
 
-def small() -> Table:
+def small(*, quick: bool) -> Table:
     """Return the table of small pulls."""
-    tasks = tuple((pages, order, way) for pages in (1.9, 3.0, 3.3, 0) for order in _ALL for way in ("oldest", "newest"))
+    sizes, orders = ((1.9, 0), _SORTED) if quick else ((1.9, 3.0, 3.3, 0), _ALL)
+    tasks = tuple((pages, order, way) for pages in sizes for order in orders for way in ("oldest", "newest"))
     heads = "first pull", "fewest", "each next", "fewest"
     return Table(
         "SMALL PULLS: the last 24 hours each hour, or a month each day, by one client: requests of a pull",

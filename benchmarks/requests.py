@@ -176,7 +176,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, known in SUBSETS.items():
         parser.add_argument(f"--{name}", type=partial(_some, known), default=list(known), metavar="A,B")
-    parser.add_argument("--quick", action="store_true", help="leave the million out")
+    parser.add_argument("--quick", action="store_true", help="leave the million out, and most rows of the other tables")
     parser.add_argument("--divide", action="store_true", help="our planner with strategy='divide'")
     parser.add_argument("--count", choices=("rows", "matches"), default="rows", help="what `count` counts")
     parser.add_argument(
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = _print_year(given, sizes) if "year" in given.tables else []
     tables: dict[str, Callable[[], Table]] = {
         "dense": partial(dense, quick=given.quick),
-        "small": small,
+        "small": partial(small, quick=given.quick),
         "cut": partial(cut_off, records, quick=given.quick),
         "first": partial(first_record, records),
     }

@@ -101,9 +101,9 @@ def test_a_gap_is_excused_if_the_page_would_have_hardly_any_rows_there(gap: int,
 
 @pytest.mark.slow
 def test_the_cases_are_hard() -> None:
-    shares = run_seeds(range(100, 200))
+    shares = run_seeds(range(100, 150))
     assert not shares.failed
-    assert shares.had["three or more full pages"] > 50
+    assert shares.had["three or more full pages"] > 25
     assert all(shares.had.values()), shares.had
 
 

@@ -11,7 +11,7 @@ from tests.operations.ended import HOUR, simulated, swept_over
     ("count", "hours", "numbers", "every"),
     [
         (1000, 2.0, 200, 120),
-        *(pytest.param(20_000, 24.0, numbers, 120, marks=pytest.mark.slow) for numbers in (2000, 500)),
+        *(pytest.param(5000, 6.0, numbers, 120, marks=pytest.mark.slow) for numbers in (500, 125)),
     ],
 )
 def test_each_dropped_call_is_found_by_the_next_sweep(count: int, hours: float, numbers: int, every: float) -> None:

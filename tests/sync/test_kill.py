@@ -10,4 +10,4 @@ from tests.sync.places import Place
 
 @pytest.mark.slow
 async def test_a_killed_sync_goes_on_exactly(place: Place) -> None:
-    assert await run(place, kills=3, seed=8)
+    assert await run(place, kills=2, seed=8)

@@ -306,6 +306,7 @@ DRIVERS: dict[str, Callable[[Desk, Block], None]] = {
 }
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("block", SCRIPTS)
 def test_a_script_of_a_page_runs_as_it_stands(block: Block, desk: Desk) -> None:
     DRIVERS.get(block.heading, runs)(desk, block)
@@ -377,6 +378,7 @@ ELSEWHERE = {"airflow_dag.py", "dlt_pipeline.py", "postgres_service.py"}
 EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.py")) if path.name not in ELSEWHERE]
 
 
+@pytest.mark.rest_slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_runs(example: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [str(example), *ARGUMENTS.get(example.name, [])])

@@ -26,6 +26,8 @@ from unlimcall_async.cli.account_files import file_names
 from unlimcall_async.cli.accounts_table import Board, drawn
 from unlimcall_async.sandbox import Sandbox
 
+pytestmark = pytest.mark.own_rules
+
 RANGE = "--from", START.isoformat(), "--till", END.isoformat()
 
 

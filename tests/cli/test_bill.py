@@ -19,6 +19,8 @@ from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
 from .spoiled import spoiled
 from .support import START, Ended, in_this_process, made, run
 
+pytestmark = pytest.mark.own_rules
+
 CALLS = [
     evolve(
         call, sell_price_cents=34 + number % 3, country=("France", "Spain")[number % 2], dst=f"+4420718387{number:02}"

@@ -18,6 +18,8 @@ from unlimcall_async.sandbox import Fault, Html, Redirect, Sandbox, SandboxCall,
 
 from .support import in_this_process, line_of, run, run_process, running
 
+pytestmark = pytest.mark.own_rules
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 FOLLOW = ["cdrs", "follow", "--interval", "1s"]
 

@@ -17,6 +17,8 @@ from unlimcall_async.sandbox import Sandbox, SandboxCall
 from .support import in_this_process, made, names_in, run
 from .test_cdrs_verify import EDITS, edited
 
+pytestmark = pytest.mark.own_rules
+
 RANGE = ["--from", "2026-05-01", "--till", "2026-05-04"]
 TAGS = {*("html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "div", "ul", "li")}
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}

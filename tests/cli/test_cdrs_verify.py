@@ -17,6 +17,8 @@ from unlimcall_async.sandbox import Sandbox, Status
 
 from .support import START, Ended, in_this_process, made, run
 
+pytestmark = pytest.mark.own_rules
+
 RANGE = ["--from", "2026-05-01", "--till", "2026-05-04"]
 CALLS = made(60, apart=timedelta(hours=1))
 DAY = "2026-05-02"

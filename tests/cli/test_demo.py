@@ -28,6 +28,8 @@ from unlimcall_async.sandbox import generate_traffic
 from .forked import SOURCE, run_forked
 from .support import PLAIN, in_this_process, names_in, variables
 
+pytestmark = pytest.mark.own_rules
+
 CALLS = 3000
 START, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -21,6 +21,8 @@ from unlimcall_async.cli.sealed import sealed
 
 from .support import names_in
 
+pytestmark = pytest.mark.own_rules
+
 START = datetime(2026, 5, 1, tzinfo=UTC)
 
 

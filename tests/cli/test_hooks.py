@@ -13,6 +13,8 @@ from unlimcall_async.sandbox import ResetAfter, Sandbox, Status
 
 from .support import in_this_process, names_in, run, run_process
 
+pytestmark = pytest.mark.own_rules
+
 HOOK = ["hooks", "create", "--event", "call.ended", "--url", "https://example.com/hooks"]
 
 

@@ -17,6 +17,8 @@ from unlimcall_async.cli.sealed import sealed, unsealed
 
 from .support import place_at
 
+pytestmark = pytest.mark.own_rules
+
 START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
 BEGUN = Journal(START, END, "csv")
 

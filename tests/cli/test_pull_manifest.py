@@ -15,6 +15,8 @@ from .spoiled import spoiled
 from .support import START, made, names_in, run
 from .test_rejects import SPOILT, with_bad
 
+pytestmark = pytest.mark.own_rules
+
 RANGE = ["--from", "2026-05-01", "--till", "2026-05-04"]
 PULL = ["cdrs", "pull", "--out", "c.ndjson"]
 

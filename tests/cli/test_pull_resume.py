@@ -18,6 +18,8 @@ from unlimcall_async.sandbox import Sandbox, Status
 
 from .support import START, Ended, made, names_in, run
 
+pytestmark = pytest.mark.own_rules
+
 NOW = START + timedelta(days=1)
 
 

@@ -24,6 +24,8 @@ from unlimcall_async.sandbox import Sandbox, SandboxCall, Status
 from .spoiled import spoiled
 from .support import START, in_this_process, line_of, made, names_in, run, running, until
 
+pytestmark = pytest.mark.own_rules
+
 PULL = ["cdrs", "pull", "--from", "2026-05-01", "--till", "2026-05-02", "--out", "c.ndjson"]
 RESUME = ["cdrs", "pull", "--out", "c.ndjson", "--resume"]
 

@@ -19,6 +19,8 @@ from unlimcall_async.sandbox import Sandbox, Stall, Status
 from .spoiled import spoiled
 from .support import START, Ended, made, names_in, run, until
 
+pytestmark = pytest.mark.own_rules
+
 HOUR = timedelta(hours=1)
 # Every second of them: 240 calls.
 CALLS = made(240, apart=timedelta(minutes=6))

@@ -19,6 +19,8 @@ from unlimcall_async.sandbox import Sandbox, Status
 
 from .support import made, names_in, run
 
+pytestmark = pytest.mark.own_rules
+
 PULL = ["cdrs", "pull", "--from", "2026-05-01", "--till", "2026-05-02"]
 CALLS = made(40, apart=timedelta(minutes=30))
 ODD: tuple[Any, ...] = (

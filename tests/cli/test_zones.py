@@ -15,6 +15,8 @@ from unlimcall_async.sandbox import Sandbox
 
 from .support import in_this_process, made, run
 
+pytestmark = pytest.mark.own_rules
+
 MAY = ["cdrs", "pull", "--from", "2026-05-01", "--till", "2026-05-02"]
 
 

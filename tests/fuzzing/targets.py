@@ -69,7 +69,9 @@ def agree(what: str, one: object, other: object) -> None:
 
 
 def page(content: bytes) -> None:
-    """A page of call records: no row of a JSON page gets lost, and a page without bad rows is the one that `list` returns."""
+    """A page of call records: no row of a JSON page gets lost, and in short turns it is decoded as at once."""
+    at_once, in_turns = PageDecoder().decode(content), done(PageDecoder().decode_in_turns(content, 100))
+    agree("what is decoded in turns", repr(in_turns), repr(at_once))
     try:
         read = done(read_page(content, window=_WINDOW, limit=1000, decoder=PageDecoder()))
     except _codec.DecodeError as error:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.operations.ended import HOUR, simulated, swept_over
 
+pytestmark = pytest.mark.own_rules
+
 
 @pytest.mark.parametrize(
     ("count", "hours", "numbers", "every"),

@@ -17,6 +17,8 @@ from unlimcall_async import AsyncClient, CallRecord
 from unlimcall_async.report import CallReport
 from unlimcall_async.sandbox import Sandbox, generate_traffic
 
+pytestmark = pytest.mark.own_rules
+
 START = datetime(2026, 5, 1, tzinfo=UTC)
 END = START + timedelta(days=3)
 HOSTILE = "</script><script>alert(1)</script><!--\u2028\"'&"
@@ -81,6 +83,7 @@ def test_no_text_of_the_server_or_of_the_title_can_run() -> None:
     assert HOSTILE.replace("\u2028", "\ufffd") in "".join(page.texts)
 
 
+@pytest.mark.slow
 def test_no_phone_number_is_in_the_file() -> None:
     numbers = ["+14155550100", "+442079460812"]
     report = report_of(

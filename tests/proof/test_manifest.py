@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,10 +17,12 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cdrs import simulated
 from tests.cdrs.raw_server import ORDERS, Order, RawRow, evenly, good, served
 from tests.proof.auditor import LoggedServer, complaints
 from unlimcall_async import CallRecord, CdrStream, Checkpoint, ResponseError, ServerError, WindowSaturatedError
 from unlimcall_async._columns import to_records
+from unlimcall_async.cdrs.times import Range
 from unlimcall_async.proof import DayDigest, Manifest, ledger
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC)
@@ -236,6 +240,20 @@ async def test_a_manifest_that_is_first_read_late_is_refused_and_one_that_was_as
             _ = stream.manifest
         assert asked.manifest.total.records == seen.manifest.total.records == 100
         assert asked.manifest == seen.manifest
+
+
+def test_records_that_are_kept_no_longer_are_freed_a_few_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To free 50,000 records at once would hold the event loop for more than 10 ms."""
+    monkeypatch.setattr(ledger, "MOST_KEPT", 50)
+    noted = ledger.Ledger(Range(0, 1000), None, newest_first=False, limit=1000, asked=False)
+    runs = [[simulated.record(number, number)] for number in range(100)]
+    held = [0]
+    for run in runs:
+        noted.enter(run)
+        held.append(sum(sys.getrefcount(each[0]) > 2 for each in runs))
+    assert max(held) >= 50
+    assert held[-1] <= 3
+    assert max(before - after for before, after in pairwise(held)) <= 4
 
 
 # --- sums and JSON ----------------------------------------------------------------------------------------------------

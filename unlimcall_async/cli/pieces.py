@@ -30,8 +30,10 @@ from unlimcall_async.cli.formats import text_of
 from unlimcall_async.cli.wording import many
 from unlimcall_async.proof import Manifest
 
-# Seconds during which batches that end at rows that cannot be read become one piece.
+# Batches that come within so many seconds become one piece, up to so many records: to bring a piece to the disk, with its manifest
+# and its journal, takes longer than a batch.
 _TOGETHER: Final = 0.2
+_MOST_TOGETHER: Final = 4000
 
 
 class Accepted(NamedTuple):
@@ -126,11 +128,9 @@ async def pieces(
             async with stream, aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     cost.records += len(batch)
-                    came = taken(stream.unreadable)
                     records += batch
-                    rejects += came
-                    # A batch ends at a row that cannot be read, and to bring a piece to the disk takes much longer than a batch.
-                    if came and time.monotonic() - written < _TOGETHER:
+                    rejects += taken(stream.unreadable)
+                    if time.monotonic() - written < _TOGETHER and len(records) < _MOST_TOGETHER:
                         continue
                     yield Piece(stream, records, rejects, stream.checkpoint, manifest=take())
                     records, rejects, written = [], [], time.monotonic()

@@ -16,7 +16,9 @@ from .support import START, made
 pytestmark = pytest.mark.own_rules
 
 
-@pytest.mark.parametrize(("seconds", "fewest", "most"), [(0.0, 1, 1000), (60.0, 4000, 4999)], ids=["one by one", "at once"])
+@pytest.mark.parametrize(
+    ("seconds", "fewest", "most"), [(0.0, 1, 1000), (60.0, 4000, 4999)], ids=["one by one", "at once"]
+)
 async def test_batches_that_come_at_once_are_written_together(
     monkeypatch: pytest.MonkeyPatch, seconds: float, fewest: int, most: int
 ) -> None:

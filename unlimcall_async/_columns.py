@@ -242,7 +242,11 @@ class ParquetWriter:
     def __init__(self, file: BinaryIO) -> None:
         from pyarrow import parquet  # noqa: PLC0415 # slow to import
 
-        self._writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd", memory_pool=FILE_POOL)
+        # A dictionary of values that hardly ever come twice takes time, and makes the file larger.
+        few = [name for name in SCHEMA.names if name not in {"id", "start_time", "dst"}]
+        self._writer = parquet.ParquetWriter(
+            file, SCHEMA, compression="zstd", use_dictionary=few, memory_pool=FILE_POOL
+        )
         # The batches of the next row group, and the number of their rows.
         self._pieces: list[pa.RecordBatch] = []
         self._rows = 0

@@ -19,13 +19,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from itertools import chain, repeat
+from itertools import repeat
 from operator import attrgetter
 from secrets import token_hex
 from typing import Annotated, Any, Final, TypeAlias, cast
 
 import msgspec
-from attrs import evolve, frozen
+from attrs import frozen
 from msgspec.structs import fields, force_setattr
 
 from unlimcall_async.models import EMPTY_EXTRA, CallRecord
@@ -250,19 +250,20 @@ def _cut(body: bytes, at_once: int) -> list[bytes]:
         place = cut.end() + at_once
     if not cuts:
         return [body]
-    edges = [*(cut.start() for cut in cuts[1:]), end]
-    others = [b"[%b]" % body[cut.end() : edge] for cut, edge in zip(cuts, edges, strict=True)]
-    return [body[: cuts[0].start()] + body[end:], *others]
+    # A view, because a slice of bytes would be copied twice.
+    view, edges = memoryview(body), [*(cut.start() for cut in cuts[1:]), end]
+    others = [b"".join((b"[", view[cut.end() : edge], b"]")) for cut, edge in zip(cuts, edges, strict=True)]
+    return [b"".join((view[: cuts[0].start()], view[end:])), *others]
 
 
 def _joined(pieces: Sequence[DecodedPage]) -> DecodedPage:
     """Return the page that falls into these pieces. What is beside the rows is that of the first one."""
-    return evolve(
-        pieces[0],
-        records=tuple(chain.from_iterable(piece.records for piece in pieces)),
-        starts=[*chain.from_iterable(piece.starts for piece in pieces)],
-        finer_than_millis=any(piece.finer_than_millis for piece in pieces),
-    )
+    records, starts = list[CallRecord](), list[datetime]()
+    for piece in pieces:
+        records += piece.records
+        starts += piece.starts
+    fine = any(piece.finer_than_millis for piece in pieces)
+    return DecodedPage(pieces[0].count, tuple(records), starts, fine, pieces[0].extra)
 
 
 def _convert_to_utc(rows: Sequence[Any], starts: list[datetime]) -> tuple[list[datetime], bool]:

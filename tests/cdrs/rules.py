@@ -161,7 +161,7 @@ def claim_too_much(original: Callable[..., Any], question: Question, page: Page,
 
 def first_hypothesis(known: KnownBounds, wanted: Range) -> Window:
     """Make the window by one hypothesis."""
-    return known.left[0].narrowest(*known._ends_of(wanted, known.left[0]))
+    return known.left[0].narrowest(*known.ends_of(wanted, known.left[0]))
 
 
 def learn_nothing(*_args: Any) -> None:

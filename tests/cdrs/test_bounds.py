@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.cdrs.planner.bounds import ALL, STEPS, Bounds, KnownBounds, _most_left, cut_down
+from unlimcall_async.cdrs.planner.bounds import AS_WRITTEN, STEPS, Bounds, KnownBounds, _most_left, rounded
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
 
 pytestmark = pytest.mark.own_rules
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.own_rules
 LIMIT = 12
 MOST_ASKED = 21
 WHOLE = Range(0, SECOND)
-hypotheses = st.sampled_from(ALL)
+hypotheses = st.sampled_from(AS_WRITTEN)
 micros = st.integers(-3 * SECOND, 3 * SECOND)
 instants = st.integers(-2000, 2000).map(lambda millis: millis * MILLISECOND)
 windows = st.builds(lambda start, millis: Window(start, start + millis * MILLISECOND), instants, st.integers(1, 2500))
@@ -139,10 +139,12 @@ def test_the_narrowest_window_is_in_whole_milliseconds(
 def test_the_hypotheses_are_all_steps_that_divide_a_second_with_each_bound_included_or_not() -> None:
     assert (STEPS[0], STEPS[1], STEPS[-1], len(STEPS)) == (1, MILLISECOND, SECOND, 17)
     assert all(SECOND % step == 0 for step in STEPS)
-    assert len(set(ALL)) == len(ALL) == 4 * 17
-    assert {(each.earlier, each.later) for each in ALL} == {(0, 0)}
-    assert {(each.earlier, each.later) for each in cut_down(100)} == {(0, 99)}
-    assert len(cut_down(100)) == len(ALL)
+    assert len(set(AS_WRITTEN)) == len(AS_WRITTEN) == 4 * 17
+    assert {(each.earlier, each.later) for each in AS_WRITTEN} == {(0, 0)}
+    assert {(each.earlier, each.later) for each in rounded(100)} == {(0, 99), (50, 50), (99, 0)}
+    # The steps below a millisecond that divide one, and those above; each way to round; each bound included or not.
+    assert len(rounded(100)) == (15 + 16) * 3 * 4
+    assert {(each.earlier, each.later) for each in rounded(1)} == {(0, 0)}
 
 
 def known_of(*left: Bounds) -> KnownBounds:
@@ -153,8 +155,8 @@ def known_of(*left: Bounds) -> KnownBounds:
 
 def test_nothing_is_known_at_first() -> None:
     known = KnownBounds()
-    assert (known.written, known.left, known.refuted, known.finer_than_millis) == (0, ALL, False, False)
-    assert KnownBounds(100, finer_than_millis=True).left == cut_down(100)
+    assert (known.written, known.left, known.refuted, known.finer_than_millis) == (0, AS_WRITTEN, False, False)
+    assert KnownBounds(100, finer_than_millis=True).left == rounded(100)
     assert (known.step, known_of(Bounds(1, True, True)).step) == (SECOND, MILLISECOND)
     assert known_of(Bounds(2000, True, True), Bounds(4000, True, True)).step == 4000
 
@@ -172,10 +174,10 @@ def test_the_window_for_a_range_is_that_for_each_hypothesis() -> None:
     assert known_of(Bounds(1, True, True)).window_for(Range(1000, 3000)) == Window(1000, 2000)
     written = KnownBounds(2000)
     written.left = (Bounds(1, True, True, earlier=1000, later=1999),)
-    assert written.window_for(Range(1000, 5000)) == Window(1000, 6000)
-    assert written.window_for(Range(1000, 1500)) == Window(1000, 4000)
-    assert written.window_for(Range(1000, 4000)) == Window(1000, 4000)
-    assert written.window_for(Range(1000, 4001)) == Window(1000, 6000)
+    assert written.window_for(Range(1000, 5000)) == Window(0, 6000)
+    assert written.window_for(Range(1000, 1500)) == Window(0, 2000)
+    assert written.window_for(Range(1000, 4000)) == Window(0, 4000)
+    assert written.window_for(Range(1000, 4001)) == Window(0, 6000)
 
 
 def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:
@@ -189,9 +191,9 @@ def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:
     assert not finer.surely_covers(Window(1000, 2998), Range(1000, 3000))
     written = KnownBounds(2000)
     written.left = (Bounds(1, True, True, earlier=1000, later=1999),)
-    assert written.surely_covers(Window(1000, 6000), Range(1000, 5000))
-    assert not written.surely_covers(Window(2000, 6000), Range(1000, 5000))
-    assert not written.surely_covers(Window(1000, 5000), Range(1000, 5000))
+    assert written.surely_covers(Window(0, 6000), Range(1000, 5000))
+    assert not written.surely_covers(Window(1000, 6000), Range(1000, 5000))
+    assert not written.surely_covers(Window(0, 5000), Range(1000, 5000))
 
 
 def test_a_page_drops_the_hypotheses_by_which_a_row_came_or_is_missing() -> None:

@@ -44,7 +44,7 @@ TASKS: Final[dict[str, Task]] = {
     "Prove": Prove(CLAIM),
     "Probe": Probe((WINDOW,), RECORDS, PAGE, BASIS, 1, Doubt.LARGEST),
     "Recheck": Recheck(WINDOW, 2, Counter()),
-    "Resolve": Resolve(WINDOW, records=RECORDS),
+    "Resolve": Resolve(WINDOW),
 }
 QUESTION, ERROR = Question(Part(WANTED), WANTED, WINDOW), OSError()
 

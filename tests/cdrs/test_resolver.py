@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import pytest
 from attrs import frozen
 
 from tests.cdrs.simulated import expected, page_of, readable, record
+from tests.cdrs.test_margins import Clock, Mode
 from tests.selection import covering
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.bounds import STEPS, Bounds
 from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Part
+from unlimcall_async.cdrs.planner.parts import Done
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.planner.windows import with_margins
@@ -58,25 +61,24 @@ def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Pag
 
 def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
     resolver, done, saturated = Resolver(), list[CallRecord](), list[Range]()
-    first = Resolve(with_margins(WHOLE))
-    asked = until_first = 1
-    to_do: list[tuple[Range, Resolve | list[Part]]] = [(WHOLE, resolver.after(WHOLE, first, answered(first.window)))]
+    asked = until_first = 0
+    to_do = [(WHOLE, Resolve(with_margins(WHOLE)))]
     while to_do:
         wanted, following = to_do.pop(0)
-        if isinstance(following, list):
-            if not following:
-                saturated.append(wanted)
-            for piece in reversed(following):
-                assert isinstance(piece.task, Resolve)
-                to_do.insert(0, (piece.range, piece.task))
-            continue
         page = answered(following.window)
         asked += 1
         until_first = until_first if saturated else asked
-        if resolver.is_complete_for(Part(wanted), following, page, complete=page.complete):
-            done += readable(page.rows_of(wanted))
-        else:
-            to_do.insert(0, (wanted, resolver.after(wanted, following, page)))
+        # The window with margins was found to be full by others.
+        complete = page.complete and asked > 1
+        match resolver.use(wanted, following, page, complete=complete):
+            case Done(records=records):
+                done += readable(records)
+            case Resolve() as task:
+                to_do.insert(0, (wanted, task))
+            case []:
+                saturated.append(wanted)
+            case pieces:
+                to_do[:0] = [(piece.range, piece.task) for piece in pieces if isinstance(piece.task, Resolve)]
     return Outcome(expected(done, WHOLE, newest_first=False), saturated, until_first)
 
 
@@ -179,3 +181,47 @@ def test_a_second_that_is_written_as_one_instant_is_not_cut(finer: int) -> None:
     outcome = take_apart_by(answered)
     lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
     assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)
+
+
+# --- times that are rounded, or compared more finely than they are written --------------------------------------------------
+
+WRITTEN = (1, 250, MILLISECOND, 10 * MILLISECOND, SECOND)
+COMPARED = (1, 250, MILLISECOND, 10 * MILLISECOND, SECOND)
+
+
+def calls_at_edges(chance: random.Random) -> list[int]:
+    """Return when calls start: a crowd at the edges of two milliseconds, and others around."""
+    first = chance.randrange(1, 999) * MILLISECOND
+    beside = (0, 0, -1, 1, -300, 300, -500, 500, -501, 499, -999, 999)
+    crowd = [
+        first + chance.choice((0, 0, MILLISECOND)) + chance.choice(beside) for _ in range(chance.randrange(12, 20))
+    ]
+    return crowd + [chance.randrange(-SECOND, 2 * SECOND) for _ in range(chance.choice((0, 10, 60)))]
+
+
+@pytest.mark.parametrize(
+    ("compared", "shown", "mode", "from_included", "till_included"),
+    covering(COMPARED, WRITTEN, get_args(Mode), [True, False], [True, False], together=2),
+)
+def test_no_row_is_lost_in_silence_if_times_are_rounded(
+    compared: int, shown: int, mode: Mode, from_included: bool, till_included: bool
+) -> None:
+    """Each row comes once, or is shown within a written step of a range that is named as saturated."""
+    clock = Clock(compared, shown, mode, from_included, till_included)
+    for seed in range(2):
+        chance = random.Random(f"{clock} {seed}")
+        rows = [(at, record(clock.show(at), number)) for number, at in enumerate(calls_at_edges(chance))]
+        chance.shuffle(rows)
+
+        def answered(window: Window, rows: Sequence[tuple[int, CallRecord]] = rows) -> Page:
+            covered = clock.covered(window)
+            within = [row for at, row in rows if at in covered]
+            return page_of(within[:LIMIT], complete=len(within) < LIMIT)
+
+        outcome, step = take_apart_by(answered), max(shown, MILLISECOND)
+        came = Counter(row.id for row in outcome.records)
+        assert max(came.values(), default=1) == 1
+        for row in (row for _, row in rows):
+            at = to_micros(row.start_time)
+            hidden = any(each.start - step <= at < each.end + step for each in outcome.saturated)
+            assert not WHOLE.holds(at) or row.id in came or hidden, f"{clock}: {row.id} at {at}"

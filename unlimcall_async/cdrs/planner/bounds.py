@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, ceil, floor
 
@@ -52,8 +52,12 @@ class Bounds:
 
     def surely_covers(self, window: Window, shown: int) -> bool:
         """Return whether such a row is in the page of a window."""
+        return shown in self.surely_covered(window)
+
+    def surely_covered(self, window: Window) -> range:
+        """Return the times that rows show which are surely in the page of a window."""
         first, last = self.steps_of(window)
-        return first <= (shown - self.earlier) // self.step and (shown + self.later) // self.step <= last
+        return range(first * self.step + self.earlier, (last + 1) * self.step - self.later)
 
     def steps_of(self, window: Window) -> tuple[int, int]:
         """Return the first and the last step that a window covers."""
@@ -76,19 +80,28 @@ class Bounds:
 
 
 STEPS: Final = (1, *(millis * MILLISECOND for millis in range(1, 1001) if 1000 % millis == 0))
-ALL: Final = tuple(Bounds(*each) for each in product(STEPS, (True, False), (True, False)))
+# A server that compares times as it writes them, in milliseconds or coarser; or in microseconds.
+AS_WRITTEN: Final = tuple(Bounds(*each) for each in product(STEPS, (True, False), (True, False)))
+# Windows are cut at milliseconds: a step that neither divides a millisecond nor is a multiple of one makes no sense to any server.
+_ANY_STEPS: Final = (*(step for step in range(1, MILLISECOND) if MILLISECOND % step == 0), *STEPS[1:])
 
 
-def cut_down(written: int) -> tuple[Bounds, ...]:
-    """Return the hypotheses about a server that cuts times down to such steps to write them, in microseconds."""
-    return tuple(evolve(each, later=written - 1) for each in ALL)
+def rounded(written: int) -> tuple[Bounds, ...]:
+    """Return the hypotheses about a server that writes times in steps of so many microseconds, or finer, and may round them."""
+    half = written // 2
+    # Rounded up, to the nearest step, and cut down: how much earlier and later a row may be compared than it is shown.
+    modes = sorted({(written - 1, 0), (half, half), (0, written - 1)})
+    return tuple(
+        Bounds(step, from_included, till_included, *mode)
+        for mode, step, from_included, till_included in product(modes, _ANY_STEPS, (True, False), (True, False))
+    )
 
 
 class KnownBounds:
     """What is known of a server's bounds.
 
     Attributes:
-        written: The step in which times are written, if they are not compared as they are written, in microseconds; else 0.
+        written: The step in which times are written, if they may not be compared as they are written, in microseconds; else 0.
         left: The hypotheses that are left.
         refuted: Whether the server did what no hypothesis allows. Nothing may rest on hypotheses any more.
         finer_than_millis: Whether a row came that starts within a millisecond.
@@ -96,34 +109,33 @@ class KnownBounds:
 
     def __init__(self, written: int = 0, *, finer_than_millis: bool = False) -> None:
         self.written: int = written
-        self.left: tuple[Bounds, ...] = cut_down(written) if written else ALL
+        self.left: tuple[Bounds, ...] = rounded(written) if written else AS_WRITTEN
         self.refuted: bool = False
         self.finer_than_millis: bool = finer_than_millis
 
     @property
     def step(self) -> int:
-        """The coarsest step that is left, at least a millisecond: ranges are cut at its multiples."""
-        return max(MILLISECOND, *(bounds.step for bounds in self.left))
+        """The coarsest step of whole milliseconds that is left, or a millisecond: ranges are cut at its multiples."""
+        return max(bounds.step if bounds.step % MILLISECOND == 0 else MILLISECOND for bounds in self.left)
 
     def window_for(self, wanted: Range) -> Window:
         """Return the narrowest window that covers a range under every hypothesis that is left."""
-        windows = [bounds.narrowest(*self._ends_of(wanted, bounds)) for bounds in self.left]
-        return Window(min(window.start for window in windows), max(window.till for window in windows))
+        return hull(bounds.narrowest(*self.ends_of(wanted, bounds)) for bounds in self.left)
 
     def surely_covers(self, window: Window, wanted: Range) -> bool:
         """Return whether a window covers a range under every hypothesis that is left."""
         return all(
             bounds.covers(window, first) and bounds.covers(window, last)
             for bounds in self.left
-            for first, last in [self._ends_of(wanted, bounds)]
+            for first, last in [self.ends_of(wanted, bounds)]
         )
 
-    def _ends_of(self, wanted: Range, bounds: Bounds) -> tuple[int, int]:
+    def ends_of(self, wanted: Range, bounds: Bounds) -> tuple[int, int]:
         """Return the first and the last time by which a row that is shown in a range may be compared."""
         if not self.written:
             return wanted.start, wanted.end - (1 if self.finer_than_millis else MILLISECOND)
-        first, last = ceil(wanted.start, self.written), floor(wanted.end - 1, self.written)
-        return first - bounds.earlier, max(first, last) + bounds.later
+        # A time that was cut down lies before the next step that may be written.
+        return wanted.start - bounds.earlier, min(wanted.end - 1 + bounds.later, ceil(wanted.end, self.written) - 1)
 
     def learn(self, window: Window, came: Iterable[int], missing: Iterable[int]) -> None:
         """Drop the hypotheses that a page refutes.
@@ -133,15 +145,17 @@ class KnownBounds:
             came: The starts of its rows, or the first and the last of them, in microseconds.
             missing: The starts of known rows that did not come although the page is complete, in microseconds.
         """
-        came, missing = set(came), set(missing)
-        left = [
-            bounds
-            for bounds in self.left
-            if all(bounds.may_cover(window, at) for at in came)
-            and not any(bounds.surely_covers(window, at) for at in missing)
-        ]
+        came, lacking = set(came), sorted(missing)
+
+        def allows(bounds: Bounds) -> bool:
+            if not all(bounds.may_cover(window, at) for at in came):
+                return False
+            surely = bounds.surely_covered(window)
+            return bisect_left(lacking, surely.start) >= bisect_left(lacking, surely.stop)
+
+        left = tuple(filter(allows, self.left))
         if left:
-            self.left = tuple(left)
+            self.left = left
         else:
             self.refuted = True
 
@@ -182,6 +196,12 @@ class KnownBounds:
             # If both bounds are included, no window above leaves the time out, unless the server's step is finer.
             yield Window(start + step, start + 2 * step)
             yield Window(start - 2 * step, start - step)
+
+
+def hull(windows: Iterable[Window]) -> Window:
+    """Return the window from the first start to the last end of some windows."""
+    several = [*windows]
+    return Window(min(window.start for window in several), max(window.till for window in several))
 
 
 def _most_left(window: Window, places: Iterable[tuple[Bounds, Sequence[int], Sequence[int]]]) -> int:

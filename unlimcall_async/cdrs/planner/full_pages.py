@@ -16,7 +16,7 @@ from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
-from unlimcall_async.cdrs.planner.parts import Part, Question, Read
+from unlimcall_async.cdrs.planner.parts import Done, Part, Question, Read
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of, overlap_of
@@ -91,7 +91,7 @@ class FullPages:
         self._plan.keep_to(part, question.range)
         # No multiple of the step to cut at is left.
         if is_within_a_step(part.range, grain.margins.step):
-            self.resolve(part, Resolve(question.window), page)
+            self.resolve(part, Resolve(question.window), page, complete=False)
             return
         part.turn_to(Read())
         self._plan.replace(part, self._divider.divide(part, page))
@@ -138,19 +138,22 @@ class FullPages:
         claimed.range = kept
         return Part(hole, hints=Hints(hole=descending))
 
-    def resolve(self, part: Part, asked: Resolve, page: Page) -> None:
-        """Go on with a second, or less, that is still full.
+    def resolve(self, part: Part, asked: Resolve, page: Page, *, complete: bool) -> None:
+        """Go on with a second, or less, that does not fit on a page with its margins.
 
         Raises:
             CountAboveRowsError: No window is left, and the page has fewer rows than a page can hold.
         """
-        match self._resolver.after(part.range, asked, page):
+        match self._resolver.use(part.range, asked, page, complete=complete):
+            case Done() as done:
+                part.finish(done)
             case Resolve() as following:
                 part.turn_to(following)
             case []:
-                if not self._cap.saturates(page, self._page_size):
+                if not page.complete and not self._cap.saturates(page, self._page_size):
                     raise CountAboveRowsError(page.count, page.size)
-                part.saturate(max(asked.records, page.rows_of(part.range), key=len))
+                rows = asked.with_page(page, complete=complete, caps=0).shown.rows_of(part.range)
+                part.saturate(rows)
             case pieces:
                 part.turn_to(Read())
                 self._plan.replace(part, pieces)

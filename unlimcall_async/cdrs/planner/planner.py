@@ -311,11 +311,9 @@ class Planner:
                 self._known.settle(gauge, page, complete=complete)
                 self._full_pages.use(Question(part, wanted, window), earlier, number)
             case Resolve() as asked:
-                if self._resolver.is_complete_for(part, asked, page, complete=complete):
+                self._full_pages.resolve(part, asked, page, complete=complete)
+                if isinstance(part.state, Done):
                     self._searches.note(part.range, page.unplaced)
-                    part.finish(Done.of(page, part.range, asked.window))
-                else:
-                    self._full_pages.resolve(part, asked, page)
             case None:
                 raise AssertionError("a part with a question has a task")
 

@@ -5,57 +5,70 @@ Pure: no I/O.
 Theory. `bounds` has the hypotheses about what the bounds of such a window mean. Times are taken to be compared as they are written,
 until a page shows that they are not. If they are written in steps of more than a millisecond, ranges are cut at multiples of such
 a step alone, so that all rows of one start are in one piece, however finely they are compared. One window within such a step is
-asked first: rows of another start in its page show that times are rounded. Times that are cut down are from then on taken to be
-anywhere in their step. If pages refute all hypotheses, nothing is taken apart below a second any more. What would have to be is
-saturated: an error, but no loss.
+asked first: rows of another start in its page show that times are rounded.
 
-Doubts. A server may compare microseconds and write milliseconds. Against that, windows have a margin of a millisecond as long as
-their range can be cut. A record on an edge could be missed if a millisecond overflows a page with its margins, and times are
-rounded or cut there. Nothing that the API says can tell the two servers apart. If all rows around a saturated instant stand at
-that instant, no page can show how finely they are compared: then the range that is named is the finest that is known to be told
-apart.
+Times may be rounded all the same, or compared more finely than they are written. So once pages show all of a part if times are
+compared as they are written, a few more windows are asked, until the pages together show it if they are not (`shown`). If times are
+known not to be compared as they are written, a part is done only then. If no window is left that could show more, it is saturated:
+an error, but no loss. If pages refute all hypotheses, nothing is taken apart below a second any more.
+
+Doubts. No window ends within a millisecond. A window that is full may hide a row whose time is compared in the window, and which
+is shown in the part beside. Then the part that the full window belongs to is saturated: its rows are out of reach by the time that
+is compared, and may be shown a written step beside its range. There is one exception. Rows of two milliseconds, or written steps,
+each of which fits on a page, may not fit on one together. As long as all pages look as if times were compared as they are written,
+a row that they do not show is taken not to be there. A server that compares more finely may have such a row: at the edge between
+the two if it excludes both bounds, or between the two edges if it includes both. The same holds for a full step just outside of the
+range that is pulled.
+
+If all rows around a saturated instant stand at that instant, no page can show how finely they are compared: then the range that is
+named is the finest that is known to be told apart.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import chain, pairwise
 from math import gcd, lcm
 from typing import Final
 
+from attrs import evolve
+
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
-from unlimcall_async.cdrs.planner.page import Page
-from unlimcall_async.cdrs.planner.parts import Part, Waiting
+from unlimcall_async.cdrs.planner.page import Basis, Page
+from unlimcall_async.cdrs.planner.parts import Done, Part, Waiting
+from unlimcall_async.cdrs.planner.shown import holds_any
 from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil, floor, to_micros
 
-# Starts whose rows are counted: those of a second or two.
-_MOST_STARTS: Final = 5000
 # Windows that are asked for one part: far more than any server needs that can be told apart, so that a part comes to an end.
 _MOST_WINDOWS: Final = 40
+# Windows that are asked for one part in case its times are rounded: the windows of the four milliseconds around one.
+_MOST_EXTRA: Final = 10
+# So many starts are hardly all at multiples of the step by chance.
+_TELLING: Final = 2
 # Pages that other hypotheses are judged by, once those that are left are refuted.
-_MOST_SHOWN: Final = 40
+_MOST_SEEN: Final = 40
 
 
 class Resolver:
     """Takes seconds apart by windows without margins."""
 
     def __init__(self) -> None:
-        self._known = KnownBounds()
+        # What is known if times are compared as they are written; and if they may be rounded, or compared more finely.
+        self._as_written = KnownBounds()
+        self._rounded = KnownBounds(SECOND)
         # How often a cap was found, as far as this resolver knows.
         self._caps = 0
         # The step in which times are written, as far as pages have shown it; 0 before any.
         self._written = 0
-        # The most rows that a page has shown of one start, by start.
-        self._most = Counter[int]()
         # What the latest pages have shown: the window, its first and its last row, and the known rows that did not come.
-        self._shown = deque[tuple[Window, set[int], AbstractSet[int]]](maxlen=_MOST_SHOWN)
+        self._seen = deque[tuple[Window, set[int], AbstractSet[int]]](maxlen=_MOST_SEEN)
 
     def observe(self, page: Page) -> None:
         """Record how finely times are written."""
-        self._known.finer_than_millis = self._known.finer_than_millis or page.finer_than_millis
+        self._as_written.finer_than_millis = self._as_written.finer_than_millis or page.finer_than_millis
 
     def heed_cap(self, found: int) -> None:
         """Forget what pages have shown once another cap was found: they may have lacked rows that they seemed to show.
@@ -65,64 +78,12 @@ class Resolver:
         """
         if found != self._caps:
             self._caps = found
-            self._most.clear()
-            self._shown.clear()
-            self._begin_anew(0)
+            self._seen.clear()
+            self._as_written = KnownBounds(finer_than_millis=self._as_written.finer_than_millis)
+            self._rounded = KnownBounds(self._written or SECOND)
 
-    def is_complete_for(self, part: Part, asked: Resolve, page: Page, *, complete: bool) -> bool:
-        """Return whether the page of a window without margins holds all of a part, and learn what the page shows of the bounds.
-
-        Args:
-            part: The part.
-            asked: What was asked of it.
-            page: The page.
-            complete: Whether the page is its whole window.
-        """
-        came = Counter(map(to_micros, page.starts))
-        self._note_written(came)
-        missing = asked.seen - came.keys() if complete else set[int]()
-        # A page may have some rows of one start, and not all, if they are compared finer than they are written. Of rows that are
-        # written in milliseconds nothing is concluded: an answer without a late row may come after one that has the row.
-        if complete and self._written > MILLISECOND:
-            missing |= {at for at, rows in came.items() if rows < self._most[at]}
-        self._note_rows(came)
-        ends = {min(came), max(came)} if came else set[int]()
-        self._shown.append((asked.window, ends, missing))
-        self._known.learn(asked.window, ends, missing)
-        if not self._known.refuted:
-            if not complete or not self._known.surely_covers(asked.window, part.range):
-                return False
-            # The page must hold the rows that are known. If it does not, the server is like no hypothesis.
-            self._known.refuted = any(map(part.range.holds, missing))
-        if self._known.refuted and self._written > MILLISECOND and not self._known.written:
-            # Times are not compared as they are written. They may have been cut down to be written.
-            self._begin_anew(self._written)
-            return False
-        return not self._known.refuted
-
-    def _begin_anew(self, written: int) -> None:
-        """Judge other hypotheses by what pages have shown."""
-        self._known = KnownBounds(written, finer_than_millis=self._known.finer_than_millis)
-        for window, came, missing in self._shown:
-            self._known.learn(window, came, missing)
-
-    def _note_rows(self, came: Counter[int]) -> None:
-        """Record how many rows of each start a page shows."""
-        if len(self._most) > _MOST_STARTS:
-            self._most.clear()
-        self._most |= came
-
-    def _note_written(self, starts: Iterable[int]) -> None:
-        """Record in which steps times are written. A time that was cut down may be compared by any time of its step."""
-        if self._written == 1:
-            return
-        self._written = gcd(self._written, SECOND, *starts)
-        if self._known.written not in {0, self._written}:
-            # The steps seemed to be coarser than they are.
-            self._begin_anew(0)
-
-    def after(self, wanted: Range, asked: Resolve, page: Page) -> Resolve | list[Part]:
-        """Return what to ask after a page that was not enough, of the part itself or of the pieces that it falls into.
+    def use(self, wanted: Range, asked: Resolve, page: Page, *, complete: bool) -> Done | Resolve | list[Part]:
+        """Return what comes of a part by a page: its records; or what to ask of it next; or the pieces that it falls into.
 
         No piece is returned if no window is left that could tell more: the part is saturated.
 
@@ -130,55 +91,117 @@ class Resolver:
             wanted: The range of the part.
             asked: What was asked of it.
             page: The page.
+            complete: Whether the page is its whole window.
         """
-        tried, idle = asked.tried | {asked.window}, asked.idle
-        full = asked.full if page.complete else asked.full | {asked.window}
-        came = Counter(map(to_micros, page.starts))
-        self._note_rows(came)
-        seen = asked.seen.union(came)
-        self._note_written(seen)
-        records = max(asked.records, page.rows_of(wanted), key=len)
-        if self._known.refuted or len(tried) >= _MOST_WINDOWS:
+        self._learn(asked, page, complete=complete)
+        asked = asked.with_page(page, complete=complete, caps=self._caps)
+        if self._rounded.refuted:
             return []
+        if self._as_written.refuted or self._written < MILLISECOND:
+            return self._after_rounded(wanted, asked)
+        if not asked.shown.shows_all(wanted, self._as_written):
+            return self._after(wanted, asked, page)
+        # The times may be rounded all the same. What no window shows then is taken not to be there.
+        window = None
+        if asked.extra < _MOST_EXTRA and (self._written <= MILLISECOND or len(asked.shown.starts) >= _TELLING):
+            window = self._window_for_rest(wanted, asked)
+        return _done_of(wanted, asked) if window is None else evolve(asked, window=window, extra=asked.extra + 1)
+
+    def _learn(self, asked: Resolve, page: Page, *, complete: bool) -> None:
+        """Learn what a page shows of the bounds, and of the step in which times are written."""
+        came = {*map(to_micros, page.starts)}
+        self._note_written(came)
+        missing = asked.shown.lacks(page) if complete and asked.shown.caps == self._caps else set[int]()
+        ends = {min(came), max(came)} if came else set[int]()
+        self._seen.append((asked.window, ends, missing))
+        self._as_written.learn(asked.window, ends, missing)
+        self._rounded.learn(asked.window, ends, missing)
+
+    def _note_written(self, starts: Iterable[int]) -> None:
+        """Record in which steps times are written. The steps may have seemed to be coarser than they are."""
+        written = gcd(self._written, SECOND, *starts)
+        if written != self._written:
+            self._written = written
+            self._rounded = KnownBounds(written)
+            for window, came, missing in self._seen:
+                self._rounded.learn(window, came, missing)
+
+    def _window_for_rest(self, wanted: Range, asked: Resolve) -> Window | None:
+        """Return the window that shows most of what rows may be missing if times are rounded, if a window does."""
+        if len(asked.tried) >= _MOST_WINDOWS:
+            return None
+        return next(asked.shown.windows_for_rest(wanted, self._rounded, asked.full), None)
+
+    def _after_rounded(self, wanted: Range, asked: Resolve) -> Done | Resolve | list[Part]:
+        """Return what comes of a part if times are not compared as they are written."""
+        if asked.shown.shows_all(wanted, self._rounded):
+            return _done_of(wanted, asked)
+        halves = _halves(wanted, self._rounded_step)
+        window = None
+        if not halves or asked.window not in asked.full:
+            window = self._window_for_rest(wanted, asked)
+        if window is not None:
+            return evolve(asked, window=window)
+        return [part for half in halves for part in self._rounded_parts_of(half, asked)]
+
+    def _rounded_parts_of(self, piece: Range, asked: Resolve) -> list[Part]:
+        """Return the parts for a piece of another one, if times are not compared as they are written."""
+        shown, known = asked.shown, self._rounded
+        window = next(shown.windows_for_rest(piece, known, asked.full), None)
+        if window is None and not shown.shows_all(piece, known) and (halves := _halves(piece, self._rounded_step)):
+            return [part for half in halves for part in self._rounded_parts_of(half, asked)]
+        return [Part(piece, Waiting(Resolve(window or known.window_for(piece), full=asked.full, shown=shown)))]
+
+    def _after(self, wanted: Range, asked: Resolve, page: Page) -> Resolve | list[Part]:
+        """Return what to ask after a page that was not enough, if times are compared as they are written."""
+        tried, full, idle, known = asked.tried, asked.full, asked.idle, self._as_written
+        if len(tried) >= _MOST_WINDOWS:
+            return []
+        seen = asked.shown.starts
         # All that tells more of the part.
         following = chain(self._windows_inside(wanted, seen), self._windows_for(wanted, full))
         if (window := next((window for window in following if window not in tried | idle), None)) is not None:
-            return Resolve(window, tried, full, idle, seen, records)
+            return evolve(asked, window=window)
         halves = _halves(wanted, self._step)
-        if not halves and page.complete and not page.number_of(wanted):
+        if not halves and asked.window not in full and not page.number_of(wanted):
             # Nothing is compared by a time of a window beside the only start: the window's side of the range may be cut off.
             cuts = [cut for window, cut in _windows_beside(wanted, seen) if window == asked.window]
             halves = [Range(*edges) for edges in pairwise([wanted.start, *cuts, wanted.end])] if cuts else []
         if halves:
-            return [part for half in halves for part in self._parts_of(half, tried | idle, full, seen)]
-        telling = self._known.informative_windows(wanted, seen)
+            return [part for half in halves for part in self._parts_of(half, asked)]
+        telling = known.informative_windows(wanted, seen)
         beside = (window for window, _ in _windows_beside(wanted, seen) if window not in tried)
         # A second known start in the range stands at another step of the bounds, or nothing tells the two apart.
         finer = self._finer_pieces(wanted, full) if sum(map(wanted.holds, seen)) > 1 else ()
-        pieces = [(piece, self._known.window_for(piece)) for piece in finer]
+        pieces = [(piece, known.window_for(piece)) for piece in finer]
         wholly = (window for _, window in pieces if window not in tried)
         window = next(chain((window for window in telling if window not in tried | full), beside, wholly), None)
         if window is not None:
-            return Resolve(window, tried, full, idle, seen, records)
+            return evolve(asked, window=window)
         if any(window in full for _, window in pieces):
             return []
-        return [Part(piece, Waiting(Resolve(window, full=full, seen=seen))) for piece, window in pieces]
+        return [Part(piece, Waiting(Resolve(window, full=full, shown=asked.shown))) for piece, window in pieces]
 
-    def _parts_of(
-        self, piece: Range, tried: frozenset[Window], full: frozenset[Window], seen: frozenset[int]
-    ) -> list[Part]:
+    def _parts_of(self, piece: Range, asked: Resolve) -> list[Part]:
         """Return the parts for a piece of another one: nothing is asked for them that was asked for the other in vain."""
-        idle = frozenset(window for window in tried if window in full or not self._known.surely_covers(window, piece))
+        full, known = asked.full, self._as_written
+        tried = asked.tried | asked.idle
+        idle = frozenset(window for window in tried if window in full or not known.surely_covers(window, piece))
         window = next((window for window in self._windows_for(piece, full) if window not in idle), None)
         if window is None and (halves := _halves(piece, self._step)):
-            return [part for half in halves for part in self._parts_of(half, tried, full, seen)]
+            return [part for half in halves for part in self._parts_of(half, asked)]
         window = window or next(self._windows_for(piece))
-        return [Part(piece, Waiting(Resolve(window, full=full, idle=idle, seen=seen)))]
+        return [Part(piece, Waiting(Resolve(window, full=full, idle=idle, shown=asked.shown)))]
 
     @property
     def _step(self) -> int:
         """The step at whose multiples ranges are cut: no row is compared by a time of one piece, and shown in another."""
-        return lcm(self._known.step, max(self._written, MILLISECOND))
+        return lcm(self._as_written.step, max(self._written, MILLISECOND))
+
+    @property
+    def _rounded_step(self) -> int:
+        """The same, if times are not compared as they are written."""
+        return lcm(self._rounded.step, max(self._written, MILLISECOND))
 
     def _finer_pieces(self, wanted: Range, full: frozenset[Window]) -> Iterator[Range]:
         """Yield the pieces of a range, cut at the steps of the bounds alone, whose pages are not known to be full.
@@ -186,8 +209,8 @@ class Resolver:
         The few rows of a second may happen to stand at multiples of a step in which times are not written. Only if the pages of
         all pieces are complete is it safe to cut here: a row that is shown in another piece than it is compared in would be in one.
         """
-        for half in _halves(wanted, self._known.step):
-            if self._known.window_for(half) in full and _halves(half, self._known.step):
+        for half in _halves(wanted, self._as_written.step):
+            if self._as_written.window_for(half) in full and _halves(half, self._as_written.step):
                 yield from self._finer_pieces(half, full)
             else:
                 yield half
@@ -204,7 +227,7 @@ class Resolver:
 
         A window that holds a full one is full, too, and is not among them.
         """
-        narrowest = self._known.window_for(wanted)
+        narrowest = self._as_written.window_for(wanted)
         covering = [Window(narrowest.start - MILLISECOND, narrowest.till + MILLISECOND)]
         if not _halves(wanted, self._step):
             covering.append(narrowest)
@@ -212,10 +235,18 @@ class Resolver:
             # If both bounds are included, a window covers two milliseconds, and the other one may lie on either side.
             at = wanted.start
             either = (Window(at, at + MILLISECOND), Window(at - MILLISECOND, at))
-            covering += [window for window in either if self._known.surely_covers(window, wanted)]
+            covering += [window for window in either if self._as_written.surely_covers(window, wanted)]
         for window in covering:
-            if not any(window.start <= each.start and each.till <= window.till for each in full):
+            if not holds_any(window, full):
                 yield window
+
+
+def _done_of(wanted: Range, asked: Resolve) -> Done:
+    """Return the state of a part whose rows the pages have shown together."""
+    shown = asked.shown
+    window, keys = shown.page_of(wanted)
+    rows = keys.total()
+    return Done(shown.rows_of(wanted), rows, Basis(window, rows, rows), shown.unplaced)
 
 
 def is_within_a_step(wanted: Range, step: int = SECOND) -> bool:

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 
-from attrs import frozen
+from attrs import Factory, evolve, frozen
 
 from unlimcall_async.cdrs.planner.page import Basis, Key, Page
+from unlimcall_async.cdrs.planner.shown import Shown
 from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import Range, Window
 
@@ -107,16 +108,28 @@ class Resolve:
         tried: The windows that were asked for the part.
         full: The windows that were full, of this part, or of one that it was cut from.
         idle: The windows that were asked for a part that this one was cut from, and would tell nothing more.
-        seen: The starts of all rows that came of the part and around it, in microseconds.
-        records: The most records of the part that came in one page.
+        shown: What the pages of the part have shown, and those of the parts that it was cut from.
+        extra: How many windows were asked in case times are rounded.
     """
 
     window: Window
     tried: frozenset[Window] = frozenset()
     full: frozenset[Window] = frozenset()
     idle: frozenset[Window] = frozenset()
-    seen: frozenset[int] = frozenset()
-    records: Sequence[Row] = ()
+    shown: Shown = Factory(Shown)
+    extra: int = 0
+
+    def with_page(self, page: Page, *, complete: bool, caps: int) -> Resolve:
+        """Return the same once the page has come.
+
+        Args:
+            page: The page.
+            complete: Whether the page is its whole window.
+            caps: How often a cap was found.
+        """
+        shown = self.shown.with_page(self.window, page, complete=complete, caps=caps)
+        full = self.full if complete else self.full | {self.window}
+        return evolve(self, tried=self.tried | {self.window}, full=full, shown=shown)
 
 
 @frozen

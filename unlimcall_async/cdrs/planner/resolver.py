@@ -36,7 +36,7 @@ from typing import Final
 from attrs import evolve
 
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
-from unlimcall_async.cdrs.planner.page import Basis, Page
+from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Done, Part, Waiting
 from unlimcall_async.cdrs.planner.shown import holds_any
 from unlimcall_async.cdrs.planner.tasks import Resolve
@@ -244,9 +244,8 @@ class Resolver:
 def _done_of(wanted: Range, asked: Resolve) -> Done:
     """Return the state of a part whose rows the pages have shown together."""
     shown = asked.shown
-    window, keys = shown.page_of(wanted)
-    rows = keys.total()
-    return Done(shown.rows_of(wanted), rows, Basis(window, rows, rows), shown.unplaced)
+    basis = shown.basis_of(wanted)
+    return Done(shown.rows_of(wanted), basis.rows, basis, shown.unplaced)
 
 
 def is_within_a_step(wanted: Range, step: int = SECOND) -> bool:

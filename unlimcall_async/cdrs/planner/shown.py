@@ -22,7 +22,7 @@ from attrs import Factory, frozen
 
 from unlimcall_async.cdrs.output_order import changes_of, sort_ties
 from unlimcall_async.cdrs.planner.bounds import Bounds, KnownBounds
-from unlimcall_async.cdrs.planner.page import Key, Page
+from unlimcall_async.cdrs.planner.page import Basis, Key, Page
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, ceil, to_micros
 
@@ -36,13 +36,13 @@ class Shown:
 
     Attributes:
         rows: The rows by start and id, the most that one page has shown.
-        pages: The windows whose pages were complete, and how many rows with each start and id were on the page.
+        pages: The pages that were complete, and how many rows with each start and id were on each.
         caps: How often a cap was found before the pages came.
         unplaced: The rows without a start, the most of each text that one complete page has shown.
     """
 
     rows: Mapping[Key, Sequence[Row]] = Factory(dict[Key, Sequence[Row]])
-    pages: tuple[tuple[Window, Counter[Key]], ...] = ()
+    pages: tuple[tuple[Basis, Counter[Key]], ...] = ()
     caps: int = 0
     unplaced: tuple[UnplacedRow, ...] = ()
 
@@ -55,7 +55,7 @@ class Shown:
         pages = self.pages if caps == self.caps else ()
         unplaced = self.unplaced
         if complete:
-            pages = (*pages, (window, page.keys))
+            pages = (*pages, (Basis(window, page.size, page.count), page.keys))
             unplaced = _most_of(page.own_unplaced, unplaced)
         return Shown(came | rows, pages, caps, unplaced)
 
@@ -75,24 +75,28 @@ class Shown:
         sort_ties(rows, changes_of([row.start_time for row in rows]))
         return rows
 
-    def page_of(self, wanted: Range) -> tuple[Window, Counter[Key]]:
-        """Return the complete page that has the most rows of a range: its window, and its rows by start and id."""
+    def basis_of(self, wanted: Range) -> Basis:
+        """Return the complete page that says most of a range: the rows count first, then the time."""
 
-        def rows(page: tuple[Window, Counter[Key]]) -> int:
-            return sum(number for (start, _), number in page[1].items() if wanted.holds(to_micros(start)))
+        def says(page: tuple[Basis, Counter[Key]]) -> tuple[int, int, int]:
+            window, keys = page[0].window, page[1]
+            rows = sum(number for (start, _), number in keys.items() if wanted.holds(to_micros(start)))
+            return rows, min(window.till, wanted.end) - max(window.start, wanted.start), -len(window)
 
-        return max(self.pages, key=rows)
+        return max(self.pages, key=says)[0]
 
     # --- what is left to ask ------------------------------------------------------------------------------------------
 
     def shows_all(self, wanted: Range, known: KnownBounds) -> bool:
         """Return whether the pages surely show all rows of a range."""
-        return any(known.surely_covers(window, wanted) for window, _ in self.pages) or not self._gaps(wanted, known)
+        return any(known.surely_covers(basis.window, wanted) for basis, _ in self.pages) or not self._gaps(
+            wanted, known
+        )
 
     def windows_for_rest(self, wanted: Range, known: KnownBounds, full: Iterable[Window]) -> Iterator[Window]:
         """Yield windows that may show more of a range, the widest first. None of them holds a window that is full."""
         gaps = self._gaps(wanted, known)
-        asked = {window for window, _ in self.pages}
+        asked = {basis.window for basis, _ in self.pages}
         to_try = deque((window, gaps) for window in _merged(gap.bounds.narrowest(gap.first, gap.last) for gap in gaps))
         tried = set[Window]()
         while to_try:
@@ -111,7 +115,7 @@ class Shown:
         twice = self._shown_twice(wanted)
         gaps = list[_Gap]()
         for bounds in known.left:
-            steps = {window: bounds.steps_of(window) for window, _ in self.pages}
+            steps = {basis.window: bounds.steps_of(basis.window) for basis, _ in self.pages}
             first, last = known.ends_of(wanted, bounds)
             places = _uncovered(steps.values(), first // bounds.step, last // bounds.step)
             gaps += [_Gap(bounds, low, high) for low, high in places]
@@ -125,10 +129,10 @@ class Shown:
     def _shown_twice(self, wanted: Range) -> set[tuple[int, frozenset[Window]]]:
         """Return the starts of rows that several pages have shown, or of their legs, each with the windows of these pages."""
         windows: dict[Key, set[Window]] = {}
-        for window, keys in self.pages:
+        for basis, keys in self.pages:
             for key in keys:
                 if wanted.holds(to_micros(key[0])):
-                    windows.setdefault(key, set()).add(window)
+                    windows.setdefault(key, set()).add(basis.window)
         return {(to_micros(start), frozenset(several)) for (start, _), several in windows.items() if len(several) > 1}
 
 

@@ -82,7 +82,7 @@ class Bounds:
 STEPS: Final = (1, *(millis * MILLISECOND for millis in range(1, 1001) if 1000 % millis == 0))
 # A server that compares times as it writes them, in milliseconds or coarser; or in microseconds.
 AS_WRITTEN: Final = tuple(Bounds(*each) for each in product(STEPS, (True, False), (True, False)))
-# Windows are cut at milliseconds: a step that neither divides a millisecond nor is a multiple of one makes no sense to any server.
+# Windows are cut at milliseconds. A step that neither divides a millisecond nor is a multiple of one is not provided for.
 _ANY_STEPS: Final = (*(step for step in range(1, MILLISECOND) if MILLISECOND % step == 0), *STEPS[1:])
 
 

@@ -243,7 +243,7 @@ class ParquetWriter:
         from pyarrow import parquet  # noqa: PLC0415 # slow to import
 
         # A dictionary of values that hardly ever come twice takes time, and makes the file larger.
-        few = [name for name in SCHEMA.names if name not in {"id", "start_time", "dst"}]
+        few: Any = [name for name in SCHEMA.names if name not in {"id", "start_time", "dst"}]
         self._writer = parquet.ParquetWriter(
             file, SCHEMA, compression="zstd", use_dictionary=few, memory_pool=FILE_POOL
         )

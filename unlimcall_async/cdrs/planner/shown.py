@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from attrs import Factory, frozen
@@ -70,9 +71,12 @@ class Shown:
 
     def rows_of(self, wanted: Range) -> list[Row]:
         """Return the rows that start in a range, in the order of the output, the oldest first."""
-        rows = [row for (start, _), legs in self.rows.items() if wanted.holds(to_micros(start)) for row in legs]
-        rows.sort(key=lambda row: row.start_time)
-        sort_ties(rows, changes_of([row.start_time for row in rows]))
+        found = [
+            (start, row) for (start, _), legs in self.rows.items() if wanted.holds(to_micros(start)) for row in legs
+        ]
+        found.sort(key=itemgetter(0))
+        rows = [row for _, row in found]
+        sort_ties(rows, changes_of([start for start, _ in found]))
         return rows
 
     def basis_of(self, wanted: Range) -> Basis:

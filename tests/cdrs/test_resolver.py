@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from attrs import frozen
 
-from tests.cdrs.simulated import expected, page_of, readable, record
+from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected, page_of, readable, record
 from tests.cdrs.test_margins import Clock, Mode
 from tests.selection import covering
 from unlimcall_async import CallRecord
@@ -181,6 +181,18 @@ def test_a_second_that_is_written_as_one_instant_is_not_cut(finer: int) -> None:
     outcome = take_apart_by(answered)
     lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
     assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)
+
+
+@pytest.mark.parametrize("wanted", [Range(500, 900), Range(2647, 3047), Range(2001, 3001), Range(1500, 4999)], ids=str)
+@pytest.mark.parametrize("habits", ALL_HABITS[::7], ids=str)
+def test_a_full_instant_beside_an_end_between_two_milliseconds_is_not_lost(wanted: Range, habits: Habits) -> None:
+    """A range that ends now has such an end."""
+    instant = 3 * MILLISECOND if wanted.holds(3 * MILLISECOND) else 0
+    rows = [record(instant, number) for number in range(LIMIT + 2)]
+    outcome = Pull(Server(rows, habits), wanted, LIMIT).run()
+    assert isinstance(outcome, Stopped)
+    assert not outcome.before
+    assert len(outcome.seen) == (LIMIT if outcome.where.holds(instant) else 0)
 
 
 # --- times that are rounded, or compared more finely than they are written --------------------------------------------------

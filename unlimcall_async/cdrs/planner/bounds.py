@@ -133,7 +133,10 @@ class KnownBounds:
     def ends_of(self, wanted: Range, bounds: Bounds) -> tuple[int, int]:
         """Return the first and the last time by which a row that is shown in a range may be compared."""
         if not self.written:
-            return wanted.start, wanted.end - (1 if self.finer_than_millis else MILLISECOND)
+            grain = 1 if self.finer_than_millis else MILLISECOND
+            first, last = ceil(wanted.start, grain), floor(wanted.end - 1, grain)
+            # Between two milliseconds a row may come all the same: none has shown yet how finely times are written.
+            return (first, last) if first <= last else (wanted.start, wanted.end - 1)
         # A time that was cut down lies before the next step that may be written.
         return wanted.start - bounds.earlier, min(wanted.end - 1 + bounds.later, ceil(wanted.end, self.written) - 1)
 

@@ -6,6 +6,7 @@ is passed with the records that were received.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -31,7 +32,7 @@ from unlimcall_async.cli.wording import many
 from unlimcall_async.proof import Manifest
 
 # Batches that come within so many seconds become one piece, up to so many records: to bring a piece to the disk, with its manifest
-# and its journal, takes longer than a batch.
+# and its journal, takes longer than a batch. If the next batch takes longer, nothing is held back for it.
 _TOGETHER: Final = 0.2
 _MOST_TOGETHER: Final = 4000
 
@@ -125,12 +126,13 @@ async def pieces(
             begun(stream)
         take = stream.take_manifest if manifest else _nothing
         try:
-            async with stream, aclosing(stream.batches()) as batches:
-                async for batch in batches:
+            async with stream, aclosing(stream.batches()) as batches, aclosing(_with_pauses(batches)) as came:
+                async for batch in came:
                     cost.records += len(batch)
                     records += batch
                     rejects += taken(stream.unreadable)
-                    if time.monotonic() - written < _TOGETHER and len(records) < _MOST_TOGETHER:
+                    more = batch and time.monotonic() - written < _TOGETHER and len(records) < _MOST_TOGETHER
+                    if more or not (records or rejects):
                         continue
                     yield Piece(stream, records, rejects, stream.checkpoint, manifest=take())
                     records, rejects, written = [], [], time.monotonic()
@@ -150,6 +152,25 @@ async def pieces(
         rejects += taken(stream.unreadable)
         yield Piece(stream, records, rejects, stream.checkpoint, manifest=take())
         return
+
+
+async def _with_pauses(
+    batches: AsyncGenerator[list[CallRecord], None],
+) -> AsyncGenerator[list[CallRecord], None]:
+    """Yield batches, and an empty list before a batch that is not there in time: a stream may wait for hours."""
+    while True:
+        following = asyncio.ensure_future(anext(batches, None))
+        try:
+            came, _ = await asyncio.wait({following}, timeout=_TOGETHER)
+            if not came:
+                yield []
+            batch = await following
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        if batch is None:
+            return
+        yield batch
 
 
 def _nothing() -> None:

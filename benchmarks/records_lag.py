@@ -26,7 +26,7 @@ from benchmarks.records_ways import WAYS, result_of
 from benchmarks.stamp import stamp
 
 _TICK: Final = 0.001
-TARGET: Final = 0.005
+TARGET: Final = 0.003
 _WAYS: Final = ("nothing", "dicts", "batches", "each", "newest", "novel")
 _JUDGED: Final = {"batches", "each", "newest"}
 

@@ -143,7 +143,7 @@ def test_the_hypotheses_are_all_steps_that_divide_a_second_with_each_bound_inclu
     assert {(each.earlier, each.later) for each in AS_WRITTEN} == {(0, 0)}
     assert {(each.earlier, each.later) for each in rounded(100)} == {(0, 99), (50, 50), (99, 0)}
     # The steps below a millisecond that divide one, and those above; each way to round; each bound included or not.
-    assert len(rounded(100)) == (15 + 16) * 3 * 4
+    assert len(set(rounded(100))) == len(rounded(100)) == (15 + 16) * 3 * 4
     assert {(each.earlier, each.later) for each in rounded(1)} == {(0, 0)}
 
 
@@ -178,6 +178,15 @@ def test_the_window_for_a_range_is_that_for_each_hypothesis() -> None:
     assert written.window_for(Range(1000, 1500)) == Window(0, 2000)
     assert written.window_for(Range(1000, 4000)) == Window(0, 4000)
     assert written.window_for(Range(1000, 4001)) == Window(0, 6000)
+
+
+def test_the_times_by_which_rows_of_a_range_may_be_compared() -> None:
+    exact, loose = Bounds(1, True, True), Bounds(1, True, True, earlier=100, later=300)
+    assert KnownBounds().ends_of(Range(500, 2500), exact) == (1000, 2000)
+    assert KnownBounds().ends_of(Range(500, 900), exact) == (500, 899)
+    assert KnownBounds(finer_than_millis=True).ends_of(Range(500, 2500), exact) == (500, 2499)
+    assert KnownBounds(2000).ends_of(Range(1000, 5000), loose) == (900, 5299)
+    assert KnownBounds(2000).ends_of(Range(1000, 5900), loose) == (900, 5999)
 
 
 def test_a_window_surely_covers_a_range_if_every_hypothesis_says_so() -> None:

@@ -23,7 +23,8 @@ from unlimcall_async.proof.digest import DayDigest, added, total_of
 VERSION: Final = 1
 _KIND: Final = "cdrs.manifest"
 _SECOND: Final = timedelta(seconds=1)
-# How `json` writes that there are no days, and how it writes a day. No text in JSON looks like the first: line ends are escaped.
+# What `json` writes for a manifest without days, and for one day. No text within the JSON looks like the first, because `json`
+# escapes the ends of lines in texts.
 _NO_DAYS: Final = '\n "days": {},\n'
 _DAY: Final = '  "%s": {\n   "records": %d,\n   "digest": "%s"\n  }'
 

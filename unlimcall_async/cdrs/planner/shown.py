@@ -142,7 +142,14 @@ class Shown:
 
 @frozen
 class _Gap:
-    """Steps of the bounds of one hypothesis, from the first to the last, that pages do not cover; or not `whole` in one page."""
+    """Steps of the bounds, under one hypothesis, that the pages of a part do not cover yet.
+
+    Attributes:
+        bounds: The hypothesis.
+        first_step: The first of the steps.
+        last_step: The last of them.
+        whole: Whether one page must cover them all. Else several pages may.
+    """
 
     bounds: Bounds
     first_step: int

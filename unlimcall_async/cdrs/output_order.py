@@ -100,7 +100,7 @@ def sortedness_of(starts: list[datetime]) -> Sortedness:
     return Sortedness(ascending=False, descending=True, starts=starts[::-1], changes=changes[::-1])
 
 
-def changes_of(starts: Sequence[datetime], before: Callable[[Any, Any], bool] = lt) -> bytes:
+def changes_of(starts: Sequence[datetime] | Sequence[int], before: Callable[[Any, Any], bool] = lt) -> bytes:
     """Return a byte for each start but the last: 1 if the start comes before the next one, else 0."""
     # A slice, because an `islice` takes as long for each start as the comparison.
     return bytes(map(before, starts, starts[1:]))

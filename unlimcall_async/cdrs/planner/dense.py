@@ -88,6 +88,6 @@ def _known_rows(part: Part) -> Sequence[int]:
         case Read(seam=Seam(near=near)):
             return [to_micros(start) for start, _ in near]
         case Prove(claim=claim):
-            return [*map(to_micros, claim.page.starts)]
+            return claim.page.micros
         case _:
             return part.hints.sample.starts if part.hints.sample is not None else ()

@@ -85,7 +85,7 @@ class KnownMargins:
             was_fine, self.sorted_by, self._unsorted = self.sorted_by < SECOND, SECOND, True
             return was_fine
         if self.sorted_by == SECOND and not self._unsorted and is_dense(page):
-            starts = [to_micros(start) for start in page.starts]
+            starts = page.micros
             self._in_order += sum(a != b and a // SECOND == b // SECOND for a, b in pairwise(starts))
             if self._in_order >= _ROWS_IN_ORDER and _written(starts) <= _FINER[0]:
                 self.sorted_by = _FINER[0]
@@ -102,7 +102,7 @@ class KnownMargins:
         """
         if page.span is None and not complete:
             return False
-        came = set(map(to_micros, page.starts))
+        came = set(page.micros)
         missing = [at for at in known if at not in came and window.start - SECOND <= at <= window.till + SECOND]
         if complete:
             self.bounds.learn(window, page.span or (), missing)
@@ -168,7 +168,7 @@ class KnownMargins:
         fine = self._margins.step < SECOND
         if self._refuted or self._under_way or fine or self._gauges >= _MOST_GAUGES or not is_dense(page):
             return None
-        known = sorted(map(to_micros, page.starts))
+        known = sorted(page.micros)
         written = _written(known)
         if written > _FINER[0]:
             return None
@@ -192,7 +192,7 @@ class KnownMargins:
         """Record what the page of a gauge shows."""
         self._under_way = False
         before = len(self.bounds.left)
-        self.learn(gauge.window, page, [to_micros(start) for start in gauge.page.starts], complete=complete)
+        self.learn(gauge.window, page, gauge.page.micros, complete=complete)
         if not self._refuted and len(self.bounds.left) < before:
             self._margins = self._known_margins()
 
@@ -215,7 +215,7 @@ def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]
         head, tail = starts[beside - 1] - starts[0], starts[-1] - starts[-beside]
         before = starts[0] - wanted.start > _GAP * max(head, MILLISECOND)
         behind = wanted.end - starts[-1] > _GAP * max(tail, MILLISECOND)
-    came = [*map(to_micros, page.starts)]
+    came = page.micros
     before = before and not _cuts_its_second(window.start, came, known)
     behind = behind and not _cuts_its_second(window.till, came, known)
     surely = WHOLE_SECONDS.shown_by(Window(floor(window.start, SECOND), floor(window.till, SECOND)))

@@ -145,6 +145,11 @@ class Page:
         return (to_micros(ordered[0]), to_micros(ordered[-1])) if ordered else None
 
     @cached_property
+    def micros(self) -> list[int]:
+        """When the rows start, in microseconds, in the server's order."""
+        return [*map(to_micros, self.starts)]
+
+    @cached_property
     def holes(self) -> list[Range]:
         """The stretches between two rows that are too long to be chance, by all rows."""
         return holes_in(self._sortedness.starts)

@@ -313,7 +313,7 @@ class Planner:
             case Resolve() as asked:
                 self._full_pages.resolve(part, asked, page, complete=complete)
                 if isinstance(part.state, Done):
-                    self._searches.note(part.range, page.unplaced)
+                    self._searches.note(part.range, part.state.unplaced)
             case None:
                 raise AssertionError("a part with a question has a task")
 

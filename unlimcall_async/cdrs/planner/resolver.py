@@ -38,9 +38,9 @@ from attrs import evolve
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Done, Part, Waiting
-from unlimcall_async.cdrs.planner.shown import holds_any
+from unlimcall_async.cdrs.planner.shown import Shown, holds_any
 from unlimcall_async.cdrs.planner.tasks import Resolve
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil, floor, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil, floor
 
 # Windows that are asked for one part: far more than any server needs that can be told apart, so that a part comes to an end.
 _MOST_WINDOWS: Final = 40
@@ -109,7 +109,7 @@ class Resolver:
 
     def _learn(self, asked: Resolve, page: Page, *, complete: bool) -> None:
         """Learn what a page shows of the bounds, and of the step in which times are written."""
-        came = {*map(to_micros, page.starts)}
+        came = {*page.micros}
         self._note_written(came)
         missing = asked.shown.lacks(page) if complete and asked.shown.caps == self._caps else set[int]()
         ends = {min(came), max(came)} if came else set[int]()
@@ -150,6 +150,7 @@ class Resolver:
         window = next(shown.windows_for_rest(piece, known, asked.full), None)
         if window is None and not shown.shows_all(piece, known) and (halves := _halves(piece, self._rounded_step)):
             return [part for half in halves for part in self._rounded_parts_of(half, asked)]
+        shown = self._shown_near(piece, shown)
         return [Part(piece, Waiting(Resolve(window or known.window_for(piece), full=asked.full, shown=shown)))]
 
     def _after(self, wanted: Range, asked: Resolve, page: Page) -> Resolve | list[Part]:
@@ -191,7 +192,12 @@ class Resolver:
         if window is None and (halves := _halves(piece, self._step)):
             return [part for half in halves for part in self._parts_of(half, asked)]
         window = window or next(self._windows_for(piece))
-        return [Part(piece, Waiting(Resolve(window, full=full, idle=idle, shown=asked.shown)))]
+        shown = self._shown_near(piece, asked.shown)
+        return [Part(piece, Waiting(Resolve(window, full=full, idle=idle, shown=shown)))]
+
+    def _shown_near(self, piece: Range, shown: Shown) -> Shown:
+        """Return what may tell of a piece: what windows show that end within two steps of the piece."""
+        return shown.near(piece, 2 * max(self._step, self._rounded_step))
 
     @property
     def _step(self) -> int:

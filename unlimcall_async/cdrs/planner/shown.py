@@ -17,18 +17,21 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Final
+from typing import Final, TypeAlias
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from unlimcall_async.cdrs.output_order import changes_of, sort_ties
 from unlimcall_async.cdrs.planner.bounds import Bounds, KnownBounds
-from unlimcall_async.cdrs.planner.page import Basis, Key, Page
+from unlimcall_async.cdrs.planner.page import Basis, Page
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
-from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, ceil, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, ceil
 
 # Windows up to this length are cut into overlapping ones, and there are few of them.
 _FEW: Final = 4 * MILLISECOND
+
+# The start of a row, in microseconds, and its id. Rows may share both: the legs of one call do.
+_Key: TypeAlias = tuple[int, str]
 
 
 @frozen
@@ -40,40 +43,47 @@ class Shown:
         pages: The pages that were complete, and how many rows with each start and id were on each.
         caps: How often a cap was found before the pages came.
         unplaced: The rows without a start, the most of each text that one complete page has shown.
+        starts: The starts of all rows, and of rows that lie far away.
     """
 
-    rows: Mapping[Key, Sequence[Row]] = Factory(dict[Key, Sequence[Row]])
-    pages: tuple[tuple[Basis, Counter[Key]], ...] = ()
+    rows: Mapping[_Key, Sequence[Row]] = Factory(dict[_Key, Sequence[Row]])
+    pages: tuple[tuple[Basis, Counter[_Key]], ...] = ()
     caps: int = 0
     unplaced: tuple[UnplacedRow, ...] = ()
+    starts: frozenset[int] = frozenset()
 
     def with_page(self, window: Window, page: Page, *, complete: bool, caps: int) -> Shown:
         """Return the same with what one more page shows. Pages before a cap was found may have lacked rows."""
-        came: dict[Key, list[Row]] = {}
-        for start, row in zip(page.starts, page.rows, strict=True):
+        came: dict[_Key, list[Row]] = {}
+        for start, row in zip(page.micros, page.rows, strict=True):
             came.setdefault((start, row.id), []).append(row)
         rows = {key: legs for key, legs in self.rows.items() if len(legs) > len(came.get(key, ()))}
         pages = self.pages if caps == self.caps else ()
         unplaced = self.unplaced
         if complete:
-            pages = (*pages, (Basis(window, page.size, page.count), page.keys))
+            numbers = Counter({key: len(legs) for key, legs in came.items()})
+            pages = (*pages, (Basis(window, page.size, page.count), numbers))
             unplaced = _most_of(page.own_unplaced, unplaced)
-        return Shown(came | rows, pages, caps, unplaced)
+        return Shown(came | rows, pages, caps, unplaced, self.starts.union(page.micros))
 
-    @property
-    def starts(self) -> frozenset[int]:
-        """The starts of all rows, in microseconds."""
-        return frozenset(to_micros(start) for start, _ in self.rows)
+    def near(self, piece: Range, reach: int) -> Shown:
+        """Return the same without the rows and pages that lie farther from a piece than so many microseconds.
+
+        A second may take dozens of pages: each piece looks at those that may tell of the piece.
+        """
+        first, last = piece.start - reach, piece.end + reach
+        rows = {key: legs for key, legs in self.rows.items() if first <= key[0] <= last}
+        pages = tuple(page for page in self.pages if page[0].window.start <= last and first <= page[0].window.till)
+        return evolve(self, rows=rows, pages=pages)
 
     def lacks(self, page: Page) -> set[int]:
         """Return the starts of the rows that are not on a page, in microseconds."""
-        return {to_micros(key[0]) for key, legs in self.rows.items() if len(legs) > page.keys[key]}
+        came = Counter(zip(page.micros, [row.id for row in page.rows], strict=True))
+        return {key[0] for key, legs in self.rows.items() if len(legs) > came[key]}
 
     def rows_of(self, wanted: Range) -> list[Row]:
         """Return the rows that start in a range, in the order of the output, the oldest first."""
-        found = [
-            (start, row) for (start, _), legs in self.rows.items() if wanted.holds(to_micros(start)) for row in legs
-        ]
+        found = [(start, row) for (start, _), legs in self.rows.items() if wanted.holds(start) for row in legs]
         found.sort(key=itemgetter(0))
         rows = [row for _, row in found]
         sort_ties(rows, changes_of([start for start, _ in found]))
@@ -82,9 +92,9 @@ class Shown:
     def basis_of(self, wanted: Range) -> Basis:
         """Return the complete page that says most of a range: the rows count first, then the time."""
 
-        def says(page: tuple[Basis, Counter[Key]]) -> tuple[int, int, int]:
+        def says(page: tuple[Basis, Counter[_Key]]) -> tuple[int, int, int]:
             window, keys = page[0].window, page[1]
-            rows = sum(number for (start, _), number in keys.items() if wanted.holds(to_micros(start)))
+            rows = sum(number for (start, _), number in keys.items() if wanted.holds(start))
             return rows, min(window.till, wanted.end) - max(window.start, wanted.start), -len(window)
 
         return max(self.pages, key=says)[0]
@@ -119,25 +129,25 @@ class Shown:
         twice = self._shown_twice(wanted)
         gaps = list[_Gap]()
         for bounds in known.left:
-            steps = {basis.window: bounds.steps_of(basis.window) for basis, _ in self.pages}
+            steps = [bounds.steps_of(basis.window) for basis, _ in self.pages]
             first, last = known.ends_of(wanted, bounds)
-            places = _uncovered(steps.values(), first // bounds.step, last // bounds.step)
-            gaps += [_Gap(bounds, low, high) for low, high in places]
+            uncovered = _uncovered(steps, first // bounds.step, last // bounds.step)
+            gaps += [_Gap(bounds, low, high) for low, high in uncovered]
             gaps += [
                 _Gap(bounds, *span, whole=True)
-                for at, windows in twice
-                if (span := _span_of_legs(bounds, at, [steps[window] for window in windows])) is not None
+                for at, places in twice
+                if (span := _span_of_legs(bounds, at, [steps[place] for place in places])) is not None
             ]
         return gaps
 
-    def _shown_twice(self, wanted: Range) -> set[tuple[int, frozenset[Window]]]:
-        """Return the starts of rows that several pages have shown, or of their legs, each with the windows of these pages."""
-        windows: dict[Key, set[Window]] = {}
-        for basis, keys in self.pages:
+    def _shown_twice(self, wanted: Range) -> set[tuple[int, tuple[int, ...]]]:
+        """Return the starts of rows that several pages have shown, or of their legs, each with the places of these pages."""
+        places: dict[_Key, tuple[int, ...]] = {}
+        for place, (_, keys) in enumerate(self.pages):
             for key in keys:
-                if wanted.holds(to_micros(key[0])):
-                    windows.setdefault(key, set()).add(basis.window)
-        return {(to_micros(start), frozenset(several)) for (start, _), several in windows.items() if len(several) > 1}
+                if wanted.holds(key[0]):
+                    places[key] = (*places.get(key, ()), place)
+        return {(start, several) for (start, _), several in places.items() if len(several) > 1}
 
 
 @frozen

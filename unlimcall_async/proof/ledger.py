@@ -24,8 +24,8 @@ from unlimcall_async.proof.manifest import Evidence, Manifest, UnreadRow, assump
 
 # Records that are kept without a digest, in case somebody asks later: some 30 MB.
 MOST_KEPT: Final = 50_000
-# Runs whose records are freed at once: to free all that was kept takes more than 10 ms.
-_FREED_AT_ONCE: Final = 4
+# Records that are freed at once, in whole runs: to free all that was kept takes more than 10 ms.
+_FREED_AT_ONCE: Final = 1000
 
 
 @define
@@ -155,7 +155,9 @@ class Ledger:
             if entries.records > MOST_KEPT:
                 self._let_go += entries.kept
                 entries.kept = None
-        del self._let_go[-_FREED_AT_ONCE:]
+        freed = 0
+        while self._let_go and freed < _FREED_AT_ONCE:
+            freed += len(self._let_go.pop())
         last = records[-1].start_time
         here = tuple(takewhile(lambda record: record.start_time == last, reversed(records)))
         also = entries.last if len(here) == len(records) and entries.last and entries.last[0].start_time == last else ()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import inspect
 import logging
 import os
 import signal
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,13 +54,30 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect the tests without searching for garbage: nearly all that a collection makes stays."""
     gc.disable()
     try:
+        _import_share(session.config)
         return (yield)
     finally:
         gc.enable()
+
+
+def _import_share(config: pytest.Config) -> None:
+    """Import a share of the test files, another one in each worker, before all workers collect all of them.
+
+    Where there is no byte code yet, as in a fresh clone, each worker would else compile each file, at the same time as the others.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.args != config.getini("testpaths"):
+        return
+    files = sorted(file.relative_to(config.rootpath) for file in Path(__file__).parent.rglob("test_*.py"))
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    for file in files[len(files) * number // count : len(files) * (number + 1) // count]:
+        # An error or a warning comes again when the file is collected.
+        with suppress(Exception), warnings.catch_warnings(action="error"):
+            importlib.import_module(".".join(file.with_suffix("").parts))
 
 
 @pytest.fixture

@@ -24,6 +24,14 @@ def test_each_combination_is_in_the_fast_run(together: int, most: int) -> None:
         assert met == {*product(*(AXES[place] for place in places))}
 
 
+def test_the_slow_run_may_have_each_pair_in_place_of_the_product() -> None:
+    rows = covering(*AXES, together=1, at_all=2)
+    pairs = {row.values for row in covering(*AXES, together=2) if not row.marks}
+    fast = {row.values for row in covering(*AXES, together=1) if not row.marks}
+    assert {row.values for row in rows} == pairs | fast
+    assert {row.values for row in rows if not row.marks} == fast
+
+
 def test_the_fast_run_takes_values_equally_often() -> None:
     fast = [row.values for row in covering(range(6), [False, True], together=1) if not row.marks]
     assert sum(bool(flag) for _, flag in fast) == 3

@@ -446,9 +446,8 @@ async def test_one_view_at_a_time() -> None:
 # --- at length --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("count", "seed"), [(150, 1), pytest.param(2_000, 2, marks=pytest.mark.slow)], ids=["some", "two thousand"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "seed"), [(150, 1), (2_000, 2)], ids=["some", "two thousand"])
 async def test_no_change_is_missed_or_repeated_over_crashes(count: int, seed: int) -> None:
     changes = Changes(count, seed)
     await changes.run()

@@ -122,8 +122,10 @@ def pull_in_runs(
     return output, runs
 
 
-@pytest.mark.parametrize("concurrency", [4, pytest.param(64, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("traffic", "server", "newest_first"), covering(TRAFFIC, SERVERS, [False, True], together=1))
+@pytest.mark.parametrize(
+    ("traffic", "server", "newest_first", "concurrency"),
+    covering(TRAFFIC, SERVERS, [False, True], [4, 64], together=1, at_all=2),
+)
 def test_each_run_of_thirty_requests_hands_records_out(
     traffic: str, server: str, newest_first: bool, concurrency: int
 ) -> None:

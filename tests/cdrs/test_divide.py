@@ -100,7 +100,7 @@ class SortsAfterwards(Server):
         return sorted(rows, key=lambda row: row.start_time, reverse=True), complete
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("seek", [True, False])
 def test_rows_that_are_sorted_but_not_chosen_by_time_are_found_to_be_a_sample(seek: bool) -> None:
     server = SortsAfterwards(shuffled(CALLS), Habits("insertion"))

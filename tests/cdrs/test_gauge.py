@@ -105,7 +105,7 @@ def test_dense_traffic_costs_little_more_than_any_other(
     assert requests_for(server, wanted, newest_first=newest_first) <= most * count / PAGE
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "from_included", "till_included", "newest_first"),
     [

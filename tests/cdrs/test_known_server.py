@@ -61,7 +61,7 @@ async def test_the_second_pull_of_a_day_takes_no_proof(
     assert sum(requests[1:]) <= 4.4 * 5
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
 async def test_a_later_pull_of_a_day_takes_one_proof_at_most(
     sandbox: Sandbox, client: AsyncClient, order: Order

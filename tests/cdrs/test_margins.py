@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import ORDERS, Order, Pull, Stopped, expected, record
+from tests.selection import covering
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.margins import WHOLE_SECONDS, edge_behind
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, Window
@@ -129,8 +130,7 @@ def lost_by(server: Server, wanted: Range, limit: int, *, newest_first: bool, se
     return (due - came).total()
 
 
-@pytest.mark.parametrize("seek", [True, False], ids=["auto", "divide"])
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("order", "seek"), covering(ORDERS, [True, False], together=1))
 @pytest.mark.parametrize("every", [11, pytest.param(5, marks=pytest.mark.slow)], ids=["few", "some"])
 def test_no_record_is_lost_whatever_the_clock(order: Order, seek: bool, every: int) -> None:
     """Four calls a second; the servers take turns in the two directions. Each order and strategy has other clocks than the next."""

@@ -47,7 +47,7 @@ async def check(
     return stream.stats.requests
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("share", "descending", "newest_first", "concurrency"),
     covering([0.1, 0.6], [False, True], [False, True], [1, 4], together=1),

@@ -108,7 +108,7 @@ def test_whatever_the_page_size_every_record_comes_once(
     assert pull.run() == expected(records, wanted, newest_first=newest_first)
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 async def test_totals_that_race_do_not_refute_an_order(newest_first: bool) -> None:
     many = calls(12_000, START, WEEK)

@@ -147,14 +147,10 @@ SERVERS: dict[str, tuple[Callable[[], Bucket | FixedWindow], int]] = {
 }
 # Forms without a time are alike for a bucket that refills fast and for a window: the slowest buckets show most of them.
 CASES = [*product(list(SERVERS)[:2], FORMS), *product(list(SERVERS)[2:], ["a time", "no time"])]
-FAST = {("30 a minute", "a time"), ("30 a minute", "503"), ("30 in a fixed window", "no time"), ("1 a second", "one")}
 
 
-@pytest.mark.rest_slow
-@pytest.mark.parametrize(
-    ("name", "form"),
-    slow_but(FAST, CASES),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "form"), CASES)
 async def test_a_server_with_a_limit_of_its_own_refuses_little_and_all_records_come(name: str, form: str) -> None:
     make, most = SERVERS[name]
     limit = make()

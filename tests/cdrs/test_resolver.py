@@ -124,7 +124,7 @@ def test_no_row_that_a_finer_window_shows_is_skipped(step: int, from_included: b
 
 @pytest.mark.parametrize(
     ("step", "from_included", "till_included", "apart"),
-    covering(STEPS, [True, False], [True, False], [200, 333], together=1),
+    covering(STEPS, [True, False], [True, False], [200, 333], together=1, at_all=2),
 )
 def test_few_starts_that_stand_at_round_times_by_chance_are_not_saturated(
     step: int, from_included: bool, till_included: bool, apart: int
@@ -213,7 +213,7 @@ def calls_at_edges(chance: random.Random) -> list[int]:
 
 @pytest.mark.parametrize(
     ("compared", "shown", "mode", "from_included", "till_included"),
-    covering(COMPARED, WRITTEN, get_args(Mode), [True, False], [True, False], together=2),
+    covering(COMPARED, WRITTEN, get_args(Mode), [True, False], [True, False], together=1, at_all=2),
 )
 def test_no_row_is_lost_in_silence_if_times_are_rounded(
     compared: int, shown: int, mode: Mode, from_included: bool, till_included: bool

@@ -34,7 +34,7 @@ def expected(sandbox: Sandbox, *, newest_first: bool = False) -> list[CallRecord
     return in_output_order(within, newest_first=newest_first)
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "newest_first", "concurrency"),
     covering(["newest_first", "oldest_first"], [False, True], [1, 4], together=1),

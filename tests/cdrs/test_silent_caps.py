@@ -14,7 +14,7 @@ from tests.cdrs.odd_pages import ORDERS, OddServer, Order, calls, ids_of
 from tests.cdrs.raw_server import served
 from tests.cdrs.simulated import ORDERS as SIMULATED
 from tests.cdrs.simulated import Habits, Pull, Server, expected, record
-from tests.selection import covering, slow_but
+from tests.selection import covering
 from unlimcall_async import ResponseError
 from unlimcall_async.cdrs.times import SECOND, Range
 
@@ -68,7 +68,8 @@ async def test_what_a_cap_leaves_out_comes(order: Order, cap: int, concurrency: 
     ("order", "cap"),
     # Pages of ten take the most requests.
     [
-        *covering(ORDERS, [64, 100, 950], together=1),
+        *covering(ORDERS, [100, 950], together=1),
+        *(pytest.param(order, 64, marks=pytest.mark.slow) for order in ("sorted_after_limit", "arbitrary")),
         *(pytest.param(order, 10, marks=pytest.mark.slow) for order in ("oldest_first", "by_end")),
     ],
 )
@@ -108,8 +109,8 @@ def test_whatever_the_traffic_no_record_is_lost(
     assert pull.run() == expected(records, wanted, newest_first=newest_first)
 
 
-@pytest.mark.rest_slow
-@pytest.mark.parametrize("order", slow_but({"newest_first", "by_end", "sorted_after_limit"}, ORDERS))
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS)
 async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
     server = OddServer([], calls=CALLS, sorting=order, most=lambda number: 100 + number * 7 % 11)
     async with served(server) as client:
@@ -120,13 +121,9 @@ async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
 # --- later ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("order", "begins"),
-    slow_but(
-        {("newest_first", 3), ("arbitrary", 15)},
-        product(["newest_first", "oldest_first", "by_end", "arbitrary"], [1, 3, 8, 15]),
-    ),
+    ("order", "begins"), [*product(["newest_first", "oldest_first", "by_end", "arbitrary"], [1, 3, 8, 15])]
 )
 async def test_a_cap_that_begins_later_is_no_silent_loss(order: Order, begins: int) -> None:
     # So many that a cap which begins here cuts more than the last few pages: those are not promised (`docs/promises.md`).

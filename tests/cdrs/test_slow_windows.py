@@ -72,7 +72,7 @@ async def test_the_width_that_worked_is_kept_for_the_rest_of_the_pull(
     assert any("not answered in time" in message for message in caplog.messages)
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 async def test_full_pages_of_a_slow_server_come_whole(order: Order) -> None:
     server = RawServer(evenly(12_000, START, END - START), order, answer=slow_above(5 * DAY, gateway_timeout))

@@ -149,7 +149,7 @@ async def test_an_error_comes_after_all_records_before_it_and_can_be_got_over(
 # --- what cannot be had ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("newest", [False, True])
 async def test_an_instant_that_no_page_holds_is_named_and_may_be_passed(
     sandbox: Sandbox, client: AsyncClient, newest: bool

@@ -23,7 +23,7 @@ def most_at_once(sandbox: Sandbox, seconds: float) -> int:
     return max(sum(at <= other < at + seconds for other in times) for at in times)
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.looptime
 @pytest.mark.parametrize(("concurrency", "order"), covering([1, 7], ["newest_first", "arbitrary"], together=1))
 async def test_as_many_requests_are_under_way_as_was_said(

@@ -367,7 +367,7 @@ async def test_behind_the_error_of_a_row_that_all_windows_show_all_records_come(
         assert got + await rest(client, error, newest_first=newest) == ids(rows)[:: -1 if newest else 1]
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=1))
 async def test_rows_with_the_same_text_some_seconds_apart_are_each_named(order: Order, newest: bool) -> None:
     rows = evenly(300, START, END - START)

@@ -53,7 +53,7 @@ async def test_that_it_is_unknown_is_told_by_the_status_alone_if_need_be() -> No
     assert status == 6
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
 async def test_a_call_that_cannot_be_shown_was_placed_all_the_same(redirected: str) -> None:
     async with Sandbox() as sandbox:

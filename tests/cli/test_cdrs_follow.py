@@ -32,9 +32,8 @@ async def ids_of(process: asyncio.subprocess.Process, count: int) -> list[str]:
     return [json.loads(await line_of(process.stdout))["id"] for _ in range(count)]
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 0)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 async def test_records_come_as_they_appear(number: signal.Signals, status: int) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(recent("a", "b"))

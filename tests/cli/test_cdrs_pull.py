@@ -364,8 +364,6 @@ async def test_a_full_disk_is_told_in_a_line() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("suffix", "kills"), [("ndjson", 2), ("csv", 1), ("parquet", 2), ("xlsx", 1), ("csv --for excel", 1)]
-)
-async def test_a_killed_pull_leaves_the_same_file(suffix: str, kills: int) -> None:
-    assert await run_killed(kills=kills, seed=7, suffix=suffix)
+@pytest.mark.parametrize("suffix", ["ndjson", "csv", "parquet", "xlsx"])
+async def test_a_killed_pull_leaves_the_same_file(suffix: str) -> None:
+    assert await run_killed(kills=1, seed=7, suffix=suffix)

@@ -260,7 +260,7 @@ async def test_a_table_is_verified_and_mended(
     assert (status, "No difference" in err) == (0, True), err
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["duckdb:///calls.duckdb", "parquet:///calls"])
 async def test_other_tables_are_verified_too(tmp_path: Path, url: str) -> None:
     async with Sandbox() as sandbox:

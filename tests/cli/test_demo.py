@@ -221,7 +221,7 @@ def test_the_exit_status_tells_whether_all_is_there(
     assert CliRunner().invoke(unlimcall, arguments).exit_code == status
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", [b"Generating", b"Pulling"])
 async def test_ctrl_c_leaves_nothing(tmp_path: Path, phase: bytes) -> None:
     process = await start(tmp_path, "--calls", "50000", "--out", "calls.ndjson")

@@ -71,7 +71,7 @@ async def test_no_file_is_left_where_there_is_no_secret(tmp_path: Path) -> None:
     assert "A hook may have been created all the same" in err
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
 async def test_a_secret_that_cannot_be_written_is_not_lost_in_silence(redirected: str) -> None:
     async with Sandbox() as sandbox:

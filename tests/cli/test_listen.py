@@ -46,7 +46,7 @@ async def deliver(url: str, body: bytes, secret: str = SECRET) -> int:
         return response.status
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_verified_events_are_shown_once(number: signal.Signals) -> None:
     async with listening(UNLIMCALL_WEBHOOK_SECRET=SECRET) as (process, url):

@@ -15,7 +15,6 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.selection import slow_but
 from unlimcall_async.cli.output import write_when_ready
 from unlimcall_async.sandbox import Sandbox, Status
 
@@ -42,14 +41,8 @@ async def test_a_full_disk_is_told_in_a_line(arguments: list[str]) -> None:
     assert (status, err.count("\n"), "No space left" in err) == (2, 1, True)
 
 
-@pytest.mark.rest_slow
-@pytest.mark.parametrize(
-    "command",
-    slow_but(
-        {"cdrs pull --from 2026-05-01", "completion bash"},
-        ["me", "agents", "cdrs pull --from 2026-05-01", "completion bash"],
-    ),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["me", "agents", "cdrs pull --from 2026-05-01", "completion bash"])
 async def test_where_standard_output_is_closed_that_is_told(command: str) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(1))
@@ -113,7 +106,7 @@ async def end(process: asyncio.subprocess.Process, number: signal.Signals) -> by
         return (await process.communicate())[1]
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_pull_ends_by_a_signal(pipe: Pipe, number: signal.Signals, status: int) -> None:
     async with Sandbox() as sandbox:

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.selection import covering
 from unlimcall_async.cli import options
 from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.sealed import sealed, unsealed
@@ -104,7 +105,7 @@ async def test_another_time_is_an_error_that_names_both(
     assert (status, complaint in err, journal_of(tmp_path).end.isoformat() in err) == (2, True, True), err
 
 
-@pytest.mark.parametrize("later", [timedelta(0), timedelta(days=40)], ids=str)
+@pytest.mark.parametrize(("later", "complete"), covering([timedelta(0), timedelta(days=40)], [False, True], together=1))
 @pytest.mark.parametrize(
     ("first", "second", "complaint"),
     [
@@ -121,7 +122,6 @@ async def test_another_time_is_an_error_that_names_both(
         ("--from 7d --settle 1h", "--from 7d --till now", "is another range; leave --till out"),
     ],
 )
-@pytest.mark.parametrize("complete", [False, True], ids=["stopped", "complete"])
 async def test_another_relative_time_is_an_error(
     tmp_path: Path, clock: Clock, first: str, second: str, complaint: str, later: timedelta, complete: bool
 ) -> None:

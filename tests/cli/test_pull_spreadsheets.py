@@ -103,7 +103,7 @@ async def test_standard_output_may_be_for_excel() -> None:
     assert '"=""17.0""",2026-05-01 00:00:00,' in out
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["--out", "c.xlsx"], ["--out", "c", "--format", "xlsx"], ["--out", "c.xlsx", "--for", "excel"]]
 )

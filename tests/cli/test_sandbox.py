@@ -25,7 +25,7 @@ from .support import in_this_process, line_of, run, running
 SECRET = "whsec_of_a_test"
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_sandbox_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     async with running(None, "sandbox", "--port", "0", "--calls", "50", "--rate-limit", "cdrs=1") as process:

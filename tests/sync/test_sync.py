@@ -317,7 +317,7 @@ async def test_a_second_run_is_busy_at_once_and_another_account_is_not(place: Pl
         assert (await synced(client, place)).unchanged == 0
 
 
-@pytest.mark.rest_slow
+@pytest.mark.slow
 async def test_a_cancelled_run_leaves_nothing_behind(place: Place) -> None:
     server = RawServer([call(BEGIN + number * DAY / 60, f"{number}") for number in range(300)], cap=20)
     threads = threading.active_count()

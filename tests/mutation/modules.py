@@ -35,6 +35,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/cdrs/test_seek_figures.py",
         "tests/cdrs/test_server_order.py",
     ),
+    "cdrs.planner.shown": ("tests/cdrs/test_shown.py",),
     "cdrs.planner.windows": ("tests/cdrs/test_windows.py",),
     "webhooks.steady": ("tests/webhooks/test_steady.py",),
 }

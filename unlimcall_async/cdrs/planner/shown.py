@@ -246,4 +246,4 @@ def _span_of_legs(bounds: Bounds, at: int, covered: Iterable[tuple[int, int]]) -
     earliest, latest = (at - bounds.earlier) // bounds.step, (at + bounds.later) // bounds.step
     places = [(max(low, earliest), min(high, latest)) for low, high in covered]
     span = min(low for low, _ in places), max(high for _, high in places)
-    return None if span in places or span[0] > span[1] else span
+    return None if span in places else span

@@ -30,6 +30,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "cdrs.planner.checks": ("tests/cdrs/test_checks.py",),
     "cdrs.planner.holes": ("tests/cdrs/test_holes.py",),
     "cdrs.planner.margins": ("tests/cdrs/test_windows.py",),
+    "cdrs.planner.resolver": ("tests/cdrs/test_resolver.py",),
     "cdrs.planner.seek": (
         "tests/cdrs/test_seek.py",
         "tests/cdrs/test_seek_figures.py",

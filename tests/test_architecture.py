@@ -329,6 +329,7 @@ SANDBOX_PURE = {
     "api",
     "call_index",
     "calls",
+    "checks",
     "deliveries",
     "endpoints",
     "events",

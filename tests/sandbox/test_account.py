@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -136,3 +137,14 @@ def test_unknown_scopes_and_tokens_are_mistakes_of_the_test() -> None:
         sandbox.add_token({"read:cdr"})
     with pytest.raises(ValueError, match="nothing to revoke"):
         sandbox.revoke_token("unl_test_nobody")
+
+
+def test_one_scope_is_not_a_list_of_scopes() -> None:
+    with pytest.raises(TypeError, match=r"^scopes must be an iterable of str, not str$"):
+        Sandbox().add_token("read:cdrs")
+
+
+@pytest.mark.parametrize(("name", "value"), [("agents", 5), ("agents", ["27"]), ("dialer", "no"), ("token", 5)])
+def test_what_an_account_cannot_be_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must "):
+        Sandbox(**{name: value})

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from attrs import frozen
@@ -171,6 +171,14 @@ def test_of_rows_that_break_off_none_is_added() -> None:
     store.add([row(1, 1)])
 
     assert store.select(EVERYTHING, order="insertion", limit=10) == ([row(1, 1)], 1)
+
+
+@pytest.mark.parametrize("calls", [5, "call", [row(0, 0), {"id": "1"}], row(0, 0)], ids=["int", "str", "dict", "call"])
+def test_what_is_not_a_list_of_calls_is_refused(calls: Any) -> None:
+    store = CallStore()
+    with pytest.raises(TypeError, match=r"^calls must (be an iterable of|hold) SandboxCall"):
+        store.add(calls)
+    assert store.rows == ()
 
 
 def test_the_body_of_an_answer_is_the_rows_as_json() -> None:

@@ -57,15 +57,22 @@ def test_skipping_counts_requests_that_another_fault_took() -> None:
     assert hits(schedule, "me", "me", "me") == [A, B, None]
 
 
-@pytest.mark.parametrize("arguments", [{"endpoint": "cdr"}, {"times": 0}, {"times": -1}, {"skip": -1}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{"endpoint": "cdr"}, {"times": 0}, {"times": -1}, {"skip": -1}, {"skip": "1"}], ids=str
+)
 def test_a_schedule_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"cdr|>= "):
+    with pytest.raises((ValueError, TypeError), match=rf"^{next(iter(arguments))} must be "):
         Sandbox().inject(ResetBefore(), **arguments)
+
+
+def test_what_is_not_a_fault_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^fault must be a fault, for example ResetAfter\(\), not int$"):
+        Sandbox().inject(503)  # type: ignore[arg-type] # as a checker sees, too
 
 
 @pytest.mark.parametrize("kind", [Stall, Delay])
 def test_a_pause_is_not_negative(kind: Any) -> None:
-    with pytest.raises(ValueError, match=">= 0"):
+    with pytest.raises(ValueError, match=r"^seconds must be 0 or more, not -1$"):
         kind(-1)
 
 

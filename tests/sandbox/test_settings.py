@@ -57,7 +57,7 @@ def test_routes_are_checked_wherever_they_are_set() -> None:
 
 def test_an_envelope_has_no_other_names() -> None:
     for name in ["type", "id", "payload", "time", "time_format"]:
-        with pytest.raises(ValueError, match=f"'{name}' must be in"):
+        with pytest.raises(ValueError, match=f"^{name} must be one of .*, not 'other'$"):
             Envelope(**{name: "other"})  # type: ignore[arg-type] # as a checker sees, too
 
 
@@ -85,17 +85,19 @@ def test_settings_are_checked_when_they_are_made_and_when_they_are_changed() -> 
 
 
 def test_settings_have_types() -> None:
-    for name, value in {"resign": 1, "seed": "a", "envelope": {}}.items():
-        with pytest.raises(TypeError, match=name):
+    for name, value in {"resign": 1, "seed": "a", "envelope": {}, "speed": "1", "twins": None, "timeout": True}.items():
+        with pytest.raises(TypeError, match=f"^{name} must be .*, not {type(value).__name__}$"):
             WebhookSettings(**{name: value})  # type: ignore[arg-type] # as a checker sees, too
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:
     wrong: list[tuple[str, Any]] = [
         ("order", "random"),
+        ("order", ["newest_first"]),
         ("resolution", "us"),
         ("count", "all"),
         ("cap", 0),
+        ("cap", "1000"),
         ("minute", 0),
         ("latency", -1),
         ("retry_after", "soon"),
@@ -104,9 +106,13 @@ def test_a_setting_that_does_not_exist_is_refused() -> None:
         ("till_inclusive", None),
         ("rate_limits", {"cdr": 60}),
         ("rate_limits", {"cdrs": 0}),
+        ("rate_limits", {"cdrs": "60"}),
+        ("rate_limits", 60),
+        ("deliver_to", TARGET),
     ]
     for name, value in wrong:
-        with pytest.raises((ValueError, TypeError)):
+        # An endpoint's name stands within `rate_limits`.
+        with pytest.raises((ValueError, TypeError), match=f"^({name}|endpoint).* must "):
             Sandbox(**{name: value})
         with pytest.raises((ValueError, TypeError)):
             setattr(Sandbox().settings, name, value)

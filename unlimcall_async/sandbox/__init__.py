@@ -15,7 +15,7 @@ judges. Its modules, from a request inwards:
     account, state  the customer, its tokens, and everything that the endpoints read and change
     settings        what the reference leaves open
     history         the newest requests, calls and deliveries
-    times           the times that a user passes
+    checks, times   what a user sets, and the times that a user passes
     calls           call records, and the selection of a page; `call_index` finds the rows of a window
     call_ends       placed calls until they end
     events          the five webhook events; `deliveries` has the rules of delivery, and `sender` sends

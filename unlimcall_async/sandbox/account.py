@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from attrs import Attribute, define, field, frozen
 
+from unlimcall_async.sandbox.checks import all_of, instance
 from unlimcall_async.sandbox.times import plain_time
 
 # Reference, "Authentication". Two of the scopes open endpoints that v1 does not document; a token may have them anyway.
@@ -68,7 +69,7 @@ class SandboxAgent:
     created_at: datetime = field(
         default=datetime(2026, 4, 30, 9, 14, tzinfo=UTC), converter=_created_at, validator=_check_created_at
     )
-    provisioned: bool = True
+    provisioned: bool = field(default=True, validator=instance(bool))
 
 
 DEFAULT_AGENTS: Final = (
@@ -78,7 +79,7 @@ DEFAULT_AGENTS: Final = (
 
 
 def _agents(agents: Iterable[SandboxAgent]) -> tuple[SandboxAgent, ...]:
-    return tuple(agents)  # not `tuple` itself, whose argument type checkers do not know
+    return tuple(all_of("agents", agents, SandboxAgent))
 
 
 @define(kw_only=True)
@@ -111,13 +112,13 @@ class Account:
     currency: str = "USD"
     account_type: str = "prepaid"
     credit_limit: str | Decimal | None = field(default=None, validator=_check_money)
-    blocked: bool = False
-    stale: bool = False
-    balance_fails: bool = False
-    suspended: bool = False
-    provisioned: bool = True
-    dialer: bool = True
-    engine: bool = True
+    blocked: bool = field(default=False, validator=instance(bool))
+    stale: bool = field(default=False, validator=instance(bool))
+    balance_fails: bool = field(default=False, validator=instance(bool))
+    suspended: bool = field(default=False, validator=instance(bool))
+    provisioned: bool = field(default=True, validator=instance(bool))
+    dialer: bool = field(default=True, validator=instance(bool))
+    engine: bool = field(default=True, validator=instance(bool))
     originate_error: str | None = None
     agents: tuple[SandboxAgent, ...] = field(default=DEFAULT_AGENTS, converter=_agents)
 
@@ -134,10 +135,12 @@ class Tokens:
 
     def add(self, scopes: Iterable[str], token: str | None = None) -> str:
         """Add a token with these scopes, a new one if none is given, and return it."""
-        granted = frozenset(scopes)
+        granted = frozenset(all_of("scopes", scopes, str))
         if unknown := granted - SCOPES:
             raise ValueError(f"no such scope: {', '.join(sorted(unknown))}")
         token = TOKEN_PREFIX + random_text(23) if token is None else token
+        if not isinstance(token, str):
+            raise TypeError(f"token must be a str, not {type(token).__name__}")
         if not _VISIBLE_ASCII.fullmatch(token):
             raise ValueError("token must be visible ASCII without spaces")
         self._scopes[token] = granted

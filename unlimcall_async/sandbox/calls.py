@@ -15,6 +15,7 @@ import msgspec
 from attrs import Attribute, field, frozen
 
 from unlimcall_async.sandbox.call_index import BLOCK, CallIndex
+from unlimcall_async.sandbox.checks import all_of
 from unlimcall_async.sandbox.settings import Order, Resolution
 from unlimcall_async.sandbox.times import plain_time
 
@@ -156,7 +157,7 @@ class CallStore:
 
     def add(self, calls: Iterable[SandboxCall]) -> None:
         """Add records; the next selection sees them."""
-        added = list(calls)  # before any change: if the iterable fails, no record is added
+        added = all_of("calls", calls, SandboxCall)  # before any change: if the iterable fails, no record is added
         self._index.add([epoch_ms(call.start_time) for call in added])
         self._rows += added
 

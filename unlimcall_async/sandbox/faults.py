@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from attrs import define, field, frozen, setters
-from attrs.validators import ge, optional
+from attrs.validators import optional
 
+from unlimcall_async.sandbox.checks import number, whole
 from unlimcall_async.sandbox.settings import check_endpoint
 
 
@@ -67,7 +68,7 @@ class Stall:
             then sends the other half.
     """
 
-    seconds: float | None = field(default=None, validator=optional(ge(0)))
+    seconds: float | None = field(default=None, validator=optional(number(at_least=0)))
     after_headers: bool = False
 
 
@@ -95,7 +96,7 @@ class Delay:
         seconds: How long the response is held back.
     """
 
-    seconds: float = field(validator=ge(0))
+    seconds: float = field(validator=number(at_least=0))
 
 
 @frozen
@@ -127,6 +128,11 @@ Fault: TypeAlias = (
 )
 
 
+def _check_fault(_: object, __: object, fault: Fault) -> None:
+    if not isinstance(fault, Fault):
+        raise TypeError(f"fault must be a fault, for example ResetAfter(), not {type(fault).__name__}")
+
+
 def _check_endpoint(_: object, __: object, name: str | None) -> None:
     if name is not None:
         check_endpoint(name)
@@ -143,10 +149,11 @@ class Injection:
         skip: How many requests of the endpoint will still pass before the fault is due.
     """
 
-    fault: Fault
+    fault: Fault = field(validator=_check_fault)
     endpoint: str | None = field(validator=_check_endpoint)
-    remaining: int | None = field(validator=optional(ge(1)), on_setattr=setters.NO_OP)  # it falls to 0
-    skip: int = field(validator=ge(0))
+    # The caller passes `times`. The number falls to 0.
+    remaining: int | None = field(alias="times", validator=optional(whole(at_least=1)), on_setattr=setters.NO_OP)
+    skip: int = field(validator=whole(at_least=0))
 
 
 class FaultSchedule:

@@ -21,8 +21,10 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from attrs import Attribute, define, field, frozen
-from attrs.validators import ge, gt, in_, instance_of, le, lt, optional
+from attrs.validators import optional
 from yarl import URL
+
+from unlimcall_async.sandbox.checks import instance, number, one_of, whole
 
 EndpointName = Literal["me", "balance", "cdrs", "agents", "calls", "hooks"]
 Order = Literal["newest_first", "oldest_first", "insertion", "arbitrary"]
@@ -40,11 +42,11 @@ Clock = Literal["accelerated", "real"]
 
 _CONTROL_OR_SPACE: Final = re.compile(r"[\x00-\x20\x7f]")
 
-_SHARE: Final = [ge(0.0), le(1.0)]
-_SECONDS: Final = [ge(0.0), lt(inf)]
+_SHARE: Final = number(at_least=0, at_most=1)
+_SECONDS: Final = number(at_least=0, below=inf)
 
 
-def check_endpoint(name: str) -> None:
+def check_endpoint(name: object) -> None:
     """Raise `ValueError` unless `name` is one of the names by which limits and faults address an endpoint."""
     if name not in get_args(EndpointName):
         raise ValueError(f"endpoint must be one of {', '.join(get_args(EndpointName))}")
@@ -64,14 +66,14 @@ def is_target(url: str) -> bool:
 
 def routes(deliver_to: Mapping[str, str]) -> Mapping[str, str]:
     """Check a map from subscribed targets to receivers on this machine, and return a read-only copy."""
+    if not isinstance(deliver_to, Mapping):
+        raise TypeError(f"deliver_to must map https URLs to URLs of this machine, not {type(deliver_to).__name__}")
     # By its number, because a URL may hold credentials.
-    for number, (target, local) in enumerate(deliver_to.items(), 1):
+    for place, (target, local) in enumerate(deliver_to.items(), 1):
         if not is_target(target):
-            raise ValueError(f"deliver_to: target {number} must be an https URL of at most 512 characters")
+            raise ValueError(f"deliver_to: target {place} must be an https URL of at most 512 characters")
         if not _is_local(local):
-            raise ValueError(
-                f"deliver_to: receiver {number} must be an http URL on this machine, by a loopback address"
-            )
+            raise ValueError(f"deliver_to: receiver {place} must be an http URL on this machine, by a loopback address")
     return MappingProxyType(dict(deliver_to))
 
 
@@ -88,8 +90,12 @@ def _is_local(url: str) -> bool:
 
 
 def _check_limits(_: object, __: Attribute[Any], limits: Mapping[EndpointName, int] | None) -> None:
+    if limits is not None and not isinstance(limits, Mapping):
+        raise TypeError(f"rate_limits must map names of endpoints to requests per minute, not {type(limits).__name__}")
     for name, per_minute in (limits or {}).items():
         check_endpoint(name)
+        if not isinstance(per_minute, int):
+            raise TypeError(f"rate_limits[{name!r}] must be an int, not {type(per_minute).__name__}")
         if per_minute < 1:
             raise ValueError(f"rate_limits[{name!r}] must be at least 1 request per minute")
 
@@ -106,11 +112,11 @@ class Envelope:
         time_format: "iso" writes times as the API does, "unix" as whole seconds since 1970.
     """
 
-    type: TypeKey = field(default="event", validator=in_(get_args(TypeKey)))
-    id: IdKey | None = field(default="eventId", validator=in_((*get_args(IdKey), None)))
-    payload: PayloadKey | None = field(default=None, validator=in_((*get_args(PayloadKey), None)))
-    time: TimeKey | None = field(default="timestamp", validator=in_((*get_args(TimeKey), None)))
-    time_format: TimeFormat = field(default="iso", validator=in_(get_args(TimeFormat)))
+    type: TypeKey = field(default="event", validator=one_of(*get_args(TypeKey)))
+    id: IdKey | None = field(default="eventId", validator=one_of(*get_args(IdKey), None))
+    payload: PayloadKey | None = field(default=None, validator=one_of(*get_args(PayloadKey), None))
+    time: TimeKey | None = field(default="timestamp", validator=one_of(*get_args(TimeKey), None))
+    time_format: TimeFormat = field(default="iso", validator=one_of(*get_args(TimeFormat)))
 
 
 @define(kw_only=True)
@@ -141,16 +147,16 @@ class WebhookSettings:
     """
 
     call_seconds: float | None = field(default=None, validator=optional(_SECONDS))
-    speed: float = field(default=1.0, validator=gt(0.0))
-    first_delay: float = field(default=60.0, validator=ge(1.0))
-    timeout: float = field(default=10.0, validator=[gt(0.0), lt(inf)])
-    resign: bool = field(default=True, validator=instance_of(bool))
-    clock: Clock = field(default="accelerated", validator=in_(get_args(Clock)))
+    speed: float = field(default=1.0, validator=number(above=0))
+    first_delay: float = field(default=60.0, validator=number(at_least=1))
+    timeout: float = field(default=10.0, validator=number(above=0, below=inf))
+    resign: bool = field(default=True, validator=instance(bool))
+    clock: Clock = field(default="accelerated", validator=one_of(*get_args(Clock)))
     twins: float = field(default=0.0, validator=_SHARE)
     repeats: float = field(default=0.0, validator=_SHARE)
     disorder: float = field(default=0.0, validator=_SECONDS)
-    seed: int = field(default=0, validator=instance_of(int))
-    envelope: Envelope = field(factory=Envelope, validator=instance_of(Envelope))
+    seed: int = field(default=0, validator=instance(int))
+    envelope: Envelope = field(factory=Envelope, validator=instance(Envelope))
 
 
 @define(kw_only=True)
@@ -178,18 +184,18 @@ class Settings:
             newest entry is kept in any case.
     """
 
-    order: Order = field(default="newest_first", validator=in_(get_args(Order)))
-    from_inclusive: bool = field(default=True, validator=instance_of(bool))
-    till_inclusive: bool = field(default=False, validator=instance_of(bool))
-    resolution: Resolution = field(default="ms", validator=in_(get_args(Resolution)))
-    count: Count = field(default="rows", validator=in_(get_args(Count)))
-    cap: int = field(default=1000, validator=ge(1))
+    order: Order = field(default="newest_first", validator=one_of(*get_args(Order)))
+    from_inclusive: bool = field(default=True, validator=instance(bool))
+    till_inclusive: bool = field(default=False, validator=instance(bool))
+    resolution: Resolution = field(default="ms", validator=one_of(*get_args(Resolution)))
+    count: Count = field(default="rows", validator=one_of(*get_args(Count)))
+    cap: int = field(default=1000, validator=whole(at_least=1))
     rate_limits: Mapping[EndpointName, int] | None = field(default=None, validator=_check_limits)
-    minute: float = field(default=60.0, validator=gt(0))
-    retry_after: RetryAfter | None = field(default="seconds", validator=in_((*get_args(RetryAfter), None)))
-    latency: float = field(default=0.0, validator=ge(0))
-    error_shape: ErrorShape = field(default="flat", validator=in_(get_args(ErrorShape)))
+    minute: float = field(default=60.0, validator=number(above=0))
+    retry_after: RetryAfter | None = field(default="seconds", validator=one_of(*get_args(RetryAfter), None))
+    latency: float = field(default=0.0, validator=number(at_least=0))
+    error_shape: ErrorShape = field(default="flat", validator=one_of(*get_args(ErrorShape)))
     deliver_to: Mapping[str, str] = field(factory=dict, converter=routes)
-    webhooks: WebhookSettings = field(factory=WebhookSettings, validator=instance_of(WebhookSettings))
-    keep: int = field(default=10_000, validator=[instance_of(int), ge(1)])
-    keep_bytes: int = field(default=64 << 20, validator=[instance_of(int), ge(0)])
+    webhooks: WebhookSettings = field(factory=WebhookSettings, validator=instance(WebhookSettings))
+    keep: int = field(default=10_000, validator=whole(at_least=1))
+    keep_bytes: int = field(default=64 << 20, validator=whole(at_least=0))

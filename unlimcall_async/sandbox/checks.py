@@ -1,0 +1,80 @@
+"""Checks of what a user sets on the sandbox, as validators of attrs. Each raises with the name of the argument and the reason.
+
+Pure: no I/O. The validators of attrs itself put a description of the attribute into their messages, and compare a value of a wrong
+type before they name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import Attribute
+
+Check: TypeAlias = Callable[[Any, "Attribute[Any]", Any], None]
+T = TypeVar("T")
+
+
+def one_of(*allowed: str | None) -> Check:
+    """Return a check that the value is one of these."""
+    names = ", ".join("None" if each is None else each for each in allowed)
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if value not in allowed:
+            raise ValueError(f"{attribute.alias} must be one of {names}, not {value!r}")
+
+    return check
+
+
+def instance(kind: type) -> Check:
+    """Return a check that the value is of this class."""
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            raise TypeError(f"{attribute.alias} must be of type {kind.__name__}, not {type(value).__name__}")
+
+    return check
+
+
+def number(*, at_least: float = -inf, above: float = -inf, at_most: float = inf, below: float | None = None) -> Check:
+    """Return a check that the value is a number within these bounds. Without a bound above, infinity is a number, too."""
+    bounds = {
+        f"{at_least:g} or more": at_least > -inf,
+        f"above {above:g}": above > -inf,
+        f"{at_most:g} or less": at_most < inf,
+        "finite" if below == inf else f"below {below}": below is not None,
+    }
+    words = " and ".join(bound for bound, holds in bounds.items() if holds)
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError(f"{attribute.alias} must be a number, not {type(value).__name__}")
+        # What is not a number (NaN) fails every comparison.
+        if not (at_least <= value <= at_most and (above == -inf or above < value) and (below is None or value < below)):
+            raise ValueError(f"{attribute.alias} must be {words}, not {value!r}")
+
+    return check
+
+
+def whole(*, at_least: int) -> Check:
+    """Return a check that the value is a whole number of `at_least` or more."""
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{attribute.alias} must be an int, not {type(value).__name__}")
+        if value < at_least:
+            raise ValueError(f"{attribute.alias} must be {at_least} or more, not {value}")
+
+    return check
+
+
+def all_of(name: str, values: Iterable[T], kind: type[T]) -> list[T]:
+    """Return the values as a list. Require each of them to be of this class, and `values` not to be a single text."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be an iterable of {kind.__name__}, not {type(values).__name__}")
+    taken = list(values)
+    for each in taken:
+        if not isinstance(each, kind):
+            raise TypeError(f"{name} must hold {kind.__name__} only, not {type(each).__name__}")
+    return taken

@@ -10,6 +10,11 @@ from typing import ClassVar, Literal, TypeAlias
 Category: TypeAlias = Literal["application", "provider", "network"]
 
 
+def in_a_line(text: str) -> str:
+    """Return words of the server fit for a log and a terminal: in one line, and without control characters."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
+
+
 class UnlimCallError(Exception):
     """The base class of all errors of the package."""
 

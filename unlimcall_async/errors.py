@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from attrs import define, field
 
-from unlimcall_async._error_root import Category, CheckpointError, UnlimCallError
+from unlimcall_async._error_root import Category, CheckpointError, UnlimCallError, in_a_line
 from unlimcall_async._lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class APIError(UnlimCallError):
 
     def __str__(self) -> str:
         status = " ".join(str(part) for part in (self.status, self.code) if part is not None)
-        detail = f": {self.detail}" if self.detail else ""
+        detail = f": {in_a_line(self.detail)}" if self.detail else ""
         return f"{self.method} {self.path} answered {status}{detail}{_outcome(self)}{_hint(self.hint)}{_request(self)}"
 
 

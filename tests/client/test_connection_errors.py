@@ -16,7 +16,7 @@ import trustme
 
 from tests.certificates import client_context, server_context
 from unlimcall_async import AsyncClient, ClientClosedError, RateLimits, RetryPolicy, TransportError
-from unlimcall_async.sandbox import Sandbox
+from unlimcall_async.sandbox import Sandbox, Status
 
 AT_ONCE = RetryPolicy(delays=(0, 0), jitter=0)
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -214,6 +214,13 @@ async def test_plain_http_to_a_port_of_tls(listen: Listen) -> None:
         assert (error.cause, error.port, error.attempt) == (cause, port, 1)
         # A server that closes the connection may have read the request.
         assert error.outcome_unknown
+
+
+async def test_a_packing_that_was_not_asked_for_is_not_taken_for_another_protocol(sandbox: Sandbox) -> None:
+    sandbox.inject(Status(200, body=b"{}", headers={"Content-Encoding": "br"}), times=None)
+    error = await failure_of(client_of(sandbox.url))
+    assert error.cause == "body"
+    assert "not HTTP" not in str(error)
 
 
 async def test_a_connection_that_is_closed_or_reset(listen: Listen) -> None:

@@ -77,10 +77,13 @@ def test_what_seems_to_come_from_elsewhere(
         (429, PAGE),
         (502, PAGE),
         (400, b'{"error": "invalid_input"}'),
+        (400, b'{"error": "a_code_of_next_year"}'),
+        (400, b'{"message": "words alone"}'),
     ],
 )
 def test_what_the_api_may_have_sent_itself_has_no_hint(status: int, body: bytes) -> None:
     assert answered(status, body).hint == ""
+    assert answered(status, body, "http://127.0.0.1:8443/api/v1").hint == "", "no server that speaks TLS answers so"
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,12 @@ def test_headers_and_body_are_evidence_that_is_not_shown(kind: type[APIError], _
     assert "r1" not in f"{error} {error!r}"
 
 
+def test_words_of_the_server_stand_in_one_line_without_control_characters() -> None:
+    error = ServerError(500, "internal_error", "first\r\n  second \x1b[31mred\u202e", "GET", "/me")
+    assert str(error) == "GET /me answered 500 internal_error: first second \ufffd[31mred\ufffd"
+    assert error.detail == "first\r\n  second \x1b[31mred\u202e", "the evidence stays as it came"
+
+
 def test_two_errors_are_equal_only_if_they_are_one() -> None:
     first, second = APIError(400), APIError(400)
     assert len({first, second, first}) == 2

@@ -19,7 +19,7 @@ _NOT_OURS: Final = (
 )
 
 
-def refusal_hint(request: Request, status: int, code: str | None, *, is_page: bool) -> str:
+def refusal_hint(request: Request, status: int, code: str | None, *, is_page: bool, is_json: bool) -> str:
     """Return the hint for an error, or an empty text if nothing speaks against the API itself.
 
     Args:
@@ -27,6 +27,7 @@ def refusal_hint(request: Request, status: int, code: str | None, *, is_page: bo
         status: The status of the response.
         code: Its documented code, or `None`.
         is_page: Whether its body is a web page.
+        is_json: Whether its body is JSON.
     """
     url = request.url
     # The API itself says `not_found` of a path that it does not have.
@@ -38,7 +39,8 @@ def refusal_hint(request: Request, status: int, code: str | None, *, is_page: bo
         return "a proxy on the way wants a user name and a password"
     if status == 404 and request.endpoint.success is None:
         return "the API may not have this path"
-    if status == 400 and url.scheme == "http":
+    # How a server that speaks TLS refuses plain http. No such server answers in JSON.
+    if status == 400 and url.scheme == "http" and not is_json:
         return f"does {url.host_subcomponent}:{url.port} speak https? the base URL says http"
     return _NOT_OURS if is_page or status == 404 else ""
 

@@ -119,7 +119,9 @@ def failure_of(
         same_type((struck_out(name), struck_out(value)) for name, value in response.headers.items()),
         body,
         retry_after(response.headers, now),
-        hint=refusal_hint(request, status, code if code in BY_CODE else None, is_page=_is_page(response)),
+        hint=refusal_hint(
+            request, status, code if code in BY_CODE else None, is_page=_is_page(response), is_json=_is_json(body)
+        ),
     )
 
 

@@ -75,6 +75,9 @@ class Failure:
     permanent: bool = False
 
 
+# What aiohttp says of a `Content-Encoding` that it cannot unpack.
+_PACKING: Final = re.compile(r"^Can not decode content-encoding: [a-z]+ \((br|zstd)\)")
+
 _RESET: Final = "a firewall may do so, or a server that wants a certificate of its clients: pass ssl= with one"
 _ONLINE: Final = "is this machine online, and does it need a proxy (HTTPS_PROXY)?"
 
@@ -219,6 +222,10 @@ def not_http(place: Place, message: str, *, in_place_of_a_tunnel: bool) -> Failu
     """
     if in_place_of_a_tunnel:
         return Failure("not_http", f"the answer of {place} is not HTTP", f"is it an HTTP proxy? check {place.setting}")
+    # aiohttp lists the packing among the faults of HTTP if no module for it is installed.
+    if packing := _PACKING.search(message):
+        reason = f"the answer of {place} is compressed by {packing.group(1)}, which was not asked for"
+        return Failure("body", reason, "a proxy on the way may ignore the header Accept-Encoding")
     # How a TLS server begins its complaint about a plain text: an alert, of TLS 1.0 or later.
     tls = place.scheme == "http" and ("\\x15\\x03" in message or "\x15\x03" in message)
     hint = f"does this port speak https? {place.setting} says http" if tls else ""

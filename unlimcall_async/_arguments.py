@@ -254,20 +254,21 @@ def tls(name: str, value: object) -> SSLContext:
     return value
 
 
-def base_url(value: object, *, allow_plain_http: bool) -> URL:
+def base_url(value: object, *, allow_plain_http: bool, name: str = "base_url") -> URL:
     """Require an http or https URL that paths can be put under. Plain http to another machine must be allowed."""
     if not isinstance(value, (str, URL)):
-        raise TypeError(f"base_url must be a str, not {type(value).__name__}")
-    url = _parsed("base_url", value if isinstance(value, URL) else text("base_url", value))
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    url = _parsed(name, value if isinstance(value, URL) else text(name, value))
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError("base_url must be an absolute http or https URL, for example https://app.unlimcall.com/api/v1")
+        raise ValueError(f"{name} must be an absolute http or https URL, for example https://app.unlimcall.com/api/v1")
     if url.user is not None or url.password is not None:
-        raise ValueError("base_url must not hold credentials")
+        raise ValueError(f"{name} must not hold credentials")
     if url.raw_query_string or url.raw_fragment:
-        raise ValueError("base_url must not have a query or a fragment")
+        raise ValueError(f"{name} must not have a query or a fragment")
     if url.scheme == "http" and not allow_plain_http and not is_loopback(url.host):
         raise ValueError(
-            f"base_url: plain http would send the token to {url.host} for anyone to read; use https, or allow_plain_http=True"
+            f"{name}: plain http would send the token to {url.host} for anyone to read; "
+            "use https, or allow_plain_http=True"
         )
     return url.with_path(url.raw_path.rstrip("/"), encoded=True)
 
@@ -307,7 +308,7 @@ def params(value: object) -> dict[str, str]:
     taken = {}
     for name, item in value.items():
         if not isinstance(name, str) or not isinstance(item, (str, int, float)) or isinstance(item, bool):
-            raise TypeError("params must map str to str, int or float")
+            raise TypeError(f"params must map str to str, int or float, not {_kinds(name, item)}")
         try:
             taken[text("params", name)] = text("params", item) if isinstance(item, str) else str(real("params", item))
         except ValueError:  # Python writes no more than 4300 digits
@@ -321,8 +322,9 @@ def headers(value: object) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"headers must be a mapping, not {type(value).__name__}")
-    if not all(isinstance(each, str) for pair in value.items() for each in pair):
-        raise TypeError("headers must map str to str")
+    for pair in value.items():
+        if not all(isinstance(each, str) for each in pair):
+            raise TypeError(f"headers must map str to str, not {_kinds(*pair)}")
     taken = {text("headers", name): text("headers", item) for name, item in value.items()}
     for name, item in taken.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(item):
@@ -330,6 +332,11 @@ def headers(value: object) -> dict[str, str]:
         if name.lower() in _OWN_HEADERS:
             raise ValueError(f"headers must not hold {name}: the client sets it")
     return taken
+
+
+def _kinds(name: object, item: object) -> str:
+    """Return the types of a pair. The pair itself is not shown: it may hold what nobody else may see."""
+    return f"{type(name).__name__} to {type(item).__name__}"
 
 
 def encoded(name: str, value: object) -> bytes:

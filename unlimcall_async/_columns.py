@@ -56,8 +56,11 @@ def to_batch(records: Sequence[CallRecord]) -> pa.RecordBatch:
     `extra` is a JSON object in which a fraction is a number with all its digits, and null where it is empty.
 
     Raises:
+        TypeError: `records` is not a sequence.
         OverflowError: A number of a record has more than 64 bits. Records of the API have none.
     """
+    if not isinstance(records, Sequence):
+        raise TypeError(f"records must be a sequence of CallRecord, for example a list, not {type(records).__name__}")
     # Of all ways to take a field out of each record, these loops are the fastest: Python specializes the access to a slot
     # (`python benchmarks/records.py --ways arrow`).
     return pa.RecordBatch.from_arrays(

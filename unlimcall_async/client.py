@@ -9,7 +9,10 @@ from ssl import SSLContext
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
+from yarl import URL
+
 from unlimcall_async import _arguments, _log_setup
+from unlimcall_async._argument_kinds import flag
 from unlimcall_async._lazy import LazyModule
 from unlimcall_async.cdrs.learned import Learned
 from unlimcall_async.http.caller import Caller
@@ -106,13 +109,12 @@ class AsyncClient:
         if isinstance(given, Exception):
             raise given
         _log_setup.heed_environment()
-        url = base_url if base_url is not None else os.environ.get("UNLIMCALL_BASE_URL") or PRODUCTION_URL
         if session is not None:
             # A program that has a session has imported aiohttp already, so this import is quick.
             from unlimcall_async.http.transport import check_session  # noqa: PLC0415
 
             check_session(session)
-        address = _arguments.base_url(url, allow_plain_http=allow_plain_http)
+        address = _address(base_url, allow_plain_http=flag("allow_plain_http", allow_plain_http))
         network = network_to(
             address,
             proxy=given,
@@ -357,16 +359,24 @@ class RawClient(RawMethods[AsyncClient]):
     request: Final = raw(AsyncClient.request)
 
 
+def _address(base_url: str | None, *, allow_plain_http: bool) -> URL:
+    """Return the URL of the API: that of the argument, of the environment, or of production."""
+    if base_url is None and (url := os.environ.get("UNLIMCALL_BASE_URL")):
+        return _arguments.base_url(url, allow_plain_http=allow_plain_http, name="UNLIMCALL_BASE_URL")
+    return _arguments.base_url(PRODUCTION_URL if base_url is None else base_url, allow_plain_http=allow_plain_http)
+
+
 def _authorization(token: str | None) -> Authorization | Exception:
     """Return the header, or the error for a token that is missing or not valid.
 
     The caller raises the error after it has dropped the token, because a traceback may show the variables of its frame.
     """
+    name = "token" if token is not None else "UNLIMCALL_TOKEN"
     if token is None:
         token = os.environ.get("UNLIMCALL_TOKEN", "").strip() or None
     if token is None:
         return ValueError("token is missing: pass it, or set UNLIMCALL_TOKEN")
-    return _arguments.token_problem(token) or Authorization(_arguments.text("token", token))
+    return _arguments.token_problem(token, name) or Authorization(_arguments.text("token", token))
 
 
 def _limiters(rate_limits: RateLimits | shared.SharedRateLimits | None, authorization: Authorization) -> Limiters:

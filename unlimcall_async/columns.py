@@ -6,6 +6,7 @@ copy. `write_parquet` writes them to a file.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from unlimcall_async import _columns
+from unlimcall_async._argument_kinds import file_path
 from unlimcall_async._columns import SCHEMA, ParquetWriter, to_batch
 from unlimcall_async._threads import in_thread
 from unlimcall_async.cdrs.stream import CdrStream
@@ -43,9 +45,10 @@ async def write_parquet(stream: CdrStream | Tracked, path: str | os.PathLike[str
     inner: Any = stream._stream if isinstance(stream, Tracked) else stream  # noqa: SLF001 # of this package
     if not isinstance(inner, CdrStream):
         raise TypeError(f"stream must be a CdrStream, not {type(inner).__name__}")
+    target = file_path("path", path)
     rows = 0
     async with inner._handing_out_at_once():  # noqa: SLF001 # of this package
-        file = _NewFile(os.fspath(path))
+        file = _NewFile(target)
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-parquet")
         try:
             await in_thread(thread, file.open)
@@ -71,11 +74,13 @@ class _NewFile:
         path: The file's name.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         # A link stays a link, as for `open`.
         self._path = Path(os.path.realpath(path))
         if self._path.is_dir():
             raise IsADirectoryError(f"path must be the name of a file, and {path} is a folder")
+        if not self._path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "path must be in a folder that exists", str(path))
         # No reader takes a file of this name for a Parquet file.
         self._part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
         self._file: BinaryIO | None = None

@@ -218,7 +218,25 @@ async def test_token_and_base_url_may_come_from_the_environment(
 
 def test_a_missing_token_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNLIMCALL_TOKEN", "")
-    with pytest.raises(ValueError, match="token is missing: pass it, or set UNLIMCALL_TOKEN"):
+    with pytest.raises(ValueError, match=r"^token is missing: pass it, or set UNLIMCALL_TOKEN$"):
+        AsyncClient()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("UNLIMCALL_TOKEN", "two words", "UNLIMCALL_TOKEN must be visible ASCII without spaces"),
+        ("UNLIMCALL_BASE_URL", "api.corp.example", "UNLIMCALL_BASE_URL must be an absolute http or https URL"),
+        ("UNLIMCALL_BASE_URL", "http://api.corp.example", "UNLIMCALL_BASE_URL: plain http would send the token"),
+        ("UNLIMCALL_BASE_URL", "https://me:pw@api.corp.example", "UNLIMCALL_BASE_URL must not hold credentials"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv("UNLIMCALL_TOKEN", "unl_test_token")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"^{words}"):
         AsyncClient()
 
 

@@ -343,6 +343,12 @@ def test_a_secret_that_no_hook_has_is_refused_at_once(receiver: WebhookReceiver)
         ({"body_timeout": float("inf")}, ValueError, "body_timeout must be a finite number of seconds above 0"),
         ({"body_timeout": timedelta(seconds=30)}, TypeError, "body_timeout must be a number of seconds, not timedelta"),
         ({"body_timeout": False}, TypeError, "body_timeout must be a number of seconds, not bool"),
+        (
+            {"store": {}},
+            TypeError,
+            "store must be an object with the methods of SeenStore, not dict, which has no method claim",
+        ),
+        ({"clock": 5}, TypeError, "clock must be a plain function without arguments"),
         ({"on_failing": 5}, TypeError, "on_failing must be a plain function"),
         ({"on_failing": asyncio.sleep}, TypeError, "on_failing must be a plain function"),
     ],

@@ -49,8 +49,9 @@ async def test_a_call_that_does_not_end_is_a_timeout_and_leaves_nothing(
     receiver: WebhookReceiver, tracker: CallTracker
 ) -> None:
     await end(receiver, None)  # an event that names no call
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"no call\.ended of this call came within 60 s") as caught:
         await tracker.ended("1", timeout=60)
+    assert caught.value.__cause__ is None
     assert repr(tracker) == "<CallTracker 0 calls awaited, 0 ended>"
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from unlimcall_async import _arguments, _secrets
+from unlimcall_async._argument_kinds import file_path
 
 _logger = logging.getLogger("unlimcall_async")
 
@@ -88,7 +89,7 @@ def _name(name: object) -> str | Exception:
 
 def listed_in(path: str | PathLike[str]) -> dict[str, Listed] | Exception:
     """Return the accounts of a TOML file, or the error for what is wrong with it."""
-    file = Path(path)
+    file = file_path("path", path)
     try:
         content, warning = _secrets.read_bytes(file)
         tables = _tables(content.decode("utf-8-sig"))

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 from unlimcall_async import _platform
+from unlimcall_async._argument_kinds import file_path
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.checkpoint import Checkpoint
 from unlimcall_async.cdrs.checkpoint_journal import CheckpointJournal
@@ -37,7 +38,7 @@ class CheckpointFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = file_path("path", path)
         self._busy = Lock()
         self._journal = CheckpointJournal()
         self._file: BinaryIO | None = None

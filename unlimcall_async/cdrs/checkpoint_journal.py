@@ -24,6 +24,7 @@ from zlib import crc32
 from attrs import define, field, frozen
 
 from unlimcall_async import _json
+from unlimcall_async._argument_kinds import many
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.checkpoint import Checkpoint
 from unlimcall_async.cdrs.follow_checkpoint import (
@@ -73,7 +74,7 @@ class CheckpointJournal:
 
     def __init__(self, texts: Iterable[str | bytes] = ()) -> None:
         reader = _Reader()
-        for text in texts:
+        for text in many("texts", texts, str):
             reader.read(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
         self._checkpoint = reader.checkpoint()
         self._note = reader.note

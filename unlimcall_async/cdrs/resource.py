@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from unlimcall_async import _arguments, _clock
+from unlimcall_async._argument_kinds import flag
 from unlimcall_async._codec import decode_cdr_list
 from unlimcall_async._lazy import LazyModule
 from unlimcall_async.cdrs.checkpoint import Checkpoint, StreamCheckpoint
@@ -133,7 +134,7 @@ class Cdrs:
             CheckpointError: The checkpoint is of another range or direction.
         """
         settle = _span("settle", settle)
-        _check_flag("manifest", manifest)
+        flag("manifest", manifest)
         strategy = _check_options(newest_first, strategy, resume)
         unreadable = _choice("unreadable", unreadable, Unreadable)
         if resume is not None and not isinstance(resume, StreamCheckpoint):
@@ -257,7 +258,7 @@ class Cdrs:
             ValueError, TypeError: An argument is not valid, or a record starts outside of `[start, end)`.
             UnlimCallError: As for a stream.
         """
-        _check_flag("counts_only", counts_only)
+        flag("counts_only", counts_only)
         manifest, given = _to_verify(pulled, start, end)
 
         def stream_of(first: datetime, last: datetime) -> streams.CdrStream:
@@ -296,15 +297,10 @@ def _to_verify(
 
 
 def _check_options(newest_first: object, strategy: object, resume: object) -> Strategy:
-    _check_flag("newest_first", newest_first)
+    flag("newest_first", newest_first)
     chosen: Strategy = _choice("strategy", strategy, Strategy)
     _check_resume(resume)
     return chosen
-
-
-def _check_flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
 
 
 def _choice(name: str, value: object, choices: object) -> Any:

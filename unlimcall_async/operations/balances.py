@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from attrs import evolve, field, frozen
 
 from unlimcall_async import Balance, _arguments, _json
+from unlimcall_async._argument_kinds import many
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.spending import MONEY, sum_of
 
@@ -83,7 +84,7 @@ def read_balances(lines: Iterable[str | bytes]) -> list[KeptBalance]:
         ValueError: A line is something else. The message names its number.
     """
     found: list[KeptBalance] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(many("lines", lines, str), 1):
         if not line.strip():
             continue
         try:

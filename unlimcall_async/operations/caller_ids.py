@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from attrs import Factory, define, field, frozen
 
 from unlimcall_async import UnlimCallError, _arguments
+from unlimcall_async._argument_kinds import all_of
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.numbering import place_of
 
@@ -128,8 +129,4 @@ class PoolStateError(UnlimCallError, ValueError):
 
 def caller_ids(values: Iterable[Any]) -> list[CallerId]:
     """Require an iterable of caller ids, and return them as a list."""
-    found = list(values)
-    for value in found:
-        if not isinstance(value, CallerId):
-            raise TypeError(f"numbers must hold CallerId only, not {type(value).__name__}")
-    return found
+    return all_of("numbers", values, CallerId)

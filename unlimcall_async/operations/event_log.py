@@ -10,13 +10,13 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Final
 
 from attrs import define
 
 from unlimcall_async import UnlimCallError, _clock, _json
+from unlimcall_async._argument_kinds import file_path
 from unlimcall_async.operations import _checks, event_state
 from unlimcall_async.operations.event_sides import SeenEvent, seconds
 from unlimcall_async.webhooks import CallEnded, SQLiteStore
@@ -104,7 +104,7 @@ def read_log(path: str | PathLike[str]) -> list[SeenEvent]:
         EventLogError: The file is not such a database, or cannot be read; or its store has handled events, and the log kept none.
         FileNotFoundError: There is no such file.
     """
-    name = Path(fspath(path))
+    name = file_path("path", path)
     if not name.exists():
         raise FileNotFoundError(2, "there is no such file", str(name))
     try:

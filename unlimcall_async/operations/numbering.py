@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
 
 _NOWHERE = "001"  # the library's region for calling codes that belong to no country, for example +800
@@ -40,7 +41,7 @@ def place_of(number: str) -> Place:
     with of_extra("the country of a caller id", "numbers", "phonenumbers"):
         import phonenumbers  # noqa: PLC0415 # the extra may be missing, and only caller ids need it
     try:
-        parsed = phonenumbers.parse(number)
+        parsed = phonenumbers.parse(_arguments.text("number", number))
     except phonenumbers.NumberParseException:
         return Place(None, None)
     code = parsed.country_code

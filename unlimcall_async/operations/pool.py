@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, Self
 
 from unlimcall_async import _arguments
+from unlimcall_async._argument_kinds import many
 from unlimcall_async.operations import _checks, pool_state
 from unlimcall_async.operations.caller_ids import (
     FOREVER,
@@ -55,7 +56,7 @@ class CallerIdPool:
         self._entries: dict[str, Entry] = {}
         self._places: dict[str, Place] = {}
         self._turns = 0
-        self.add(*numbers)
+        self.add(*many("numbers", numbers, CallerId))
 
     # --- the numbers --------------------------------------------------------------------------------------------------
 

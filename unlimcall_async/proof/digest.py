@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
+from unlimcall_async._argument_kinds import many
 from unlimcall_async._model import Model
 from unlimcall_async.models import CallRecord
 from unlimcall_async.proof.canonical import hashes, in_utc
@@ -58,7 +59,7 @@ class DayDigest(Model):
             ValueError: A record holds a value that JSON does not have, or its start has no zone.
         """
         number = total = 0
-        rest = iter(records)
+        rest = iter(many("records", records, CallRecord))
         while some := [in_utc(record) for record in islice(rest, _AT_ONCE)]:
             number += len(some)
             total += sum(hashes(some))

@@ -45,6 +45,8 @@ def _check_start_time(_: object, __: Attribute[Any], value: datetime) -> None:
 
 
 def _check_extra(_: object, __: Attribute[Any], value: Mapping[str, Any]) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"extra must be a mapping of names to values, not {type(value).__name__}")
     if taken := _DOCUMENTED.intersection(value):
         raise ValueError(f"extra may not replace documented fields: {', '.join(sorted(taken))}")
 

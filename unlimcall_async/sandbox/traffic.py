@@ -115,6 +115,8 @@ def _range(calls: int, start: datetime, end: datetime, kind: str) -> Range:
     """Check the arguments of `generate_traffic`, and return the range of start times."""
     if kind not in get_args(TrafficKind):
         raise ValueError(f"kind must be one of {', '.join(get_args(TrafficKind))}")
+    if not isinstance(calls, int):
+        raise TypeError(f"calls must be an int, not {type(calls).__name__}")
     if calls < 0:
         raise ValueError("calls must not be negative")
     start, end = plain_time("start", start), plain_time("end", end)

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from unlimcall_async import _arguments
+from unlimcall_async._argument_kinds import many, require_methods
 from unlimcall_async.cdrs.times import FIRST, LAST, to_datetime
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.sync.destination import Destination
@@ -64,6 +65,7 @@ async def sync_cdrs(
         CheckpointError: The stored state is damaged, or of a later release.
         UnlimCallError: As for a stream. What came before the error is in the table.
     """
+    _check_doors(client, on_progress)
     lookback = check_sync(client, start, end, settle, lookback)
     opened = _at(destination, table, account)
     account = await _name_of(account, client)
@@ -125,7 +127,8 @@ async def repair_cdrs(
         ValueError, TypeError: An argument is not valid, or no sync has written the account to the table. Nothing was asked.
         ImportError, SyncBusyError, SyncSchemaError, SyncDestinationError, CheckpointError, UnlimCallError: As for `sync_cdrs`.
     """
-    wanted = [_range_in(each, place) for place, each in enumerate(ranges)]
+    _check_doors(client, on_progress)
+    wanted = [_range_in(each, place) for place, each in enumerate(many("ranges", ranges, date))]
     opened = _at(destination, table, account)
     account = await _name_of(account, client)
     try:
@@ -156,11 +159,23 @@ def _range_in(value: object, place: int) -> tuple[datetime, datetime]:
     return start, end
 
 
+def _check_doors(client: object, on_progress: object) -> None:
+    """Require a client, and a function for the progress, or `None`."""
+    if not isinstance(client, AsyncClient):
+        raise TypeError(f"client must be an AsyncClient, not {type(client).__name__}")
+    if on_progress is not None and not _arguments.is_plain_function(on_progress):
+        raise TypeError("on_progress must be a plain function of one argument, or None")
+
+
 def _at(destination: str | Destination, table: str, account: str | None) -> Destination:
     """Return the destination, once the arguments are checked."""
     if account is not None and not _arguments.text("account", account):
         raise ValueError("account must not be empty")
-    return destination_at(destination, table) if isinstance(destination, str) else destination
+    if isinstance(destination, str):
+        return destination_at(destination, table)
+    kind = "a URL, or an object with the methods of Destination"
+    require_methods("destination", destination, kind, "open", "unfit", "rows", "write", "close")
+    return destination
 
 
 async def _name_of(account: str | None, client: AsyncClient) -> str:

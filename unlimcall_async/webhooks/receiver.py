@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from unlimcall_async import _arguments, _log_setup, _watched
+from unlimcall_async._argument_kinds import require_methods
 from unlimcall_async._lazy import LazyModule
 from unlimcall_async.errors import EventError, SignatureError
 from unlimcall_async.webhooks.adapters import AsgiApp, aiohttp_app, aiohttp_route
@@ -114,6 +115,10 @@ class WebhookReceiver:
     ) -> None:
         if on_failing is not None and (inspect.iscoroutinefunction(on_failing) or not callable(on_failing)):
             raise TypeError("on_failing must be a plain function of one argument, or None")
+        if store is not None:
+            require_methods("store", store, "an object with the methods of SeenStore", "claim", "confirm", "release")
+        if not _arguments.is_plain_function(clock):
+            raise TypeError("clock must be a plain function without arguments")
         _log_setup.heed_environment()
         self._keys: tuple[bytes, ...] = key_ring(secrets)
         self._max_body = _arguments.whole("max_body", max_body)

@@ -65,6 +65,8 @@ class CallTracker:
         try:
             async with asyncio.timeout(limit):
                 return await waiter
+        except TimeoutError:
+            raise TimeoutError(f"no call.ended of this call came within {limit:g} s") from None
         finally:
             waiters.discard(waiter)
             # A new set may stand there since `_note` took this one.

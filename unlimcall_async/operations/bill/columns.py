@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from attrs import frozen
 
+from unlimcall_async import _arguments
 from unlimcall_async.operations.bill.amounts import is_amount, sign_of
 from unlimcall_async.operations.bill.times import is_clock, is_moment
 
@@ -143,6 +144,7 @@ def columns_named(text: str) -> dict[str, str]:
     """
     named: dict[str, str] = {}
     reached = 0
+    text = _arguments.text("text", text)
     for match in _MAPPING.finditer(text):
         if match.start() != reached:
             break
@@ -170,7 +172,12 @@ def checked(columns: Mapping[str, str]) -> dict[BillColumn, str]:
 
     Raises:
         ValueError: A name is unknown.
+        TypeError: `columns` is not a mapping.
     """
+    if not isinstance(columns, Mapping):
+        raise TypeError(
+            f"columns must map names of columns to headers, not {type(columns).__name__}; see columns_named"
+        )
     return {_column(name): header for name, header in columns.items()}
 
 

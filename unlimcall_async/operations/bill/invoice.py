@@ -160,9 +160,9 @@ def read_invoice(
     """
     table = table_of(content, checked(columns or {}))
     currency = None if currency is None else _checks.currency("currency", currency)
-    if decimal not in {None, ".", ","}:
+    if decimal not in (None, ".", ","):
         raise ValueError(f"decimal must be '.' or ',', not {decimal!r}")
-    if dates not in {None, "dmy", "mdy"}:
+    if dates not in (None, "dmy", "mdy"):
         raise ValueError(f"dates must be 'dmy' or 'mdy', not {dates!r}")
     reader = _Reader(table, zone, currency, decimal, dates)
     for number, cells in table.rows:

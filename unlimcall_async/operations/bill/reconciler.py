@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from unlimcall_async import CallRecord, _arguments
+from unlimcall_async._argument_kinds import all_of, many
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.bill.calls import Calls, of_line
 from unlimcall_async.operations.bill.keys import date_of, day_of, is_midnight, wall_clock
@@ -73,7 +74,7 @@ class BillReconciler:
         tolerance_cents: Decimal | int = 0,
         start_tolerance: timedelta = timedelta(0),
     ) -> None:
-        every = [*lines]
+        every = all_of("lines", lines, InvoiceLine)
         tolerance = _checks.money("tolerance_cents", tolerance_cents)
         if tolerance < 0:
             raise ValueError(f"tolerance_cents must not be below zero, but is {tolerance}")
@@ -205,7 +206,7 @@ def _groups(
         if not parts:
             raise ValueError("the lines name no calls, and not all of them have a day, a country or a SIP line")
         return parts
-    wanted = (by,) if isinstance(by, str) else tuple(by)
+    wanted = (by,) if isinstance(by, str) else tuple(many("by", by, str))
     if wanted == ("record",):
         return ()
     parts = tuple(part for part in GROUPS if part in wanted)
@@ -264,7 +265,7 @@ def check_bill(
         tolerance_cents=tolerance_cents,
         start_tolerance=start_tolerance,
     )
-    for record in records:
+    for record in many("records", records, CallRecord):
         reconciler.add(record)
     return reconciler.result()
 
@@ -279,7 +280,8 @@ def bill_range(lines: Iterable[InvoiceLine], zone: tzinfo = UTC) -> tuple[dateti
     Returns:
         The start and the end in UTC, or `None` if no line has a start or a day.
     """
-    days = [line.start.astimezone(zone).date() if line.start is not None else line.day for line in lines]
+    every = all_of("lines", lines, InvoiceLine)
+    days = [line.start.astimezone(zone).date() if line.start is not None else line.day for line in every]
     known = [day for day in days if day is not None]
     if not known:
         return None

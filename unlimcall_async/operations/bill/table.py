@@ -163,7 +163,9 @@ def _why_not(text: str, separators: tuple[str, ...], named: Mapping[BillColumn, 
     rows = [row for separator in separators for _, row in _head(text, separator)[:_PREAMBLE]]
     row = max(rows, key=lambda cells: sum(bool(cell.strip()) for cell in cells), default=[])
     # A file without headers shows a call in their place.
-    has = ", ".join(shown(cell) for cell in row if cell.strip()) or "nothing"
+    has = ", ".join(shown(cell) for cell in row if cell.strip())
+    if not has:
+        return "the file is empty"
     missing = [header for header in named.values() if header and place_of_header(header, row) is None]
     if missing:
         return f"the file does not have the header {missing[0]!r}; its headers are {has}"

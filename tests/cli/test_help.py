@@ -56,6 +56,16 @@ def test_every_option_is_there_and_no_other(name: str) -> None:
     assert in_table(SECTIONS[name]) == own_options(name)
 
 
+@pytest.mark.parametrize(
+    "group", ["", *(name for name, each in unlimcall.commands.items() if isinstance(each, click.Group))]
+)
+def test_no_line_of_a_list_of_commands_is_cut_off(group: str) -> None:
+    told = CliRunner().invoke(unlimcall, [*group.split(), "--help"], terminal_width=80).output
+    listed = told.partition("\nCommands:\n")[2].splitlines()
+    assert listed
+    assert [line for line in listed if line.endswith("...")] == []
+
+
 def test_what_is_common_is_common() -> None:
     assert in_table(SECTIONS["In common"]) == {*TOKEN, "--json", "--help"}
     for name, command in COMMANDS.items():

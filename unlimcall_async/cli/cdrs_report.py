@@ -30,11 +30,11 @@ from unlimcall_async.cli.wording import many
 @quiet
 @as_json
 def report(*, source: RecordSource, out: Path, title: str, force: bool, manifest: bool, as_json: bool) -> None:
-    """Write a page of charts: one file of HTML that works offline, on a phone and on paper.
+    """Write a page of charts, a single file of HTML.
 
     The page shows spend and calls by day, the hours and weekdays of calls, the answer rate of countries, dispositions, failures
-    against 1 %, and the lines with the most calls. Its filters by country and by line work together. The page holds sums and no
-    record; a line whose name looks like a phone number has another name there.
+    against 1 %, and the lines with the most calls. Its filters by country and by line work together. The page works offline, on a
+    phone and on paper. The page holds sums and no record; a line whose name looks like a phone number has another name there.
 
     The records come from the API, of the last 30 days without --from. Or FILE is NDJSON, CSV or Parquet from `unlimcall cdrs pull`,
     or URL names the table of a sync, as --to of `unlimcall cdrs sync` does. --tz is the zone of days and hours, too.

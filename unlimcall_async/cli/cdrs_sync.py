@@ -99,7 +99,7 @@ def sync(
     every: timedelta | None,
     as_json: bool,
 ) -> None:
-    """Bring a table up to date: each call record once, whatever has ended the runs before.
+    """Bring a table up to date: each call record once.
 
     The first run makes the table, and needs --from. A later run goes on where the last one ended, and asks the time of --lookback
     before it again. Records that came late are inserted, those that changed are revised, and those that are gone are removed. A

@@ -45,12 +45,12 @@ def unlimcall() -> None:
 
 @unlimcall.group(cls=Commands)
 def cdrs() -> None:
-    """Pull, follow, sync, verify, prove, sum up or show call detail records."""
+    """Pull, follow, sync, verify, prove and sum up call records."""
 
 
 @unlimcall.group(cls=Commands)
 def webhooks() -> None:
-    """Receive webhooks during development, and find the events that did not come."""
+    """Receive webhooks during development, and find missed events."""
 
 
 @unlimcall.command()

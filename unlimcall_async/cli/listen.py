@@ -40,7 +40,7 @@ _GRACE: Final = 1.0
 )
 @as_json
 def listen(host: str, port: int, secret_files: tuple[Path, ...], as_json: bool) -> None:
-    """Show the events that are delivered to this machine, until Ctrl-C.
+    """Show the events that reach this machine, until Ctrl-C.
 
     The command takes deliveries on every path. It shows each event once, if the event's signature is valid for the secret of a
     hook: that in $UNLIMCALL_WEBHOOK_SECRET, or those in files. Refused deliveries are reported on standard error. Nothing is

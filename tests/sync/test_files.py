@@ -22,7 +22,7 @@ from tests.sync.places import DuckDb, ParquetDays, Place, Sqlite
 from tests.sync.support import ACCOUNT, BEGIN, DAY, call, checked_manifest, held_by, repriced
 from tests.sync.test_sync import END, LONG, counts, synced
 from unlimcall_async import columns
-from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite
+from unlimcall_async.sync import SyncBusyError, SyncDestinationError, SyncSchemaError, sqlite, sync_cdrs
 from unlimcall_async.sync import duckdb as of_duckdb
 from unlimcall_async.sync.file_lock import FileLock
 
@@ -171,6 +171,17 @@ async def test_a_run_that_is_about_to_read_waits_for_another_writer(
             await synced(client, database)
     assert len(met) == 1
     assert database.rows(ACCOUNT) == held_by(server, BEGIN, END)
+
+
+async def test_a_sqlite_database_is_not_opened_as_one_of_duckdb(tmp_path: Path) -> None:
+    file = tmp_path / "calls.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE other (a)")
+    held = file.read_bytes()
+    async with served(server_of(1)) as client:
+        with pytest.raises(SyncDestinationError, match="the file is a SQLite database: write sqlite:///"):
+            await sync_cdrs(client, f"duckdb:///{file}", BEGIN, end=END, account=ACCOUNT)
+    assert file.read_bytes() == held
 
 
 async def test_a_file_that_is_not_a_database_is_left_as_it_is(database: Sqlite) -> None:

@@ -54,6 +54,7 @@ _AT_ONCE: Final = 2048
 _PATIENCE: Final = 5.0
 _LOOK: Final = 0.01
 
+_SQLITE: Final = b"SQLite format 3\0"
 
 # The name under which this process has opened each file.
 _names: Final = dict[tuple[int, int], Path]()
@@ -103,6 +104,11 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
             return None if found is None else str(found[0])
 
     def _connected(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        if _is_sqlite(path):
+            # DuckDB would fetch an extension from the network, and open the file by it.
+            raise SyncDestinationError(
+                self.name, "the file is a SQLite database: write sqlite:/// in place of duckdb:///"
+            )
         self._connection = connection = _patiently(lambda: duckdb.connect(_first_name(path), read_only=read_only))
         # A schema may have the name of the file.
         ((database,),) = connection.execute("SELECT current_database()").fetchall()
@@ -258,6 +264,13 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
                     self.name, "another process has the file open, and DuckDB lets one at a time open a file"
                 ) from None
             raise SyncDestinationError(self.name, reason) from None
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Return whether a file is there and begins as each SQLite database does."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+    return False
 
 
 def _first_name(path: Path) -> str:

@@ -265,6 +265,26 @@ async def test_an_error_comes_behind_what_was_written_before_it(place: Place) ->
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+async def test_runs_that_are_cut_off_again_and_again_get_ahead(tmp_path: Path) -> None:
+    """The lookback takes a quarter of the requests that a run may send."""
+    left = 0
+
+    async def refuse(_first: datetime, _last: datetime) -> web.Response | None:
+        nonlocal left
+        left -= 1
+        return None if left >= 0 else web.Response(status=409)
+
+    calls = [call(BEGIN + number * DAY / 100, str(number)) for number in range(2000)]
+    server, place, there = RawServer(calls, cap=20, answer=refuse), Sqlite(tmp_path), list[int]()
+    for _ in range(4):
+        left = 40
+        async with served(server) as client:
+            with pytest.raises(ConflictError):
+                await synced(client, place, end=BEGIN + 20 * DAY, lookback=2 * DAY)
+        there.append(place.rows(ACCOUNT).total())
+    assert there == sorted(set(there)), "each run has brought rows that no run before has"
+
+
 async def test_what_was_gathered_is_written_while_the_stream_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,14 @@ def stretches_of(state: SyncState | None, start: datetime, end: datetime, lookba
         return [Stretch(start, end)]
     again = state.watermark - min(lookback, state.watermark - state.first)
     # An earlier end takes back nothing that the table holds.
-    stretches = [Stretch(again, max(end, state.watermark))]
+    last = max(end, state.watermark)
+    if last - state.watermark > state.watermark - again > timedelta(0):
+        # A stream plans the whole of its range at once, the newest pages among the first. Runs that are cut off would spend
+        # themselves on what they then lack, and get ever less far behind the watermark.
+        stretches = [Stretch(again, state.watermark), Stretch(state.watermark, last)]
+    else:
+        # The new time is short, and one answer may hold both.
+        stretches = [Stretch(again, last)]
     return [*stretches, Stretch(start, state.first, newest_first=True)] if start < state.first else stretches
 
 

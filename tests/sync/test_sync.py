@@ -265,6 +265,21 @@ async def test_an_error_comes_behind_what_was_written_before_it(place: Place) ->
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+async def test_much_new_time_is_asked_behind_the_lookback(tmp_path: Path) -> None:
+    server, place = RawServer([]), Sqlite(tmp_path)
+    async with served(server) as client:
+        await synced(client, place, end=BEGIN + 2 * DAY, lookback=DAY)
+        server.asked.clear()
+        await synced(client, place, end=BEGIN + 3 * DAY, lookback=DAY)
+        (together,) = server.asked
+        server.asked.clear()
+        await synced(client, place, end=BEGIN + 5 * DAY, lookback=DAY)
+        first, last = server.asked
+    # Windows reach a little over the edges of what is asked.
+    assert [round((end - start) / DAY) for start, end in (together, first, last)] == [2, 1, 2]
+
+
+@pytest.mark.slow
 async def test_runs_that_are_cut_off_again_and_again_get_ahead(tmp_path: Path) -> None:
     """The lookback takes a quarter of the requests that a run may send."""
     left = 0

@@ -13,6 +13,9 @@ from unlimcall_async.http.rate_limits import RateLimit
 
 pytestmark = pytest.mark.own_rules
 
+# A table makes its buckets within the tests: `tests.mutation` tries a change of the bucket only after the tests were collected.
+Made = Callable[[], TokenBucket]
+
 
 # --- the limit --------------------------------------------------------------------------------------------------------
 
@@ -53,23 +56,23 @@ def test_the_error_of_a_burst_above_the_limit_has_both_numbers() -> None:
 @pytest.mark.parametrize(
     ("bucket", "ready_at"),
     [
-        (bucket_of(60), -math.inf),
-        (unlimited(), -math.inf),
-        (unlimited(3.0, 3.0), 3.0),
-        (bucket_of(60, *[7.0] * 9), 7.0),
+        (lambda: bucket_of(60), -math.inf),
+        (unlimited, -math.inf),
+        (lambda: unlimited(3.0, 3.0), 3.0),
+        (lambda: bucket_of(60, *[7.0] * 9), 7.0),
         # The grants that are left to the minute are spread over it: the 51st from now on has to wait for the first to be old.
-        (bucket_of(60, *[7.0] * 10), 7 + MINUTE / 51),
-        (bucket_of(60, 0.0, burst=1), MINUTE / 60),
-        (bucket_of(60, *[7.0] * 60, burst=60), 7 + MINUTE),
-        (bucket_of(1, 7.0), 7 + MINUTE),
-        (bucket_of(2, 0.0, 10.0, burst=2), MINUTE),
-        (bucket_of(60, 0.0, 1.0, 2.0, per_day=3), DAY),
-        (bucket_of(60, 0.0, 1.0, 2.0, per_day=4), 2.0),
-        (bucket_of(60, 0.0, DAY, DAY, per_day=2), 2 * DAY),
+        (lambda: bucket_of(60, *[7.0] * 10), 7 + MINUTE / 51),
+        (lambda: bucket_of(60, 0.0, burst=1), MINUTE / 60),
+        (lambda: bucket_of(60, *[7.0] * 60, burst=60), 7 + MINUTE),
+        (lambda: bucket_of(1, 7.0), 7 + MINUTE),
+        (lambda: bucket_of(2, 0.0, 10.0, burst=2), MINUTE),
+        (lambda: bucket_of(60, 0.0, 1.0, 2.0, per_day=3), DAY),
+        (lambda: bucket_of(60, 0.0, 1.0, 2.0, per_day=4), 2.0),
+        (lambda: bucket_of(60, 0.0, DAY, DAY, per_day=2), 2 * DAY),
     ],
 )
-def test_the_next_token_comes_when_bucket_and_guards_allow(bucket: TokenBucket, ready_at: float) -> None:
-    assert bucket.ready_at() == pytest.approx(ready_at)
+def test_the_next_token_comes_when_bucket_and_guards_allow(bucket: Made, ready_at: float) -> None:
+    assert bucket().ready_at() == pytest.approx(ready_at)
 
 
 @pytest.mark.rest_slow
@@ -80,6 +83,13 @@ def test_the_next_token_comes_when_bucket_and_guards_allow(bucket: TokenBucket, 
 )
 def test_of_many_grants_some_are_looked_at_for_the_spread(taken: int, interval: float) -> None:
     assert bucket_of(1900, *[0.0] * taken, burst=taken).ready_at() == pytest.approx(interval)
+
+
+def test_grants_that_are_older_than_the_last_of_the_limit_are_not_spread() -> None:
+    """Two grants a minute: the third one waited for the first, and the spread is over the second and the third."""
+    bucket = bucket_of(2, 0.0, 10.0, MINUTE, burst=2)
+    # The third grant left `10 / (MINUTE / 2)` of a token, and tokens come each `MINUTE / 2`.
+    assert bucket.ready_at() == pytest.approx(MINUTE + MINUTE / 2 - 10)
 
 
 def test_tokens_come_back_at_the_interval_of_the_last_grant() -> None:
@@ -156,26 +166,26 @@ def test_a_forecast_holds_until_its_first_token_comes() -> None:
 @pytest.mark.parametrize(
     ("bucket", "now", "free"),
     [
-        (unlimited(), 0.0, None),
-        (unlimited(1.0), 1.0, None),
-        (unlimited(1.0), 0.5, 0),
-        (bucket_of(60), 0.0, 10),
-        (bucket_of(60, *[0.0] * 4), 0.0, 6),
-        (bucket_of(60, *[0.0] * 10), 0.0, 0),
-        (bucket_of(60, *[0.0] * 10), MINUTE / 51, 1),
-        (bucket_of(60, *[0.0] * 10), 2.1 * MINUTE / 51, 2),
-        (bucket_of(5, *[0.0] * 3, burst=5), 60.4, 2),
-        (bucket_of(5, *[0.0] * 3, burst=5), 60.5, 5),
-        (bucket_of(60, per_day=4), 0.0, 4),
-        (bucket_of(60, 0.0, per_day=4), 100.0, 3),
-        (bucket_of(60, 0.0, per_day=4), DAY - 0.1, 3),
-        (bucket_of(60, 0.0, per_day=4), DAY, 4),
+        (unlimited, 0.0, None),
+        (lambda: unlimited(1.0), 1.0, None),
+        (lambda: unlimited(1.0), 0.5, 0),
+        (lambda: bucket_of(60), 0.0, 10),
+        (lambda: bucket_of(60, *[0.0] * 4), 0.0, 6),
+        (lambda: bucket_of(60, *[0.0] * 10), 0.0, 0),
+        (lambda: bucket_of(60, *[0.0] * 10), MINUTE / 51, 1),
+        (lambda: bucket_of(60, *[0.0] * 10), 2.1 * MINUTE / 51, 2),
+        (lambda: bucket_of(5, *[0.0] * 3, burst=5), 60.4, 2),
+        (lambda: bucket_of(5, *[0.0] * 3, burst=5), 60.5, 5),
+        (lambda: bucket_of(60, per_day=4), 0.0, 4),
+        (lambda: bucket_of(60, 0.0, per_day=4), 100.0, 3),
+        (lambda: bucket_of(60, 0.0, per_day=4), DAY - 0.1, 3),
+        (lambda: bucket_of(60, 0.0, per_day=4), DAY, 4),
     ],
 )
 def test_the_tokens_that_are_free_are_those_that_bucket_and_guards_have(
-    bucket: TokenBucket, now: float, free: int | None
+    bucket: Made, now: float, free: int | None
 ) -> None:
-    assert bucket.free(now) == free
+    assert bucket().free(now) == free
 
 
 def test_nothing_is_free_in_a_pause_and_one_token_after_a_refusal() -> None:
@@ -192,32 +202,32 @@ def test_nothing_is_free_in_a_pause_and_one_token_after_a_refusal() -> None:
 @pytest.mark.parametrize(
     ("bucket", "requests", "now", "seconds"),
     [
-        (bucket_of(60, *[0.0] * 10), 0, 0.0, 0),
-        (bucket_of(60, *[0.0] * 10), -1, 0.0, 0),
-        (bucket_of(60, *[0.0] * 10), 0.5, 0.0, MINUTE / 51),
-        (bucket_of(60, *[0.0] * 10), 1, 1.0, MINUTE / 51 - 1),
-        (bucket_of(60), 1, 5.0, 0),
-        (bucket_of(60), 3.5, 5.0, 2.5),
-        (bucket_of(30), 3, 5.0, 4),
-        (unlimited(), 100, 0.0, 0),
-        (bucket_of(60, per_day=3), 3, 20.0, 2),
-        (bucket_of(60, per_day=3), 3.1, 20.0, DAY),
-        (bucket_of(60, per_day=3), 7, 20.0, 2 * DAY),
-        (bucket_of(60, 0.0, 10.0, per_day=3), 1, 20.0, 0),
-        (bucket_of(60, 0.0, 10.0, per_day=3), 2, 20.0, DAY - 20),
-        (bucket_of(60, 0.0, 10.0, per_day=3), 3, 20.0, DAY - 10),
-        (bucket_of(60, 0.0, 10.0, per_day=3), 4, 20.0, DAY),
-        (bucket_of(60, 0.0, 10.0, per_day=3), 5, 20.0, 2 * DAY - 20),
-        (bucket_of(60, 0.0, 10.0, per_day=2), 1, DAY, 0),
-        (bucket_of(60, 0.0, 10.0, per_day=2), 2, DAY, 10),
-        (bucket_of(60, 0.0, per_day=100_000), 90_000, 100.0, 89_999),
-        (bucket_of(1, 0.0, per_day=2), 1500, 100.0, 750 * DAY - 100),
+        (lambda: bucket_of(60, *[0.0] * 10), 0, 0.0, 0),
+        (lambda: bucket_of(60, *[0.0] * 10), -1, 0.0, 0),
+        (lambda: bucket_of(60, *[0.0] * 10), 0.5, 0.0, MINUTE / 51),
+        (lambda: bucket_of(60, *[0.0] * 10), 1, 1.0, MINUTE / 51 - 1),
+        (lambda: bucket_of(60), 1, 5.0, 0),
+        (lambda: bucket_of(60), 3.5, 5.0, 2.5),
+        (lambda: bucket_of(30), 3, 5.0, 4),
+        (unlimited, 100, 0.0, 0),
+        (lambda: bucket_of(60, per_day=3), 3, 20.0, 2),
+        (lambda: bucket_of(60, per_day=3), 3.1, 20.0, DAY),
+        (lambda: bucket_of(60, per_day=3), 7, 20.0, 2 * DAY),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=3), 1, 20.0, 0),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=3), 2, 20.0, DAY - 20),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=3), 3, 20.0, DAY - 10),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=3), 4, 20.0, DAY),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=3), 5, 20.0, 2 * DAY - 20),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=2), 1, DAY, 0),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=2), 2, DAY, 10),
+        (lambda: bucket_of(60, 0.0, per_day=100_000), 90_000, 100.0, 89_999),
+        (lambda: bucket_of(1, 0.0, per_day=2), 1500, 100.0, 750 * DAY - 100),
     ],
 )
 def test_further_requests_take_their_intervals_and_the_days_that_they_need(
-    bucket: TokenBucket, requests: float, now: float, seconds: float
+    bucket: Made, requests: float, now: float, seconds: float
 ) -> None:
-    assert bucket.seconds_for(requests, now) == pytest.approx(seconds)
+    assert bucket().seconds_for(requests, now) == pytest.approx(seconds)
 
 
 def test_further_requests_go_out_at_the_pace() -> None:
@@ -233,15 +243,15 @@ def test_further_requests_go_out_at_the_pace() -> None:
 @pytest.mark.parametrize(
     ("bucket", "idle_from"),
     [
-        (bucket_of(5, 1.0), 1 + MINUTE),
-        (bucket_of(5, 1.0, 2.0), 2 + MINUTE),
-        (bucket_of(5, 1.0, 2.0, per_day=5), 2 + DAY),
-        (bucket_of(5, 1.0, 2.0, 3.0, per_day=5), 3 + DAY),
+        (lambda: bucket_of(5, 1.0), 1 + MINUTE),
+        (lambda: bucket_of(5, 1.0, 2.0), 2 + MINUTE),
+        (lambda: bucket_of(5, 1.0, 2.0, per_day=5), 2 + DAY),
+        (lambda: bucket_of(5, 1.0, 2.0, 3.0, per_day=5), 3 + DAY),
     ],
 )
-def test_a_bucket_is_idle_from_the_moment_when_its_last_grant_is_old(bucket: TokenBucket, idle_from: float) -> None:
-    assert not bucket.is_idle(idle_from - 0.01)
-    assert bucket.is_idle(idle_from)
+def test_a_bucket_is_idle_from_the_moment_when_its_last_grant_is_old(bucket: Made, idle_from: float) -> None:
+    assert not bucket().is_idle(idle_from - 0.01)
+    assert bucket().is_idle(idle_from)
 
 
 def test_a_bucket_is_idle_from_the_end_of_its_pause_unless_it_keeps_to_a_pace() -> None:

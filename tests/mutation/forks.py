@@ -4,7 +4,7 @@
 
 Runs in the folder in which mutmut has put the changed copy of the project. CHANGES names a file with mutmut's names of the changes.
 CODES names the file that is written: JSON, the exit status of the tests by change. A pytest of its own for each change, as mutmut
-runs them, takes seconds to begin.
+runs them, takes seconds to begin. The tests are collected without a change: so are the values of their parameters made.
 """
 
 from __future__ import annotations

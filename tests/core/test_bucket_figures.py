@@ -151,6 +151,10 @@ def test_a_bucket_that_others_wait_for_keeps_its_pause_and_its_guards() -> None:
     assert [bucket.ready_behind(ahead, 1.0) for ahead in range(2)] == pytest.approx([1, MINUTE])
 
 
+def test_one_who_waits_for_a_new_bucket_gets_the_first_token_at_once() -> None:
+    assert bucket_of(60).ready_behind(0, 5.0) == 5.0
+
+
 def test_a_forecast_holds_until_its_first_token_comes() -> None:
     bucket = bucket_of(6, 0.0, burst=1)
     first = bucket.ready_at()
@@ -220,6 +224,7 @@ def test_nothing_is_free_in_a_pause_and_one_token_after_a_refusal() -> None:
         (lambda: bucket_of(60, 0.0, 10.0, per_day=3), 5, 20.0, 2 * DAY - 20),
         (lambda: bucket_of(60, 0.0, 10.0, per_day=2), 1, DAY, 0),
         (lambda: bucket_of(60, 0.0, 10.0, per_day=2), 2, DAY, 10),
+        (lambda: bucket_of(60, 0.0, 10.0, per_day=2), 3, DAY - 0.2, DAY + 0.2),
         (lambda: bucket_of(60, 0.0, per_day=100_000), 90_000, 100.0, 89_999),
         (lambda: bucket_of(1, 0.0, per_day=2), 1500, 100.0, 750 * DAY - 100),
     ],
@@ -282,11 +287,20 @@ def test_three_requests_within_a_refill_or_five_lately_are_dense_if_one_was_acce
         assert not bucket.dense(100 + dense_until + 0.01)
 
 
-def test_five_requests_within_ten_refills_are_dense() -> None:
-    bucket = bucket_of(60, *[0.0] * 5)
-    bucket.accepted(0.0, 10.0)
-    assert bucket.dense(10.0)
-    assert not bucket.dense(10.01)
+@pytest.mark.parametrize(("per_minute", "dense_until"), [(60, 10.0), (30, 20.0)])
+def test_five_requests_within_ten_refills_are_dense(per_minute: int, dense_until: float) -> None:
+    bucket = bucket_of(per_minute, *[0.0] * 5, burst=5)
+    bucket.accepted(0.0, dense_until)
+    assert bucket.dense(dense_until)
+    assert not bucket.dense(dense_until + 0.01)
+
+
+def test_requests_are_dense_by_the_refill_of_a_pace() -> None:
+    bucket = bucket_of(60, 0.0, 0.0, 0.0)
+    bucket.refused(0.0, 0.0)
+    bucket.accepted(0.0, 1.0)
+    assert bucket.dense(1.2)
+    assert not bucket.dense(1.26)
 
 
 def test_a_request_that_failed_or_was_never_sent_is_not_one_of_those_that_are_dense() -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.core.buckets import DAY, MINUTE, after, bucket_of
+from tests.core.buckets import DAY, MINUTE, after, bucket_of, unlimited
 from unlimcall_async.http.bucket import TokenBucket
 from unlimcall_async.http.pace import Pace
 from unlimcall_async.http.rate_limits import RateLimit
@@ -121,6 +121,22 @@ def test_after_a_refusal_one_token_is_there_and_the_next_comes_at_the_pace() -> 
     assert bucket.ready_at() == pytest.approx(1 + 1 / 0.8)
 
 
+def test_without_a_limit_the_next_token_comes_at_the_pace_too() -> None:
+    bucket = unlimited(*[0.0] * 8)
+    bucket.refused(-1.0, 1.0)
+    bucket.take(1.0)
+    assert bucket.ready_at() == pytest.approx(1 + 1 / (0.8 * 8))
+
+
+def test_a_refusal_leaves_one_token_for_the_time_after_the_pace_too() -> None:
+    """With one request in the last 59 seconds, a token comes each 59 / 0.8 seconds until the next grant."""
+    bucket = unlimited(0.0)
+    bucket.refused(0.0, 59.0)
+    bucket.accepted(60.0, 60.0)
+    assert bucket.rate(660.0) is None
+    assert bucket.free(660.0) == 1 + (660 - 59) // (59 / 0.8)
+
+
 def test_a_refusal_that_is_heard_late_brings_no_token_back_before_the_last_grant() -> None:
     bucket = bucket_of(60, 0.0, 5.0)
     bucket.refused(0.0, 4.0)
@@ -183,6 +199,13 @@ def test_a_token_that_comes_back_to_a_bucket_that_was_never_full_since_can_be_ta
     bucket.give_back(0.0)
     assert bucket.ready_at() == 0.5
     assert bucket.free(0.5) == 1
+
+
+@pytest.mark.parametrize("taken_at", [0.0, 0.1, 0.2])
+def test_a_token_that_comes_back_leaves_the_others_taken(taken_at: float) -> None:
+    bucket = bucket_of(60, 0.0, 0.1, 0.2, burst=3)
+    bucket.give_back(taken_at)
+    assert bucket.free(0.2) == 1
 
 
 def test_what_comes_back_and_was_never_taken_changes_nothing() -> None:

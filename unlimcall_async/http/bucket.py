@@ -74,9 +74,7 @@ class TokenBucket:
 
     def ready_at(self) -> float:
         """Return the time from which the next token may be taken."""
-        ready = max(self.paused_until, self._at)
-        if self._tokens < 1:
-            ready = max(ready, self._at + (1 - self._tokens) * self._interval)
+        ready = max(self.paused_until, self._at + max(0.0, 1 - self._tokens) * self._interval)
         if self._minute and len(self._minute) >= self._per_minute:
             ready = max(ready, self._minute[-self._per_minute][0] + MINUTE + MARGIN)
         if self._day and len(self._day) == self._day.maxlen:
@@ -179,7 +177,8 @@ class TokenBucket:
                 grants.remove(taken_at)
         place = next((place for place, grant in enumerate(self._minute) if grant[0] == taken_at), None)
         if self._limit is None or self.pace.rate(self._at) is not None:
-            self._tokens = min(max(1.0, self._tokens), self._tokens + 1)
+            # While a pace holds, there is one token at most. Without a limit and a pace, there is no end of them.
+            self._tokens = max(1.0, self._tokens)
             if place is not None:
                 del self._minute[place]
             return

@@ -33,6 +33,7 @@ from unlimcall_async.cdrs.planner.page_cap import PageCap
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, ServerOrder, claim_of
+from unlimcall_async.cdrs.planner.shown import Shown
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.times import SECOND, WIDEST, Range, Window
 
@@ -165,6 +166,11 @@ def first_hypothesis(known: KnownBounds, wanted: Range) -> Window:
     return known.left[0].narrowest(*known.ends_of(wanted, known.left[0]))
 
 
+def shown_by_any_page(_original: Callable[..., bool], shown: Shown, _wanted: Range, _known: KnownBounds) -> bool:
+    """Take a part for shown by any complete page."""
+    return bool(shown.pages)
+
+
 def learn_nothing(*_args: Any) -> None:
     """Leave all hypotheses."""
 
@@ -221,6 +227,11 @@ RULES: Final[Sequence[Rule]] = (
         "surely",
         "an answer counts only if its window covers the part",
         lambda: always(KnownBounds, "surely_covers", value=True),
+    ),
+    Rule(
+        "together",
+        "a part is done once pages together show all of it",
+        lambda: wrapped(Shown, "shows_all", shown_by_any_page),
     ),
     Rule("learning", "answers refute hypotheses", lambda: patch.object(KnownBounds, "learn", learn_nothing)),
     Rule(

@@ -32,6 +32,8 @@ KNOWN = Grain(
     ),
     4 * MILLISECOND,
 )
+# A window surely shows the rows up to a microsecond less than 3 ms before its end.
+JUST = Grain(evolve(GRAIN.margins, behind=3 * MILLISECOND - 1), 4 * MILLISECOND)
 
 
 def span(first: int, end: int) -> Range:
@@ -70,6 +72,8 @@ ASKED = Question(Part(WANTED), WANTED, window(-3, 9998))
         (True, False, GRAIN, 8, 6012, 6012, 6720, 8),
         (True, False, KNOWN, 8, 6012, 6012, 6700, 8),
         (True, False, GRAIN, 30, 6012, 6012, 8920, 30),
+        # A window surely shows the row if it ends just the margin behind the row's microsecond.
+        (True, False, JUST, 8, 6012, 6012, 6710, 8),
         # With one row the window reaches up to the step that ends behind the claim.
         (True, False, GRAIN, 1, 6012, 6012, 6030, 1),
         # A window from 6020 on may show rows from 6010 on, and surely shows those from 6040 on.
@@ -118,6 +122,13 @@ def test_a_claim_that_is_to_be_proven_ends_with_a_step_of_windows(grain: Grain, 
     found = claim_of(ASKED, page_of(range(9, 3910, 100)), 1, descending=False, to_prove=True, grain=grain)
     assert found is not None
     assert found[1].range == span(cut, 10_000)
+
+
+def test_a_claim_that_is_to_be_proven_begins_at_its_edge_if_its_window_may_begin_lower() -> None:
+    """The last row is in the step from 6016 ms on. A window from 6010 on shows rows from 6018 on, and surely from 6022 on."""
+    found = claim_of(ASKED, page_of(range(9916, 6015, -100)), 1, descending=True, to_prove=True, grain=KNOWN)
+    assert found is not None
+    assert found[0].range == span(6024, 10_000)
 
 
 @pytest.mark.parametrize("descending", [True, False])

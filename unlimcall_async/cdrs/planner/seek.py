@@ -67,6 +67,8 @@ _PAGES_TO_A_PROOF: Final = 64
 # Disagreements in a row: so many withdraw a proof, and so many show that the server's pages are sorted samples.
 _TO_WITHDRAW, _TO_GIVE_UP = 3, 9
 _NO_KEYS: Final = Counter[Key]()
+# Behind the last time that there is.
+_END: Final = LAST + 1
 
 
 # --- claims and seams -----------------------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ def claim_of(
         reach = ceil(max(cut, inner + 1) + margins.behind, step)
         claimed, rest, far_end = Range(cut, wanted.end), Range(wanted.start, cut), question.window.start
         beyond = reach + margins.shows_behind
-        gained = page.number_of(Range(beyond, LAST + 1))
+        gained = page.number_of(Range(beyond, _END))
         near = Range(FIRST, beyond + MILLISECOND)
     else:
         if to_prove:
@@ -127,7 +129,7 @@ def claim_of(
         claimed, rest, far_end = Range(wanted.start, cut), Range(cut, wanted.end), question.window.till
         beyond = reach - margins.shows_before
         gained = page.number_of(Range(FIRST, beyond))
-        near = Range(beyond - MILLISECOND, LAST + 1)
+        near = Range(beyond - MILLISECOND, _END)
     # The window of a long part does not reach its other end, and a page claims nothing beyond its window.
     reached = wanted.end == question.range.end if descending else wanted.start == question.range.start
     if not reached or not wanted.start < cut < wanted.end or gained < _LEAST_GAIN * rows:
@@ -228,7 +230,7 @@ def check_seam(
 def _keys_at(seam: Seam, page: Page, sorted_by: int) -> Sequence[Key]:
     """Return the keys of a page's rows that the page before may hold: none that matters lies beyond the step of its last one."""
     beyond = 2 * sorted_by
-    return page.keys_of(Range(seam.edge - beyond, LAST + 1) if seam.descending else Range(FIRST, seam.edge + beyond))
+    return page.keys_of(Range(seam.edge - beyond, _END) if seam.descending else Range(FIRST, seam.edge + beyond))
 
 
 def _within(keys: Iterable[Key], wanted: Range) -> list[Key]:

@@ -141,16 +141,16 @@ def prove_anything(
 
 
 def claim_too_much(original: Callable[..., Any], question: Question, page: Page, number: int, **named: bool) -> Any:
-    """Claim the page's last second too."""
+    """Claim the page's last second too: a claim ends two seconds before the far end of that second (`margins`)."""
     found = original(question, page, number, **named)
     if found is None:
         return None
     claimed, left, claim = found
     more, rest = claimed.range, left.range
     if named["descending"]:
-        more, rest = Range(more.start - SECOND, more.end), Range(rest.start, rest.end - SECOND)
+        more, rest = Range(more.start - 2 * SECOND, more.end), Range(rest.start, rest.end - 2 * SECOND)
     else:
-        more, rest = Range(more.start, more.end + SECOND), Range(rest.start + SECOND, rest.end)
+        more, rest = Range(more.start, more.end + 2 * SECOND), Range(rest.start + 2 * SECOND, rest.end)
     if rest.start >= rest.end:
         return None
     claim = evolve(claim, records=page.rows_of(more))

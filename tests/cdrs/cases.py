@@ -1,6 +1,6 @@
 """Many hostile cases: no record may be lost, doubled or out of order, whatever the server does.
 
-    python -m tests.cdrs.cases                  20,000 cases, some minutes on two cores
+    python -m tests.cdrs.cases                  20,000 cases, half an hour on two cores
     python -m tests.cdrs.cases --cases 500 --seed 7
     python -m tests.cdrs.cases --only 1234567   one of them again
     python -m tests.cdrs.cases --kinds "breaks,cut off"   cases that surely have one of these kinds: see `kinds`

@@ -1,6 +1,6 @@
 """Each rule of the planner is disabled in turn: then the hostile cases must fail. A rule whose loss nobody notices guards nothing.
 
-    python -m tests.cdrs.rules                  all of them, a minute or two
+    python -m tests.cdrs.rules                  all of them, some ten minutes of one core
     python -m tests.cdrs.rules --only margins   one, and the case that caught it
 
 Exits with 1 if the cases fail with all rules in force, or if a rule was disabled and no case failed.

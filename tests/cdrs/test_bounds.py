@@ -183,6 +183,7 @@ def test_the_window_for_a_range_is_that_for_each_hypothesis() -> None:
 def test_the_times_by_which_rows_of_a_range_may_be_compared() -> None:
     exact, loose = Bounds(1, True, True), Bounds(1, True, True, earlier=100, later=300)
     assert KnownBounds().ends_of(Range(500, 2500), exact) == (1000, 2000)
+    assert KnownBounds().ends_of(Range(500, 1500), exact) == (1000, 1000)
     assert KnownBounds().ends_of(Range(500, 900), exact) == (500, 899)
     assert KnownBounds(finer_than_millis=True).ends_of(Range(500, 2500), exact) == (500, 2499)
     assert KnownBounds(2000).ends_of(Range(1000, 5000), loose) == (900, 5299)
@@ -240,6 +241,11 @@ def test_the_most_informative_windows_come_first_and_then_those_beside_the_known
         *((16_000, 19_000), (10_000, 15_000), (10_000, 16_000)),
         *((17_000, 19_000), (10_000, 16_000), (10_000, 17_000)),
         *((18_000, 19_000), (10_000, 17_000), (10_000, 18_000)),
+    ]
+    later = informative(tills, Range(SECOND, 2 * SECOND), [5000, *range(1_015_000, 1_019_000, 1000)])
+    assert later[:6] == [
+        *((1_014_000, 1_016_000), (1_015_000, 1_017_000), (1_016_000, 1_018_000), (1_017_000, 1_019_000)),
+        *((1_000_000, 1_010_000), (4000, 6000)),
     ]
     assert informative(known_of(Bounds(step, True, True)), wanted, [15_000]) == []
 

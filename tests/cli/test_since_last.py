@@ -207,7 +207,7 @@ async def test_the_file_is_there_while_it_grows(tmp_path: Path, monkeypatch: pyt
         cron = Cron(sandbox, tmp_path, monkeypatch, "--out", "c.ndjson")
         await cron.run(later=5 * HOUR)
         before = (tmp_path / "c.ndjson").read_bytes()
-        sandbox.inject(Stall(), endpoint="cdrs", skip=12)
+        sandbox.inject(Stall(seconds=2), endpoint="cdrs", skip=12)
         running = asyncio.create_task(cron.run())
         part = tmp_path / "c.ndjson.part"
 

@@ -62,7 +62,7 @@ def test_a_follows_costs_are_told_and_its_checkpoint_comes_back() -> None:
 
 @pytest.mark.slow
 def test_a_sync_is_measured_beside_other_ways_and_every_table_is_checked() -> None:
-    done = run("benchmarks/sync.py", "--records", "3000", "--rounds", "1", "--destinations", "postgres")
+    done = run("benchmarks/sync.py", "--records", "1000", "--rounds", "1", "--destinations", "postgres")
     assert done.returncode == 0, done.stderr
     assert "Every table has the rows of the server." in done.stdout
     # The memory of so few records is not flat, and their times are not judged. What is written is exact at any size.

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.own_rules
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "hours", "numbers", "every"),
-    [(1000, 2.0, 200, 120), (5000, 6.0, 500, 120), (5000, 6.0, 125, 120)],
+    [(1000, 2.0, 200, 120), (3000, 4.0, 100, 120)],
 )
 def test_each_dropped_call_is_found_by_the_next_sweep(count: int, hours: float, numbers: int, every: float) -> None:
     outage = (hours / 4 * HOUR, hours / 4 * HOUR + HOUR / 4)

@@ -15,7 +15,7 @@ from tests.cdrs.test_margins import Clock, Mode
 from tests.selection import covering
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.bounds import STEPS, Bounds
-from unlimcall_async.cdrs.planner.page import Page
+from unlimcall_async.cdrs.planner.page import Basis, Page
 from unlimcall_async.cdrs.planner.parts import Done
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.tasks import Resolve
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.own_rules
 
 LIMIT = 12
 MOST_ASKED = 21
+MOST_EXTRA = 10
 WHOLE = Range(0, SECOND)
 # Step, and whether the server includes each bound. The fast run has each step once.
 SERVERS = covering(STEPS, [True, False], [True, False], together=1)
@@ -138,6 +139,26 @@ def test_few_starts_that_stand_at_round_times_by_chance_are_not_saturated(
     for wanted in outcome.saturated:
         instants = {millis * MILLISECOND for millis in starts if wanted.holds(millis * MILLISECOND)}
         assert not all(answer(truth.narrowest(at, at)).complete for at in instants)
+
+
+def test_a_part_rests_on_the_page_that_shows_most_of_it_and_few_more_windows_are_asked() -> None:
+    """Ten more, in case times are rounded. Another cap may have been found before."""
+    rows = [record(millis * MILLISECOND, millis) for millis in (2, 3)]
+    answer = answers(Bounds(MILLISECOND, from_included=True, till_included=False), rows)
+    wanted, resolver = Range(0, 5 * MILLISECOND), Resolver()
+    resolver.heed_cap(1)
+    state: Resolve | Done = Resolve(Window(-MILLISECOND, 6 * MILLISECOND))
+    extra = 0
+    while isinstance(state, Resolve):
+        page = answer(state.window)
+        following = resolver.use(wanted, state, page, complete=page.complete)
+        assert not isinstance(following, list)
+        assert not isinstance(following, Resolve) or following.extra in {extra, extra + 1}
+        extra = following.extra if isinstance(following, Resolve) else extra
+        state = following
+    assert readable(state.records) == rows
+    assert state.basis == Basis(Window(-MILLISECOND, 6 * MILLISECOND), 2, 2)
+    assert extra == MOST_EXTRA
 
 
 @pytest.mark.parametrize(("step", "from_included", "till_included"), SERVERS)

@@ -43,7 +43,7 @@ class Shown:
         pages: The pages that were complete, and how many rows with each start and id were on each.
         caps: How often a cap was found before the pages came.
         unplaced: The rows without a start, the most of each text that one complete page has shown.
-        starts: The starts of all rows, and of rows that lie far away.
+        starts: The starts of all rows that pages have shown, in microseconds, those that `near` has left out among them.
     """
 
     rows: Mapping[_Key, Sequence[Row]] = Factory(dict[_Key, Sequence[Row]])

@@ -141,6 +141,17 @@ def test_few_starts_that_stand_at_round_times_by_chance_are_not_saturated(
         assert not all(answer(truth.narrowest(at, at)).complete for at in instants)
 
 
+@pytest.mark.parametrize(("step", "apart"), [(8, 250), (25, 40), (125, 200), (200, 250)])
+def test_starts_at_round_times_are_told_apart_by_a_server_whose_steps_are_others(step: int, apart: int) -> None:
+    """A range that both steps divide holds more starts than fit on a page: pieces of it by the server's steps do not."""
+    truth = Bounds(step * MILLISECOND, from_included=False, till_included=False)
+    starts = [millis for millis in range(0, 1000, apart) for _ in range(LIMIT // 2 - 1)]
+    rows = [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
+    outcome = take_apart_by(answers(truth, rows))
+    assert not outcome.saturated
+    assert outcome.records == expected(rows, WHOLE, newest_first=False)
+
+
 def test_a_part_rests_on_the_page_that_shows_most_of_it_and_few_more_windows_are_asked() -> None:
     """Ten more, in case times are rounded. Another cap may have been found before."""
     rows = [record(millis * MILLISECOND, millis) for millis in (2, 3)]

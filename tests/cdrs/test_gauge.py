@@ -127,6 +127,18 @@ def test_a_server_that_compares_whole_seconds_costs_little_more(
 
 
 @pytest.mark.rest_slow
+@pytest.mark.parametrize(("from_included", "till_included", "newest_first"), [*product([True, False], repeat=3)])
+def test_a_server_that_compares_whole_seconds_and_does_not_sort_costs_little_more(
+    from_included: bool, till_included: bool, newest_first: bool
+) -> None:
+    """A page holds four of the server's steps, of which one is asked twice. Before, some took 5.5 times the fewest requests."""
+    count, rate = 24_000, 200
+    server = Server(dense_calls(rate, count), "arbitrary", SECOND, from_included, till_included)
+    requests = requests_for(server, Range(0, count // rate * SECOND), newest_first=newest_first, concurrency=1)
+    assert requests <= 2.5 * count / PAGE
+
+
+@pytest.mark.rest_slow
 @pytest.mark.parametrize(
     ("order", "newest_first"),
     slow_but([("oldest_first", False)], [*product(["newest_first", "oldest_first", "arbitrary"], [False, True])]),

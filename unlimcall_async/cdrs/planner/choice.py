@@ -96,9 +96,14 @@ class Choice:
         while self._divider.is_too_small(part):
             if not self._plan.extend(part):
                 break
+        if dense := self._divider.foresees_dense(part):
+            part.hints = evolve(part.hints, dense=True)
         at = self._divider.cut_before_asking(part, room, first=first, widest=self._width.most)
         if at is None:
             return part
-        earlier, later = part.cut(at)
-        self._plan.replace(part, [earlier, later])
-        return later if self._newest_first else earlier
+        earlier, later = pieces = part.cut(at)
+        near, far = (later, earlier) if self._newest_first else (earlier, later)
+        if dense:
+            far.hints = evolve(far.hints, dense=False)  # it is looked at anew once it is asked
+        self._plan.replace(part, pieces)
+        return near

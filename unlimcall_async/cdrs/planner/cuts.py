@@ -5,10 +5,11 @@ Pure: no I/O.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from math import ceil
 
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
+from unlimcall_async.cdrs.times import SECOND, Range
 
 
 def multiple_inside(wanted: Range, at: float, step: int) -> int | None:
@@ -29,15 +30,17 @@ def cut_for(
         from_end: Whether the near end is the later one.
         step: Where cuts may lie, in microseconds: at its multiples.
     """
-    low, high = 0, len(wanted)
-    while high - low > step:
-        middle = floor((low + high) // 2, MILLISECOND)
-        near = Range(wanted.end - middle, wanted.end) if from_end else Range(wanted.start, wanted.start + middle)
-        if expect(near) < target:
-            low = middle
-        else:
-            high = middle
-    return multiple_inside(wanted, wanted.end - low if from_end else wanted.start + low, step)
+    first, last = wanted.start // step + 1, -(-wanted.end // step) - 1
+    if first > last:
+        return None
+
+    def expected(cut: int) -> float:
+        at = cut * step
+        return expect(Range(at, wanted.end) if from_end else Range(wanted.start, at))
+
+    # From the near end on. The first piece may be larger than was asked for: no cut is nearer.
+    cuts = range(last, first - 1, -1) if from_end else range(first, last + 1)
+    return cuts[max(0, bisect_left(cuts, target, key=expected) - 1)] * step
 
 
 def even_size(expected: float, target: float) -> float:

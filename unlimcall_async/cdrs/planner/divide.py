@@ -32,7 +32,7 @@ from unlimcall_async.cdrs.planner.density import Density, Hints, Sample
 from unlimcall_async.cdrs.planner.durations import Shown
 from unlimcall_async.cdrs.planner.estimates import COARSE, Estimates, if_known
 from unlimcall_async.cdrs.planner.forecast import GROUP, Estimate
-from unlimcall_async.cdrs.planner.gauge import KnownMargins
+from unlimcall_async.cdrs.planner.gauge import DENSE, KnownMargins
 from unlimcall_async.cdrs.planner.margins import Margins
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part, Seam
@@ -40,7 +40,7 @@ from unlimcall_async.cdrs.planner.seek import ServerOrder
 from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tasks import Claim
 from unlimcall_async.cdrs.planner.windows import WIDEST_PART
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, ceil, floor, to_micros
 
 # How full a page may be by estimate, if the estimate has no error.
 _FULL: Final = 0.97
@@ -101,6 +101,16 @@ class Divider:
         if not self._server_order.unsorted or not part.untouched:
             return False
         return self._estimates.expect(part) < self._target(part, 0, first=False)
+
+    def foresees_dense(self, part: Part) -> bool:
+        """Return whether records are expected to lie so close at the near end of a part that finer margins pay (`gauge`)."""
+        hints, left = part.hints, part.range
+        if hints.dense or hints.doubts or hints.doubted is not None:
+            return False
+        # As long as a page of the least dense traffic is.
+        length = min(len(left), self._sizes.page * SECOND // DENSE)
+        near = Range(left.end - length, left.end) if self._newest_first else Range(left.start, left.start + length)
+        return self._estimates.of(part)(near) * SECOND >= DENSE * length
 
     # --- where to cut it ----------------------------------------------------------------------------------------------
 
@@ -258,7 +268,8 @@ class Divider:
         rest = Part(part.range, hints=Hints(density=density, dense=dense))
         pages = list[Part]()
         for at, expected in shown.pages(page / self._estimates.excess, margins):
-            cut = multiple_inside(rest.range, at, margins.step)
+            whole = floor(at, margins.step) if shown.oldest else ceil(at, margins.step)
+            cut = multiple_inside(rest.range, whole, margins.step)
             if cut is None:
                 break
             earlier, later = rest.cut(cut)
@@ -269,14 +280,12 @@ class Divider:
 
     def _cut_near(self, part: Part, target: float, estimate: Estimate) -> int | None:
         """Return where to cut a part so that its near end is expected to hold so many records."""
-        margins = self._margins_of(part)
-        # A page of a server that does not sort must hold the rows in the margins of its window, too.
-        unsorted = self._server_order.unsorted
-        before, behind = (margins.before, margins.behind) if unsorted else (0, 0)
+        margins, unsorted = self._margins_of(part), self._server_order.unsorted
         return cut_for(
             part.range,
             target,
-            lambda near: estimate(Range(near.start - before, near.end + behind)),
+            # A page of a server that does not sort must hold the rows in the margins of its window, too.
+            lambda near: estimate(margins.page_of(near) if unsorted else near),
             from_end=self._newest_first,
             step=margins.step,
         )

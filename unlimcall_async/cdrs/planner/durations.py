@@ -73,7 +73,7 @@ class Shown:
         There is at least one. A page holds the margins, too.
         """
         first, records, doubt, any_cut = self.starts[0], 0.0, 0.0, False
-        beside = max(0, margins.before + margins.behind)
+        beside = len(margins.page_of(Range(0, SECOND))) - SECOND
         for at, weight in zip(self.starts, self.weights, strict=True):
             more = records * beside / max(margins.step, abs(at - first))
             if records and records + weight + more + 2 * sqrt(doubt) > _FULL * page:

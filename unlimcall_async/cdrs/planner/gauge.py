@@ -12,9 +12,10 @@ not.
 Rows count as evidence only if they are so far from a bound that it does not matter whether the server rounds the times that it
 shows. How finely the server sorts shows in its pages: it sorts by the times that it shows if many rows of one second come in order.
 
-Rules. Only parts that come from a dense page have such margins. Each page for such a part is compared with the rows that are
-known of its window. A row that came from where the window shows none, or a known row that did not come, refutes what was believed.
-From then on margins are whole seconds again. What rests on finer ones and was not handed out yet is asked again.
+Rules. A part has such margins if it comes from a dense page, or if records are expected to lie as close at its near end. Each page
+for such a part is compared with the rows that are known of its window. A row that came from where the window shows none, or a known
+row that did not come, refutes what was believed. From then on margins are whole seconds again. What rests on finer ones and was not
+handed out yet is asked again.
 
 A complete page whose rows seem to be missing at an end of its part is not believed: the part is asked again with whole seconds.
 If that page is full, the part is cut. Calls that start in bursts leave a gap in every piece, so that finer margins would only raise
@@ -43,8 +44,8 @@ from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor
 # The steps of finer margins: a coarser step than the server's costs little, and every step that is no coarser than it divides it.
 _FINER: Final = (10 * MILLISECOND, 100 * MILLISECOND)
 # Rows a second from which on a page is dense: of a page that is sorted, all rows; of any other, a sample of them. At 40 a second
-# whole seconds are a tenth of a page or more.
-_DENSE, _DENSE_SAMPLE = 40, 10
+# whole seconds are a tenth of a page or more. Where nothing was asked yet, a part is dense if so many records are expected.
+DENSE, _DENSE_SAMPLE = 40, 10
 # How many rows a window to gauge by should hold that are known, and how long it is at least: more than half a second.
 _KNOWN_ROWS: Final = 100
 _SHORTEST: Final = 600 * MILLISECOND
@@ -104,10 +105,10 @@ class KnownMargins:
             return False
         came = set(page.micros)
         missing = [at for at in known if at not in came and window.start - SECOND <= at <= window.till + SECOND]
-        if complete:
-            self.bounds.learn(window, page.span or (), missing)
-        else:
-            self.bounds.learn(window, page.span or (), ())
+        # Before the first gauge, the step in which times are written is not known.
+        if self._gauges:
+            self.bounds.learn(window, page.span or (), missing if complete else ())
+        if not complete:
             self._check_overlap(window, page, missing)
         if self.bounds.refuted and not self._refuted:
             self.refute()
@@ -234,7 +235,7 @@ def is_dense(page: Page) -> bool:
     span, rows = page.span, len(page.rows)
     if span is None or rows < _KNOWN_ROWS:
         return False
-    dense = _DENSE if page.ascending or page.descending else _DENSE_SAMPLE
+    dense = DENSE if page.ascending or page.descending else _DENSE_SAMPLE
     return rows * SECOND >= dense * (span[1] - span[0])
 
 

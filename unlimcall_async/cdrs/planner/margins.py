@@ -76,6 +76,13 @@ class Margins:
         # The API wants a window to have a length.
         return Window(start, max(till, start + self.step))
 
+    def page_of(self, wanted: Range) -> Range:
+        """Return the range whose rows the page for a range is expected to hold."""
+        window = self.around(wanted)
+        if self.written == self.step:
+            return Range(window.start, window.till)  # how the server treats the bounds is not known
+        return Range(window.start - self.shows_before, window.till + self.shows_behind)
+
     def shown_by(self, window: Window) -> Range:
         """Return the range whose rows the page of a window surely shows."""
         return Range(window.start + self.before, window.till - self.behind)

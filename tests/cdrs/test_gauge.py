@@ -12,6 +12,9 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.planner_pulls import pull as pull_a_year
+from benchmarks.planner_server import Bounds, Calls
+from benchmarks.planner_server import Server as YearServer
 from tests.cdrs.simulated import Order, Pull, expected, page_of, record
 from tests.cdrs.test_margins import CLOCKS, Clock
 from tests.cdrs.test_margins import Server as ClockServer
@@ -19,6 +22,7 @@ from tests.selection import covering, slow_but
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Margins
+from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 
 pytestmark = pytest.mark.own_rules
@@ -136,6 +140,20 @@ def test_a_server_that_compares_whole_seconds_and_does_not_sort_costs_little_mor
     server = Server(dense_calls(rate, count), "arbitrary", SECOND, from_included, till_included)
     requests = requests_for(server, Range(0, count // rate * SECOND), newest_first=newest_first, concurrency=1)
     assert requests <= 2.5 * count / PAGE
+
+
+def test_a_piece_that_was_wrongly_expected_to_be_dense_is_asked_once_more_and_not_without_end() -> None:
+    """A minute of each hour is two hundred times as dense as the rest. Its last piece is almost empty, which looks like a gap."""
+    chance = random.Random(0)
+    hours, minute = range(2), HOUR // 60
+    starts = [chance.randrange(len(hours) * HOUR // MILLISECOND) for _ in range(7_200)]
+    for hour in hours:
+        begins = (hour * HOUR + 20 * minute) // MILLISECOND
+        starts += [begins + chance.randrange(minute // MILLISECOND) for _ in range(12_000)]
+    calls = Calls((start, chance.randrange(60) * 1000) for start in sorted(starts))
+    server = YearServer(calls, "insertion", Bounds(from_included=True, till_included=True, step=1))
+    wanted, most = Range(0, len(hours) * HOUR), 4 * ceil(len(starts) / PAGE)
+    pull_a_year(server, newest_first=False, concurrency=1, seek=True, buffer=BUFFER, enough=most, wanted=wanted)
 
 
 @pytest.mark.rest_slow

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from math import ceil
+from math import ceil, inf
 
 from unlimcall_async.cdrs.times import SECOND, Range
 
@@ -19,9 +19,15 @@ def multiple_inside(wanted: Range, at: float, step: int) -> int | None:
 
 
 def cut_for(
-    wanted: Range, target: float, expect: Callable[[Range], float], *, from_end: bool, step: int = SECOND
+    wanted: Range,
+    target: float,
+    expect: Callable[[Range], float],
+    *,
+    from_end: bool,
+    step: int = SECOND,
+    most: float = inf,
 ) -> int | None:
-    """Return where to cut a range so that its near end is expected to hold so many records; `None` if it cannot be cut.
+    """Return where to cut a range so that its near end is expected to hold about so many records; `None` if it cannot be cut.
 
     Args:
         wanted: The range.
@@ -29,6 +35,7 @@ def cut_for(
         expect: Returns how many records a range may hold.
         from_end: Whether the near end is the later one.
         step: Where cuts may lie, in microseconds: at its multiples.
+        most: How many records the near end may be expected to hold, if the range has a cut that leaves no more.
     """
     first, last = wanted.start // step + 1, -(-wanted.end // step) - 1
     if first > last:
@@ -38,9 +45,11 @@ def cut_for(
         at = cut * step
         return expect(Range(at, wanted.end) if from_end else Range(wanted.start, at))
 
-    # From the near end on. The first piece may be larger than was asked for: no cut is nearer.
+    # From the near end on.
     cuts = range(last, first - 1, -1) if from_end else range(first, last + 1)
-    return cuts[max(0, bisect_left(cuts, target, key=expected) - 1)] * step
+    place = bisect_left(cuts, target, key=expected)
+    beside = cuts[max(0, place - 1) : place + 1]
+    return step * min(beside, key=lambda cut: (expected(cut) > most, abs(expected(cut) - target)))
 
 
 def even_size(expected: float, target: float) -> float:

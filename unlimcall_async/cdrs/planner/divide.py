@@ -49,6 +49,8 @@ _FULL: Final = 0.97
 _SHORT: Final = 4
 # How full the only page of such a part is meant to be, and how much of the last page of a chain is left free, for errors.
 _MOST_OF_PAGE, _UNFILLED = 0.6, 0.3
+# How full a page may be by estimate if the next step to cut at would leave it far emptier: three times the standard error is left.
+_MOST_BY_STEPS: Final = 0.91
 # How many records, in pages, a window is taken to hold of which no more is known than that it does not fit on a page; and if it was
 # cut by a sample of which nobody knew how many records a row stands for.
 _OVERFULL, _OVERFULL_UNSURE = 1.25, 1.6
@@ -98,7 +100,8 @@ class Divider:
 
     def is_too_small(self, part: Part) -> bool:
         """Return whether a part is expected to hold less than is better asked for at once."""
-        if not self._server_order.unsorted or not part.untouched:
+        # A part that was doubted would be doubted again with what lies beside it.
+        if not self._server_order.unsorted or not part.untouched or part.hints.doubts:
             return False
         return self._estimates.expect(part) < self._target(part, 0, first=False)
 
@@ -288,6 +291,8 @@ class Divider:
             lambda near: estimate(margins.page_of(near) if unsorted else near),
             from_end=self._newest_first,
             step=margins.step,
+            # A step may hold much of a page.
+            most=max(target, _MOST_BY_STEPS * self._sizes.page),
         )
 
     def _margins_of(self, part: Part) -> Margins:

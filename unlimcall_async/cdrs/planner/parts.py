@@ -397,4 +397,4 @@ class Part:
     def take_in(self, other: Range) -> None:
         """Extend the part by a range that lies beside it, of which a page that was doubted says nothing."""
         self.range = Range(min(self.range.start, other.start), max(self.range.end, other.end))
-        self.hints = evolve(self.hints, doubts=0, doubted=None)
+        self.hints = evolve(self.hints, doubted=None)

@@ -74,8 +74,9 @@ class AsyncClient:
         allow_plain_http: Whether plain http to other hosts than this machine is allowed. It shows the token to the network.
         proxy: The URL of a proxy for all requests, for example `http://USER:PASSWORD@proxy.example:3128`. A special character
             of the user name or the password is escaped, as `%40` for `@`. `None` for the proxy that the environment names in
-            `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, except for this machine and the hosts that `NO_PROXY` lists. The client
-            looks at these variables when it is made. A netrc file is never read.
+            `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, except for the hosts that `NO_PROXY` lists. For this machine, the
+            environment's proxy counts only if it is here, too. The client looks at these variables when it is made. A netrc file
+            is never read.
         ssl: The certificates to trust, and other settings of TLS. `None` for those of the machine, or of `SSL_CERT_FILE` and
             `SSL_CERT_DIR`.
         observer: An object that learns of each attempt and of each call: see `Observer`.

@@ -97,13 +97,22 @@ async def test_hosts_that_no_proxy_lists_are_reached_straight(
     assert (caught.value.cause, caught.value.proxy, company.proxy.heads) == ("no_such_host", "", [])
 
 
-async def test_this_machine_is_reached_straight(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, company.proxy.url())
+async def test_this_machine_is_reached_straight_if_the_proxy_is_elsewhere(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.invalid:3128")
     for url in (company.sandbox.url, f"https://127.0.0.1:{company.port}/api/v1"):
         async with company.client(base_url=url) as client:
             await client.me()
-    assert company.proxy.heads == []
+
+
+async def test_this_machine_is_reached_through_a_proxy_that_is_here(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", company.proxy.url(f"user:{ESCAPED}"))
+    async with company.client(base_url=f"https://127.0.0.1:{company.port}/api/v1") as client:
+        await client.me()
+    assert len(company.proxy.heads) == 1
 
 
 async def test_a_proxy_may_have_tls_of_its_own(company: Company) -> None:
@@ -224,24 +233,32 @@ async def test_a_certificate_that_only_the_company_vouches_for(company: Company)
 # --- plain http -----------------------------------------------------------------------------------------------------------
 
 
-async def test_plain_http_through_a_proxy_must_be_allowed_and_then_shows_the_token(sandbox: Sandbox) -> None:
+@pytest.fixture
+async def open_proxy() -> AsyncIterator[Proxy]:
+    """A proxy that answers every request by itself, and so needs no API behind it."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ME), ME)
     async with Proxy(0, answer=answer, credentials=f"user:{PASSWORD}") as proxy:
-        url = proxy.url(f"user:{ESCAPED}")
-        with pytest.raises(ValueError, match="plain http would show the token to the proxy"):
-            AsyncClient(sandbox.token, base_url=sandbox.url, proxy=url)
-        options: dict[str, Any] = {"base_url": "http://api.corp.test", "allow_plain_http": True}
-        async with AsyncClient(sandbox.token, proxy=url, **options) as client:
-            await client.me()
-    assert proxy.heads[0].startswith(b"GET http://api.corp.test/me HTTP/1.1\r\n")
+        yield proxy
 
 
-async def test_plain_http_goes_through_no_proxy_of_the_environment(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", [None, "HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_plain_http_goes_through_a_proxy_if_the_proxy_is_here_or_the_user_allows_it(
+    open_proxy: Proxy, monkeypatch: pytest.MonkeyPatch, variable: str | None, allowed: bool
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(ValueError, match="HTTP_PROXY: plain http would show the token"):
-        AsyncClient(sandbox.token, base_url="http://api.corp.test", allow_plain_http=True)
+    url = open_proxy.url(f"user:{ESCAPED}")
+    if variable is not None:
+        monkeypatch.setenv(variable, url)
+    host = "api.corp.test" if allowed else "127.0.0.1:9"
+    options: dict[str, Any] = {"base_url": f"http://{host}", "allow_plain_http": allowed}
+    async with AsyncClient("unl_test_1", proxy=url if variable is None else None, **options) as client:
+        assert (await client.me()).customer_id == "1042"
+    assert open_proxy.heads[0].startswith(f"GET http://{host}/me HTTP/1.1\r\n".encode())
+
+
+def test_plain_http_through_a_proxy_elsewhere_must_be_allowed() -> None:
+    with pytest.raises(ValueError, match=r"^proxy: plain http would show the token to the proxy proxy\.invalid:3128"):
+        AsyncClient("unl_test_1", base_url="http://127.0.0.1:9", proxy="http://proxy.invalid:3128")
 
 
 # --- a session that was handed in -----------------------------------------------------------------------------------------
@@ -260,15 +277,14 @@ def no_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_netrc")
-async def test_a_session_that_trusts_the_environment_sends_the_token_to_no_proxy(
+async def test_a_session_that_trusts_the_environment_reaches_this_machine_straight(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", company.proxy.url())
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
     async with aiohttp.ClientSession(trust_env=True) as session:
         client = company.client(base_url=company.sandbox.url, session=session, ssl=None)
         await client.me()
         await place(client)
-    assert company.proxy.heads == []
     assert [request.headers["Authorization"] for request in company.sandbox.requests] == [
         f"Bearer {company.sandbox.token}"
     ] * 2
@@ -298,17 +314,27 @@ async def test_a_session_that_trusts_the_environment_uses_its_proxy(
 
 
 @pytest.mark.parametrize("options", [{"trust_env": True}, {}])
-async def test_the_proxy_of_a_session_gets_tunnels_alone(company: Company, options: dict[str, Any]) -> None:
+async def test_the_proxy_of_a_session_gets_tunnels(company: Company, options: dict[str, Any]) -> None:
     company.proxy.credentials = None
     async with aiohttp.ClientSession(proxy=company.proxy.url(), **options) as session:
         await company.client(session=session).me()
-        assert len(company.proxy.heads) == 1
-        await company.client(session=session, base_url=company.sandbox.url).me()
         assert len(company.proxy.heads) == 1
         company.proxy.answer = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
         with pytest.raises(TransportError, match="the proxy of the session refused to connect to") as caught:
             await place(company.client(session=session))
     assert not caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("options", [{"trust_env": True}, {}])
+async def test_the_proxy_of_a_session_gets_plain_http_only_if_it_is_here(
+    sandbox: Sandbox, open_proxy: Proxy, options: dict[str, Any]
+) -> None:
+    open_proxy.credentials = None
+    for proxy, heads in ((open_proxy.url(), 1), ("http://proxy.invalid:3128", 1)):
+        async with aiohttp.ClientSession(proxy=proxy, **options) as session:
+            await AsyncClient(sandbox.token, base_url=sandbox.url, session=session).me()
+        assert len(open_proxy.heads) == heads
+    assert len(sandbox.requests) == 1
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------------

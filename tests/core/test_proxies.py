@@ -18,6 +18,7 @@ from unlimcall_async.http.proxies import Proxy, environment_proxy, proxy_at
 API = URL("https://api.corp.example/api/v1")
 PLAIN = URL("http://api.corp.example/api/v1")
 ONE, TWO = "http://one.example:3128", "http://two.example:3128"
+HERE = "http://127.0.0.1:3128"
 SECRET = "s3cr3t-p@ss:w/rd#?"
 
 
@@ -59,6 +60,10 @@ def chosen(url: URL, **environ: str) -> str | None:
             for host in ("localhost", "127.8.0.1")
         ),
         (URL("http://[::1]:8080"), {"HTTP_PROXY": ONE}, None),
+        # A proxy of this machine reaches this machine.
+        *((URL(f"{scheme}://localhost:8080"), {"ALL_PROXY": HERE}, HERE) for scheme in ("http", "https")),
+        (URL("http://localhost:8080"), {"HTTP_PROXY": HERE, "NO_PROXY": "localhost"}, None),
+        (URL("http://localhost:8080"), {"HTTP_PROXY": "socks5://127.0.0.1:1080"}, None),
     ],
 )
 def test_the_variable_that_holds(url: URL, environ: dict[str, str], expected: str | None) -> None:
@@ -193,17 +198,27 @@ def route(url: URL, proxy: str | None = None, *, allowed: bool = True, **environ
     return network_to(url, proxy=given, tls=None, environ=environ, allow_plain_http=allowed)
 
 
-def test_plain_http_goes_through_no_proxy_of_the_environment() -> None:
-    problem = route(PLAIN, HTTP_PROXY=f"http://u:{quote(SECRET, safe='')}@one.example:3128")
-    assert "HTTP_PROXY: plain http would show the token to the proxy one.example:3128" in str(problem)
-    assert "list api.corp.example in NO_PROXY" in str(problem)
-    assert route(PLAIN, HTTP_PROXY=ONE, NO_PROXY="*") == Network(allow_plain_http=True)
+@pytest.mark.parametrize("named", ["argument", "HTTP_PROXY"])
+@pytest.mark.parametrize(
+    ("url", "proxy", "allowed"),
+    [(PLAIN, ONE, True), (URL("http://127.0.0.1:8080"), HERE, False), (URL("http://127.0.0.1:8080"), HERE, True)],
+)
+def test_plain_http_goes_through_a_proxy_if_it_is_allowed_or_the_proxy_is_here(
+    named: str, url: URL, proxy: str, allowed: bool
+) -> None:
+    network = (
+        route(url, proxy, allowed=allowed) if named == "argument" else route(url, allowed=allowed, HTTP_PROXY=proxy)
+    )
+    assert isinstance(network, Network)
+    assert network.proxy is not None
+    assert str(network.proxy.url) == proxy
 
 
-def test_plain_http_goes_through_a_proxy_if_both_are_named() -> None:
-    assert isinstance(route(PLAIN, ONE), Network)
-    problem = route(URL("http://127.0.0.1:8080"), ONE, allowed=False)
-    assert "allow_plain_http=True" in str(problem)
+def test_plain_http_through_a_proxy_elsewhere_must_be_allowed() -> None:
+    problem = route(URL("http://127.0.0.1:8080"), f"http://u:{quote(SECRET, safe='')}@one.example:3128", allowed=False)
+    assert str(problem) == (
+        "proxy: plain http would show the token to the proxy one.example:3128; use https, or allow_plain_http=True"
+    )
 
 
 def test_the_argument_wins_over_the_environment_and_its_exemptions() -> None:

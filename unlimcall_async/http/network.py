@@ -12,7 +12,7 @@ from typing import Final
 from attrs import field, frozen
 from yarl import URL
 
-from unlimcall_async.http.proxies import Proxy, environment_proxy, plain_http_problem
+from unlimcall_async.http.proxies import Proxy, environment_proxy, is_exposed
 
 
 @frozen
@@ -54,5 +54,7 @@ def network_to(
     chosen = proxy if proxy is not None or environ is None else environment_proxy(url, environ)
     if isinstance(chosen, Exception):
         return chosen
-    problem = None if chosen is None else plain_http_problem(url, chosen, allow_plain_http=allow_plain_http)
-    return problem or Network(chosen, tls, allow_plain_http)
+    if chosen is not None and is_exposed(url, chosen.url, allow_plain_http=allow_plain_http):
+        shown = f"plain http would show the token to the proxy {chosen.place}"
+        return ValueError(f"{chosen.source}: {shown}; use https, or allow_plain_http=True")
+    return Network(chosen, tls, allow_plain_http)

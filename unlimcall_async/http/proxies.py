@@ -11,12 +11,13 @@ The rules are those of curl, requests and httpx, as far as these agree:
 | lower case?               | `https_proxy` wins over `HTTPS_PROXY`, also if it is empty. An empty variable means no proxy.      |
 | `HTTP_PROXY` in CGI?      | Ignored if `REQUEST_METHOD` is set: there, a request with a header `Proxy` can set the variable.   |
 | no scheme?                | `proxy.example:3128` means `http://proxy.example:3128`                                             |
-| this machine?             | A proxy of the environment is never used for `localhost` or a loopback address, as in Go.          |
 | `NO_PROXY`?               | See `_is_exempt`.                                                                                  |
+| this machine?             | `localhost` and loopback addresses are reached straight if the proxy of the environment is         |
+|                           | elsewhere, or cannot be used: no proxy elsewhere can reach them. curl and the others would try.    |
 
 Theory of the token. Through a proxy, an https request is a tunnel: the proxy learns the host and the port, and nothing else. A
-plain http request is handed to the proxy as it is, with the token. So no variable of the environment may send a plain http request
-to a proxy, and the argument `proxy` may do so only together with `allow_plain_http` (`plain_http_problem`).
+plain http request is handed to the proxy as it is, with the token. That is allowed in the two cases in which plain http is allowed
+at all: the other end, here the proxy, is this machine, or the client was made with `allow_plain_http` (`is_exposed`).
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _proxy(value: object, source: str) -> Proxy:
 def environment_proxy(url: URL, environ: Mapping[str, str]) -> Proxy | Exception | None:
     """Return the proxy that the environment names for a URL, or the error for one that cannot be used; `None` for no proxy."""
     host = url.host or ""
-    if _arguments.is_loopback(host) or _is_exempt(url, _variable("NO_PROXY", environ)[1]):
+    if _is_exempt(url, _variable("NO_PROXY", environ)[1]):
         return None
     own = f"{url.scheme.upper()}_PROXY"
     for name in (own, "ALL_PROXY"):
@@ -127,20 +128,19 @@ def environment_proxy(url: URL, environ: Mapping[str, str]) -> Proxy | Exception
             continue
         if value:
             proxy = proxy_at(value, used)
-            if isinstance(proxy, Exception):
-                return ValueError(f"{proxy}, or list {host} in NO_PROXY")
-            return proxy
+            if _arguments.is_loopback(host) and not (isinstance(proxy, Proxy) and _is_here(proxy.url)):
+                return None
+            return ValueError(f"{proxy}, or list {host} in NO_PROXY") if isinstance(proxy, Exception) else proxy
     return None
 
 
-def plain_http_problem(url: URL, proxy: Proxy, *, allow_plain_http: bool) -> Exception | None:
-    """Return the error for a proxy that would be shown the token, because the URL of the API is plain http; else `None`."""
-    if url.scheme != "http":
-        return None
-    shown = f"plain http would show the token to the proxy {proxy.place}"
-    if proxy.source != "proxy":
-        return ValueError(f"{proxy.source}: {shown}; use https, or list {url.host} in NO_PROXY")
-    return None if allow_plain_http else ValueError(f"proxy: {shown}; use https, or allow_plain_http=True")
+def is_exposed(url: URL, proxy: URL, *, allow_plain_http: bool) -> bool:
+    """Return whether a request to a URL would show the token to a proxy on another machine although nobody has allowed that."""
+    return url.scheme == "http" and not allow_plain_http and not _is_here(proxy)
+
+
+def _is_here(proxy: URL) -> bool:
+    return _arguments.is_loopback(proxy.host or "")
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:

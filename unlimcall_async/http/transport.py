@@ -32,6 +32,7 @@ from unlimcall_async.http.causes import Failure, Place
 from unlimcall_async.http.messages import USER_AGENT, Authorization, RawResponse, Request
 from unlimcall_async.http.network import DIRECT, Network
 from unlimcall_async.http.outcome import Sent
+from unlimcall_async.http.proxies import is_exposed
 
 # Bytes, decompressed. A page of 1000 call records has some 0.4 MB, and one with 16 KB in every row still fits. A body that does not
 # end must not fill the memory or keep the event loop busy. Nor must a small body that grows when it is decompressed.
@@ -140,11 +141,11 @@ class Transport:
         network = self.network
 
         async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            plain = not request.is_ssl()
+            proxy, allowed = request.proxy, network.allow_plain_http
             # A proxy of the session's own would be shown the token, too.
-            if request.proxy == _NO_PROXY or (plain and not network.allow_plain_http):
+            if proxy == _NO_PROXY or (proxy is not None and is_exposed(request.url, proxy, allow_plain_http=allowed)):
                 request.update_proxy(None, None, None)
-            elif plain and network.proxy is not None and network.proxy.credentials is not None:
+            elif not request.is_ssl() and network.proxy is not None and network.proxy.credentials is not None:
                 request.headers["Proxy-Authorization"] = network.proxy.credentials.header()
             request.headers["Authorization"] = authorization.header()
             try:

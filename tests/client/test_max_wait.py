@@ -225,3 +225,11 @@ async def test_so_is_one_behind_many_others(start: Start, caplog: pytest.LogCapt
     client = start(None, RateLimit(60, burst=1))
     await asyncio.gather(*[client.me() for _ in range(63)])
     assert [words for words in caplog.messages if "waits 6" in words]
+
+
+async def test_a_wait_that_is_refused_is_not_said(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "unlimcall_async")
+    client = start(1, RateLimit(1))
+    await client.me()
+    await refused(client.me())
+    assert caplog.messages == []

@@ -193,8 +193,10 @@ class Call(Generic[T]):
             self.cost.begin_wait(now)
         self.waiting_for, self.waiting_until = "rate limit", None
         # Logged before the wait: after a 429 it may be as long as the server likes. To look ahead costs as much as to take a token.
-        if _logger.isEnabledFor(logging.INFO) and (wait := self.limiter.wait_in_queue(self.pull)) >= _SHORTEST_WAIT:
-            _logger.info("%s waits %.1f s or more for its rate limit", self.name, wait)
+        if _logger.isEnabledFor(logging.INFO):
+            wait = self.limiter.wait_in_queue(self.pull)
+            if _SHORTEST_WAIT <= wait <= self._wait_left():  # a longer wait is refused at once
+                _logger.info("%s waits %.1f s or more for its rate limit", self.name, wait)
         try:
             return await self.limiter.acquire(slots, self._wait_left(), self.pull, again=self.refusals > 0)
         except TooLateError as late:

@@ -1,6 +1,7 @@
 """The class `Sandbox` and the package's public names."""
 
 import inspect
+from typing import Any
 
 import pytest
 from attrs import fields
@@ -14,6 +15,25 @@ def test_there_is_no_url_before_the_start() -> None:
         _ = Sandbox().url
     assert Sandbox(port=8080).url == "http://127.0.0.1:8080/api/v1"
     assert Sandbox(host="::1", port=8080).url == "http://[::1]:8080/api/v1"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"host": None}, TypeError, "host must be a str, not NoneType"),
+        ({"host": ""}, ValueError, "host must not be empty"),
+        ({"port": "8080"}, TypeError, "port must be an int, not str"),
+        ({"port": 80.0}, TypeError, "port must be an int, not float"),
+        ({"port": True}, TypeError, "port must be an int, not bool"),
+        ({"port": -1}, ValueError, "port must be from 0 to 65535, not -1"),
+        ({"port": 65536}, ValueError, "port must be from 0 to 65535, not 65536"),
+    ],
+)
+def test_an_address_on_which_no_server_can_listen_is_refused_at_once(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        Sandbox(**options)
 
 
 async def test_the_repr_tells_the_state_and_hides_the_token(sandbox: Sandbox) -> None:

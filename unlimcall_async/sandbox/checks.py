@@ -78,3 +78,15 @@ def all_of(name: str, values: Iterable[T], kind: type[T]) -> list[T]:
         if not isinstance(each, kind):
             raise TypeError(f"{name} must hold {kind.__name__} only, not {type(each).__name__}")
     return taken
+
+
+def require_address(host: object, port: object) -> None:
+    """Require a host and a port on which a server can listen, as far as that is known before it tries."""
+    if not isinstance(host, str):
+        raise TypeError(f"host must be a str, not {type(host).__name__}")
+    if not host:  # which would be every address of this machine
+        raise ValueError("host must not be empty: name the address to listen on, for example 127.0.0.1")
+    if not isinstance(port, int) or isinstance(port, bool):
+        raise TypeError(f"port must be an int, not {type(port).__name__}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, not {port}")

@@ -13,6 +13,7 @@ from aiohttp import StreamReader, web
 
 from unlimcall_async.sandbox import wire
 from unlimcall_async.sandbox.api import Api, find_resource
+from unlimcall_async.sandbox.checks import require_address
 from unlimcall_async.sandbox.control import Control
 from unlimcall_async.sandbox.faults import (
     Close,
@@ -62,6 +63,7 @@ class Server:
     """A listening socket and the requests on it. After a stop the server can be started again, on the same port."""
 
     def __init__(self, api: Api, control: Control, *, host: str, port: int) -> None:
+        require_address(host, port)
         self.host = host
         self.port: int = port  # 0 until the first start, which takes a free port and keeps it
         self.faults: FaultSchedule = FaultSchedule()

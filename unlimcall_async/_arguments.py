@@ -258,7 +258,11 @@ def base_url(value: object, *, allow_plain_http: bool, name: str = "base_url") -
     """Require an http or https URL that paths can be put under. Plain http to another machine must be allowed."""
     if not isinstance(value, (str, URL)):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    url = _parsed(name, value if isinstance(value, URL) else text(name, value))
+    given = value if isinstance(value, URL) else text(name, value)
+    # The parser drops some of these characters, and keeps others: the requests would fail, and nobody would see why.
+    if isinstance(given, str) and (not given.isprintable() or " " in given):
+        raise ValueError(f"{name} must not contain spaces or control characters")
+    url = _parsed(name, given)
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError(f"{name} must be an absolute http or https URL, for example https://app.unlimcall.com/api/v1")
     if url.user is not None or url.password is not None:

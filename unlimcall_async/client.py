@@ -362,7 +362,7 @@ class RawClient(RawMethods[AsyncClient]):
 
 def _address(base_url: str | None, *, allow_plain_http: bool) -> URL:
     """Return the URL of the API: that of the argument, of the environment, or of production."""
-    if base_url is None and (url := os.environ.get("UNLIMCALL_BASE_URL")):
+    if base_url is None and (url := os.environ.get("UNLIMCALL_BASE_URL", "").strip()):
         return _arguments.base_url(url, allow_plain_http=allow_plain_http, name="UNLIMCALL_BASE_URL")
     return _arguments.base_url(PRODUCTION_URL if base_url is None else base_url, allow_plain_http=allow_plain_http)
 

@@ -211,7 +211,7 @@ async def test_token_and_base_url_may_come_from_the_environment(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNLIMCALL_TOKEN", f"{sandbox.token}\n")
-    monkeypatch.setenv("UNLIMCALL_BASE_URL", sandbox.url)
+    monkeypatch.setenv("UNLIMCALL_BASE_URL", f" {sandbox.url}\n")
     async with AsyncClient(rate_limits=RateLimits.unlimited()) as client:
         assert (await client.me()).customer_id == "1042"
 
@@ -228,6 +228,7 @@ def test_a_missing_token_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("UNLIMCALL_TOKEN", "two words", "UNLIMCALL_TOKEN must be visible ASCII without spaces"),
         ("UNLIMCALL_BASE_URL", "api.corp.example", "UNLIMCALL_BASE_URL must be an absolute http or https URL"),
         ("UNLIMCALL_BASE_URL", "http://api.corp.example", "UNLIMCALL_BASE_URL: plain http would send the token"),
+        ("UNLIMCALL_BASE_URL", "https://api.corp.example/a b", "UNLIMCALL_BASE_URL must not contain spaces"),
         ("UNLIMCALL_BASE_URL", "https://me:pw@api.corp.example", "UNLIMCALL_BASE_URL must not hold credentials"),
     ],
 )

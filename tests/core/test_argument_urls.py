@@ -99,6 +99,8 @@ def test_plain_http_to_another_machine_must_be_allowed(host: str) -> None:
         "https://app.unlimcall.com/#top", "https://user@app.unlimcall.com", "https://user:pw@app.unlimcall.com",
         "https://:pw@app.unlimcall.com", "http://127.0.0.1@evil.example", "http://localhost:80@evil.example",
         "https://app.unlimcall.com:99999", "https://app.unlimcall.com:port", "https://[::1",
+        "https://app.unlimcall.com/api/v1 ", " https://app.unlimcall.com", "https://app.unlimcall.com/api/v1\n",
+        "https://app.unlimcall.com/a b", "https://app.unlimcall.com /api/v1", "https://app.\tunlimcall.com",
     ],
 )  # fmt: skip
 def test_other_base_urls_are_refused(value: str, allow: bool) -> None:

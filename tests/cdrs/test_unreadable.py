@@ -193,6 +193,8 @@ async def test_at_most_10_000_rows_are_kept() -> None:
         stream = client.cdrs.stream(START, END, unreadable="keep")
         got, error = await read(stream)
         assert (got, len(stream.unreadable), stream.stats.unreadable) == ([], 10_000, 10_000)
+        assert "unreadable holds 10,000 such rows, and takes more once it is cleared" in str(error)
+        assert 'unreadable="keep"' not in str(error)
         # A reader who has seen them makes room for others.
         stream.unreadable.clear()
         assert [record.id async for record in stream] == ["1"]

@@ -35,8 +35,6 @@ from unlimcall_async.proof.manifest import Evidence, Manifest
 # Rows that a page holds at most (reference: `GET /cdrs`, limit).
 _MOST_ROWS: Final = 1000
 
-_HINT: Final = 'unreadable="keep" keeps such rows and goes on; resume_after skips this one'
-
 
 class CdrStream(StreamViews):
     """The call records of a range: each once, in order, as an async iterator.
@@ -233,8 +231,9 @@ class CdrStream(StreamViews):
         self._skipped = row
         checkpoint = self._output.checkpoint_at(self._position.place_behind_unreadable, skipped=row)
         window = row.shown().window
+        hint = self._unreadable.hint
         raise ResponseError(
-            200, row.where, row.reason, "GET", "/cdrs", window=window, resume_after=checkpoint, hint=_HINT
+            200, row.where, row.reason, "GET", "/cdrs", window=window, resume_after=checkpoint, hint=hint
         )
 
     # --- how far it is --------------------------------------------------------------------------------------------------

@@ -61,6 +61,13 @@ class UnreadableRows:
         # The rows that were kept while the output is held, and the marks from before; `None` if it is not held.
         self._held: tuple[list[UnreadableRow], list[UnplacedMark]] | None = None
 
+    @property
+    def hint(self) -> str:
+        """What the user can do about a row that was not kept."""
+        if self._keep:
+            return f"unreadable holds {MOST_KEPT:,} such rows, and takes more once it is cleared; resume_after skips this one"
+        return 'unreadable="keep" keeps such rows and goes on; resume_after skips this one'
+
     def hold(self) -> None:
         """Keep rows apart from now on."""
         self._held = [], list(self._marks)

@@ -62,8 +62,8 @@ def test_a_command_names_the_option_before_it_asks_the_server(command: list[str]
 @pytest.mark.parametrize("name", ["calls:may.db", "NUL"])
 async def test_a_destination_must_be_a_file(name: str, tmp_path: Path) -> None:
     async with AsyncClient("unl_test_token", base_url="http://127.0.0.1:9/api/v1") as client:
-        for scheme in ("sqlite", "duckdb", "parquet"):
-            with pytest.raises(ValueError, match="destination must name a file: "):
+        for scheme, kind in {"sqlite": "file", "duckdb": "file", "parquet": "folder"}.items():
+            with pytest.raises(ValueError, match=f"destination must name a {kind}: "):
                 await sync_cdrs(client, f"{scheme}:///{tmp_path}/{name}", datetime(2026, 5, 1, tzinfo=UTC))
 
 
@@ -77,7 +77,7 @@ async def test_an_account_must_have_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["C:/data/calls.db", r"C:\data\calls.db"])
 def test_a_drive_stands_behind_three_slashes(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(url, "Path", PureWindowsPath)
-    path = url._file(f"/{form}")
+    path = url._path(f"/{form}", "file")
     assert (path.drive, path.is_absolute(), path.name) == ("C:", True, "calls.db")
 
 

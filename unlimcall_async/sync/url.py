@@ -35,19 +35,19 @@ def destination_at(url: str, table: str) -> ThreadedDestination:
         case "sqlite":
             from unlimcall_async.sync.sqlite import SqliteDestination  # noqa: PLC0415 # a sync loads one driver
 
-            return SqliteDestination(url, _file(rest), table)
+            return SqliteDestination(url, _path(rest, "file"), table)
         case "duckdb":
             with of_extra("a sync into DuckDB", "duckdb", "duckdb"):
                 from unlimcall_async.sync.duckdb import DuckDbDestination  # noqa: PLC0415 # as above
 
-            return DuckDbDestination(url, _file(rest), table)
+            return DuckDbDestination(url, _path(rest, "file"), table)
         case "parquet":
             if table != _DEFAULT_TABLE:
                 raise ValueError("table is for databases: the folder is the table")
             with of_extra("a sync into Parquet files", "arrow", "pyarrow"):
                 from unlimcall_async.sync.parquet_days import ParquetDestination  # noqa: PLC0415 # as above
 
-            return ParquetDestination(url, _file(rest))
+            return ParquetDestination(url, _path(rest, "folder"))
         case "postgresql" | "postgres" | "postgresql+psycopg":
             with of_extra("a sync into PostgreSQL", "postgres", "psycopg"):
                 from unlimcall_async.sync.postgres import PostgresDestination  # noqa: PLC0415 # as above
@@ -65,17 +65,18 @@ def _table(table: object) -> str:
     return name
 
 
-def _file(rest: str) -> Path:
-    """Return the file of a URL, given what stands behind its two slashes."""
+def _path(rest: str, kind: str) -> Path:
+    """Return the path of the file or folder of a URL, given what stands behind its two slashes."""
     if not rest.startswith("/"):
         raise ValueError(
-            "destination names a host, and a file has none: write three slashes before a relative path, four before an absolute one"
+            f"destination names a host, and a {kind} has none: "
+            "write three slashes before a relative path, four before an absolute one"
         )
     path = rest[1:]
     if "?" in path or "#" in path:
-        raise ValueError("destination takes no parameters behind the name of a file")
+        raise ValueError(f"destination takes no parameters behind the name of a {kind}")
     if path in {"", ":memory:"} or "\0" in path:
-        raise ValueError("destination must name a file")
+        raise ValueError(f"destination must name a {kind}")
     if fault := name_fault(Path(path).name):
-        raise ValueError(f"destination must name a file: {fault}")
+        raise ValueError(f"destination must name a {kind}: {fault}")
     return Path(path)

@@ -4,8 +4,9 @@
     python -m tests.cdrs.hostile_limits --only 1000007  one of them again
 
 The server's bucket may be smaller or slower than the client's, shared with another process, or empty for minutes. The server
-refuses with 429 or 503, with the right `Retry-After`, a wrong one, or none. Each pull must arrive with all records: no server here
-refuses for longer than the client waits (contract, section 3). Exits with 1 if a pull did not arrive.
+refuses with 429, with the right `Retry-After`, a wrong one, or none; or with 503, if no other process takes its tokens. Each pull
+must arrive with all records: no server here refuses for longer than the client waits (contract, section 3). Exits with 1 if a pull
+did not arrive.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class LimitStory:
 
 def make_limit_case(chance: random.Random) -> LimitCase:
     """Make a case from chance."""
-    status = chance.choice((429, 429, 429, 503))
+    concurrencies = chance.choice(((1,), (4,), (16,), (4, 4), (4, 16), (1, 64)))
+    status = 503 if len(concurrencies) == 1 and chance.random() < 0.5 else 429
     retry_after: tuple[RetryAfter, ...] = ("none", "none", "0", "1", "right")
     closed = 0.0, 0.0
     if status == 429 and chance.random() < 0.25:
@@ -87,7 +89,7 @@ def make_limit_case(chance: random.Random) -> LimitCase:
         closed=closed,
         rows=chance.choice((100, 400, 800)),
         page_size=chance.choice((8, 20)),
-        concurrencies=chance.choice(((1,), (4,), (16,), (4, 4), (4, 16), (1, 64))),
+        concurrencies=concurrencies,
         order=chance.choice(("newest_first", "oldest_first", "arbitrary")),
     )
 

@@ -241,9 +241,10 @@ async def test_a_follow_never_gives_up_a_429(sandbox: Sandbox) -> None:
         await records.aclose()
 
 
-async def test_a_500_amid_a_pull_ends_it_as_ever() -> None:
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_5xx_amid_a_pull_ends_it_after_the_delays(status: int) -> None:
     async with served(Bucket(6000, 100), "no time") as server, client_of(server) as client:
-        server.limit, server.refuse = Bucket(6000, 20), lambda _: web.Response(status=500)
+        server.limit, server.refuse = Bucket(6000, 20), lambda _: web.Response(status=status)
         server.limit.per_minute = 1e-9
         with pytest.raises(ServerError):
             await ids(client.cdrs.stream(START, END, page_size=PAGE))

@@ -9,7 +9,15 @@ from itertools import pairwise
 import pytest
 
 from tests.selection import slow_but
-from unlimcall_async import AsyncClient, NotFoundError, RateLimit, RateLimitedError, RateLimits, RetryPolicy
+from unlimcall_async import (
+    AsyncClient,
+    NotFoundError,
+    RateLimit,
+    RateLimitedError,
+    RateLimits,
+    RetryPolicy,
+    ServerError,
+)
 from unlimcall_async.sandbox import Delay, Sandbox, Status
 
 pytestmark = pytest.mark.looptime
@@ -247,13 +255,22 @@ async def test_a_503_waits_as_retry_after_says_and_stops_nobody_else(sandbox: Sa
     assert 9 <= now() - before < 10
 
 
-async def test_the_documented_delays_are_kept(sandbox: Sandbox, start: Start) -> None:
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("before", [0, 5])
+async def test_the_documented_delays_are_kept_also_amid_many_requests(
+    sandbox: Sandbox, start: Start, status: int, before: int
+) -> None:
     client = start(RetryPolicy(jitter=0))
-    sandbox.inject(Status(500), times=None)
-    with pytest.raises(Exception, match="500"):
+    for _ in range(before):
         await client.me()
-    times = [request.received_at for request in sandbox.requests]
-    assert [round(later - earlier) for earlier, later in pairwise(times)] == [1, 2, 4]
+    sandbox.inject(Status(status), times=None)
+    for _ in range(2):
+        with pytest.raises(ServerError, match=f"{status}"):
+            await client.me()
+    times = [request.received_at for request in sandbox.requests[before:]]
+    assert len(times) == 8
+    for attempts in (times[:4], times[4:]):
+        assert [round(later - earlier) for earlier, later in pairwise(attempts)] == [1, 2, 4]
 
 
 async def test_the_wait_for_the_limit_does_not_count_as_time_without_an_answer(start: Start) -> None:

@@ -272,7 +272,9 @@ class Call(Generic[T]):
         self.slow_in_a_row = 0
         rounds = await self.limiter.refused(token_at)
         chance = random.random()  # noqa: S311 # no secret
-        delay = delay_after_refusal(self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance)
+        delay = delay_after_refusal(
+            self.policy, verdict, error, rounds=rounds, refusals=self.refusals, patience=self.patience, chance=chance
+        )
         pause = pause_after(self.policy, error, delay)
         if pause > self.policy.max_retry_after:
             # Calls that wait already have logged a shorter wait.

@@ -3,8 +3,9 @@
 Pure: no I/O, no clock; chance comes in as an argument. Whether a request may be sent again at all is decided by `outcome.judge`.
 Here are the delays (operations guide, Error Handling): after 1, 2 and 4 seconds, or later if `Retry-After` says so.
 
-A refusal, by a 429 or by a 503 amid dense requests, is another matter: the server works, and has had too many requests. So a
-refusal uses up none of the delays. The client waits it out, for as long as a `Patience` lasts.
+A refusal, by a 429 or by a 503 amid dense requests, is another matter: the server works, and has had too many requests. A 429 uses
+up none of the delays. The client waits it out, for as long as a `Patience` lasts. A 503 may just as well be an outage. So it uses up
+the delays, but only those since the server last accepted a request: a server that refuses now and then ends no call.
 """
 
 from __future__ import annotations
@@ -157,6 +158,7 @@ def delay_after_refusal(
     error: errors.APIError,
     *,
     rounds: int,
+    refusals: int,
     patience: Patience,
     chance: float,
 ) -> float | None:
@@ -167,9 +169,12 @@ def delay_after_refusal(
         verdict: What the refusal means for the call.
         error: The refusal.
         rounds: How often the server has refused in a row, this time included. Requests that were refused together count once.
-        patience: How long refusals are waited out.
+        refusals: How often the server has refused this call, this time included.
+        patience: How long refusals by a 429 are waited out.
         chance: A random number from 0 to 1.
     """
+    if not isinstance(error, errors.RateLimitedError):
+        return delay_before_retry(policy, verdict, error, retries=min(rounds, refusals) - 1, chance=chance)
     if not verdict.may_send_again or not policy.delays or not patience.left:
         return None
     asked, jitter = error.retry_after, _jittered(policy, chance)

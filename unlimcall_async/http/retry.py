@@ -3,9 +3,9 @@
 Pure: no I/O, no clock; chance comes in as an argument. Whether a request may be sent again at all is decided by `outcome.judge`.
 Here are the delays (operations guide, Error Handling): after 1, 2 and 4 seconds, or later if `Retry-After` says so.
 
-A refusal, by a 429 or by a 503 amid dense requests, is another matter: the server works, and has had too many requests. A 429 uses
-up none of the delays. The client waits it out, for as long as a `Patience` lasts. A 503 may just as well be an outage. So it uses up
-the delays, but only those since the server last accepted a request: a server that refuses now and then ends no call.
+A refusal, by a 429 or by a 503 amid dense requests, is another matter: the server works, and has had too many requests. A 429
+uses up none of the delays. The client waits it out, for as long as a `Patience` lasts. A 503 may just as well be an outage. So it
+uses up the delays, but only those since the server last accepted a request: a server that refuses now and then ends no call.
 """
 
 from __future__ import annotations

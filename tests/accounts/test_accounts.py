@@ -244,6 +244,7 @@ async def test_one_pool_serves_several_servers_and_its_size_is_that_of_all(tmp_p
     assert 1 < most <= 3
 
 
+@pytest.mark.slow
 async def test_a_session_that_was_handed_in_is_used_and_left_open() -> None:
     async with aiohttp.ClientSession() as session:
         async with accounts_of(AccountsServer({"a": rows("a", 2)}), session=session) as accounts:

@@ -83,6 +83,7 @@ async def test_each_account_has_its_records_once_and_in_order(at_once: int) -> N
             pickle.dumps(pull)
 
 
+@pytest.mark.slow
 async def test_the_failure_of_one_account_stops_no_other() -> None:
     server = server_of(good=2500, suspended=10, broken=10, odd=2500, better=3)
     server.answers["suspended"] = error(403, "account_suspended")

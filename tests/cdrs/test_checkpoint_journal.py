@@ -92,6 +92,7 @@ polls = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(polls, st.integers(0, 3))
 def test_the_last_checkpoint_comes_back_wherever_the_process_ends(
     polls: list[tuple[int, list[int], int]], restarts: int
@@ -279,6 +280,7 @@ def test_a_file_goes_on_where_it_was(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_off_anywhere_has_the_checkpoint_before(path: Path) -> None:
     made = stored(path)
     whole = path.read_bytes()

@@ -41,6 +41,7 @@ def test_a_week_has_the_weight_of_its_length() -> None:
     assert rhythm.weight(Range(3 * HOUR, 3 * HOUR + 7 * DAY)) == pytest.approx(7 * DAY)
 
 
+@pytest.mark.slow
 def test_traffic_that_is_alike_week_by_week_needs_no_samples_and_bursts_do() -> None:
     even, wild = Forecast(PAGE), Forecast(PAGE)
     chance = random.Random(3)

@@ -142,6 +142,7 @@ def test_a_server_that_compares_whole_seconds_and_does_not_sort_costs_little_mor
     assert requests <= 2.5 * count / PAGE
 
 
+@pytest.mark.slow
 def test_a_piece_that_was_wrongly_expected_to_be_dense_is_asked_once_more_and_not_without_end() -> None:
     """A minute of each hour is two hundred times as dense as the rest. Its last piece is almost empty, which looks like a gap."""
     chance = random.Random(0)

@@ -12,6 +12,7 @@ from unlimcall_async import AsyncClient, RateLimit, RateLimits
 from unlimcall_async.sandbox import Sandbox, Status, generate_traffic
 
 
+@pytest.mark.slow
 async def test_rows_that_are_held_for_their_turn_are_no_duplicates(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(generate_traffic(7000, start=START, end=START + timedelta(days=30), kind="uniform"))
     async with client.cdrs.stream(START, END) as stream:
@@ -22,6 +23,7 @@ async def test_rows_that_are_held_for_their_turn_are_no_duplicates(sandbox: Sand
         assert stream.stats.duplicates < 3000
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_the_statistics_are_those_of_the_server(sandbox: Sandbox) -> None:
     sandbox.settings.latency = 0.1

@@ -202,6 +202,7 @@ async def test_at_most_10_000_rows_are_kept() -> None:
         assert len((await read(client.cdrs.stream(START, END, resume=error.resume_after)))[0]) == 0
 
 
+@pytest.mark.slow
 async def test_the_rows_of_a_saturated_instant_are_records_alone() -> None:
     rows = [good(AT, number) for number in range(60)] + [bad({"billsec": "null"}) for _ in range(60)]
     async with served(RawServer(rows)) as client:

@@ -132,6 +132,7 @@ asyncio.run(main())
 # --- one position -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), max_size=40), st.booleans())
 def test_any_mixture_of_views_hands_out_each_record_once(
@@ -342,6 +343,7 @@ async def until_error(iterator: AsyncGenerator[Any, None], error: type[Exception
     return got, caught.value
 
 
+@pytest.mark.slow
 async def test_a_saturated_instant_comes_behind_all_records_before_it(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls([*every_second(100), *(a_call(START + 60.5 * SECOND, 1000 + number) for number in range(30))])
     stream = client.cdrs.stream(START, END, page_size=20)
@@ -412,6 +414,7 @@ async def test_what_fails_while_records_become_columns_costs_no_record(
             assert ids_of(got + await batches_of(rest, 300)) == ids(rows)
 
 
+@pytest.mark.slow
 async def test_rows_that_cannot_be_read_show_with_the_batch_that_goes_past_them() -> None:
     places = range(100, 1000, 90)
     spoiled = [bad({"duration": "null", "id": f'"bad {place}"'}, ROWS[place].start) for place in places]

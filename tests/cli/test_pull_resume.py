@@ -172,6 +172,7 @@ async def test_the_start_of_a_file_that_grew_is_that_of_its_first_pull(tmp_path:
             assert (other, same) == (2, 0), err
 
 
+@pytest.mark.slow
 async def test_a_zone_is_that_of_the_beginning(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(2))

@@ -185,6 +185,7 @@ def test_log_records_are_visible(capsys: pytest.CaptureFixture[str]) -> None:
 # --- the door itself ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_character_that_cannot_be_seen_becomes_an_escape() -> None:
     characters = [chr(code) for code in range(sys.maxunicode + 1) if code not in {9, 10}]
     every = [character for character in characters if unicodedata.category(character) in UNSAFE]

@@ -245,6 +245,7 @@ def test_production_is_the_default() -> None:
     assert repr(AsyncClient("unl_test_token")) == "<AsyncClient https://app.unlimcall.com/api/v1 open>"
 
 
+@pytest.mark.slow
 def test_importing_the_package_does_not_import_aiohttp() -> None:
     code = (
         "import sys, unlimcall_async; unlimcall_async.AsyncClient('unl_test_token'); sys.exit('aiohttp' in sys.modules)"

@@ -371,6 +371,7 @@ def test_a_constructor_that_fails_does_not_show_the_password(
     assert "s3cr3t" not in shown(error.with_traceback(error.__traceback__.tb_next.tb_next))
 
 
+@pytest.mark.slow
 async def test_a_failure_does_not_show_the_password(
     company: Company, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

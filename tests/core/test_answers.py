@@ -341,6 +341,7 @@ def test_so_is_a_part_of_one(echo: str, struck_out: str) -> None:
         assert part not in everything_in(error)
 
 
+@pytest.mark.slow
 # The characters of a bearer token (RFC 6750, 2.1).
 @given(st.from_regex(r"[A-Za-z0-9._~+/-]{8,60}=*", fullmatch=True), st.data())
 def test_no_mixture_of_spellings_hides_a_token(token: str, data: st.DataObject) -> None:

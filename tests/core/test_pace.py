@@ -22,6 +22,7 @@ def refused_at(bucket: TokenBucket, now: float) -> None:
     bucket.pause(now + 1)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 600), st.lists(st.tuples(st.floats(0, 500), st.booleans()), max_size=60))
 def test_the_pace_never_exceeds_the_limit(per_minute: int, steps: list[tuple[float, bool]]) -> None:
     limit = RateLimit(per_minute)

@@ -124,6 +124,7 @@ def test_plain_names_are_listed_as_for_users_of_requests(host: str, entries: lis
     assert ours == bool(proxy_bypass_environment(host, {"no": listed}))
 
 
+@pytest.mark.slow
 @given(st.ip_addresses(), st.integers(0, 32))
 def test_blocks_are_those_of_the_standard_library(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int

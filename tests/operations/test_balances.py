@@ -74,6 +74,7 @@ async def test_the_watch_keeps_each_fresh_balance(sandbox: Sandbox, tmp_path: Pa
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_a_line_that_was_cut_off_costs_that_line(sandbox: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "balances.ndjson"

@@ -187,6 +187,7 @@ def test_each_line_has_one_kind(lines: list[InvoiceLine], records: list[CallReco
     assert sum(map(check.count, kinds)) + len(check.only_billed) + free == len(lines)
 
 
+@pytest.mark.slow
 @given(st.lists(LINES), st.lists(RECORDS), st.randoms())
 def test_the_order_of_records_changes_no_sum(
     lines: list[InvoiceLine], records: list[CallRecord], random: Random

@@ -67,6 +67,7 @@ def test_more_wrong_records_than_right_ones_hide_nothing_if_they_agree_on_no_tim
     assert monitor.overall == Share(601, 601)
 
 
+@pytest.mark.slow
 # A list that repeats: to draw 500 of them takes Hypothesis longer than the monitor needs for them.
 @given(st.lists(st.sampled_from([None, None, *FAR]), min_size=1, max_size=40), st.integers(0, 499))
 def test_failures_among_wrong_records_bring_their_alert(wrong: list[float | None], began: int) -> None:
@@ -156,6 +157,7 @@ def test_no_alert_is_forgotten_and_started_again_while_its_country_is_called() -
 # --- any record at all ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.lists(hostile.records, max_size=60))
 def test_any_record_is_counted_or_late(records: list[CallRecord]) -> None:
     monitor = CarrierMonitor(minimum=1)

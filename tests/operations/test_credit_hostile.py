@@ -133,6 +133,7 @@ amounts = st.decimals(allow_nan=False, allow_infinity=False) | st.sampled_from([
 any_amounts = amounts | st.decimals()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(amounts, st.none() | amounts, st.none() | any_amounts), max_size=8), amounts)
 def test_no_finite_amount_and_no_spend_raises(
     drawn: list[tuple[Decimal, Decimal | None, Decimal | None]], threshold: Decimal

@@ -106,6 +106,7 @@ async def test_the_time_left_comes_from_recent_calls(sandbox: Sandbox, client: A
     assert (alert.spend.totals, alert.spend.priced) == ({"USD": Decimal(10)}, 100)
 
 
+@pytest.mark.slow
 async def test_the_calls_are_read_less_often_than_the_balance(sandbox: Sandbox, client: AsyncClient) -> None:
     later(HOUR.total_seconds() - 1, setattr, sandbox.account, "balance", "1")
     await some(watch_of(client, ahead=HOUR), 1)

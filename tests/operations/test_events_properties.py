@@ -46,6 +46,7 @@ def take(reconciler: EventReconciler, what: CallRecord | CallEnded) -> None:
         reconciler.seen(what, at=after(HOUR))
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(EVENTS, RECORDS)), st.randoms(use_true_random=False), st.data())
 def test_neither_order_nor_repetition_nor_a_restart_changes_what_is_found(
     things: list[CallRecord | CallEnded], random: Random, data: st.DataObject
@@ -67,6 +68,7 @@ def test_neither_order_nor_repetition_nor_a_restart_changes_what_is_found(
     assert state_of(other) == state_of(once)
 
 
+@pytest.mark.slow
 @given(st.integers(-30, 120), st.sampled_from([20, 60]), st.integers(-30, 120))
 def test_what_is_learned_later_counts_for_the_pairs_of_before(first: int, length: int, usual: int) -> None:
     """A sweep before anything is known of the delays changes nothing that a later one finds."""

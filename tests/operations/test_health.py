@@ -156,6 +156,7 @@ def test_a_wrong_argument_is_named(options: dict[str, Any], error: type[Exceptio
         CallerIdHealth(**{"numbers": GB, **options})
 
 
+@pytest.mark.slow
 @given(st.lists(hostile.records, max_size=40))
 def test_any_record_is_counted_or_ignored(records: list[CallRecord]) -> None:
     health = CallerIdHealth(GB, minimum=1, short_seconds=10**400)

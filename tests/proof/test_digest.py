@@ -55,6 +55,7 @@ def test_the_digest_is_that_of_the_page(record: CallRecord) -> None:
     assert DayDigest.of([record]) == DayDigest(1, second_digest.digest([record]))
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS, max_size=5))
 def test_the_digest_of_records_is_the_sum_of_theirs(found: list[CallRecord]) -> None:
     assert DayDigest.of(found) == DayDigest(len(found), second_digest.digest(found))

@@ -123,6 +123,7 @@ def test_days_are_those_of_the_zone() -> None:
     assert "2026-04-30 20:00 till 2026-05-03 20:00 (EDT)" in "".join(page.texts)
 
 
+@pytest.mark.slow
 def test_a_range_over_a_change_of_the_clocks_has_both_names_of_its_zone() -> None:
     page = report_of(zone=ZoneInfo("Europe/Berlin")).html(start=START, end=START + timedelta(days=200))
     assert "2026-05-01 02:00 (CEST) till 2026-11-17 01:00 (CET)" in page

@@ -227,6 +227,7 @@ async def test_a_seed_chooses_who_is_sent_twice(visitor: Visitor, receiver: Rece
     assert await doubles(2) != first
 
 
+@pytest.mark.slow
 async def test_at_most_64_are_under_way_at_once(visitor: Visitor, sandbox: Sandbox, receiver: Receiver) -> None:
     await subscribed(visitor)
     under_way = []

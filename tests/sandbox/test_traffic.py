@@ -119,6 +119,7 @@ def test_calls_are_heavy_tailed() -> None:
     assert OUTCOMES[0].seconds(0.0, 1 - 2**-53) == (5 * 3600 + 2, 5 * 3600)
 
 
+@pytest.mark.slow
 def test_a_call_centre_has_ties_and_some_calls_of_several_legs() -> None:
     rows = traffic("call_centre", 10_000)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from redis import Redis
 
 from tests.accounts.support import END, START, AccountsServer, accounts_of, ids, rows
@@ -10,6 +11,7 @@ from unlimcall_async import RateLimit, RateLimits
 from unlimcall_async.shared import SharedRateLimits
 
 
+@pytest.mark.slow
 async def test_accounts_have_limits_of_their_own_over_few_connections(valkey: Redis, url: str) -> None:
     names = [f"account {number}" for number in range(20)]
     server = AccountsServer({name: rows(name, 50) for name in names})

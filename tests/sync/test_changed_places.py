@@ -149,6 +149,7 @@ async def test_a_trigger_that_keeps_rows_out_is_an_error(place: Place) -> None:
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, BEGIN + DAY)
 
 
+@pytest.mark.slow
 async def test_no_value_of_a_row_is_in_an_error_of_duckdb(tmp_path: Path) -> None:
     place, server = DuckDb(tmp_path), server_of(30)
     async with served(server) as client:
@@ -169,6 +170,7 @@ def test_a_url_whose_password_would_stand_in_messages_is_refused(url: str) -> No
     assert "ret" not in str(caught.value)
 
 
+@pytest.mark.slow
 async def test_a_table_that_another_session_has_locked_is_waited_for_and_then_an_error(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

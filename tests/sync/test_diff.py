@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def test_a_revised_leg_keeps_its_own_place() -> None:
     assert sorted(change.revised) == [(7, a_row("a", duration=1, cents=4)), (8, a_row("a", duration=2, cents=5))]
 
 
+@pytest.mark.slow
 def test_many_rows_with_one_start_and_id_are_compared_at_once() -> None:
     stored = [(number, a_row("a", duration=number)) for number in range(20_000)]
     change = compare(stored, [a_row("a", duration=number, cents=1) for number in range(20_000)])

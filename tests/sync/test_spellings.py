@@ -78,6 +78,7 @@ async def test_a_run_under_another_name_of_the_file_is_busy_and_another_account_
     assert place.rows(ACCOUNT) == place.rows("other") == held_by(server, BEGIN, END)
 
 
+@pytest.mark.slow
 async def test_a_file_that_was_replaced_by_another_one_is_another_one(tmp_path: Path) -> None:
     place, server = DuckDb(tmp_path), RawServer([call(BEGIN, "a")])
     async with served(server) as client:

@@ -198,6 +198,7 @@ async def test_strangers_with_packed_bodies_do_not_hide_failures(make_receiver: 
     assert told == [3]
 
 
+@pytest.mark.slow
 async def test_a_bomb_is_not_unpacked(make_receiver: MakeReceiver) -> None:
     receiver = make_receiver(max_body=100_000)
     bomb = gzip.compress(b"x" * 50_000_000)

@@ -303,6 +303,23 @@ def test_a_row_from_where_a_window_shows_none_leads_back_to_whole_seconds() -> N
     assert known.grain_of(dense=True).margins is WHOLE_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("order", "rate", "turn", "newest_first"),
+    [
+        ("oldest_first", 148, 9, True),
+        ("oldest_first", 134, 5, True),
+        ("oldest_first", 155, 5, False),
+        ("newest_first", 169, 9, False),
+    ],
+)
+def test_rows_that_are_left_out_at_both_ends_of_a_window_are_missed_though_neither_end_has_a_gap(
+    order: Order, rate: int, turn: int, newest_first: bool
+) -> None:
+    """The server compares whole seconds from some answer on. Both bounds of a window happen to lie beside whole seconds."""
+    server = Server(dense_calls(rate, 60 * rate), order, MILLISECOND, False, False, SECOND, turn)
+    requests_for(server, Range(0, 60 * SECOND), newest_first=newest_first, seek=False)
+
+
 # --- what was learned is wrong --------------------------------------------------------------------------------------------
 
 

@@ -58,7 +58,7 @@ class DenseParts:
         margins = self._known.grain_of(dense=True).margins
         if margins is not WHOLE_SECONDS and complete:
             # Calls may have paused. Or the server compares more coarsely here than where it was gauged.
-            believed = without_gaps(page, wanted, window, known)
+            believed = without_gaps(page, wanted, window, known, margins.step)
             if believed is not None and (believed == wanted or isinstance(part.task, Read)):
                 wanted = believed
             else:

@@ -17,9 +17,12 @@ for such a part is compared with the rows that are known of its window. A row th
 row that did not come, refutes what was believed. From then on margins are whole seconds again. What rests on finer ones and was not
 handed out yet is asked again.
 
-A complete page whose rows seem to be missing at an end of its part is not believed: the part is asked again with whole seconds.
-If that page is full, the part is cut. Calls that start in bursts leave a gap in every piece, so that finer margins would only raise
-the same doubt again: pieces of a part that was doubted twice are asked with whole seconds.
+A complete page is not believed at an end of its part at which rows seem to be missing: that end is asked again with whole seconds.
+Rows seem to be missing if there is a gap. A server that compares whole seconds may leave out too few rows for a gap, but does so at
+both ends: no row comes from the seconds in which the bounds lie, though some are expected.
+
+If the page with whole seconds is full, the part is cut. Calls that start in bursts leave a gap in every piece, so that finer
+margins would only raise the same doubt again: pieces of a part that was doubted twice are asked with whole seconds.
 
 Doubts. A server may compare one piece of the range more coarsely than another. It shows itself if known rows do not come, or by the
 gap at the end of a part. A row that was handed out before is not asked for again.
@@ -53,6 +56,9 @@ _SHORTEST: Final = 600 * MILLISECOND
 _MOST_GAUGES: Final = 3
 # A gap at an end of a part is implausible if it is so many times as long as these rows beside it take.
 _ROWS_AT_AN_END, _FEWEST_AT_AN_END, _GAP = 20, 5, 0.75
+# If none comes of so many rows that are expected in the second of a bound, rows seem to be missing, if the other end lacks rows,
+# too. By chance, that is so for one page in twenty of those whose bounds lie beside whole seconds, and hardly ever for any other.
+_FEWEST_MISSED: Final = 3
 # Rows of one second that come in order, from which on the server is taken to sort by the times that it shows.
 _ROWS_IN_ORDER: Final = 40
 
@@ -198,7 +204,7 @@ class KnownMargins:
             self._margins = self._known_margins()
 
 
-def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]) -> Range | None:
+def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int], step: int) -> Range | None:
     """Return a range without an end at which rows seem to be missing: a server that compares coarsely would leave them out.
 
     If rows seem to be missing at both ends, or if nothing would be left, `None` is returned: asking for all of it is cheaper then.
@@ -208,17 +214,30 @@ def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]
         wanted: The range that it was asked for.
         window: Its window.
         known: The starts of rows that earlier pages have shown of the window and around it, in microseconds.
+        step: The step of the margins, in microseconds.
     """
-    starts = [*map(to_micros, page.starts_of(wanted))]
+    starts, came = [*map(to_micros, page.starts_of(wanted))], page.micros
     beside = min(_ROWS_AT_AN_END, len(starts))
     before = behind = True
+    head = tail = SECOND
     if beside >= _FEWEST_AT_AN_END:
-        head, tail = starts[beside - 1] - starts[0], starts[-1] - starts[-beside]
-        before = starts[0] - wanted.start > _GAP * max(head, MILLISECOND)
-        behind = wanted.end - starts[-1] > _GAP * max(tail, MILLISECOND)
-    came = page.micros
+        head = max(MILLISECOND, starts[beside - 1] - starts[0])
+        tail = max(MILLISECOND, starts[-1] - starts[-beside])
+        before = starts[0] - wanted.start > _GAP * head
+        behind = wanted.end - starts[-1] > _GAP * tail
     before = before and not _cuts_its_second(window.start, came, known)
     behind = behind and not _cuts_its_second(window.till, came, known)
+    if step < SECOND:
+        # A server that compares whole seconds, and excludes the bounds, leaves out rows at both ends, perhaps too few for a gap.
+        first = Range(window.start, floor(window.start, SECOND) + SECOND)
+        last = Range(floor(window.till, SECOND), window.till)
+        # The rows that are expected there, if none came.
+        missed_first = 0 if any(map(first.holds, came)) else len(first) * beside / head
+        missed_last = 0 if any(map(last.holds, came)) else len(last) * beside / tail
+        if before or behind:
+            before, behind = before or missed_first >= _FEWEST_MISSED, behind or missed_last >= _FEWEST_MISSED
+        elif missed_first and missed_last:
+            before = behind = missed_first + missed_last >= _FEWEST_MISSED
     surely = WHOLE_SECONDS.shown_by(Window(floor(window.start, SECOND), floor(window.till, SECOND)))
     start, end = surely.start if before else wanted.start, surely.end if behind else wanted.end
     return None if (before and behind) or start >= end else Range(start, end)

@@ -197,7 +197,7 @@ class Hints:
         depth: How many pages are held behind the part, in the chain of pages that goes on with it.
         searched: Whether the part was cut to find a row without a start.
         hole: The server order by which a page says that the part holds no records; `None` if no page says so.
-        dense: Whether the part comes from a dense page, so that finer margins pay (`gauge`).
+        dense: Whether the part comes from a dense page, or is expected to be dense, so that finer margins pay (`gauge`).
         doubts: How many pages with finer margins were not believed, of the part and of those that the part was cut from.
         doubted: The page of the part, or of one that the part was cut from, that had finer margins and was not believed.
         prediction: What was expected of the part when it was asked.

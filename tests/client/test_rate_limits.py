@@ -273,6 +273,16 @@ async def test_the_documented_delays_are_kept_also_amid_many_requests(
         assert [round(later - earlier) for earlier, later in pairwise(attempts)] == [1, 2, 4]
 
 
+async def test_429s_use_up_no_delay_before_a_503(sandbox: Sandbox, start: Start) -> None:
+    client = start(RetryPolicy(jitter=0))
+    for _ in range(5):
+        await client.me()
+    sandbox.inject(Status(429), times=4)
+    sandbox.inject(Status(503), skip=4, times=3)
+    await client.me()
+    assert len(sandbox.requests) == 5 + 4 + 3 + 1
+
+
 async def test_the_wait_for_the_limit_does_not_count_as_time_without_an_answer(start: Start) -> None:
     client = start(me=RateLimit(1)).with_options(timeout=5)
     before = now()

@@ -109,7 +109,7 @@ def waits(
     error = RateLimitedError(429, retry_after=retry_after)
     verdict = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error))
     for rounds in range(1, count + 1):
-        wait = delay_after_refusal(policy, verdict, error, rounds=rounds, refusals=1, patience=patience, chance=0.5)
+        wait = delay_after_refusal(policy, verdict, error, rounds=rounds, unavailable=1, patience=patience, chance=0.5)
         waited.append(wait)
         if wait is None:
             break
@@ -167,7 +167,7 @@ def test_the_jitter_is_that_of_the_delays(chance: float) -> None:
     error = RateLimitedError(429)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
     wait = delay_after_refusal(
-        RetryPolicy(), verdict, error, rounds=3, refusals=3, patience=Patience(120), chance=chance
+        RetryPolicy(), verdict, error, rounds=3, unavailable=3, patience=Patience(120), chance=chance
     )
     assert wait == pytest.approx(4 * (0.9 + 0.2 * chance))
 
@@ -177,7 +177,9 @@ def test_a_429_with_a_time_is_waited_out_for_a_second_at_least(retry_after: floa
     error = RateLimitedError(429, retry_after=retry_after)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
     # The jitter alone would make the first wait 0.9 s.
-    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, refusals=1, patience=Patience(120), chance=0.0)
+    wait = delay_after_refusal(
+        RetryPolicy(), verdict, error, rounds=1, unavailable=1, patience=Patience(120), chance=0.0
+    )
     assert wait == 1.0
 
 
@@ -187,7 +189,8 @@ def test_a_post_is_sent_again_after_a_429_and_not_after_a_503() -> None:
     verdict = judge(CREATE_CALL, Sent.MAYBE_SENT, outcome_of(error))
     patience = Patience(120)
     assert (
-        delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, refusals=1, patience=patience, chance=0.5) is None
+        delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, unavailable=1, patience=patience, chance=0.5)
+        is None
     )
 
 
@@ -201,16 +204,16 @@ def test_one_pause_of_several_requests_counts_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "refusals", "wait"), [(1, 1, 1), (2, 2, 2), (3, 3, 4), (4, 4, None), (9, 2, 2), (1, 9, 1), (9, 1, 1)]
+    ("rounds", "unavailable", "wait"), [(1, 1, 1), (2, 2, 2), (3, 3, 4), (4, 4, None), (9, 2, 2), (1, 9, 1), (9, 1, 1)]
 )
 def test_a_503_uses_up_the_delays_since_the_server_last_accepted_a_request(
-    rounds: int, refusals: int, wait: float | None
+    rounds: int, unavailable: int, wait: float | None
 ) -> None:
     """A call that comes during a long outage has its own attempts."""
     error = ServerError(503)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
     assert wait == delay_after_refusal(
-        RetryPolicy(), verdict, error, rounds=rounds, refusals=refusals, patience=Patience(120), chance=0.5
+        RetryPolicy(), verdict, error, rounds=rounds, unavailable=unavailable, patience=Patience(120), chance=0.5
     )
 
 

@@ -67,6 +67,7 @@ class Call(Generic[T]):
         waiting_until: The loop's time of the next attempt, while the call waits between two attempts.
         retries: How many times the request has been sent again, refusals not counted.
         refusals: How many times the server has refused it.
+        unavailable: How many of these refusals were a 503.
         slow_in_a_row: How many of the last attempts were slow.
         may_have_acted: Whether the server may have acted on an earlier attempt.
         last_error: The error of the attempt before this one, or `None`.
@@ -89,6 +90,7 @@ class Call(Generic[T]):
     waiting_until: float | None = field(default=None, init=False)
     retries: int = field(default=0, init=False)
     refusals: int = field(default=0, init=False)
+    unavailable: int = field(default=0, init=False)
     slow_in_a_row: int = field(default=0, init=False)
     may_have_acted: bool = field(default=False, init=False)
     last_error: UnlimCallError | None = field(default=None, init=False, repr=False)
@@ -269,11 +271,18 @@ class Call(Generic[T]):
     async def _delay_after_refusal(self, verdict: Verdict, error: APIError, token_at: float) -> float | None:
         """Slow the limiter down. Return the seconds to wait before the next attempt, or `None` if the call has failed."""
         self.refusals += 1
+        self.unavailable += error.status == 503
         self.slow_in_a_row = 0
         rounds = await self.limiter.refused(token_at)
         chance = random.random()  # noqa: S311 # no secret
         delay = delay_after_refusal(
-            self.policy, verdict, error, rounds=rounds, refusals=self.refusals, patience=self.patience, chance=chance
+            self.policy,
+            verdict,
+            error,
+            rounds=rounds,
+            unavailable=self.unavailable,
+            patience=self.patience,
+            chance=chance,
         )
         pause = pause_after(self.policy, error, delay)
         if pause > self.policy.max_retry_after:

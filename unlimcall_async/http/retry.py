@@ -158,7 +158,7 @@ def delay_after_refusal(
     error: errors.APIError,
     *,
     rounds: int,
-    refusals: int,
+    unavailable: int,
     patience: Patience,
     chance: float,
 ) -> float | None:
@@ -169,12 +169,12 @@ def delay_after_refusal(
         verdict: What the refusal means for the call.
         error: The refusal.
         rounds: How often the server has refused in a row, this time included. Requests that were refused together count once.
-        refusals: How often the server has refused this call, this time included.
+        unavailable: How often the server has answered this call by a 503 that is a refusal, this time included.
         patience: How long refusals by a 429 are waited out.
         chance: A random number from 0 to 1.
     """
     if not isinstance(error, errors.RateLimitedError):
-        return delay_before_retry(policy, verdict, error, retries=min(rounds, refusals) - 1, chance=chance)
+        return delay_before_retry(policy, verdict, error, retries=min(rounds, unavailable) - 1, chance=chance)
     if not verdict.may_send_again or not policy.delays or not patience.left:
         return None
     asked, jitter = error.retry_after, _jittered(policy, chance)

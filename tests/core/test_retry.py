@@ -109,7 +109,7 @@ def waits(
     error = RateLimitedError(429, retry_after=retry_after)
     verdict = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error))
     for rounds in range(1, count + 1):
-        wait = delay_after_refusal(policy, verdict, error, rounds=rounds, unavailable=1, patience=patience, chance=0.5)
+        wait = delay_after_refusal(policy, verdict, error, rounds=rounds, patience=patience, chance=0.5)
         waited.append(wait)
         if wait is None:
             break
@@ -166,9 +166,7 @@ def test_without_delays_a_429_is_not_tried_again() -> None:
 def test_the_jitter_is_that_of_the_delays(chance: float) -> None:
     error = RateLimitedError(429)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
-    wait = delay_after_refusal(
-        RetryPolicy(), verdict, error, rounds=3, unavailable=3, patience=Patience(120), chance=chance
-    )
+    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=3, patience=Patience(120), chance=chance)
     assert wait == pytest.approx(4 * (0.9 + 0.2 * chance))
 
 
@@ -177,9 +175,7 @@ def test_a_429_with_a_time_is_waited_out_for_a_second_at_least(retry_after: floa
     error = RateLimitedError(429, retry_after=retry_after)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
     # The jitter alone would make the first wait 0.9 s.
-    wait = delay_after_refusal(
-        RetryPolicy(), verdict, error, rounds=1, unavailable=1, patience=Patience(120), chance=0.0
-    )
+    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, patience=Patience(120), chance=0.0)
     assert wait == 1.0
 
 
@@ -187,11 +183,7 @@ def test_a_post_is_sent_again_after_a_429_and_not_after_a_503() -> None:
     assert waits(SINGLE, 2, 1, endpoint=CREATE_CALL) == [2]
     error = ServerError(503)
     verdict = judge(CREATE_CALL, Sent.MAYBE_SENT, outcome_of(error))
-    patience = Patience(120)
-    assert (
-        delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, unavailable=1, patience=patience, chance=0.5)
-        is None
-    )
+    assert delay_before_retry(RetryPolicy(), verdict, error, retries=0, chance=0.5) is None
 
 
 def test_one_pause_of_several_requests_counts_once() -> None:
@@ -201,20 +193,6 @@ def test_one_pause_of_several_requests_counts_once() -> None:
     assert patience.left == pytest.approx(900 - 10.2)
     patience.renew()
     assert patience.left == 900
-
-
-@pytest.mark.parametrize(
-    ("rounds", "unavailable", "wait"), [(1, 1, 1), (2, 2, 2), (3, 3, 4), (4, 4, None), (9, 2, 2), (1, 9, 1), (9, 1, 1)]
-)
-def test_a_503_uses_up_the_delays_since_the_server_last_accepted_a_request(
-    rounds: int, unavailable: int, wait: float | None
-) -> None:
-    """A call that comes during a long outage has its own attempts."""
-    error = ServerError(503)
-    verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
-    assert wait == delay_after_refusal(
-        RetryPolicy(), verdict, error, rounds=rounds, unavailable=unavailable, patience=Patience(120), chance=0.5
-    )
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class Call(Generic[T]):
         seconds: The time limit of each attempt.
         policy: When to send the request again.
         limiter: The queue that each attempt waits in.
-        patience: How long refusals are waited out.
+        patience: How long 429s are waited out.
         pull: The stream that the call is part of, or `None`.
         cost: What the call costs is added here.
         max_wait: The seconds that all attempts together may wait for the rate limit, or `None` for no bound.
@@ -65,9 +65,8 @@ class Call(Generic[T]):
         attempt: The attempt under way, or the last one; `None` before the first.
         waiting_for: What the call waits for.
         waiting_until: The loop's time of the next attempt, while the call waits between two attempts.
-        retries: How many times the request has been sent again, refusals not counted.
+        retries: How many times the request has been sent again, 429s not counted.
         refusals: How many times the server has refused it.
-        unavailable: How many of these refusals were a 503.
         slow_in_a_row: How many of the last attempts were slow.
         may_have_acted: Whether the server may have acted on an earlier attempt.
         last_error: The error of the attempt before this one, or `None`.
@@ -90,7 +89,6 @@ class Call(Generic[T]):
     waiting_until: float | None = field(default=None, init=False)
     retries: int = field(default=0, init=False)
     refusals: int = field(default=0, init=False)
-    unavailable: int = field(default=0, init=False)
     slow_in_a_row: int = field(default=0, init=False)
     may_have_acted: bool = field(default=False, init=False)
     last_error: UnlimCallError | None = field(default=None, init=False, repr=False)
@@ -271,19 +269,17 @@ class Call(Generic[T]):
     async def _delay_after_refusal(self, verdict: Verdict, error: APIError, token_at: float) -> float | None:
         """Slow the limiter down. Return the seconds to wait before the next attempt, or `None` if the call has failed."""
         self.refusals += 1
-        self.unavailable += error.status == 503
         self.slow_in_a_row = 0
         rounds = await self.limiter.refused(token_at)
         chance = random.random()  # noqa: S311 # no secret
-        delay = delay_after_refusal(
-            self.policy,
-            verdict,
-            error,
-            rounds=rounds,
-            unavailable=self.unavailable,
-            patience=self.patience,
-            chance=chance,
-        )
+        if isinstance(error, RateLimitedError):
+            delay = delay_after_refusal(
+                self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance
+            )
+        else:
+            # The server may have failed: nothing but the pace tells this 503 from any other.
+            delay = delay_before_retry(self.policy, verdict, error, retries=self.retries, chance=chance)
+            self.retries += 1
         pause = pause_after(self.policy, error, delay)
         if pause > self.policy.max_retry_after:
             # Calls that wait already have logged a shorter wait.
@@ -293,7 +289,7 @@ class Call(Generic[T]):
             delay = None
         if delay is None:
             _report_give_up(self.policy, error)
-        else:
+        elif isinstance(error, RateLimitedError):
             self.patience.wait(self._loop.time(), delay)
         return delay
 

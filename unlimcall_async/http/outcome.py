@@ -32,8 +32,8 @@ facts: the endpoint, whether a byte of the request may have left this machine, a
 
 A 503 without a documented code may also be a refusal: nginx sends 503 for its `limit_req`, unless it is told otherwise. Such a 503
 counts as a refusal if requests were dense when it came (`is_refusal`, `TokenBucket.dense`). The client then slows down as after a
-429. The row of the table stays `SERVER_FAILED`, because the server may also have failed, and a POST may have taken effect: so the
-client does not wait for longer than after any other 5xx (`delay_after_refusal`).
+429. The row of the table stays `SERVER_FAILED`, because the server may also have failed, and a POST may have taken effect. So there
+are no more attempts than after any other 5xx.
 
 One row depends on the history of the call. `DELETE /hooks/{id}` is repeatable, so a broken connection makes the client send it
 again. If the first attempt removed the hook and only its response was lost, the second attempt finds `not_found`. Then the call is

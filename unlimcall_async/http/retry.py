@@ -3,9 +3,8 @@
 Pure: no I/O, no clock; chance comes in as an argument. Whether a request may be sent again at all is decided by `outcome.judge`.
 Here are the delays (operations guide, Error Handling): after 1, 2 and 4 seconds, or later if `Retry-After` says so.
 
-A refusal, by a 429 or by a 503 amid dense requests, is another matter: the server works, and has had too many requests. A 429
-uses up none of the delays. The client waits it out, for as long as a `Patience` lasts. A 503 may just as well be an outage. So it
-uses up the delays, but only those since the server last accepted a request: a server that refuses now and then ends no call.
+A 429 is another matter: the server works, and has had too many requests. So a 429 uses up none of the delays. The client waits it
+out, for as long as a `Patience` lasts. A 503 amid dense requests may be such a refusal, too, or an outage: it uses up the delays.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class RetryPolicy:
 
 @define(eq=False)
 class Patience:
-    """The seconds for which refusals are waited out.
+    """The seconds for which 429s are waited out.
 
     A stream has one for all its requests, since one pause stops them all; a pause counts once, however many requests it stops.
 
@@ -132,13 +131,13 @@ class Patience:
 def delay_before_retry(
     policy: RetryPolicy, verdict: outcome.Verdict, error: errors.UnlimCallError, *, retries: int, chance: float
 ) -> float | None:
-    """Return the seconds to wait before the next attempt, or `None` to make no further attempt. The error is not a refusal.
+    """Return the seconds to wait before the next attempt, or `None` to make no further attempt. The error is not a 429.
 
     Args:
         policy: The user's options.
         verdict: What the last attempt means for the call.
         error: The error of the last attempt.
-        retries: How many times the request has been sent again already, refusals not counted.
+        retries: How many times the request has been sent again already, not counting those after a 429.
         chance: A random number from 0 to 1.
     """
     if not verdict.may_send_again or retries >= len(policy.delays):
@@ -155,26 +154,22 @@ def delay_before_retry(
 def delay_after_refusal(
     policy: RetryPolicy,
     verdict: outcome.Verdict,
-    error: errors.APIError,
+    error: errors.RateLimitedError,
     *,
     rounds: int,
-    unavailable: int,
     patience: Patience,
     chance: float,
 ) -> float | None:
-    """Return the seconds to wait after a refusal, or `None` to give up.
+    """Return the seconds to wait after a 429, or `None` to give up.
 
     Args:
         policy: The user's options.
-        verdict: What the refusal means for the call.
-        error: The refusal.
+        verdict: What the 429 means for the call.
+        error: The 429.
         rounds: How often the server has refused in a row, this time included. Requests that were refused together count once.
-        unavailable: How often the server has answered this call by a 503 that is a refusal, this time included.
-        patience: How long refusals by a 429 are waited out.
+        patience: How long 429s are waited out.
         chance: A random number from 0 to 1.
     """
-    if not isinstance(error, errors.RateLimitedError):
-        return delay_before_retry(policy, verdict, error, retries=min(rounds, unavailable) - 1, chance=chance)
     if not verdict.may_send_again or not policy.delays or not patience.left:
         return None
     asked, jitter = error.retry_after, _jittered(policy, chance)

@@ -22,7 +22,7 @@ from unlimcall_async.errors import (
 )
 from unlimcall_async.http.endpoints import CREATE_CALL, ME, Endpoint
 from unlimcall_async.http.outcome import Sent, is_refusal, judge, outcome_of
-from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
+from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_429, delay_before_retry, pause_after
 
 pytestmark = pytest.mark.own_rules
 
@@ -109,7 +109,7 @@ def waits(
     error = RateLimitedError(429, retry_after=retry_after)
     verdict = judge(endpoint, Sent.MAYBE_SENT, outcome_of(error))
     for rounds in range(1, count + 1):
-        wait = delay_after_refusal(policy, verdict, error, rounds=rounds, patience=patience, chance=0.5)
+        wait = delay_after_429(policy, verdict, error, rounds=rounds, patience=patience, chance=0.5)
         waited.append(wait)
         if wait is None:
             break
@@ -166,7 +166,7 @@ def test_without_delays_a_429_is_not_tried_again() -> None:
 def test_the_jitter_is_that_of_the_delays(chance: float) -> None:
     error = RateLimitedError(429)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
-    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=3, patience=Patience(120), chance=chance)
+    wait = delay_after_429(RetryPolicy(), verdict, error, rounds=3, patience=Patience(120), chance=chance)
     assert wait == pytest.approx(4 * (0.9 + 0.2 * chance))
 
 
@@ -175,7 +175,7 @@ def test_a_429_with_a_time_is_waited_out_for_a_second_at_least(retry_after: floa
     error = RateLimitedError(429, retry_after=retry_after)
     verdict = judge(ME, Sent.MAYBE_SENT, outcome_of(error))
     # The jitter alone would make the first wait 0.9 s.
-    wait = delay_after_refusal(RetryPolicy(), verdict, error, rounds=1, patience=Patience(120), chance=0.0)
+    wait = delay_after_429(RetryPolicy(), verdict, error, rounds=1, patience=Patience(120), chance=0.0)
     assert wait == 1.0
 
 

@@ -23,7 +23,7 @@ The way of one call:
 4. `failure_of` (answers.py) turns a response with an error status into an error, with advice (advice.py). `Caller.fetch` decodes
    the body of any other.
 5. `judge` (outcome.py) decides from the endpoint, `sent` and the error: is the outcome unknown, and may the request be sent again?
-6. `delay_before_retry`, or `delay_after_refusal`, says when (retry.py). `exchange` waits and goes back to step 2, or raises the
+6. `delay_before_retry`, or `delay_after_429`, says when (retry.py). `exchange` waits and goes back to step 2, or raises the
    error.
 
 Read in this order: endpoints, outcome, exchange; then retry, answers, transport; then pace, bucket, turns, limiter, pool, pull,

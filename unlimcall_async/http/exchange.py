@@ -29,7 +29,7 @@ from unlimcall_async.http.observer import Trace
 from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_refusal, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.pull import CallCost, Pull, WaitingFor
-from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_refusal, delay_before_retry, pause_after
+from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_429, delay_before_retry, pause_after
 from unlimcall_async.http.server_clock import ServerClock, server_date
 
 if TYPE_CHECKING:
@@ -273,9 +273,7 @@ class Call(Generic[T]):
         rounds = await self.limiter.refused(token_at)
         chance = random.random()  # noqa: S311 # no secret
         if isinstance(error, RateLimitedError):
-            delay = delay_after_refusal(
-                self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance
-            )
+            delay = delay_after_429(self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance)
         else:
             # The server may have failed: nothing but the pace tells this 503 from any other.
             delay = delay_before_retry(self.policy, verdict, error, retries=self.retries, chance=chance)

@@ -151,7 +151,7 @@ def delay_before_retry(
     return max(delay, retry_after) if retry_after <= policy.max_retry_after else None
 
 
-def delay_after_refusal(
+def delay_after_429(
     policy: RetryPolicy,
     verdict: outcome.Verdict,
     error: errors.RateLimitedError,

@@ -395,6 +395,6 @@ class Part:
         return [earlier, later]
 
     def take_in(self, other: Range) -> None:
-        """Extend the part by a range that lies beside it, of which a page that was doubted says nothing."""
+        """Extend the part by a range that lies beside it, of which a page that was doubted says nothing. The doubts still count."""
         self.range = Range(min(self.range.start, other.start), max(self.range.end, other.end))
         self.hints = evolve(self.hints, doubted=None)

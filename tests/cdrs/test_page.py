@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +55,18 @@ def test_rows_of_a_range_are_those_of_a_plain_filter_and_sort(page: Page, wanted
 def test_keys_and_number_are_those_of_the_rows(page: Page, wanted: Range) -> None:
     plain = expected(readable(page.rows), wanted, newest_first=False)
     assert page.keys_of(wanted) == [(row.start_time, row.id) for row in plain]
+    assert page.starts_of(wanted) == [row.start_time for row in plain]
     assert page.number_of(wanted) == len(plain)
+
+
+@given(pages, st.lists(rows, max_size=4), st.randoms(use_true_random=False))
+def test_a_page_is_within_another_that_has_each_key_as_often(
+    page: Page, more: list[CallRecord], chance: Random
+) -> None:
+    own = readable(page.rows)
+    for others in (own, [*own, *more], [*own[1:], *more], more):
+        other = page_of(chance.sample(others, len(others)), complete=True)
+        assert page.is_within(other) == (page.keys <= other.keys)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +117,7 @@ def test_a_row_a_second_beside_the_window_is_not_outside(outside: int) -> None:
     check_inside(Window(0, 2 * SECOND), page_of(rows[:2], complete=True))
     with pytest.raises(RowOutsideError) as caught:
         check_inside(Window(0, 2 * SECOND), page_of(rows, complete=True))
-    assert caught.value.index == 2
+    assert caught.value.args == (caught.value.index,) == (2,)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,22 @@ def test_one_window_or_different_sizes_are_no_cap() -> None:
     assert cap.found == 0
 
 
+@pytest.mark.parametrize(
+    ("size", "largest", "saturates"),
+    [
+        pytest.param(LIMIT, LIMIT, True, id="as many as were asked for"),
+        pytest.param(300, 300, True, id="the most that came"),
+        pytest.param(1, 1, True, id="one row, the most that came"),
+        pytest.param(299, 300, False, id="fewer than came before"),
+        pytest.param(0, 0, False, id="none"),
+    ],
+)
+def test_a_short_page_is_as_large_as_pages_get_if_none_was_larger(size: int, largest: int, saturates: bool) -> None:
+    cap = PageCap()
+    cap.holds_window(page(largest, complete=False))
+    assert cap.saturates(page(size, complete=False), LIMIT) is saturates
+
+
 def test_windows_in_a_row_that_stay_short_are_an_error() -> None:
     cap = PageCap()
     for start in range(7):

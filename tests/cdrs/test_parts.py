@@ -12,6 +12,7 @@ from attrs import evolve
 
 from tests.cdrs.simulated import page_of, record
 from unlimcall_async.cdrs.planner import parts
+from unlimcall_async.cdrs.planner.density import Density, Hints, Sample
 from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import (
     Asked,
@@ -28,7 +29,8 @@ from unlimcall_async.cdrs.planner.parts import (
     Task,
     Waiting,
 )
-from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Gauge, Probe, Prove, Recheck, Resolve
+from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.cdrs.times import SECOND, Range, Window
 
 pytestmark = pytest.mark.own_rules
@@ -45,6 +47,7 @@ TASKS: Final[dict[str, Task]] = {
     "Probe": Probe((WINDOW,), RECORDS, PAGE, BASIS, 1, Doubt.LARGEST),
     "Recheck": Recheck(WINDOW, 2, Counter()),
     "Resolve": Resolve(WINDOW),
+    "Gauge": Gauge(Window(SECOND, 2 * SECOND), PAGE, WANTED, WINDOW, 1),
 }
 QUESTION, ERROR = Question(Part(WANTED), WANTED, WINDOW), OSError()
 
@@ -164,6 +167,24 @@ def test_a_transition_leads_where_the_table_says_or_is_refused(transition: str) 
         assert part.range == WANTED, name
 
 
+def test_a_transition_that_is_refused_is_named_with_both_states() -> None:
+    with pytest.raises(IllegalTransitionError, match=r"^finish: Waiting to Done$"):
+        a_part("finish", state=Waiting())
+
+
+@pytest.mark.parametrize(("checked", "rows"), [(False, 5), (True, 0)])
+def test_a_part_is_done_with_what_its_page_holds_of_the_part(checked: bool, rows: int) -> None:
+    unplaced = [UnplacedRow(where="calls[4]", reason="expected an object", body=b"7", window=WINDOW, before=4)]
+    page = page_of([*RECORDS, record(2 * SECOND, 3), record(5 * SECOND, 4)], complete=True)
+    page = evolve(page, unplaced=unplaced, new_unplaced=unplaced)
+    done = Done.of(page, Range(SECOND, 5 * SECOND), WINDOW, checked=checked)
+    assert done == Done(page.rows[1:3], rows, Basis(WINDOW, 5, 4), unplaced)
+
+
+def test_a_page_counts_as_unchecked_unless_it_is_said_to_be_checked() -> None:
+    assert Done.of(page_of(RECORDS, complete=True), WANTED, WINDOW).rows == len(RECORDS)
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_shows_the_data_of_its_state(name: str) -> None:
     part = dict(every_part())[name]
@@ -175,7 +196,7 @@ def test_a_part_shows_the_data_of_its_state(name: str) -> None:
 
 
 HOLDING = {
-    *(f"{state}({task})" for state in ("Waiting", "Asked", "Failed") for task in ("Prove", "Probe")),
+    *(f"{state}({task})" for state in ("Waiting", "Asked", "Failed") for task in ("Prove", "Probe", "Gauge")),
     *("Claimed", "Claimed, agreed", "Done", "Done, by order"),
 }
 
@@ -225,3 +246,42 @@ def test_a_cut_leaves_the_seam_at_its_edge(descending: bool) -> None:
     earlier, later = Part(WANTED, Waiting(Read(seam))).cut(3 * SECOND)
     assert (earlier.range, later.range) == (Range(0, 3 * SECOND), Range(3 * SECOND, 10 * SECOND))
     assert (earlier.seam, later.seam) == ((None, seam) if descending else (seam, None))
+
+
+MINUTE: Final = 60 * SECOND
+DENSE: Final = Hints(dense=True, density=Density.near(9, SECOND), doubts=1, doubted=PAGE, expected=3.0, depth=2)
+SAMPLE: Final = Sample([SECOND], 2.0, 0.0)
+
+
+def test_pieces_of_a_part_keep_what_is_known_of_how_records_lie() -> None:
+    hints = evolve(DENSE, sample=SAMPLE)
+    # What is known of the part as a whole is not true of its pieces.
+    kept = evolve(hints, expected=0.0, depth=0)
+    assert [each.hints for each in Part(WANTED, hints=hints).cut(3 * SECOND)] == [kept, kept]
+    assert [each.hints.dense for each in Part(WANTED).cut(3 * SECOND)] == [False, False]
+
+
+@pytest.mark.parametrize(("length", "dense"), [(MINUTE - SECOND, True), (MINUTE, False)])
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_piece_is_dense_behind_a_seam_or_if_it_is_short(descending: bool, length: int, dense: bool) -> None:
+    seam = Seam(Part(WANTED), descending, 0, 0, (), 0, 0, None)
+    part = Part(Range(0, length + 2 * MINUTE), Waiting(Read(seam)), DENSE)
+    earlier, later = part.cut(length if descending else 2 * MINUTE)
+    at_seam, beyond = (later, earlier) if descending else (earlier, later)
+    assert (at_seam.hints.dense, beyond.hints.dense) == (True, dense)
+    assert at_seam.hints == evolve(DENSE, expected=0.0, depth=0)
+
+
+def test_a_long_piece_is_dense_if_rows_of_the_page_lie_in_it() -> None:
+    part = Part(Range(0, 4 * MINUTE), hints=evolve(DENSE, sample=SAMPLE))
+    assert [each.hints.dense for each in part.cut(2 * MINUTE)] == [True, False]
+    part = Part(Range(0, 4 * MINUTE), hints=DENSE)
+    assert [each.hints.dense for each in part.cut(2 * MINUTE)] == [True, True]
+
+
+def test_a_part_that_takes_in_its_neighbour_drops_the_page_that_was_doubted_and_keeps_the_doubts() -> None:
+    part = Part(WANTED, hints=DENSE)
+    part.take_in(Range(10 * SECOND, 12 * SECOND))
+    assert (part.range, part.hints) == (Range(0, 12 * SECOND), evolve(DENSE, doubted=None))
+    part.take_in(Range(-SECOND, 0))
+    assert part.range == Range(-SECOND, 12 * SECOND)

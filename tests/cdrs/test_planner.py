@@ -18,6 +18,7 @@ from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Question,
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.planner.tasks import Prove
+from unlimcall_async.cdrs.planner.windows import HOUR
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
 
 pytestmark = pytest.mark.own_rules
@@ -226,6 +227,33 @@ def test_an_answer_that_comes_too_late_is_ignored() -> None:
     planner.receive(question, page_of([], complete=True))
     planner.fail(question, LookupError())
     assert planner.take_first() is None
+    again = planner.next_question()
+    assert again is not None
+    # Neither does the old question take the place of the new one.
+    planner.put_back(question)
+    assert planner.narrow(question) is None
+    assert again.part.question is again
+
+
+def test_a_question_that_was_put_back_is_asked_again() -> None:
+    planner = Planner(YEARS, newest_first=False)
+    question = planner.next_question()
+    assert question is not None
+    planner.put_back(question)
+    again = planner.next_question()
+    assert again is not None
+    assert (again.part, again.window) == (question.part, question.window)
+
+
+@pytest.mark.parametrize(("longer", "narrowed"), [(0, False), (SECOND, True)])
+def test_a_window_is_narrowed_unless_it_is_an_hour_wide_or_less(longer: int, narrowed: bool) -> None:
+    """Two seconds before the range, and one behind it, belong to the window."""
+    planner = Planner(Range(0, HOUR - 3 * SECOND + longer), newest_first=False)
+    question = planner.next_question()
+    assert question is not None
+    assert len(question.window) == HOUR + longer
+    assert (planner.narrow(question) is not None) == narrowed
+    assert (question.part.question is None) == narrowed
 
 
 @pytest.mark.slow

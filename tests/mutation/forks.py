@@ -14,7 +14,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +25,8 @@ from _pytest.runner import runtestprotocol
 PASSED: Final = 0
 FAILED: Final = 1
 NOT_REACHED: Final = 33
-# After so many seconds of the processor, and so many times those that the tests take without a change, the change is taken to make
-# them run without end. No clock on the wall counts: the machine may be busy, and a process may be stopped.
+# After so many seconds of the processor, and so many times those that a test takes without a change, the change is taken to make
+# the test run without end. No clock on the wall counts: the machine may be busy, and a process may be stopped.
 _SECONDS, _TIMES = 5.0, 5.0
 # For tests without a change.
 _LONGEST: Final = 300.0
@@ -51,7 +51,7 @@ class Forks:
         os.environ[_IN_FORCE] = ""
         seconds = dict[str, float]()
         for each, item in items.items():
-            status, seconds[each] = _forked(lambda item=item: _passes([item]), _LONGEST)  # type: ignore[misc] # each item its own
+            status, seconds[each] = _forked([(item, _LONGEST)])
             # A test that fails without a change says nothing of one.
             if status != PASSED:
                 pytest.exit(f"{each} fails without a change", returncode=2)
@@ -59,23 +59,22 @@ class Forks:
             reached = self._reached_by.get(change.rpartition("__mutmut_")[0], ())
             # The quickest first: mostly one of them notices the change.
             reaching = sorted((each for each in reached if each in items), key=seconds.__getitem__)
-            tests = [items[each] for each in reaching]
-            longest = _SECONDS + _TIMES * sum(seconds[each] for each in reaching)
+            tests = [(items[each], _SECONDS + _TIMES * seconds[each]) for each in reaching]
             os.environ[_IN_FORCE] = change
-            self.codes[change] = _forked(lambda tests=tests: _passes(tests), longest)[0] if tests else NOT_REACHED  # type: ignore[misc] # each change its own
+            self.codes[change] = _forked(tests)[0] if tests else NOT_REACHED
         return True
 
 
-def _passes(tests: Sequence[pytest.Item]) -> bool:
-    return not any(report.failed for test in tests for report in runtestprotocol(test, nextitem=None, log=False))
+def _passes(test: pytest.Item, longest: float) -> bool:
+    signal.setitimer(signal.ITIMER_PROF, longest)
+    return not any(report.failed for report in runtestprotocol(test, nextitem=None, log=False))
 
 
-def _forked(passes: Callable[[], bool], longest: float) -> tuple[int, float]:
-    """Run tests in a fork.
+def _forked(tests: Sequence[tuple[pytest.Item, float]]) -> tuple[int, float]:
+    """Run tests in a fork, until one of them fails.
 
     Args:
-        passes: Runs the tests, and returns whether they pass.
-        longest: The seconds of the processor after which a signal ends the fork.
+        tests: The tests, each with the seconds of the processor after which a signal ends the fork.
 
     Returns:
         The exit status, below 0 if a signal has ended the fork, and the seconds of the processor that the fork has used.
@@ -85,13 +84,12 @@ def _forked(passes: Callable[[], bool], longest: float) -> tuple[int, float]:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, longest)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         status = FAILED
         try:
-            status = PASSED if passes() else FAILED
+            status = PASSED if all(_passes(test, longest) for test, longest in tests) else FAILED
         finally:
             os._exit(status)
     _watch(child)

@@ -35,7 +35,7 @@ def cut_for(
         expect: Returns how many records a range may hold.
         from_end: Whether the near end is the later one.
         step: Where cuts may lie, in microseconds: at its multiples.
-        most: How many records the near end may be expected to hold at most, unless no cut leaves so few.
+        most: How many records the near end may be expected to hold at most, unless no cut leaves so few. Not below the target.
     """
     first, last = wanted.start // step + 1, -(-wanted.end // step) - 1
     if first > last:

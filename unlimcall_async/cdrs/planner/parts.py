@@ -228,12 +228,12 @@ class Part:
     # The plan looks at the states and tasks of its parts for each request: hence attributes, and not properties.
     state: State
     task: Task | None
+    held: int
     watcher: Callable[[Part, int], None] | None = None
 
     def __init__(self, wanted: Range, state: Waiting | Claimed | None = None, hints: Hints | None = None) -> None:
         self.range: Range = wanted
         self.hints: Hints = hints or Hints()
-        self.held: int = 0
         self._enter(state or Waiting())
 
     # --- what the state says ------------------------------------------------------------------------------------------
@@ -377,22 +377,19 @@ class Part:
         """Return two parts for this one: the earlier, and the later. The seam goes with the piece that has it at its edge."""
         seam, hints = self.seam, self.hints
 
-        def hints_of(piece: Range, *, behind: bool) -> Hints:
+        def piece(wanted: Range, *, at_seam: bool) -> Part:
             # What lies beyond the rows that are known need not be dense: finer margins would only raise doubts there.
-            known = behind if seam is not None else hints.sample is None or hints.sample.count(piece) > 0
-            dense = hints.dense and (known or len(piece) < _LONG)
-            return Hints(hints.sample, hints.density, dense=dense, doubts=hints.doubts, doubted=hints.doubted)
+            known = at_seam if seam is not None else hints.sample is None or hints.sample.count(wanted) > 0
+            dense = hints.dense and (known or len(wanted) < _LONG)
+            kept = Hints(hints.sample, hints.density, dense=dense, doubts=hints.doubts, doubted=hints.doubted)
+            return Part(wanted, Waiting(Read(seam)) if at_seam else None, kept)
 
-        first, last = Range(self.range.start, at), Range(at, self.range.end)
-        descending = seam is not None and seam.descending
-        earlier = Part(first, hints=hints_of(first, behind=not descending))
-        later = Part(last, hints=hints_of(last, behind=descending))
         # A server in descending order claims the later end of its window, so its seam lies at the later edge.
-        if seam is not None and seam.descending:
-            later = Part(last, Waiting(Read(seam)), later.hints)
-        elif seam is not None:
-            earlier = Part(first, Waiting(Read(seam)), earlier.hints)
-        return [earlier, later]
+        at_later_edge = seam is not None and seam.descending
+        return [
+            piece(Range(self.range.start, at), at_seam=seam is not None and not at_later_edge),
+            piece(Range(at, self.range.end), at_seam=at_later_edge),
+        ]
 
     def take_in(self, other: Range) -> None:
         """Extend the part by a range that lies beside it, of which a page that was doubted says nothing. The doubts still count."""

@@ -36,8 +36,6 @@ _WEEK: Final = 7 * _DAY
 _CHANCE_AT_EDGE: Final = 3
 # Rows beside the near edge that show what may be missing there: few, so that a night is not judged by the day before it.
 _BESIDE: Final = 20
-# How much longer a hole may be than a checked one that it is like.
-_LONGER: Final = 2
 # How much earlier a hole may begin than the checked one that it is like, and how much later it may end: at most.
 _EARLIER: Final = _HOUR
 # An odd hole that is so many times as long as all that were checked is checked at once.
@@ -98,8 +96,8 @@ class Traffic:
         return any(self._odd_holes(page))
 
     def suspicious(self, page: Page) -> bool:
-        """Return whether rows may be missing in an odd hole, and count the check that follows."""
-        if max(map(len, self._odd_holes(page)), default=0) < _FAR_LONGER * self._longest:
+        """Return whether rows may be missing in the odd holes of a full page, and count the check that follows."""
+        if max(map(len, self._odd_holes(page))) < _FAR_LONGER * self._longest:
             if self._checks >= self._pages // _PAGES_TO_A_CHECK:
                 return False
             self._checks += 1
@@ -133,8 +131,6 @@ def _is_like(hole: Range, checked: Range, earlier: int = _EARLIER) -> bool:
     if len(checked) >= _WEEK:
         # It has every hour of the week, and so says nothing of any other.
         return checked.start - earlier <= hole.start and hole.end <= checked.end + earlier
-    if len(hole) > _LONGER * len(checked) + 2 * earlier:
-        return False
     every = _DAY if max(len(hole), len(checked)) < _DAY else _WEEK
     later = (hole.start - checked.start + earlier) % every
     return later + len(hole) <= len(checked) + 2 * earlier

@@ -279,11 +279,27 @@ def test_a_claim_that_is_doubted_is_proven_first_and_one_at_a_time() -> None:
     first, second, third = [claim(plan, part) for part in in_pieces(plan, 300, 600)]
     assert plan.claim_to_prove(spare=3) is None
     assert plan.claim_to_prove(spare=2) is first
+    assert (plan.has_claims, plan.is_proving) == (True, False)
     second.doubt()
     third.doubt()
     assert plan.claim_to_prove(spare=3) is second
+    assert plan.is_proving
     ask(second)
     assert plan.claim_to_prove(spare=0) is None
+    second.finish(done(second, 1))
+    assert plan.claim_to_prove(spare=3) is third
+    finish(third, 1)
+    assert plan.claim_to_prove(spare=3) is None
+    assert (plan.has_claims, plan.is_proving) == (True, False)
+
+
+def test_a_claim_that_is_being_proven_is_a_claim() -> None:
+    plan = a_plan(newest=False)
+    (part,) = [claim(plan, part) for part in list(plan)]
+    ask(part)
+    assert (plan.has_claims, plan.is_proving) == (True, True)
+    part.finish(done(part, 1))
+    assert (plan.has_claims, plan.is_proving) == (False, False)
 
 
 # --- which part to ask ----------------------------------------------------------------------------------------------------
@@ -438,6 +454,24 @@ def test_a_hole_is_not_asked_by_itself_if_a_chain_comes_towards_it(newest: bool)
     assert first_to_ask(plan, 10 * ENOUGH) is None
     beside.finish(done(beside, 1))
     assert first_to_ask(plan, 0) is hole
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_a_hole_that_is_the_first_part_is_taken_in(newest: bool) -> None:
+    plan, first, _, beside = with_hole(newest=newest, descending=not newest)
+    finish(first, 1)
+    plan.remove_first()
+    plan.take_in_hole(beside)
+    assert list(plan) == [beside]
+    check_tiles(plan, newest=newest)
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_what_lies_behind_a_hole_needs_room_if_the_output_waits_for_another_part(newest: bool) -> None:
+    plan, first, _, beside = with_hole(newest=newest, descending=not newest)
+    ask(first)
+    assert first_to_ask(plan, ENOUGH - 1) is None
+    assert first_to_ask(plan, ENOUGH) is beside
 
 
 @pytest.mark.parametrize("newest", [False, True])

@@ -14,12 +14,13 @@ from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expe
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.planner.known_server import KnownServer
-from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Failed, Question, Saturated
+from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Failed, Question, Saturated
 from unlimcall_async.cdrs.planner.planner import Planner
 from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.planner.tasks import Prove
 from unlimcall_async.cdrs.planner.windows import HOUR
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor
+from unlimcall_async.cdrs.rows import UnplacedRow
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
 
 pytestmark = pytest.mark.own_rules
 
@@ -281,3 +282,24 @@ def test_times_finer_than_milliseconds_are_had(habits: Habits) -> None:
     server = Server(finer, attrs.evolve(habits, step=MILLISECOND))
     wanted = Range(0, 20 * SECOND)
     assert Pull(server, wanted, 25).run() == expected(finer, wanted, newest_first=False)
+
+
+def test_a_row_without_a_start_that_is_found_in_a_second_taken_apart_is_handed_out_once() -> None:
+    rows = [record((400 + number) * MILLISECOND, number) for number in range(9)]
+    # They share the window with margins, so that not all of it fits on a page.
+    rows += [record((number - 1000) * MILLISECOND, 100 + number) for number in range(5)]
+    planner = Planner(Range(0, SECOND), newest_first=False, page_size=10, concurrency=1)
+    found = list[UnplacedRow]()
+    while not planner.finished:
+        question = planner.next_question()
+        assert question is not None
+        shown = Range(question.window.start, question.window.till)
+        came = [row for row in rows if shown.holds(to_micros(row.start_time))]
+        lost = UnplacedRow(where="calls[0]", reason="expected a time", body=b"7", window=question.window, before=0)
+        unplaced = [lost] if shown.holds(450 * MILLISECOND) else []
+        page = page_of(came[: 10 - len(unplaced)], complete=len(came) + len(unplaced) < 10)
+        planner.receive(question, attrs.evolve(page, unplaced=unplaced, new_unplaced=unplaced))
+        while part := planner.take_first():
+            assert isinstance(part.state, Done)
+            found += planner.hand_out(part.range, [*part.state.unplaced, *planner.vanished(part.range)])
+    assert [row.body for row in found] == [b"7"]

@@ -204,6 +204,7 @@ BEFORE, BEHIND = minutes(0, 840, 1), minutes(1020, 1440, 2)
         pytest.param(Range(at(0), at(24)), [*BEFORE, *BEHIND], 180 * 21 / 30, id="in the middle"),
         pytest.param(Range(at(13), at(17, 11)), [*BEFORE[-61:], *BEHIND[:6]], 180 * 16 / 20, id="few rows behind"),
         pytest.param(Range(at(13, 56), at(24)), [*BEFORE[-5:], *BEHIND], 180 * 15 / 24, id="few rows before"),
+        pytest.param(Range(at(14), at(24)), [at(14), *BEHIND], 180 * 11 / 20, id="one row before"),
         # Ten gaps on one side.
         pytest.param(Range(at(14), at(24)), BEHIND, 180 * 10 / 20, id="at the beginning"),
         pytest.param(Range(at(0), at(17)), BEFORE, 180 * 10 / 10, id="at the end"),
@@ -263,8 +264,11 @@ def test_three_rows_that_are_expected_in_a_hole_at_the_edge_are_suspicious(
     hole: int, suspicious: bool, later: bool
 ) -> None:
     """The twenty rows next to the hole count, one a minute: three are expected in 171 seconds."""
-    first, last = minutes(0, 60, 1), minutes(70, 600, 10)
-    whole = page_at(*(last if later else first), *(at(0, 600 + each) for each in range(1, 40)))
+    whole = (
+        page_at(*minutes(0, 540, 10), *minutes(541, 600, 1))
+        if later
+        else page_at(*minutes(0, 60, 1), *minutes(70, 600, 10))
+    )
     span = whole.span
     assert span is not None
     beside = Range(span[1], span[1] + hole) if later else Range(span[0] - hole, span[0])

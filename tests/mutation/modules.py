@@ -58,7 +58,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "cdrs.planner.plan": ("tests/cdrs/test_plan.py", "tests/cdrs/test_checks.py", "tests/cdrs/test_claims.py"),
     "cdrs.planner.tally": ("tests/cdrs/test_plan.py",),
     "cdrs.planner.traffic": ("tests/cdrs/test_traffic.py",),
-    "cdrs.planner.unplaced": ("tests/cdrs/test_unreadable.py", "tests/cdrs/test_planner.py"),
+    "cdrs.planner.unplaced": ("tests/cdrs/test_unplaced.py",),
     "cdrs.planner.forecast": ("tests/cdrs/test_forecast.py", "tests/cdrs/test_divide.py"),
     "cdrs.planner.planner": (
         "tests/cdrs/test_planner.py",

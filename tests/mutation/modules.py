@@ -45,7 +45,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/cdrs/test_planner.py",
         "tests/cdrs/test_claims.py",
     ),
-    "cdrs.planner.dense": ("tests/cdrs/test_gauge.py", "tests/cdrs/test_margins.py"),
+    "cdrs.planner.dense": ("tests/cdrs/test_dense.py",),
     "cdrs.planner.full_pages": (
         "tests/cdrs/test_planner.py",
         "tests/cdrs/test_claims.py",

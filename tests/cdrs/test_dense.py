@@ -82,6 +82,22 @@ def test_a_part_that_is_not_dense_is_believed_whatever_its_page_shows() -> None:
     assert dense.part.hints == Hints()
 
 
+@pytest.mark.parametrize(("fine", "complete"), [(True, False), (False, True)])
+def test_a_gap_raises_no_doubt_in_a_full_page_or_with_whole_seconds(fine: bool, complete: bool) -> None:
+    dense = Dense(window=WHOLE_SECONDS.around(WANTED))
+    if not fine:
+        dense.known.refute()
+    assert dense.believe(page([at for at in STARTS if at > 502_900 * MILLISECOND], complete=complete)) == WANTED
+
+
+def test_a_gap_raises_no_doubt_if_the_server_is_seen_to_cut_the_second_of_the_bound() -> None:
+    """A row of that second, which an earlier page has shown, lies behind the window and did not come."""
+    beyond = [(to_datetime(503_900 * MILLISECOND), "1")]
+    dense = Dense(task=Read(Seam(Part(WANTED), True, 0, 0, beyond, 0, 0, None)))
+    assert dense.window.till < 503_900 * MILLISECOND
+    assert dense.believe(page([at for at in dense.shown(STARTS) if at < 503_100 * MILLISECOND])) == WANTED
+
+
 def test_an_end_at_which_rows_seem_to_be_missing_is_left_to_be_asked_with_whole_seconds() -> None:
     dense = Dense()
     came = page([at for at in dense.shown(STARTS) if at < 502_900 * MILLISECOND])

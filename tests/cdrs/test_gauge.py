@@ -8,19 +8,21 @@ from itertools import product
 from math import ceil
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.planner_pulls import pull as pull_a_year
 from benchmarks.planner_server import Bounds, Calls
 from benchmarks.planner_server import Server as YearServer
+from tests.cdrs.hostile import Case, Manners, Row, Run
+from tests.cdrs.hostile_pull import run
 from tests.cdrs.simulated import Order, Pull, expected, page_of, record
 from tests.cdrs.test_margins import CLOCKS, Clock
 from tests.cdrs.test_margins import Server as ClockServer
 from tests.selection import covering, slow_but
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
+from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense, without_gaps
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Margins
 from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
@@ -208,6 +210,54 @@ def test_a_dense_minute_alone_in_a_long_range_ends(
     wanted = Range(0, 24 * days * HOUR)
     server = Server(dense_calls(rate, rate * seconds, 16 * days * HOUR), order, MILLISECOND)
     requests_for(server, wanted, newest_first=newest_first)
+
+
+# --- bursts and rows that cannot be read ----------------------------------------------------------------------------------
+
+
+# Bursts: from which second of the range on, up to which, and how many calls.
+BURSTS: list[tuple[float, float, int]] = [
+    (0.2, 0.9, 11),
+    (2.4, 2.8, 16),
+    (7.3, 8.7, 72),
+    (14.5, 15.1, 31),
+    (16.1, 17, 41),
+]
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
+@pytest.mark.parametrize("first", [0, 366])
+def test_a_gap_beside_a_seam_is_no_doubt(first: int, newest_first: bool) -> None:
+    """The window reaches beyond the gap, into the rows that it repeats. Before, an error ended the pull."""
+    chance = random.Random(0)
+    starts = [chance.randrange(int(a * 1000), int(b * 1000)) for a, b, calls in BURSTS for _ in range(calls)]
+    rows = tuple(Row((first + start) * MILLISECOND, number) for number, start in enumerate(starts))
+    manners = Manners("newest_first", from_included=False, till_included=True, grain=SECOND)
+    begin, end = first * MILLISECOND, (first + 15_699) * MILLISECOND
+    run(Case(rows, manners, begin, end, newest_first, seek=True, runs=(Run(150, 1),)))
+
+
+def test_rows_seem_to_be_missing_only_where_whole_seconds_would_show_more() -> None:
+    wanted, window = Range(SECOND // 2, 4 * SECOND), Window(-2 * SECOND, 9 * SECOND)
+    page = page_of([record(2 * SECOND + number * MILLISECOND, number) for number in range(50)], complete=True)
+    assert without_gaps(page, wanted, window, [], SECOND) == wanted
+    assert without_gaps(page, wanted, Window(0, 9 * SECOND), [], SECOND) == Range(2 * SECOND, wanted.end)
+    assert without_gaps(page, wanted, Window(-2 * SECOND, 4 * SECOND), [], SECOND) == Range(wanted.start, 3 * SECOND)
+    assert without_gaps(page, wanted, Window(0, 4 * SECOND), [], SECOND) is None
+
+
+@pytest.mark.parametrize(("order", "newest_first"), [("newest_first", False), ("oldest_first", True)])
+def test_a_row_without_a_start_on_the_first_page_does_not_end_finer_margins(order: Order, newest_first: bool) -> None:
+    """Before, the page was not used to gauge by, and neither was any other: up to 94 requests in place of 20."""
+    chance, count = random.Random(1), 3000
+    rows = [Row(chance.randrange(30_000) * MILLISECOND, number) for number in range(count)]
+    rows.sort(key=lambda row: row.at)
+    place = -1 if order == "newest_first" else 0
+    rows[place] = evolve(rows[place], fault="start")
+    case = Case(tuple(rows), Manners(order), 0, 30 * SECOND, newest_first, seek=True, runs=(Run(200, 4),))
+    story = run(case)
+    assert story.unreadable == 1
+    assert story.answers <= 50
 
 
 # --- what is learned ------------------------------------------------------------------------------------------------------

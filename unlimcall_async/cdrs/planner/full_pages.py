@@ -65,8 +65,9 @@ class FullPages:
             number: The number of the page among all that came.
         """
         part, order = question.part, self._order
-        gauge = self._known.gauge_for(page, question.range, question.window, number)
-        if gauge is not None and not page.new_unplaced:
+        # A row without a start is looked for first: this page is not used any more.
+        gauge = None if page.new_unplaced else self._known.gauge_for(page, question.range, question.window, number)
+        if gauge is not None:
             part.turn_to(gauge)
             return
         # Calls that start in bursts leave gaps in every piece: with finer margins each would be doubted again.

@@ -239,6 +239,8 @@ def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]
         elif missed_first and missed_last:
             before = behind = missed_first + missed_last >= _FEWEST_MISSED
     surely = WHOLE_SECONDS.shown_by(Window(floor(window.start, SECOND), floor(window.till, SECOND)))
+    # The window may reach so far beyond an end, at a seam for example, that whole seconds would show no more.
+    before, behind = before and wanted.start < surely.start, behind and surely.end < wanted.end
     start, end = surely.start if before else wanted.start, surely.end if behind else wanted.end
     return None if (before and behind) or start >= end else Range(start, end)
 

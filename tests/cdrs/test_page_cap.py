@@ -16,7 +16,7 @@ from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
 from unlimcall_async.cdrs.planner.parts import Part, Question
 from unlimcall_async.cdrs.planner.tasks import Doubt, Probe, Recheck
 from unlimcall_async.cdrs.planner.windows import with_margins
-from unlimcall_async.cdrs.times import SECOND, Range, Window
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_micros
 
 pytestmark = pytest.mark.own_rules
 
@@ -104,11 +104,11 @@ def test_windows_in_a_row_that_stay_short_are_an_error() -> None:
 # --- sizes ----------------------------------------------------------------------------------------------------------------
 
 
-def doubts(cap: PageCap, sizes: list[int], expected: float = 0) -> list[Doubt | None]:
+def doubts(cap: PageCap, sizes: list[int], expected: float = 0, *, waits: bool = True) -> list[Doubt | None]:
     found = list[Doubt | None]()
     for size in sizes:
         cap.holds_window(page(size))
-        found.append(cap.doubt(page(size), expected, lacks=False))
+        found.append(cap.doubt(page(size), expected, lacks=False, waits=waits))
     return found
 
 
@@ -147,6 +147,13 @@ def test_a_size_that_was_checked_is_in_doubt_less_often() -> None:
     doubts(cap, [100])
     cap.safe = 100
     assert doubts(cap, [100, 100, 100, 140, 151]) == [None, None, Doubt.LARGEST_AGAIN, None, Doubt.LARGEST]
+
+
+def test_a_page_that_waits_for_no_check_of_its_own_pull_is_in_doubt_until_its_size_was_checked() -> None:
+    cap = PageCap()
+    assert doubts(cap, [100, 100, 100], waits=False) == [Doubt.LARGEST, Doubt.LARGEST_AGAIN, Doubt.LARGEST]
+    cap.safe = 100
+    assert doubts(cap, [100, 100], waits=False) == [Doubt.LARGEST_AGAIN, None]
 
 
 def test_a_larger_size_that_people_set_is_in_doubt_however_near_to_one_that_was_checked() -> None:
@@ -237,6 +244,24 @@ def test_a_page_that_was_cut_never_passes_its_check(seconds: list[int], cap: int
     while isinstance(following, Probe):
         following = found.settle(following, answer(following.windows[0]))
     assert isinstance(following, Recheck)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_the_pieces_of_a_page_of_some_seconds_leave_out_a_row_if_the_server_compares_whole_seconds(
+    descending: bool,
+) -> None:
+    """Nearly all rows lie in one second. A cut amid them, at half of the rows, leaves out none that such a server tells apart."""
+    starts = [*range(0, 900, 30), 3500] if not descending else [0, *range(2600, 3500, 30)]
+    rows = [record(10 * SECOND + millis * MILLISECOND, number) for number, millis in enumerate(starts)]
+    came = page_of(rows[::-1] if descending else rows, complete=True)
+    probe = probe_of(came, descending)
+    assert probe is not None
+    piece = probe.windows[-1]
+    first, last = came.sorted_starts[0], came.sorted_starts[-1]
+    if descending:
+        assert piece.till // SECOND < to_micros(last) // SECOND
+    else:
+        assert piece.start // SECOND > to_micros(first) // SECOND
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_a_check_that_fails_hands_out_only_a_page_whose_size_came_once(came_befo
     page, known = page_of([record(at * SECOND, at) for at in range(100)], complete=True), KnownServer()
     if came_before:
         known.cap.holds_window(page)
-        known.cap.doubt(page, 0, lacks=False)
+        known.cap.doubt(page, 0, lacks=False, waits=False)
     planner = Planner(Range(0, 1000 * SECOND), newest_first=False, page_size=1000, concurrency=1, known=known)
     question = planner.next_question()
     assert question is not None

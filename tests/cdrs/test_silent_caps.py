@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -78,6 +79,16 @@ async def test_a_cap_is_found_if_the_range_is_a_single_window(order: Order, cap:
     async with served(server) as client:
         came = ids_of([each async for each in client.cdrs.stream(START, START + DAY)])
     assert came == [f"{n}" for n in range(1200)]
+
+
+@pytest.mark.parametrize("cap", [50, 73])
+async def test_a_cap_is_found_by_each_of_the_streams_that_run_at_once(cap: int) -> None:
+    """What one stream hands out does not wait for the check of another. Before, some ended after one page that was cut."""
+    server = OddServer([], calls=calls(300, START, DAY), sorting="oldest_first", most=capped(cap))
+    async with served(server) as client:
+        streams = [client.cdrs.stream(START, START + DAY) for _ in range(6)]
+        came = await asyncio.gather(*(stream.to_list() for stream in streams))
+    assert [ids_of(each) for each in came] == [[f"{n}" for n in range(300)]] * 6
 
 
 @pytest.mark.rest_slow

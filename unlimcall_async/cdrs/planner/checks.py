@@ -50,7 +50,7 @@ class Checks:
             lacks: Whether rows that earlier pages have shown are not on the page.
             descending: The order that all pages so far are in, or `None`.
         """
-        doubt = self._cap.doubt(page, expected, lacks=lacks)
+        doubt = self._cap.doubt(page, expected, lacks=lacks, waits=self.holds_back(page.size))
         if doubt is None:
             return False
         probe = self._cap.probe_of(question, page, number, descending=descending, doubt=doubt)

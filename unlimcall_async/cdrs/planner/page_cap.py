@@ -78,6 +78,8 @@ _FEWER, _FEWER_ROWS = 4, 100
 _MEANT: Final = 0.9
 # Complete pages that are not suspected after one that was. The pause doubles each time; in the end 1 % of requests are checks.
 _FIRST_PAUSE, _LAST_PAUSE = 16, 256
+# A window shows no row that starts so long before it, or so long after it.
+_LEFT_OUT: Final = SECOND + MILLISECOND
 # A piece keeps this far from the middle, if the rows of the page leave room: times may be right to a second only.
 _ROOM: Final = 8 * SECOND
 
@@ -176,13 +178,16 @@ class PageCap:
 
     # --- sizes --------------------------------------------------------------------------------------------------------
 
-    def doubt(self, page: Page, expected: float, *, lacks: bool) -> Doubt | None:  # noqa: PLR0911 # the cases, written out
+    def doubt(  # noqa: PLR0911 # the cases, written out
+        self, page: Page, expected: float, *, lacks: bool, waits: bool
+    ) -> Doubt | None:
         """Return why a complete page is to be checked, or `None` if it is not, and remember its size.
 
         Args:
             page: The page.
             expected: How many rows it should have, by what is known of the traffic; 0 if nothing is known.
             lacks: Whether rows that earlier pages have shown are not on the page. They may also have been deleted.
+            waits: Whether the page waits for a check of another one of the same pull, which has about as many rows.
         """
         size = page.size
         if not page.rows:
@@ -193,12 +198,13 @@ class PageCap:
             return Doubt.UNUSUAL
         if size == self._largest:
             self._times += 1
+            enough = size >= _LEAST and size > self.safe * (1 if _looks_set(size) else _GROWTH)
             if self._times == 1:
-                enough = size > self.safe * (1 if _looks_set(size) else _GROWTH)
-                return Doubt.LARGEST if size >= _LEAST and enough else None
+                return Doubt.LARGEST if enough else None
             again = _AGAIN if size >= _LEAST and size > self.safe else _AGAIN_IF_SAFE
             if self._times < max(again, self._next_check):
-                return None
+                # The check of another pull has not come to its end yet, and may never do so: this pull does not wait for it.
+                return Doubt.LARGEST if enough and not waits else None
             self._next_check = 2 * self._times
             return Doubt.LARGEST_AGAIN
         if alike >= _MOSTLY:
@@ -326,7 +332,9 @@ def _pieces(whole: Window, page: Page) -> list[tuple[Window, Window]]:
     # All rows lie so near to each other that a server may not tell them apart. Pieces without all of them leave them out for sure.
     around = Window(whole.start, floor(first, SECOND) - 3 * SECOND), Window(ceil(last, SECOND) + 3 * SECOND, whole.till)
     if last - first > MILLISECOND:
-        middle = max(middle, first + MILLISECOND)
+        # Cut so far from the first row and from the last that each piece leaves out one of them, if they are far enough apart.
+        room = MILLISECOND if last - first < 2 * _LEFT_OUT else _LEFT_OUT
+        middle = max(ceil(first + room, MILLISECOND), min(middle, floor(last - room, MILLISECOND)))
         return [around, (Window(whole.start, middle), Window(middle, whole.till))]
     # One instant: there is nothing to cut, but there may be rows just before it and just after it.
     return [around, (Window(whole.start, first - MILLISECOND), Window(last + MILLISECOND, whole.till))]

@@ -32,7 +32,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "cdrs.planner.margins": ("tests/cdrs/test_windows.py",),
     "cdrs.planner.resolver": ("tests/cdrs/test_resolver.py",),
     "cdrs.planner.cuts": ("tests/cdrs/test_cuts.py",),
-    "cdrs.planner.gauge": ("tests/cdrs/test_gauge.py", "tests/cdrs/test_margins.py", "tests/cdrs/test_divide.py"),
+    "cdrs.planner.gauge": ("tests/cdrs/test_known_margins.py", "tests/cdrs/test_gaps.py", "tests/cdrs/test_gauge.py"),
     "cdrs.planner.page_cap": (
         "tests/cdrs/test_page_cap.py",
         "tests/cdrs/test_checks.py",

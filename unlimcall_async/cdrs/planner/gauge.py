@@ -49,7 +49,7 @@ _FINER: Final = (10 * MILLISECOND, 100 * MILLISECOND)
 # Rows a second from which on a page is dense: of a page that is sorted, all rows; of any other, a sample of them. At 40 a second
 # whole seconds are a tenth of a page or more. Where nothing was asked yet, a part is dense if so many records are expected.
 DENSE, _DENSE_SAMPLE = 40, 10
-# How many rows a window to gauge by should hold that are known, and how long it is at least: more than half a second.
+# How many rows that are known a window to gauge by should hold, and about how long it is at least.
 _KNOWN_ROWS: Final = 100
 _SHORTEST: Final = 600 * MILLISECOND
 # Windows that are asked to gauge: a server that tells nothing by so many is left alone.

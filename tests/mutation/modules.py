@@ -47,6 +47,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "cdrs.planner.dense": ("tests/cdrs/test_dense.py",),
     "cdrs.planner.full_pages": (
+        "tests/cdrs/test_full_pages.py",
         "tests/cdrs/test_planner.py",
         "tests/cdrs/test_claims.py",
         "tests/cdrs/test_resolver.py",

@@ -135,6 +135,13 @@ def test_the_basis_is_the_page_that_says_most() -> None:
     assert showing((window(-5, 9), []), (window(0, 9), [])).basis_of(wanted(0, 4)).window == window(0, 9)
 
 
+def test_a_page_that_ends_more_than_a_second_short_of_a_range_is_not_the_basis() -> None:
+    """Times that are rounded to whole seconds may be shown so far beyond the window. A manifest would be refused."""
+    short, long = (window(1000, 1750), at(2000, 2000)), (window(2000, 2750), at(2000))
+    assert showing(short, long).basis_of(wanted(2000, 3000)).window == window(2000, 2750)
+    assert showing(short).basis_of(wanted(2000, 3000)).window == window(1000, 1750)
+
+
 # --- what is left to ask --------------------------------------------------------------------------------------------------
 
 

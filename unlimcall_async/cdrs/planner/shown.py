@@ -25,7 +25,7 @@ from unlimcall_async.cdrs.output_order import changes_of, sort_ties
 from unlimcall_async.cdrs.planner.bounds import Bounds, KnownBounds
 from unlimcall_async.cdrs.planner.page import Basis, Page
 from unlimcall_async.cdrs.rows import Row, UnplacedRow
-from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, ceil
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil
 
 # Windows up to this length are cut into overlapping ones, and there are few of them.
 _FEW: Final = 4 * MILLISECOND
@@ -90,12 +90,16 @@ class Shown:
         return rows
 
     def basis_of(self, wanted: Range) -> Basis:
-        """Return the complete page that says most of a range: the rows count first, then the time."""
+        """Return the complete page that says most of a range: the rows count first, then the time.
 
-        def says(page: tuple[Basis, Counter[_Key]]) -> tuple[int, int, int]:
+        A page comes last if its window ends more than a second short of the range: a manifest is refused that rests on it.
+        """
+
+        def says(page: tuple[Basis, Counter[_Key]]) -> tuple[bool, int, int, int]:
             window, keys = page[0].window, page[1]
+            near = window.start - SECOND <= wanted.start and wanted.end <= window.till + SECOND
             rows = sum(number for (start, _), number in keys.items() if wanted.holds(start))
-            return rows, min(window.till, wanted.end) - max(window.start, wanted.start), -len(window)
+            return near, rows, min(window.till, wanted.end) - max(window.start, wanted.start), -len(window)
 
         return max(self.pages, key=says)[0]
 

@@ -22,7 +22,7 @@ from tests.cdrs.test_margins import CLOCKS, Clock
 from tests.cdrs.test_margins import Server as ClockServer
 from tests.selection import covering, slow_but
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense, without_gaps
+from unlimcall_async.cdrs.planner.gauge import KnownMargins, without_gaps
 from unlimcall_async.cdrs.planner.margins import COARSE, WHOLE_SECONDS, Margins
 from unlimcall_async.cdrs.planner.sizes import BUFFER
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
@@ -336,12 +336,6 @@ def test_a_row_that_is_shown_before_a_bound_and_compared_behind_it_is_in_its_win
     assert clock.show(wanted.end) == last
     assert margins.behind < 0
     assert clock.covers(margins.around(wanted), wanted.end)
-
-
-def test_sparse_pages_are_not_gauged() -> None:
-    page = page_of([record(number * SECOND, number) for number in range(PAGE)], complete=False)
-    assert not is_dense(page)
-    assert KnownMargins().gauge_for(page, Range(0, PAGE * SECOND), Window(0, PAGE * SECOND), 1) is None
 
 
 def test_a_row_from_where_a_window_shows_none_leads_back_to_whole_seconds() -> None:

@@ -19,9 +19,9 @@ from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Part, Question, Saturated, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.sizes import BUFFER, Sizes
-from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Probe, Prove
+from unlimcall_async.cdrs.planner.tasks import Claim, Doubt, Gauge, Probe, Prove
 from unlimcall_async.cdrs.planner.windows import with_margins
-from unlimcall_async.cdrs.times import Range
+from unlimcall_async.cdrs.times import Range, Window
 
 pytestmark = pytest.mark.own_rules
 
@@ -200,6 +200,25 @@ def test_a_part_is_extended_over_an_untouched_part_alone(newest: bool, most: int
         ask(second)
     assert not plan.extend(first)
     assert not plan.extend(list(plan)[-1])
+
+
+def test_a_plan_gauges_until_the_answer_came_or_the_part_is_dropped() -> None:
+    plan = a_plan(newest=False)
+    _, part = in_pieces(plan, 400)
+    gauge = Gauge(Window(500, 600), page_of([], complete=False), part.range, Window(0, 1000), 1)
+    assert not plan.is_gauging
+    ask(part)
+    part.turn_to(gauge)
+    assert plan.is_gauging
+    ask(part)
+    assert plan.is_gauging
+    part.finish(done(part, 1))
+    assert not plan.is_gauging
+    part.ask_again()
+    ask(part)
+    part.turn_to(gauge)
+    part.ask_again()
+    assert not plan.is_gauging
 
 
 def test_what_is_held_or_under_way_takes_room() -> None:

@@ -65,14 +65,16 @@ class FullPages:
             number: The number of the page among all that came.
         """
         part, order = question.part, self._order
-        # A row without a start is looked for first: this page is not used any more.
-        gauge = None if page.new_unplaced else self._known.gauge_for(page, question.range, question.window, number)
-        if gauge is not None:
-            part.turn_to(gauge)
-            return
-        # Calls that start in bursts leave gaps in every piece: with finer margins each would be doubted again.
-        if part.hints.doubts < _MOST_DOUBTS and is_dense(page):
-            part.hints = evolve(part.hints, dense=True)
+        if is_dense(page):
+            # A row without a start is looked for first: this page is not used any more.
+            if not (page.new_unplaced or self._plan.is_gauging):
+                gauge = self._known.gauge_for(page, question.range, question.window, number)
+                if gauge is not None:
+                    part.turn_to(gauge)
+                    return
+            # Calls that start in bursts leave gaps in every piece: with finer margins each would be doubted again.
+            if part.hints.doubts < _MOST_DOUBTS:
+                part.hints = evolve(part.hints, dense=True)
         grain = self._known.grain_of(dense=part.hints.dense)
         # Sorted like all pages before: the page claims one end of the part, and the rest is asked next. A row without a start may
         # lie at either end.

@@ -44,7 +44,8 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.tasks import Gauge
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 
-# The steps of finer margins: a coarser step than the server's costs little, and every step that is no coarser than it divides it.
+# The steps of finer margins: a coarser step than the server's costs little. Margins of two such steps are enough for every finer
+# step, whether it divides them or not, and for the step in which times are written.
 _FINER: Final = (10 * MILLISECOND, 100 * MILLISECOND)
 # Rows a second from which on a page is dense: of a page that is sorted, all rows; of any other, a sample of them. At 40 a second
 # whole seconds are a tenth of a page or more. Where nothing was asked yet, a part is dense if so many records are expected.
@@ -78,7 +79,7 @@ class KnownMargins:
         # The step in which times are written, as far as that is known.
         self._written = SECOND
         self._in_order = self._gauges = 0
-        self._unsorted = self._under_way = self._refuted = False
+        self._unsorted = self._refuted = False
 
     def grain_of(self, *, dense: bool) -> Grain:
         """Return the margins and the step of a part."""
@@ -166,6 +167,8 @@ class KnownMargins:
     def gauge_for(self, page: Page, wanted: Range, asked: Window, number: int) -> Gauge | None:
         """Return the task to gauge by the rows of a dense page, or `None` if that would tell nothing.
 
+        Called while no gauge is under way: what one shows decides what the next one is to ask.
+
         Args:
             page: The page. It is used, once the gauge is there, as if it came then.
             wanted: The range that it was asked for.
@@ -173,7 +176,7 @@ class KnownMargins:
             number: The number of the page among all that came.
         """
         fine = self._margins.step < SECOND
-        if self._refuted or self._under_way or fine or self._gauges >= _MOST_GAUGES or not is_dense(page):
+        if self._refuted or fine or self._gauges >= _MOST_GAUGES:
             return None
         known = sorted(page.micros)
         written = _written(known)
@@ -191,13 +194,11 @@ class KnownMargins:
         )
         if window is None:
             return None
-        self._under_way = True
         self._gauges += 1
         return Gauge(window, page, wanted, asked, number)
 
     def settle(self, gauge: Gauge, page: Page, *, complete: bool) -> None:
         """Record what the page of a gauge shows."""
-        self._under_way = False
         before = len(self.bounds.left)
         self.learn(gauge.window, page, gauge.page.micros, complete=complete)
         if not self._refuted and len(self.bounds.left) < before:

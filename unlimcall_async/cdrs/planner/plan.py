@@ -13,7 +13,7 @@ from unlimcall_async.cdrs.planner.divide import Divider
 from unlimcall_async.cdrs.planner.parts import Claimed, Done, Failed, Part, Read, Saturated, Waiting
 from unlimcall_async.cdrs.planner.sizes import Sizes
 from unlimcall_async.cdrs.planner.tally import Tally
-from unlimcall_async.cdrs.planner.tasks import Probe, Prove
+from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove
 from unlimcall_async.cdrs.times import Range
 
 
@@ -76,6 +76,11 @@ class Plan:
     def is_proving(self) -> bool:
         """Whether a claim is being proven, or is about to be."""
         return self._tally.to_prove + self._tally.proving > 0
+
+    @property
+    def is_gauging(self) -> bool:
+        """Whether a window that shows how the server treats bounds is under way, or is about to be asked."""
+        return any(type(part.task) is Gauge for part in self._parts)
 
     def has_beside(self, part: Part, *, later: bool) -> bool:
         """Return whether another part lies beside a part, on its later side or on its earlier one."""

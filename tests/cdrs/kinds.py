@@ -17,6 +17,7 @@ from unlimcall_async.cdrs.times import SECOND
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 
+DENSE: Final = "dense"
 BREAKS: Final = "breaks"
 RACING_COUNTS: Final = "racing counts"
 ROUNDED_TIMES: Final = "rounded times"
@@ -66,6 +67,44 @@ def _honest(case: Case) -> Manners:
 
 
 # --- the kinds ------------------------------------------------------------------------------------------------------------
+
+
+def _dense(dice: Dice, case: Case) -> Case:
+    """Have traffic so dense that pages hold seconds, alone or amid the other rows: steady, in bursts, or with pauses."""
+    chance = random.Random(dice.between(0, 10**6))
+    page, rate = dice.one_of((100, 128, 200, 300)), dice.one_of((15, 45, 80, 150, 300, 900))
+    # A burst each so many seconds, of so many milliseconds.
+    every, width = dice.one_of(((1, 1000), (1, 1000), (1, 1000), (1, 300), (1, 20), (3, 1000), (7, 5000)))
+    number = page * dice.one_of((3, 5, 8, 12))
+    bursts = max(2, number // (rate * every))
+    alone, unit = dice.happens(70), 1 if dice.happens(15) else 1000
+    begin = case.start if alone else dice.between(case.start, case.end)
+    end = begin + bursts * every * SECOND
+    others = () if alone else case.rows
+    first = max((row.number for row in others), default=0) + 1
+    ats = sorted(
+        (begin + chance.randrange(bursts) * every * SECOND + chance.randrange(width * 1000)) // unit * unit
+        for _ in range(number)
+    )
+    rows = [Row(at, first + index, lasts=chance.randrange(3)) for index, at in enumerate(ats)]
+    if dice.happens(25):
+        for _ in range(dice.one_of((1, 1, 4))):
+            place = chance.randrange(len(rows))
+            rows[place] = evolve(rows[place], fault=chance.choice(("field", "start")))
+    manners = evolve(
+        case.manners,
+        step=dice.one_of((1, 1000, 1000, 10_000, 100_000, 500_000, SECOND, SECOND)),
+        grain=dice.one_of((1, 1000, 10_000, 100_000, SECOND)),
+        # A second that overflows costs records if times are written more coarsely than they are compared: see `resolver`.
+        written=1,
+    )
+    runs = tuple(evolve(run, page_size=max(run.page_size, page)) for run in case.runs)
+    case = evolve(case, rows=(*others, *rows), manners=manners, runs=runs)
+    if not alone:
+        return case
+    # At no whole second, or in the middle of the rows.
+    start = begin + dice.one_of((0, 1000, 366_000, 999_000))
+    return evolve(case, start=start, end=end + dice.one_of((-300_000, 0, 700_000, 5 * SECOND)))
 
 
 def _racing(dice: Dice, case: Case) -> Case:
@@ -190,6 +229,7 @@ def _cutting_off(dice: Dice, case: Case) -> Case:
 
 
 KINDS: Final[Mapping[str, Callable[[Dice, Case], Case]]] = {
+    DENSE: _dense,  # before those that change rows
     BREAKS: _breaking,
     RACING_COUNTS: _racing,
     SILENT_CAPS: _capped,
@@ -198,7 +238,7 @@ KINDS: Final[Mapping[str, Callable[[Dice, Case], Case]]] = {
     "cut off": _cutting_off,
 }
 # What the planner is known to stand.
-ON: Final[tuple[str, ...]] = (BREAKS, RACING_COUNTS, SILENT_CAPS, ROUNDED_TIMES, RATED_AGAIN)
+ON: Final[tuple[str, ...]] = (DENSE, BREAKS, RACING_COUNTS, SILENT_CAPS, ROUNDED_TIMES, RATED_AGAIN)
 # A silent cap shows in sizes, if the order is what it seems: of a server with both, `docs/promises.md` promises nothing.
 _NOT_TOGETHER: Final = frozenset({BREAKS, SILENT_CAPS})
 

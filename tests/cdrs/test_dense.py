@@ -84,10 +84,13 @@ def test_a_part_that_is_not_dense_is_believed_whatever_its_page_shows() -> None:
 
 @pytest.mark.parametrize(("fine", "complete"), [(True, False), (False, True)])
 def test_a_gap_raises_no_doubt_in_a_full_page_or_with_whole_seconds(fine: bool, complete: bool) -> None:
-    dense = Dense(window=WHOLE_SECONDS.around(WANTED))
+    dense = Dense(window=None if fine else WHOLE_SECONDS.around(WANTED))
     if not fine:
         dense.known.refute()
-    assert dense.believe(page([at for at in STARTS if at > 502_900 * MILLISECOND], complete=complete)) == WANTED
+    assert (
+        dense.believe(page([at for at in dense.shown(STARTS) if at > 502_900 * MILLISECOND], complete=complete))
+        == WANTED
+    )
 
 
 def test_a_gap_raises_no_doubt_if_the_server_is_seen_to_cut_the_second_of_the_bound() -> None:

@@ -86,6 +86,14 @@ def test_a_range_of_which_nothing_would_be_left_is_asked_whole() -> None:
     assert without_gaps(came, Range(WANTED.start, at(502)), WINDOW, [], FINE) is None
 
 
+def test_an_end_of_which_whole_seconds_would_show_no_more_is_believed() -> None:
+    """The window reaches two seconds beyond one end, or one second beyond the other."""
+    came = page_at(rows(503, 504))
+    window = Window(at(500), at(506))
+    assert without_gaps(came, Range(at(502), at(505.5)), window, [], SECOND) == Range(at(502), at(505))
+    assert without_gaps(came, Range(at(501.5), at(505)), window, [], SECOND) == Range(at(502), at(505))
+
+
 # --- rows that are left out at both ends ----------------------------------------------------------------------------------
 
 

@@ -58,6 +58,12 @@ def test_a_server_sorts_finely_if_forty_rows_follow_another_of_their_second(
     assert known.sorted_by == (10 * MILLISECOND if fine else SECOND)
 
 
+def test_a_server_that_writes_hundredths_of_seconds_may_sort_finely() -> None:
+    known = KnownMargins()
+    known.observe(page([10 * MILLISECOND * place for place in range(1000)]))
+    assert known.sorted_by == 10 * MILLISECOND
+
+
 def test_rows_of_different_seconds_show_nothing() -> None:
     known = KnownMargins()
     known.observe(page([place // 2 * SECOND // 20 * 20 for place in range(100)]))
@@ -115,8 +121,13 @@ def test_other_pages_are_not_gauged_by(starts: list[int]) -> None:
     assert gauge_of(KnownMargins(), starts) is None
 
 
-def test_a_page_in_hundredths_of_seconds_is_gauged_by() -> None:
-    assert gauge_of(KnownMargins(), [10 * MILLISECOND * place for place in range(1000)]) is not None
+@pytest.mark.parametrize("written", [7, 10])
+def test_a_page_in_hundredths_of_seconds_is_gauged_by(written: int) -> None:
+    """A row may be compared up to such a step earlier or later than the time that it shows."""
+    known = KnownMargins()
+    assert gauge_of(known, [written * MILLISECOND * place for place in range(1000)]) is not None
+    within = (10 if written == 10 else 1) * MILLISECOND - 1
+    assert {(bounds.earlier, bounds.later) for bounds in known.bounds.left} == {(within, within)}
 
 
 @pytest.mark.parametrize("refuted_before", [True, False])
@@ -219,6 +230,10 @@ def test_rows_that_a_full_page_without_an_order_lacks_refute_nothing() -> None:
     rows = rows_between(3000, 5000)
     assert not known.learn(INSIDE, page([*rows[5:], *rows[:5]]), [4001 * MILLISECOND], complete=False)
     assert not known.learn(INSIDE, page([rows[0]] * 5), [4001 * MILLISECOND], complete=False)
+    # The last row of such a page is not the last in time.
+    window = Window(1_000 * MILLISECOND, 9_000 * MILLISECOND)
+    rows = [*rows_between(6_000, 8_900), *rows_between(4_500, 5_000), *rows_between(8_900, 8_990)]
+    assert not known.learn(window, page(rows), [2_999 * MILLISECOND], complete=False)
 
 
 def test_before_the_first_gauge_pages_show_nothing_of_the_bounds() -> None:
@@ -226,6 +241,7 @@ def test_before_the_first_gauge_pages_show_nothing_of_the_bounds() -> None:
     before = known.bounds.left
     assert not known.learn(INSIDE, page(rows_between(3000, 5000), complete=True), [4001 * MILLISECOND], complete=True)
     assert known.bounds.left == before
+    assert known.grain_of(dense=True).margins is WHOLE_SECONDS
 
 
 def test_a_row_from_far_outside_the_window_refutes_the_margins_of_a_full_page_too() -> None:

@@ -60,7 +60,6 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "cdrs.planner.tally": ("tests/cdrs/test_plan.py",),
     "cdrs.planner.traffic": ("tests/cdrs/test_traffic.py",),
     "cdrs.planner.unplaced": ("tests/cdrs/test_unplaced.py",),
-    "cdrs.planner.forecast": ("tests/cdrs/test_forecast.py", "tests/cdrs/test_divide.py"),
     "cdrs.planner.planner": (
         "tests/cdrs/test_planner.py",
         "tests/cdrs/test_page_cap.py",
@@ -72,12 +71,6 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/cdrs/test_gauge.py",
         "tests/cdrs/test_resolver.py",
         "tests/cdrs/test_unreadable.py",
-    ),
-    "cdrs.planner.divide": (
-        "tests/cdrs/test_divide.py",
-        "tests/cdrs/test_planner.py",
-        "tests/cdrs/test_forecast.py",
-        "tests/cdrs/test_known_server.py",
     ),
     "cdrs.planner.seek": (
         "tests/cdrs/test_seek.py",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import get_args
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tests.cdrs.simulated import ALL_HABITS, Habits, Pull, Server, Stopped, expected, page_of, readable, record
 from tests.cdrs.test_margins import Clock, Mode
@@ -16,10 +17,11 @@ from tests.selection import covering
 from unlimcall_async import CallRecord
 from unlimcall_async.cdrs.planner.bounds import STEPS, Bounds
 from unlimcall_async.cdrs.planner.page import Basis, Page
-from unlimcall_async.cdrs.planner.parts import Done
+from unlimcall_async.cdrs.planner.parts import Done, Part
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.planner.windows import with_margins
+from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, floor, to_micros
 
 pytestmark = pytest.mark.own_rules
@@ -42,11 +44,19 @@ def test_a_range_is_within_a_step_if_no_whole_second_cuts_it(wanted: Range, with
 
 @frozen
 class Outcome:
-    """What came of a second: records, ranges that were given up as saturated, and the windows asked until the first of these."""
+    """What came of a second.
+
+    Attributes:
+        records: Its records.
+        saturated: The ranges that were given up as saturated.
+        asked: The number of windows that were asked until the first of these.
+        windows: The number of all windows.
+    """
 
     records: list[CallRecord]
     saturated: list[Range]
     asked: int
+    windows: int
 
 
 def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Page]:
@@ -58,6 +68,21 @@ def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Pag
         return page_of(within[:LIMIT], complete=len(within) < LIMIT)
 
     return answer
+
+
+def shown_by(
+    clock: Clock, calls: Sequence[int], chance: random.Random
+) -> tuple[list[CallRecord], Callable[[Window], Page]]:
+    """Return the rows of calls by a clock, and what answers a window with any rows of it."""
+    rows = [(at, record(clock.show(at), number)) for number, at in enumerate(calls)]
+    chance.shuffle(rows)
+
+    def answer(window: Window) -> Page:
+        covered = clock.covered(window)
+        within = [row for at, row in rows if at in covered]
+        return page_of(within[:LIMIT], complete=len(within) < LIMIT)
+
+    return [row for _, row in rows], answer
 
 
 def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
@@ -80,7 +105,7 @@ def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
                 saturated.append(wanted)
             case pieces:
                 to_do[:0] = [(piece.range, piece.task) for piece in pieces if isinstance(piece.task, Resolve)]
-    return Outcome(expected(done, WHOLE, newest_first=False), saturated, until_first)
+    return Outcome(expected(done, WHOLE, newest_first=False), saturated, until_first, asked)
 
 
 def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
@@ -168,8 +193,59 @@ def test_a_part_rests_on_the_page_that_shows_most_of_it_and_few_more_windows_are
         extra = following.extra if isinstance(following, Resolve) else extra
         state = following
     assert readable(state.records) == rows
-    assert state.basis == Basis(Window(-MILLISECOND, 6 * MILLISECOND), 2, 2)
+    assert (state.rows, state.basis) == (2, Basis(Window(-MILLISECOND, 6 * MILLISECOND), 2, 2))
     assert extra == MOST_EXTRA
+
+
+def test_a_part_has_the_rows_without_a_start_that_its_pages_have_shown() -> None:
+    lost = UnplacedRow(where="calls[0]", reason="expected a time", body=b"7", window=Window(0, 1), before=0)
+    state: Resolve | Done | list[Part] = Resolve(Window(-MILLISECOND, 6 * MILLISECOND))
+    resolver = Resolver()
+    while isinstance(state, Resolve):
+        came = page_of(
+            [record(2 * MILLISECOND, 1)] if state.window.start <= 2 * MILLISECOND <= state.window.till else [],
+            complete=True,
+        )
+        came = evolve(came, unplaced=[lost], new_unplaced=[lost])
+        state = resolver.use(Range(0, 5 * MILLISECOND), state, came, complete=True)
+    assert isinstance(state, Done)
+    assert [row.body for row in state.unplaced] == [b"7"]
+
+
+def windows_asked(resolver: Resolver, truth: Bounds, rows: Sequence[CallRecord]) -> list[Window]:
+    """Return the windows that a resolver asks for five milliseconds."""
+    wanted, asked = Range(0, 5 * MILLISECOND), list[Window]()
+    to_do = [(wanted, Resolve(Window(-MILLISECOND, 6 * MILLISECOND)))]
+    while to_do:
+        piece, task = to_do.pop(0)
+        asked.append(task.window)
+        page = answers(truth, rows)(task.window)
+        match resolver.use(piece, task, page, complete=page.complete):
+            case Resolve() as following:
+                to_do.insert(0, (piece, following))
+            case [*pieces]:
+                to_do[:0] = [(part.range, part.task) for part in pieces if isinstance(part.task, Resolve)]
+            case Done():
+                pass
+    return asked
+
+
+@pytest.mark.parametrize("step", [MILLISECOND, 5 * MILLISECOND])
+def test_what_pages_have_shown_of_the_bounds_is_forgotten_once_another_cap_is_found(step: int) -> None:
+    truth = Bounds(step, from_included=False, till_included=True)
+    rows = [record(millis * MILLISECOND, number) for number, millis in enumerate([0, 1, 2, 2, 3, 4] * 2 + [2] * 3)]
+    resolver, fresh = Resolver(), Resolver()
+    first = windows_asked(fresh, truth, rows)
+    assert windows_asked(resolver, truth, rows) == first
+    # The same again takes other windows, because the bounds are known.
+    second = windows_asked(resolver, truth, rows)
+    assert second != first
+    resolver.heed_cap(0)
+    assert windows_asked(resolver, truth, rows) == second
+    resolver.heed_cap(1)
+    assert windows_asked(resolver, truth, rows) == first
+    resolver.heed_cap(1)
+    assert windows_asked(resolver, truth, rows) == second
 
 
 @pytest.mark.parametrize(("step", "from_included", "till_included"), SERVERS)
@@ -254,18 +330,56 @@ def test_no_row_is_lost_in_silence_if_times_are_rounded(
     clock = Clock(compared, shown, mode, from_included, till_included)
     for seed in range(2):
         chance = random.Random(f"{clock} {seed}")
-        rows = [(at, record(clock.show(at), number)) for number, at in enumerate(calls_at_edges(chance))]
-        chance.shuffle(rows)
-
-        def answered(window: Window, rows: Sequence[tuple[int, CallRecord]] = rows) -> Page:
-            covered = clock.covered(window)
-            within = [row for at, row in rows if at in covered]
-            return page_of(within[:LIMIT], complete=len(within) < LIMIT)
-
+        rows, answered = shown_by(clock, calls_at_edges(chance), chance)
         outcome, step = take_apart_by(answered), max(shown, MILLISECOND)
         came = Counter(row.id for row in outcome.records)
         assert max(came.values(), default=1) == 1
-        for row in (row for _, row in rows):
+        for row in rows:
             at = to_micros(row.start_time)
             hidden = any(each.start - step <= at < each.end + step for each in outcome.saturated)
             assert not WHOLE.holds(at) or row.id in came or hidden, f"{clock}: {row.id} at {at}"
+
+
+# --- how many windows that takes ------------------------------------------------------------------------------------------
+
+
+def beside_a_crowd(truth: Bounds) -> list[CallRecord]:
+    """Rows at a crowded millisecond, and within a few milliseconds of that."""
+    chance = random.Random(f"cost {truth}")
+    crowded = chance.randrange(10, 990)
+    starts = [crowded] * (LIMIT - 2) + [crowded + chance.choice((-4, -3, -2, -1, 1, 2, 3)) for _ in range(9)]
+    return [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
+
+
+def at_round_times(truth: Bounds) -> list[CallRecord]:
+    apart = random.Random(f"round {truth}").choice((40, 125, 200, 333))
+    starts = [millis for millis in range(0, 1000, apart) for _ in range(LIMIT // 2 - 1)]
+    return [record(millis * MILLISECOND, number) for number, millis in enumerate(starts)]
+
+
+TRAFFIC: dict[str, tuple[Callable[[Bounds], list[CallRecord]], int]] = {
+    "a full second": (lambda truth: rows_of_a_second(120, f"cost {truth}"), 574),
+    "little more than a page": (lambda truth: rows_of_a_second(30, f"few {truth}"), 501),
+    "beside a crowd": (beside_a_crowd, 581),
+    "round times": (at_round_times, 622),
+    "one instant": (lambda _: [record(175 * MILLISECOND, number) for number in range(LIMIT + 1)], 541),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("traffic", TRAFFIC)
+def test_a_second_takes_no_more_windows_than_it_did(traffic: str) -> None:
+    """Over all servers together. If the resolver has become better, the number goes down."""
+    rows_for, most = TRAFFIC[traffic]
+    truths = [Bounds(*each) for each in [*product(STEPS, [True, False], [True, False])][::3]]
+    assert sum(take_apart_by(answers(truth, rows_for(truth))).windows for truth in truths) <= most
+
+
+@pytest.mark.slow
+def test_a_second_whose_times_are_rounded_takes_no_more_windows_than_it_did() -> None:
+    clocks = [*product(COMPARED, WRITTEN, get_args(Mode), [True, False], [True, False])][::7]
+    windows = 0
+    for clock in (Clock(*each) for each in clocks):
+        chance = random.Random(f"cost {clock}")
+        windows += take_apart_by(shown_by(clock, calls_at_edges(chance), chance)[1]).windows
+    assert windows <= 1229

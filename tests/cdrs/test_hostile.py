@@ -44,6 +44,11 @@ def test_a_silent_cap_is_found_by_its_size(seed: int) -> None:
     run(Choice((SILENT_CAPS,), surely=True).pull(seed))
 
 
+# Ids get a digit more amid dense traffic: the rest of a second before the first row of a page is a hole, too.
+def test_a_break_of_the_order_within_a_second_loses_nothing() -> None:
+    run(Choice().pull(950_000_002_272))
+
+
 def test_what_pages_that_were_cut_have_shown_of_the_bounds_is_forgotten() -> None:
     run(Choice().pull(93_000_612))
 

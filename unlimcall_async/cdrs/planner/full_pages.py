@@ -22,7 +22,7 @@ from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of, overlap_of
 from unlimcall_async.cdrs.planner.tasks import Claim, Resolve
 from unlimcall_async.cdrs.planner.traffic import Traffic
-from unlimcall_async.cdrs.times import SECOND, Range, floor, to_micros
+from unlimcall_async.cdrs.times import Range, floor, to_micros
 
 # Pieces of pieces that are asked with finer margins though the pages of those before were not believed.
 _MOST_DOUBTS: Final = 2
@@ -89,7 +89,7 @@ class FullPages:
             )
             if found is not None:
                 part.turn_to(Read())
-                self._claim(part, *found, ask=ask)
+                self._claim(part, *found, ask=ask, sorted_by=grain.sorted_by)
                 return
         self._plan.keep_to(part, question.range)
         # No multiple of the step to cut at is left.
@@ -99,13 +99,13 @@ class FullPages:
         part.turn_to(Read())
         self._plan.replace(part, self._divider.divide(part, page))
 
-    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim, *, ask: bool) -> None:
+    def _claim(self, part: Part, claimed: Part, left: Part, claim: Claim, *, ask: bool, sorted_by: int) -> None:
         """Put what a page claims, and what it leaves to ask, in the place of its part. With `ask` the claim is to be proven."""
         order, seam = self._order, left.seam
         pieces = [claimed, left]
         if ask:
             claimed.doubt()
-        elif part.seam is None and (hole := self._cut_hole(part, claimed, claim.page)) is not None:
+        elif part.seam is None and (hole := self._cut_hole(part, claimed, claim.page, sorted_by)) is not None:
             pieces.append(hole)
         left.hints = Hints(depth=part.hints.depth + 1, dense=part.hints.dense)
         if part.hints.dense:
@@ -119,19 +119,19 @@ class FullPages:
             room = self._plan.make_room(claimed)
             self._plan.replace(left, self._divider.chain(left, claim, claimed.range, room))
 
-    def _cut_hole(self, part: Part, claimed: Part, page: Page) -> Part | None:
+    def _cut_hole(self, part: Part, claimed: Part, page: Page, step: int) -> Part | None:
         """Take from a claim what lies before the first row of its page, unless the page has a row beyond, and return that.
 
         The rows of a chain's first page cannot show that none is missing before them. The part beside it, or a question of its own,
-        will.
+        will. The rows of the step in which the first row lies may come in any order, if the server sorts by such steps.
         """
         descending = self._order.candidate
         wanted, rows = claimed.range, page.sorted_starts
         if descending:
-            hole = Range(floor(to_micros(rows[-1]), SECOND) + SECOND, wanted.end)
+            hole = Range(floor(to_micros(rows[-1]), step) + step, wanted.end)
             kept = Range(wanted.start, hole.start)
         else:
-            hole = Range(wanted.start, floor(to_micros(rows[0]), SECOND))
+            hole = Range(wanted.start, floor(to_micros(rows[0]), step))
             kept = Range(hole.end, wanted.end)
         if hole.start >= hole.end:
             return None

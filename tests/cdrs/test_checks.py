@@ -53,8 +53,8 @@ def probe_in(part: Part) -> Probe:
 class World:
     """A plan of parts that were all asked, and the checks of its pages. No person sets caps like the sizes that are used here."""
 
-    def __init__(self, parts: int = 2) -> None:
-        self.cap = PageCap()
+    def __init__(self, parts: int = 2, cap: PageCap | None = None) -> None:
+        self.cap = cap or PageCap()
         wanted = [Range(place * LENGTH, (place + 1) * LENGTH) for place in range(parts)]
         self.plan = Plan(Range(0, parts * LENGTH), Sizes.of(1000, 4, BUFFER), newest_first=False)
         first = self.plan.first
@@ -124,6 +124,19 @@ def test_a_page_is_in_doubt_by_its_size_by_what_was_expected_and_by_rows_that_it
     assert not usual.come(1, 20, expected=180)
     assert usual.come(1, 20, expected=181)
     assert probe_in(usual.parts[1]).doubt is Doubt.UNUSUAL
+
+
+def test_a_page_waits_for_the_check_of_its_own_pull_alone() -> None:
+    """Pulls of one client share what is known of the cap. The check of another pull may never come to its end."""
+    world = World(3)
+    assert [world.come(place, 41) for place in range(3)] == [True, True, False]
+    other = World(3, world.cap)
+    assert other.come(0, 41)
+    assert probe_in(other.parts[0]).doubt is Doubt.LARGEST_AGAIN
+    another = World(3, world.cap)
+    assert another.come(0, 41)
+    assert probe_in(another.parts[0]).doubt is Doubt.LARGEST
+    assert not another.come(1, 41)
 
 
 @pytest.mark.parametrize("descending", [True, False])

@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"_pages", "proof.canonical"},
     {"_codec", "proof.digest"},
     {"proof.manifest"},
-    {"http.body_memory", "http.pace", "http.turns"},
+    {"http.body_memory", "http.connector", "http.pace", "http.turns"},
     {"shared.errors"},
     {"http.endpoints", "http.messages", "http.rate_limits", "http.server_clock", "cdrs.stats"},
     {"http.bucket", "shared.memory"},
@@ -401,10 +401,11 @@ def test_only_the_transport_imports_aiohttp() -> None:
     def users(path: Path) -> bool:
         return any(name.split(".")[0] == "aiohttp" for name in imports_of(path))
 
-    # The pool, the client and the accounts name its session in a type; the client also tells whether what it was handed is one.
+    # The connector is the transport's. The pool, the client and the accounts name its session in a type; the client also tells
+    # whether what it was handed is one.
     # The receiver of webhooks names its server in a type, and has routes for it.
     assert {name for name, path in CLIENT_MODULES if users(path)} == {
-        *("http.transport", "http.pool", "client", "accounts.options"),
+        *("http.transport", "http.connector", "http.pool", "client", "accounts.options"),
         *("webhooks.adapters", "webhooks.receiver"),
     }
 

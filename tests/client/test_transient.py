@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -139,6 +140,31 @@ async def test_bytes_after_a_response_do_not_spoil_the_next_one(serve: Serve, mo
     client = await serve(GOOD + more, GOOD, keep=True)
     for _ in range(3):
         await client.me()
+
+
+@pytest.mark.parametrize(
+    "late", [GOOD.replace(b"1042", b"9999"), written(b"", status=b"400 Bad"), b"x"], ids=["twice", "400", "junk"]
+)
+async def test_nor_do_bytes_that_come_once_the_connection_is_kept(late: bytes) -> None:
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(GOOD)
+                await asyncio.sleep(0.05)
+                writer.write(late)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncClient("unl_test_0123456789", base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(3):
+                assert (await client.me()).customer_id == "1042"
+                await asyncio.sleep(0.1)
+        assert connections == 3
 
 
 # --- writes ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Attempts over aiohttp: the only module of the client that imports aiohttp at run time.
+"""Attempts over aiohttp: the only module of the client, beside its `connector`, that imports aiohttp at run time.
 
 aiohttp's exceptions end here. They hold the request's headers, and their tracebacks hold the frames that held those headers. So
 `Attempt.send` reads an exception, drops it, and returns an error of ours as a value. The caller raises that error where no other
@@ -29,6 +29,7 @@ from unlimcall_async.errors import ClientClosedError, RequestTimeoutError, Respo
 from unlimcall_async.http import causes
 from unlimcall_async.http.body_memory import keep_body_memory
 from unlimcall_async.http.causes import Failure, Place
+from unlimcall_async.http.connector import Connector
 from unlimcall_async.http.messages import USER_AGENT, Authorization, RawResponse, Request
 from unlimcall_async.http.network import DIRECT, Network
 from unlimcall_async.http.outcome import Sent
@@ -377,8 +378,7 @@ def _own_session(max_connections: int) -> aiohttp.ClientSession:
     # aiohttp calls this hook before it hands the headers to the socket.
     hooks.on_request_headers_sent.append(writing)
     return aiohttp.ClientSession(
-        # Without the cache of names, whose task would go on asking after the call that wanted the name is cancelled.
-        connector=aiohttp.TCPConnector(limit=max_connections, use_dns_cache=False),
+        connector=Connector(max_connections),
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[hooks],
         max_line_size=_MAX_HEADER,

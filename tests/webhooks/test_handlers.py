@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -197,6 +199,30 @@ async def test_what_waits_for_the_end_of_an_event_is_called_once_when_the_event_
     assert [await deliver(receiver), await deliver(receiver)] == [HANDLED, SEEN]
     assert done == ["handled"]
     assert "a function that was given to when_handled failed on a CallEnded: _OwnError" in caplog.text
+
+
+async def test_what_waits_for_an_event_is_called_if_the_request_is_cancelled_as_the_event_is_recorded(
+    make_receiver: MakeReceiver, tmp_path: Path
+) -> None:
+    began, done = threading.Event(), list[str]()
+    async with SQLiteStore(tmp_path / "seen.db") as store:
+        receiver = make_receiver(store=store)
+
+        def slowly(_db: sqlite3.Connection) -> None:
+            began.set()
+            time.sleep(0.1)
+
+        @receiver.on(CallEnded)
+        def handle(_event: CallEnded) -> None:
+            when_handled(lambda: done.append("handled"))
+            store.at_commit(slowly)
+
+        request = deliver(receiver)
+        await asyncio.to_thread(began.wait, 10)
+        request.cancel()
+        await asyncio.wait([request])
+        assert (request.cancelled(), done) == (True, ["handled"])
+        assert (await deliver(receiver), done) == (SEEN, ["handled"])
 
 
 def test_what_waits_for_nothing_is_called_at_once() -> None:

@@ -103,17 +103,44 @@ class Handling:
     async def _handle(self, delivery: _Delivery) -> Response:
         """Call the handlers of a claimed event and confirm the claim. If anything fails, release the claim."""
         claim = delivery.claim
-        confirmed = False
         try:
             async with self._renewed(claim):
                 await delivery.call([handler for kind, handler in self.handlers if isinstance(delivery.event, kind)])
-            await delivery.ask(lambda: self.store.confirm(claim, self._clock()), FAILED)
-            confirmed = True
-        finally:
-            if not confirmed:
-                await self._release(delivery)
-        delivery.follow()
+            await self._confirm(delivery)
+        except BaseException:
+            # Without effect if the claim was confirmed.
+            await self._release(delivery)
+            raise
         return HANDLED
+
+    async def _confirm(self, delivery: _Delivery) -> None:
+        """Confirm the claim, and call what waits for that.
+
+        A store cannot take back a commit that is under way. So if something waits for the event to be handled, a request that is
+        cancelled waits for the store's answer. Else the repeat would find the event handled, and nobody would call what waits.
+        """
+
+        async def confirm() -> None:
+            await self.store.confirm(delivery.claim, self._clock())
+
+        if not delivery.claim.followers:
+            await delivery.ask(confirm, FAILED)
+            return
+
+        async def answer() -> None:
+            if (raised := await asyncio.shield(confirming)) is not None:
+                raise raised
+
+        confirming = _begun(confirm())
+        try:
+            await delivery.ask(answer, FAILED)
+        finally:
+            if not confirming.done():
+                # By then the claim may have run out.
+                await asyncio.wait([confirming], timeout=LEASE_SECONDS)
+                confirming.cancel()
+            if confirming.done() and not confirming.cancelled() and confirming.result() is None:
+                delivery.follow()
 
     @asynccontextmanager
     async def _renewed(self, claim: Claim) -> AsyncIterator[None]:
@@ -203,9 +230,7 @@ class _Delivery:
         if not inspect.isawaitable(result):
             return True
         # In a task of its own, because a handler may refuse to be cancelled. The request can then go on without that handler.
-        work = asyncio.create_task(_outcome(result))
-        _at_work.add(work)
-        work.add_done_callback(_at_work.discard)
+        work = _begun(result)
         try:
             await asyncio.wait([work], timeout=self._timeout)
         except asyncio.CancelledError:
@@ -250,12 +275,20 @@ class _Delivery:
         _logger.error("%s failed on a %s: %s\n%s", what, type(self.event).__name__, type(error).__name__, place)
 
 
-# The handlers under way. The event loop itself keeps no task alive.
+# The handlers and the confirmations under way. The event loop itself keeps no task alive.
 _at_work: Final[set[asyncio.Task[BaseException | None]]] = set()
 
 
+def _begun(work: Awaitable[object]) -> asyncio.Task[BaseException | None]:
+    """Return a task for the work, which goes on also if nobody waits for it any more. Its result is what the work raised."""
+    task = asyncio.create_task(_outcome(work))
+    _at_work.add(task)
+    task.add_done_callback(_at_work.discard)
+    return task
+
+
 async def _outcome(result: Awaitable[object]) -> BaseException | None:
-    """Wait for a handler, and return what it raised. A task that raised `SystemExit` would end the event loop."""
+    """Wait for the work, and return what it raised. A task that raised `SystemExit` would end the event loop."""
     try:
         await result
     except BaseException as error:  # noqa: BLE001 # as just said

@@ -277,6 +277,8 @@ def test_no_command_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--from", "2098-01-01", "--till", "2099-01-01"], "--from 2098-01-01 is in the future"),
         (["--from", "1h", "--settle", "2h"], "--from is after the time that --settle leaves"),
         (["--from", "1d", "--till", "1h", "--settle", "2h"], "--settle and --till exclude each other"),
+        (["--from", "1d", "--settle", "999999d"], "--settle must not reach back beyond the year 1"),
+        (["--from", "1d", "--rate", f"{10**23}"], "is not in the range 1<=x<=1000000000"),
         (["--from", "1d", "--settle", "two"], "'two' is not a span of time"),
         (["--since-last"], "--since-last needs --out"),
         (["--since-last", "--out", "c.csv", "--force"], "--since-last and --force exclude each other"),

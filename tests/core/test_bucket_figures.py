@@ -43,6 +43,8 @@ def test_a_limit_that_is_no_number_is_refused_by_its_name(name: str) -> None:
         RateLimit(**{"per_minute": 60, name: "60"})  # type: ignore[arg-type] # that is the point
     with pytest.raises(ValueError, match=f"^{name} must be 1 or more"):
         RateLimit(**{"per_minute": 60, name: 0})
+    with pytest.raises(ValueError, match=f"^{name} must be at most 1000000000$"):
+        RateLimit(**{"per_minute": 60, name: 10**9 + 1})
 
 
 def test_the_error_of_a_burst_above_the_limit_has_both_numbers() -> None:

@@ -78,7 +78,7 @@ class Wanted:
             start = options.moment("--from", self.start, self.zone, at)
         else:
             raise click.UsageError("--from is missing: give the start of the range, for example --from 7d")
-        till = at - (self.settle or timedelta(0))
+        till = _before(at, self.settle or timedelta(0))
         if self.end is not None:
             till = options.moment("--till", self.end, self.zone, at)
         if begin is None and start > till:
@@ -113,7 +113,7 @@ class Wanted:
             if options.moment(option, text, zone, at) not in held:
                 seen = f" as of {at.isoformat()}" if at is not None and is_relative(text) else ""
                 raise _another_range(f"{option} {text}{seen}", option, journal, out)
-        if self.settle is not None and begun is not None and begun - self.settle not in ends:
+        if self.settle is not None and begun is not None and _before(begun, self.settle) not in ends:
             raise _another_range("--settle", "--settle", journal, out)
 
     def check_zone(self, journal: Journal, out: Path) -> None:
@@ -148,3 +148,10 @@ def _another_range(meant: str, option: str, journal: Journal, out: Path) -> clic
         f"{out} is a pull from {journal.start.isoformat()} till {journal.end.isoformat()}, and {meant} is another range; "
         f"leave {option} out to continue the file"
     )
+
+
+def _before(at: datetime, settle: timedelta) -> datetime:
+    try:
+        return at - settle
+    except OverflowError:
+        raise click.UsageError("--settle must not reach back beyond the year 1") from None

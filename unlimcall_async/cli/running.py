@@ -38,6 +38,7 @@ from unlimcall_async.cli.output import (
     quieted,
     to_stderr,
 )
+from unlimcall_async.cli.settings import MOST_REQUESTS
 from unlimcall_async.cli.waits import log_is_on, told_waits
 from unlimcall_async.cli.wording import plain, without_python
 
@@ -258,7 +259,10 @@ ACCESS_OPTIONS: Final = (
 )
 # Those of commands that pull call records.
 rate_option: Callable[[Any], Any] = click.option(
-    "--rate", type=click.IntRange(min=1), metavar="N", help="At most N requests a minute for call records; else 60."
+    "--rate",
+    type=click.IntRange(1, MOST_REQUESTS),
+    metavar="N",
+    help="At most N requests a minute for call records; else 60.",
 )
 concurrency_option: Callable[[Any], Any] = click.option(
     "--concurrency",

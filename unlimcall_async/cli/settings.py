@@ -21,6 +21,9 @@ from attrs import field, fields, frozen
 
 from unlimcall_async import RateLimits
 
+# The most requests a minute that a `RateLimit` takes.
+MOST_REQUESTS: Final = 10**9
+
 # The names of files hold the name of a profile.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 DEFAULT_PROFILE: Final = "default"
@@ -96,5 +99,5 @@ def _check(table: Mapping[str, Any], prefix: str) -> None:
     for name, value in table.get("rate_limits", {}).items():
         if name not in endpoints:
             raise ValueError(f"{prefix}rate_limits.{name}: the endpoint must be one of {', '.join(endpoints)}")
-        if type(value) is not int or value < 1:
-            raise ValueError(f"{prefix}rate_limits.{name} must be a whole number from 1 on")
+        if type(value) is not int or not 1 <= value <= MOST_REQUESTS:
+            raise ValueError(f"{prefix}rate_limits.{name} must be a whole number from 1 to {MOST_REQUESTS}")

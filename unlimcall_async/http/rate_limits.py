@@ -12,20 +12,29 @@ from unlimcall_async._model import Model
 # Seconds: the two spans that have a limit.
 MINUTE: Final = 60.0
 DAY: Final = 24 * 3600.0
+# Requests. More than any client sends, and few enough for every counter.
+MOST_REQUESTS: Final = 10**9
 # The part of a minute's requests that may go out at once, if the user has not said otherwise (contract, section 3).
 _BURST_SHARE: Final = 6
 
 
 def _per_minute(value: int) -> int:
-    return _arguments.whole("per_minute", value)
+    return _requests("per_minute", value)
 
 
 def _per_day(value: int | None) -> int | None:
-    return None if value is None else _arguments.whole("per_day", value)
+    return None if value is None else _requests("per_day", value)
 
 
 def _burst(value: int | None) -> int | None:
-    return None if value is None else _arguments.whole("burst", value)
+    return None if value is None else _requests("burst", value)
+
+
+def _requests(name: str, value: int) -> int:
+    count = _arguments.whole(name, value)
+    if count > MOST_REQUESTS:
+        raise ValueError(f"{name} must be at most {MOST_REQUESTS}")
+    return count
 
 
 @frozen

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async import EventError, models
+from unlimcall_async import EventError, models, to_json
 from unlimcall_async.webhooks import (
     CallEnded,
     CallTransferred,
@@ -278,6 +278,26 @@ NO_EVENTS: dict[str, bytes] = {
     "NUL": b"\0",
     "a comment": b'{"event":"call.ended"}//',
 }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"hot \ud83d", "hot \ufffd"),
+        (rb"\uDD25 hot", "\ufffd hot"),
+        (rb"\ud83d\ud83d\udd25", "\ufffd\U0001f525"),
+        (rb"\ud83d\n\\ud83d\"", '\ufffd\n\\ud83d"'),
+    ],
+)
+def test_half_of_an_escaped_surrogate_pair_costs_no_event(written: bytes, read: str) -> None:
+    event = parse_event(b'{"event":"call.ended","eventId":"1","hangupReason":"' + written + b'"}')
+    assert isinstance(event, CallEnded)
+    assert (event.id, event.hangup_reason) == ("1", read)
+    to_json(event)
+
+
+def test_an_id_with_half_of_a_surrogate_pair_is_none() -> None:
+    assert parse_event(rb'{"event":"call.ended","eventId":"a\ud83d","id":"b"}').id is None
 
 
 @pytest.mark.parametrize("body", NO_EVENTS.values(), ids=NO_EVENTS)

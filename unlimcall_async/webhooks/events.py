@@ -9,10 +9,14 @@ cannot be read at all, or that has no type. A type that is not known makes an `U
 documented one is never converted and never an error: the field is `None`, and `extra` holds the value under the name with which it
 came. `extra` also holds everything else that is in no field. If `data` and the outer level have the same name, `extra` holds the
 inner value as `data.name`.
+
+A sender that cuts a text after so many UTF-16 units may leave half of a surrogate pair at its end, and writes it escaped. That is
+JSON, but no text. So the half is read as U+FFFD. A text with U+FFFD for a half is no id, because two ids may differ in that alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -36,6 +40,13 @@ Reader: TypeAlias = Callable[[Any], Any]
 def _event_id(value: str | int | None) -> str | int | None:
     """Return the value as it is. A default `cattrs.Converter` refuses this type in a field that has no converter."""
     return value
+
+
+# An escape in a text: a whole surrogate pair, half of one (the group), or any other.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+_REPLACEMENT: Final = rb"\ufffd"
 
 
 @frozen(kw_only=True)
@@ -190,12 +201,22 @@ def parse_event(body: Bytes) -> Event:
 
 def _json_object(body: bytes) -> JsonObject:
     try:
-        content = _json.read(body)
+        content = _read(body)
     except _json.JsonError:
         raise EventError("body", "expected JSON in UTF-8") from None
     if type(content) is not dict:
         raise EventError("body", "expected a JSON object")
     return content
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return _json.read(body)
+    except _json.JsonError:
+        whole = _ESCAPE.sub(lambda escape: escape[0] if escape[1] is None else _REPLACEMENT, body)
+        if whole == body:
+            raise
+        return _json.read(whole)
 
 
 def _take(places: Iterable[tuple[JsonObject, str]], read: Reader) -> Any:
@@ -250,7 +271,7 @@ def _name(value: Any) -> str | None:
 def _id(value: Any) -> str | int | None:
     """Read an integer, or a text that is not blank: two events with an empty id must not count as one event."""
     # By type, because `true` is an int in Python.
-    usable = type(value) is int or (isinstance(value, str) and value.strip())
+    usable = type(value) is int or (isinstance(value, str) and value.strip() and "\ufffd" not in value)
     return value if usable else None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -165,6 +167,29 @@ async def test_nor_do_bytes_that_come_once_the_connection_is_kept(late: bytes) -
                 assert (await client.me()).customer_id == "1042"
                 await asyncio.sleep(0.1)
         assert connections == 3
+
+
+async def test_a_connection_that_was_closed_while_the_loop_was_blocked_is_not_used() -> None:
+    blocked, closed = threading.Event(), threading.Event()
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _address = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(written(b'{"callId": "c1", "status": "queued"}'))
+                blocked.wait(10)
+            closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        async with AsyncClient("unl_test_0123456789", base_url=f"http://127.0.0.1:{server.getsockname()[1]}") as client:
+            await client.calls.create(ai_agent_id="27", to_number="+14155551234")
+            blocked.set()
+            closed.wait(10)  # which blocks the loop
+            await client.calls.create(ai_agent_id="27", to_number="+14155551234")
+        thread.join(10)
 
 
 # --- writes ---------------------------------------------------------------------------------------------------------

@@ -208,6 +208,19 @@ async def test_many_stored_rows_are_compared_some_at_a_time(place: Place, monkey
     assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
 
 
+async def test_many_stored_rows_before_what_is_asked_again_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, rows = Sqlite(tmp_path), [call(BEGIN + number * DAY / 48, f"{number}") for number in range(5)]
+    server = RawServer([*rows, call(BEGIN + DAY, "last")])
+    async with served(server) as client:
+        await synced(client, place, end=BEGIN + DAY)
+        # The lookback begins inside the window that all the rows rest on.
+        monkeypatch.setattr(run, "_MOST_STORED", 3)
+        assert counts(await synced(client, place, lookback=DAY / 2)) == (1, 0, 0, 0)
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, END)
+
+
 # --- rows that cannot be read -----------------------------------------------------------------------------------------------
 
 
@@ -476,6 +489,41 @@ async def test_a_clock_that_is_ahead_does_not_move_the_watermark_ahead_of_the_se
     async with served(server) as client:
         assert (await synced(client, place, begin, end=None, lookback=timedelta(0))).inserted == 1
     assert place.rows(ACCOUNT) == held_by(server, begin, datetime.now(UTC))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("ahead", "settle"), [(20, 0), (7200, 0), (7200, 1800)])
+async def test_a_clock_that_is_ahead_takes_nothing_for_known_that_came_while_the_api_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, settle: int
+) -> None:
+    second, place, late = timedelta(seconds=1), Sqlite(tmp_path), min(settle, 60)
+
+    def now() -> datetime:
+        return BEGIN + DAY + asyncio.get_running_loop().time() * second
+
+    monkeypatch.setattr("unlimcall_async._clock.utc_now", lambda: now() + ahead * second)
+    rows = [call(BEGIN + DAY + number * 10 * second, f"{number}") for number in range(100)]
+    server = RawServer([], date=now)
+
+    async def answer(_first: datetime, _last: datetime) -> web.Response | None:
+        # What the response holds is what is there when the request comes, and the response takes its time.
+        server.rows = [row for row in rows if row.start + late * second <= now()]
+        await asyncio.sleep(15)
+        return None
+
+    server.answer = answer
+    for _ in range(4):
+        async with served(server) as client:
+            result = await synced(
+                client, place, BEGIN, end=None, lookback=timedelta(0), settle=settle * second, account=ACCOUNT
+            )
+        await asyncio.sleep(1)
+    assert result.watermark <= now() - settle * second
+    await asyncio.sleep(4000)
+    async with served(server) as client:
+        result = await synced(client, place, BEGIN, end=None, lookback=timedelta(0), settle=settle * second)
+    assert result.watermark > rows[-1].start
+    assert place.rows(ACCOUNT) == held_by(server, BEGIN, result.watermark)
 
 
 @pytest.mark.parametrize(

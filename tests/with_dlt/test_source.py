@@ -111,6 +111,21 @@ def test_a_long_range_takes_several_runs_and_a_run_that_fails_loses_nothing(tmp_
         assert rows_of(pipeline) == held_by(sandbox, "a", START, START + 100 * DAY)
 
 
+def test_a_clock_that_is_ahead_loses_nothing_that_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unlimcall_async._clock.utc_now", lambda: datetime.now(UTC) + 2 * DAY)
+    destination = dlt.destinations.duckdb(str(tmp_path / "records.duckdb"))
+    pipeline = dlt.pipeline(
+        "calls", destination=destination, dataset_name="calls", pipelines_dir=str(tmp_path / "runs")
+    )
+    begin = datetime.now(UTC) - DAY
+    with Sandbox() as sandbox:
+        load = partial(load_cdrs, pipeline, begin, lookback=0 * DAY, account="a", client=client_of(sandbox))
+        for number in range(2):
+            sandbox.add_calls([SandboxCall(id=f"{number}", start_time=datetime.now(UTC).replace(microsecond=0))])
+            assert len(load()) == 1
+        assert rows_of(pipeline) == held_by(sandbox, "a", begin, datetime.now(UTC) + DAY)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"lookback": -DAY}, "lookback must not be negative"), ({"at_once": DAY / 2}, "at_once must be a day or more")],

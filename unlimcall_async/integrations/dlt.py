@@ -10,6 +10,7 @@ keeps the state of whole runs alone. `load_cdrs` runs until all is there.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -22,6 +23,7 @@ from unlimcall_async import _arguments
 from unlimcall_async._extras import of_extra
 from unlimcall_async.client import AsyncClient
 from unlimcall_async.sync.engine import range_of
+from unlimcall_async.sync.run import known_end
 from unlimcall_async.sync.state import Stretch, SyncState, resumable
 
 with of_extra("unlimcall_async.integrations.dlt", "dlt", "dlt", "pyarrow"):
@@ -119,6 +121,7 @@ async def _records(asked: _Asked) -> AsyncGenerator[Any, None]:
         state = SyncState.from_json(states[account]) if account in states else None
         first, last = range_of(client, asked.start, asked.end, asked.settle)
         stretch = _stretch(state, first, last, asked)
+        began = asyncio.get_running_loop().time()
         stream = client.cdrs.stream(
             stretch.start,
             stretch.end,
@@ -136,7 +139,10 @@ async def _records(asked: _Asked) -> AsyncGenerator[Any, None]:
     if emptied:
         yield _days_without_records(sorted(emptied), account)
     held = state or SyncState(stretch.start, stretch.start)
-    held = SyncState(min(held.first, stretch.start), max(held.watermark, stretch.end), stream.proven_order)
+    # As in a sync: time that the API had not reached when it was asked is to be asked again.
+    last = known_end(last, stream, began, asked.settle if asked.end is None else timedelta(0))
+    reached = max(held.watermark, min(stretch.end, last))
+    held = SyncState(min(held.first, stretch.start), reached, stream.proven_order)
     states[account] = held.to_json()
     stored["more"] = first < held.first or held.watermark < last
 

@@ -79,7 +79,7 @@ async def sync_cdrs(
         if state is not None and start is None:
             first = state.first
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="unlimcall-compare") as thread:
-            run = Run(client, opened, state, on_progress, thread)
+            run = Run(client, opened, state, on_progress, thread, settle if end is None else timedelta(0))
             await run.ask(stretches_of(state, first, last, lookback))
             return run.result(first, last)
     finally:

@@ -35,6 +35,8 @@ _MOST_STORED: Final = 50_000
 # How often the rows of a piece of time are compared again, because another program has changed one of them meanwhile.
 _MOST_CONFLICTS: Final = 10
 _MICROSECOND: Final = timedelta(microseconds=1)
+# Clocks that follow a time server agree within a second, and the server writes its time in whole seconds.
+_AGREED: Final = timedelta(seconds=2)
 
 
 @frozen
@@ -103,6 +105,25 @@ def now_of(client: AsyncClient) -> datetime:
     return client.cdrs.stream(to_datetime(FIRST)).end
 
 
+def known_end(end: datetime, stream: CdrStream, began: float, settle: timedelta) -> datetime:
+    """Return up to where the answers of a stream may hold all that a range holds that ends at `end`.
+
+    If this machine's clock is ahead, the range goes on behind the time that the server had when it was asked. By the time at which
+    a piece is written, more time has passed than its answers hold.
+
+    Args:
+        end: The end of the range.
+        stream: The stream, which has told the server's time if its first page has.
+        began: The event loop's time before the stream has asked anything.
+        settle: How far the range stays behind the present.
+    """
+    if stream.first_page_at is None:
+        return end
+    server_time, at = stream.first_page_at
+    known = server_time - timedelta(seconds=at - began) - settle
+    return known if end - known > _AGREED else end
+
+
 @define
 class Run:
     """One run, and what it has done."""
@@ -113,6 +134,8 @@ class Run:
     on_progress: OnProgress | None
     # Compares, which takes tenths of a second for many rows: other tasks of the event loop go on meanwhile.
     thread: ThreadPoolExecutor
+    # How far the watermark stays behind the present.
+    settle: timedelta = timedelta(0)
     inserted: int = 0
     revised: int = 0
     removed: int = 0
@@ -133,6 +156,7 @@ class Run:
 
     async def _ask(self, stretch: Stretch, done: float, share: float) -> None:
         """Ask a stretch, given the share of all time that is done, and that of this stretch."""
+        began = asyncio.get_running_loop().time()
         stream = self.client.cdrs.stream(
             stretch.start,
             stretch.end,
@@ -149,19 +173,19 @@ class Run:
         try:
             async with stream, aclosing(pieces):
                 async for piece in pieces:
-                    await self._write(piece, stream)
+                    await self._write(piece, stream, began)
                     look()
         finally:
             self.requests += stream.stats.requests
             self.records += stream.stats.records
 
-    async def _write(self, piece: Piece, stream: CdrStream) -> None:
+    async def _write(self, piece: Piece, stream: CdrStream, began: float) -> None:
         """Make the table hold a piece of time."""
         start, conflicts = piece.start, 0
         while True:
             portion = await self._portion(piece, start)
             # Of a piece that is cut, the state is written with the last portion: until then, a next run asks the whole piece again.
-            state = self._state_behind(piece, stream) if portion.end == piece.end else self.state
+            state = self._state_behind(piece, stream, began) if portion.end == piece.end else self.state
             change = await self._change(portion, state)
             stored_now = state.to_json() if state is not None and state != self.state else None
             try:
@@ -195,6 +219,8 @@ class Run:
         if first < start and start_of(stored[-1][1]) <= start:
             first = start
             stored = await destination.rows(first, last, _MOST_STORED)
+            if len(stored) < _MOST_STORED:
+                return Portion(piece, start, end, first, last, stored, entries)
         cut = min(start_of(stored[-1][1]), end)
         if cut > start:
             # At the end of an entry, if there is one: of the next one, not all rows are there.
@@ -215,10 +241,10 @@ class Run:
         work = partial(portion.change, ends, [at for each in held for at in (each.first, each.watermark)])
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
-    def _state_behind(self, piece: Piece, stream: CdrStream) -> SyncState:
+    def _state_behind(self, piece: Piece, stream: CdrStream, began: float) -> SyncState:
         state = self.state or SyncState(piece.start, piece.start)
         # The answers have shown if this machine's clock is ahead: time that the API has not reached is to be asked again.
-        end = min(piece.end, now_of(self.client))
+        end = known_end(min(piece.end, now_of(self.client)), stream, began, self.settle)
         return SyncState(min(state.first, piece.start), max(state.watermark, end), stream.proven_order)
 
     def _progress(self, stream: CdrStream, done: float, share: float) -> SyncProgress:

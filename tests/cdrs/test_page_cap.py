@@ -66,6 +66,32 @@ def test_one_size_of_several_windows_is_a_cap_until_more_rows_come() -> None:
     assert is_repeated(cap, 250, start=9)
 
 
+def test_a_cap_that_was_lowered_is_one_size_of_several_windows_one_behind_the_other() -> None:
+    cap = PageCap()
+    cap.holds_window(page(500, complete=False))
+    for start in range(9):
+        # Other sizes come between: these counts race.
+        assert not is_repeated(cap, 400 + start % 2, start=start, repeats=3)
+    assert cap.found == 0
+    for start in range(3):
+        assert is_repeated(cap, 250, start=start, repeats=2)
+        assert not is_repeated(cap, 250, start=start, repeats=3)
+    assert cap.found == 1
+    assert not is_repeated(cap, 250, start=9)
+    assert cap.saturates(page(250, complete=False), LIMIT)
+    cap.holds_window(page(251))
+    assert is_repeated(cap, 250, start=9)
+
+
+@pytest.mark.parametrize("size", [0, 9])
+def test_few_rows_of_several_windows_are_no_lowered_cap(size: int) -> None:
+    cap = PageCap()
+    cap.holds_window(page(500, complete=False))
+    for start in range(7):
+        assert not is_repeated(cap, size, start=start, repeats=3)
+    assert cap.found == 0
+
+
 def test_one_window_or_different_sizes_are_no_cap() -> None:
     cap = PageCap()
     for size in (250, 250, 250, 250):

@@ -165,3 +165,18 @@ async def test_a_cap_that_shows_in_count_costs_three_repeats(order: Order) -> No
         assert ids_of([each async for each in stream]) == [f"{n}" for n in range(3000)]
     again = [window for window in set(server.asked) if server.asked.count(window) > 1]
     assert len(again) <= 3
+
+
+def _always(most: int) -> Callable[[int], int]:
+    return lambda _number: most
+
+
+@pytest.mark.rest_slow
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_cap_that_shows_in_count_may_be_lowered_between_two_pulls_of_a_client(order: Order) -> None:
+    server = OddServer([], calls=CALLS, sorting=order, counts=lambda _n, _rows, all_: all_)
+    async with served(server) as client:
+        for most in (500, 250, 60, 300):
+            server.most = _always(most)
+            stream = client.cdrs.stream(START, START + YEARS)
+            assert ids_of([each async for each in stream]) == [f"{n}" for n in range(3000)]

@@ -7,8 +7,9 @@ Two kinds of servers spoil that.
 
 `count` may be above the rows for two reasons: a cap cut the page short, or a record was written between the server's SELECT and
 its COUNT. So the window is asked again as it was. A page that is still short is used like a full one. One size in several such
-windows is a cap that shows in `count`, and pages of that size are then full at once. If window after window stays short, `count`
-is not a number of rows, and the pull ends with an error.
+windows is a cap that shows in `count`, and pages of that size are then full at once. That cap may be lower than that of earlier
+pages: then the windows must come one behind the other. If window after window stays short with other sizes, `count` is not a number
+of rows, and the pull ends with an error.
 
 `count` may be cut with the rows, so that a cap shows in nothing but sizes. A cap that stays never cuts a page with fewer rows
 than another page. So a page is in doubt if it is the largest so far, or if the largest size comes again. The next pages may
@@ -128,6 +129,8 @@ class PageCap:
         self._counted: int | None = None
         self._windows: set[Window] = set()
         self._in_a_row = 0
+        # The last windows that stayed short, with so many rows each: fewer than the most.
+        self._lower: tuple[int, set[Window]] = 0, set()
 
     # --- counts -------------------------------------------------------------------------------------------------------
 
@@ -165,12 +168,24 @@ class PageCap:
             if len(self._windows) >= _WINDOWS_TO_A_CAP:
                 self._counted = size
                 self.found += 1
+        elif self._is_lower_cap(question.window, size):
+            # Larger pages came before the cap was lowered.
+            self._counted = self._largest = size
+            self._times = self._next_check = 0
+            self.found += 1
         elif 2 * size <= self._largest:
             # A cap in bytes would not leave that few.
             self._in_a_row += 1
             if self._in_a_row >= _WINDOWS_TO_GIVE_UP:
                 raise CountAboveRowsError(page.count, size)
         return False
+
+    def _is_lower_cap(self, window: Window, size: int) -> bool:
+        """Return whether so many windows have stayed short with one size, one behind the other, that it is a cap."""
+        windows = self._lower[1] if self._lower[0] == size else set[Window]()
+        windows.add(window)
+        self._lower = size, windows
+        return size >= _LEAST and len(windows) >= _WINDOWS_TO_A_CAP
 
     def saturates(self, page: Page, limit: int) -> bool:
         """Return whether a page that is not complete has as many rows as a page can, as far as is known."""

@@ -1,4 +1,7 @@
-"""One idea of JSON in the whole package: every reader takes the same texts and refuses the same texts, with an error of its own."""
+"""One idea of JSON in the whole package: every reader takes the same texts and refuses the same texts, with an error of its own.
+
+There is one exception: a delivery with half of a surrogate pair is read, because it would come again and again.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,8 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], object], type[Exception]]] = {
 }
 READER = pytest.mark.parametrize(("text", "reader", "error"), READERS.values(), ids=READERS)
 
-# The values that make a text one that is refused.
-REFUSED: dict[str, bytes] = {
+# Escapes that stand for no text.
+HALVES: dict[str, bytes] = {
     "half of a pair at the end": rb'"Caf\ud83d"',
     "half of a pair before text": rb'"\ud83dCaf"',
     "half of a pair before an escape": rb'"\ud83d\u0041"',
@@ -68,6 +71,9 @@ REFUSED: dict[str, bytes] = {
     "the second half alone": rb'"\ude00"',
     "the halves in the wrong order": rb'"\ude00\ud83d"',
     "half of a pair in a name": rb'{"\ud83d":1}',
+}
+# The values that make a text one that is refused.
+REFUSED: dict[str, bytes] = {
     "half of a pair as bytes": b'"\xed\xa0\xbd"',
     "both halves as bytes": b'"\xed\xa0\xbd\xed\xb8\x80"',
     "a byte that is no UTF-8": b'"\xff"',
@@ -115,16 +121,16 @@ def test_every_reader_takes_the_same_texts(text: bytes, reader: Callable[[bytes]
         reader(with_value(text, value))
 
 
-@pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
-def test_every_reader_refuses_the_same_texts(value: bytes) -> None:
-    taken = []
-    for name, (text, reader, error) in READERS.items():
+@pytest.mark.parametrize("name", [*HALVES, *REFUSED])
+def test_every_reader_refuses_the_same_texts(name: str) -> None:
+    value, taken = (HALVES | REFUSED)[name], list[str]()
+    for kind, (text, reader, error) in READERS.items():
         try:
             reader(with_value(text, value))
         except error:
             continue
-        taken.append(name)
-    assert taken == []
+        taken.append(kind)
+    assert taken == (["a delivery"] if name in HALVES else [])
 
 
 @pytest.mark.parametrize(

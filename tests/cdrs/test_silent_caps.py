@@ -138,7 +138,7 @@ async def test_a_cap_in_bytes_cuts_at_sizes_that_vary(order: Order) -> None:
 )
 async def test_a_cap_that_begins_later_is_no_silent_loss(order: Order, begins: int) -> None:
     # So many that a cap which begins here cuts more than the last few pages: those are not promised (`docs/promises.md`).
-    many = calls(10_000, START, MONTHS)
+    many = calls(20_000, START, MONTHS)
     server = OddServer([], calls=many, sorting=order, most=lambda number: 1000 if number < begins else 200)
     came = list[str]()
     async with served(server) as client:
@@ -149,7 +149,7 @@ async def test_a_cap_that_begins_later_is_no_silent_loss(order: Order, begins: i
         except ResponseError as error:
             assert "start anew with page_size=200" in str(error)  # noqa: PT017 # it may also come whole
         else:
-            assert came == [f"{n}" for n in range(10_000)]
+            assert came == [f"{n}" for n in range(20_000)]
 
 
 # --- honest servers -------------------------------------------------------------------------------------------------------

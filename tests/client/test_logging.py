@@ -106,9 +106,7 @@ def shown(case):
 
 print(json.dumps([shown(case) for case in json.load(sys.stdin)]))
 """
-LINE = (
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} DEBUG unlimcall_async: GET /me: 200 in \d+ ms \(attempt 1, waited \d\.\d s\)\n"
-)
+LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} DEBUG unlimcall_async: GET /me: 200 in \d+ ms \(attempt 1, waited \d\.\d s\)\n"
 AGAIN = "asyncio.run(main())"
 # The variable, what the program does before and after its call, and what comes on standard error.
 PROGRAMS = [

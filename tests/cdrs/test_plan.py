@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from itertools import pairwise
 from math import inf
-from typing import cast
 
 import pytest
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cdrs.simulated import page_of, record
 from unlimcall_async.cdrs.planner.density import Density, Hints
-from unlimcall_async.cdrs.planner.divide import Divider
 from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.planner.parts import Asked, Claimed, Done, Part, Question, Saturated, Waiting
 from unlimcall_async.cdrs.planner.plan import Plan
@@ -79,6 +75,32 @@ def claim(plan: Plan, part: Part) -> Part:
     claimed = Part(part.range, claim_of(part.range))
     plan.replace(part, [claimed])
     return claimed
+
+
+def state(part: Part, wanted: str) -> None:
+    """Bring a part that waits into a state, by its name."""
+    match wanted:
+        case "expected":
+            part.hints = Hints(expected=9.0)
+        case "asked":
+            ask(part)
+        case "done":
+            finish(part, 1)
+        case "saturated":
+            ask(part)
+            part.saturate([])
+        case "failed":
+            ask(part)
+            part.fail(OSError())
+        case "probed":
+            page, window = page_of([record(part.range.start, 1)], complete=True), with_margins(part.range)
+            ask(part)
+            part.turn_to(Probe((window,), page.rows, page, Basis(window, 1, 1), 1, Doubt.LARGEST))
+        case "proven":
+            ask(part)
+            part.turn_to(Prove(claim_of(part.range).claim))
+        case _:
+            pass
 
 
 def take(plan: Plan, step: str, number: int, share: int, *, newest: bool) -> None:  # noqa: C901 # a table
@@ -269,238 +291,6 @@ def test_the_rest_of_a_long_part_is_known_by_its_density_alone() -> None:
     rests = plan.keep_to(whole, Range(300, 600))
     assert [part.range for part in plan] == [Range(0, 300), Range(300, 600), Range(600, 1000)]
     assert ([*plan][::2], [rest.hints for rest in rests]) == (rests, [Hints(density=density)] * 2)
-
-
-# --- claims ---------------------------------------------------------------------------------------------------------------
-
-
-def test_the_output_waits_for_the_first_part_that_is_not_claimed() -> None:
-    plan = a_plan(newest=False)
-    parts = in_pieces(plan, 300, 600)
-    assert [plan.output_waits_for(part) for part in parts] == [True, False, False]
-    parts[0] = claim(plan, parts[0])
-    assert [plan.output_waits_for(part) for part in parts] == [False, True, False]
-    parts[1:] = [claim(plan, part) for part in parts[1:]]
-    assert [plan.output_waits_for(part) for part in parts] == [False, False, False]
-
-
-def test_only_a_proof_helps_without_a_proven_order_or_if_the_first_part_is_claimed() -> None:
-    plan = a_plan(newest=False)
-    first, second = in_pieces(plan, 400)
-    claim(plan, second)
-    assert [plan.waits_for_claim(proven=proven) for proven in (False, True)] == [True, False]
-    claim(plan, first)
-    assert [plan.waits_for_claim(proven=proven) for proven in (False, True)] == [True, True]
-
-
-def test_a_claim_that_is_doubted_is_proven_first_and_one_at_a_time() -> None:
-    plan = a_plan(newest=False)
-    first, second, third = [claim(plan, part) for part in in_pieces(plan, 300, 600)]
-    assert plan.claim_to_prove(spare=3) is None
-    assert plan.claim_to_prove(spare=2) is first
-    assert (plan.has_claims, plan.is_proving) == (True, False)
-    second.doubt()
-    third.doubt()
-    assert plan.claim_to_prove(spare=3) is second
-    assert plan.is_proving
-    ask(second)
-    assert plan.claim_to_prove(spare=0) is None
-    second.finish(done(second, 1))
-    assert plan.claim_to_prove(spare=3) is third
-    finish(third, 1)
-    assert plan.claim_to_prove(spare=3) is None
-    assert (plan.has_claims, plan.is_proving) == (True, False)
-
-
-def test_a_claim_that_is_being_proven_is_a_claim() -> None:
-    plan = a_plan(newest=False)
-    (part,) = [claim(plan, part) for part in list(plan)]
-    ask(part)
-    assert (plan.has_claims, plan.is_proving) == (True, True)
-    part.finish(done(part, 1))
-    assert (plan.has_claims, plan.is_proving) == (False, False)
-
-
-# --- which part to ask ----------------------------------------------------------------------------------------------------
-
-
-def state(part: Part, wanted: str) -> None:
-    """Bring a part that waits into a state, by its name."""
-    match wanted:
-        case "expected":
-            part.hints = Hints(expected=9.0)
-        case "asked":
-            ask(part)
-        case "done":
-            finish(part, 1)
-        case "saturated":
-            ask(part)
-            part.saturate([])
-        case "failed":
-            ask(part)
-            part.fail(OSError())
-        case "probed":
-            page, window = page_of([record(part.range.start, 1)], complete=True), with_margins(part.range)
-            ask(part)
-            part.turn_to(Probe((window,), page.rows, page, Basis(window, 1, 1), 1, Doubt.LARGEST))
-        case "proven":
-            ask(part)
-            part.turn_to(Prove(claim_of(part.range).claim))
-        case _:
-            pass
-
-
-@pytest.mark.parametrize(
-    ("states", "learned"),
-    [
-        ("waiting waiting waiting", None),
-        ("waiting expected expected", 1),
-        ("asked done expected", 2),
-        ("saturated expected waiting", None),
-        ("failed expected waiting", None),
-        ("expected saturated waiting", 0),
-        ("expected-asked expected waiting", None),
-    ],
-)
-def test_the_first_part_that_was_cut_to_fill_a_page_is_learned_from(states: str, learned: int | None) -> None:
-    plan = a_plan(newest=False)
-    parts = in_pieces(plan, 300, 600)
-    for part, wanted in zip(parts, states.split(), strict=True):
-        for each in wanted.split("-"):
-            state(part, each)
-    assert plan.part_to_learn_from() is (None if learned is None else parts[learned])
-
-
-@frozen
-class CutLater:
-    """As much of a divider as the plan uses: these parts are better cut later."""
-
-    plan: Plan
-    parts: Collection[Part] = ()
-
-    def is_better_cut_later(self, part: Part, asked: Collection[Part]) -> bool:
-        assert asked is self.plan.asked
-        return part in self.parts
-
-
-def first_to_ask(plan: Plan, room: int, *later: Part) -> Part | None:
-    return plan.first_to_ask(cast("Divider", CutLater(plan, later)), room)
-
-
-ENOUGH = PAGE + Sizes.of(PAGE, 1, BUFFER).kept
-
-
-@pytest.mark.parametrize(
-    ("states", "least_room"),
-    [
-        # The room that the last part needs to be asked: none if the output waits for it, and `None` if it is not asked at all.
-        ("claimed claimed waiting", 0),
-        ("claimed asked waiting", ENOUGH),
-        ("done claimed waiting", ENOUGH),
-        ("probed done waiting", ENOUGH),
-        ("later claimed waiting", ENOUGH),
-        ("claimed failed waiting", None),
-        ("saturated claimed waiting", None),
-        ("claimed claimed proven", 0),
-        ("claimed claimed asked", None),
-        ("claimed claimed later", None),
-        ("claimed claimed probed", None),
-    ],
-)
-def test_the_first_part_that_waits_is_asked_if_there_is_room(states: str, least_room: int | None) -> None:
-    plan = a_plan(newest=False)
-    wanted = states.split()
-    for part, each in zip(in_pieces(plan, 300, 600), wanted, strict=True):
-        if each == "claimed":
-            claim(plan, part)
-        state(part, each)
-    later = [part for part, each in zip(plan, wanted, strict=True) if each == "later"]
-    last = list(plan)[-1]
-    if least_room is None:
-        assert first_to_ask(plan, 10 * ENOUGH, *later) is None
-    else:
-        assert first_to_ask(plan, least_room, *later) is last
-        assert not least_room or first_to_ask(plan, least_room - 1, *later) is None
-
-
-# --- holes ----------------------------------------------------------------------------------------------------------------
-
-
-def with_hole(*, newest: bool, descending: bool) -> tuple[Plan, Part, Part, Part]:
-    """Return a plan whose middle part is a hole by a page in this order, with the part on the page's side, and the other one."""
-    plan = a_plan(newest=newest)
-    earlier, hole, later = sorted(in_pieces(plan, 300, 600), key=lambda part: part.range.start)
-    hole.hints = Hints(hole=descending)
-    # A page in descending order shows what lies behind the hole in time.
-    return (plan, earlier, hole, later) if descending else (plan, later, hole, earlier)
-
-
-@pytest.mark.parametrize("newest", [False, True])
-@pytest.mark.parametrize("descending", [False, True])
-def test_a_hole_is_taken_in_by_the_chain_that_comes_towards_it(descending: bool, newest: bool) -> None:
-    plan, beyond, hole, beside = with_hole(newest=newest, descending=descending)
-    plan.take_in_hole(beyond)
-    plan.take_in_hole(hole)
-    assert len(list(plan)) == 3
-    plan.take_in_hole(beside)
-    assert set(plan) == {beyond, beside}
-    assert len(beyond.range) == (300 if descending else 400)
-    check_tiles(plan, newest=newest)
-
-
-@pytest.mark.parametrize("newest", [False, True])
-@pytest.mark.parametrize("beside_is", ["asked", "searched", "hole asked", "probed"])
-def test_a_hole_is_not_taken_in_while_a_question_for_it_is_under_way_or_by_a_part_that_is_not_read(
-    beside_is: str, newest: bool
-) -> None:
-    plan, beyond, hole, beside = with_hole(newest=newest, descending=newest)
-    if beside_is == "searched":
-        beside.hints = Hints(searched=True)
-    state(hole if beside_is == "hole asked" else beside, beside_is.rsplit(maxsplit=1)[-1])
-    for part in (beside, beyond):
-        plan.take_in_hole(part)
-    assert len(list(plan)) == (2 if beside_is == "asked" else 3)
-
-
-@pytest.mark.parametrize("newest", [False, True])
-def test_a_hole_is_not_asked_by_itself_if_a_chain_comes_towards_it(newest: bool) -> None:
-    # In the order of the output the hole comes first, and the chain comes from behind it.
-    plan, first, hole, beside = with_hole(newest=newest, descending=not newest)
-    finish(first, 1)
-    plan.remove_first()
-    assert first_to_ask(plan, 0) is beside
-    ask(beside)
-    assert first_to_ask(plan, 10 * ENOUGH) is None
-    beside.finish(done(beside, 1))
-    assert first_to_ask(plan, 0) is hole
-
-
-@pytest.mark.parametrize("newest", [False, True])
-def test_a_hole_that_is_the_first_part_is_taken_in(newest: bool) -> None:
-    plan, first, _, beside = with_hole(newest=newest, descending=not newest)
-    finish(first, 1)
-    plan.remove_first()
-    plan.take_in_hole(beside)
-    assert list(plan) == [beside]
-    check_tiles(plan, newest=newest)
-
-
-@pytest.mark.parametrize("newest", [False, True])
-def test_what_lies_behind_a_hole_needs_room_if_the_output_waits_for_another_part(newest: bool) -> None:
-    plan, first, _, beside = with_hole(newest=newest, descending=not newest)
-    ask(first)
-    assert first_to_ask(plan, ENOUGH - 1) is None
-    assert first_to_ask(plan, ENOUGH) is beside
-
-
-@pytest.mark.parametrize("newest", [False, True])
-def test_a_hole_at_the_end_of_the_range_is_asked_by_itself(newest: bool) -> None:
-    plan = a_plan(newest=newest)
-    first, last = in_pieces(plan, 500)
-    for hole in (first, last):
-        hole.hints = Hints(hole=newest if hole is first else not newest)
-        assert first_to_ask(plan, 10 * ENOUGH) is hole
-        finish(hole, 1)
 
 
 # --- room -----------------------------------------------------------------------------------------------------------------

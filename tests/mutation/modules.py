@@ -56,8 +56,13 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "cdrs.planner.known_server": ("tests/cdrs/test_known_server.py",),
     "cdrs.planner.page": ("tests/cdrs/test_page.py",),
-    "cdrs.planner.plan": ("tests/cdrs/test_plan.py", "tests/cdrs/test_checks.py", "tests/cdrs/test_claims.py"),
-    "cdrs.planner.tally": ("tests/cdrs/test_plan.py",),
+    "cdrs.planner.plan": (
+        "tests/cdrs/test_plan.py",
+        "tests/cdrs/test_plan_order.py",
+        "tests/cdrs/test_checks.py",
+        "tests/cdrs/test_claims.py",
+    ),
+    "cdrs.planner.tally": ("tests/cdrs/test_plan.py", "tests/cdrs/test_plan_order.py"),
     "cdrs.planner.traffic": ("tests/cdrs/test_traffic.py",),
     "cdrs.planner.unplaced": ("tests/cdrs/test_unplaced.py",),
     "cdrs.planner.planner": (

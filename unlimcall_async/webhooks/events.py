@@ -10,8 +10,9 @@ documented one is never converted and never an error: the field is `None`, and `
 came. `extra` also holds everything else that is in no field. If `data` and the outer level have the same name, `extra` holds the
 inner value as `data.name`.
 
-A sender that cuts a text after so many UTF-16 units may leave half of a surrogate pair at its end, and writes it escaped. That is
-JSON, but no text. So the half is read as U+FFFD. A text with U+FFFD for a half is no id, because two ids may differ in that alone.
+A sender that cuts a text after so many UTF-16 units may leave half of a surrogate pair at its end, and writes the half escaped.
+JSON allows that, and Unicode text does not. So the half is read as U+FFFD. A text with U+FFFD does not count as an id, because two
+ids may differ in nothing but the half.
 """
 
 from __future__ import annotations

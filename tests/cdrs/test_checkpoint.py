@@ -54,11 +54,20 @@ BEHIND_A_BAD_ROW = StreamCheckpoint(
     place=Place(5 * SECOND, None, DIGEST, 2),
     unplaced=(MARK,),
 )
+# The range begins and ends amid a millisecond.
+AMID_A_PART = StreamCheckpoint(
+    to_datetime(2500), to_datetime(999_500), newest_first=False, place=evolve(PLACE, since=2 * MILLISECOND)
+)
 
 
 @pytest.mark.parametrize(
     ("known", "version"),
-    [(BEHIND_A_BAD_ROW, 2), (evolve(of_a_follow(), place=evolve(of_a_follow().place, unplaced=(MARK,))), 3)],
+    [
+        (BEHIND_A_BAD_ROW, 2),
+        (AMID_A_PART, 3),
+        (evolve(AMID_A_PART, newest_first=True, place=evolve(AMID_A_PART.place, since=1000 * MILLISECOND)), 3),
+        (evolve(of_a_follow(), place=evolve(of_a_follow().place, unplaced=(MARK,))), 3),
+    ],
 )
 def test_rows_that_cannot_be_read_are_remembered(known: Checkpoint, version: int) -> None:
     text = known.to_json()
@@ -100,6 +109,7 @@ def test_a_checkpoint_with_names_is_read_as_it_was_written() -> None:
 
 NAMES = with_names().to_json()
 STREAM, FOLLOW, BAD = checkpoint().to_json(), of_a_follow().to_json(), BEHIND_A_BAD_ROW.to_json()
+SINCE = AMID_A_PART.to_json()
 DAMAGED = [
     *[
         "",
@@ -164,6 +174,10 @@ DAMAGED = [
     changed(BAD, "4000, 7000", "4000"),
     changed(BAD, "4000, 7000", "4000, true"),
     changed(BAD, f'[["{DIGEST}"', '[["x"'),
+    changed(SINCE, '"version": 3', '"version": 2'),
+    *(changed(SINCE, '"since": 2', f'"since": {at}') for at in ("1", "5", "6", "2.0", "true", "null", '"2"')),
+    *(changed(changed(SINCE, '"since": 2', f'"since": {at}'), "false", "true") for at in (2, 5, 1001)),
+    changed(changed(SINCE, PLACE.digest, ""), '"1", "", 1]', 'null, "", 0]'),
     changed(FOLLOW, '"frontier": 9000', '"frontier": -1'),
     changed(FOLLOW, '"frontier": 9000', '"frontier": 11001'),
     changed(FOLLOW, '"edge": 11000', '"edge": 8000'),

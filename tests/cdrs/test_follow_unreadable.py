@@ -133,3 +133,25 @@ async def test_after_an_error_a_new_iteration_meets_the_row_again(fault: str) ->
         assert rest == ids(records)[3:]
         assert len(keeping.unreadable) == 1
         await keeping.aclose()
+
+
+@pytest.mark.rest_slow
+async def test_a_row_without_a_start_is_named_if_a_follow_of_dense_traffic_is_cut_off() -> None:
+    # A cell of the tail, a 24th of a lookback, ends 0.2 s behind the start, and another one 1.4 s: there the follow closes what is
+    # handed out.
+    lookback, at = 24 * 1.2 * SECOND, START - 5 * HOUR + SECOND
+    records = [good(at + SECOND / 2000 * number, number) for number in range(4000)]
+    lost = [bad(at + number * SECOND / 77, number, "no start") for number in range(115)]
+    got, named, resume = list[str](), list[bytes](), None
+    async with served(RawServer([*records, *lost])) as client:
+        for wanted in (2950, 4000):
+            follow = client.cdrs.follow(at, interval=SECOND, lookback=lookback, unreadable="keep", resume=resume)
+            async for record in follow:
+                got.append(record.id)
+                if len(got) == wanted:
+                    break
+            named += [row.body for row in follow.unreadable]
+            resume = Checkpoint.from_json(follow.checkpoint.to_json())
+            await follow.aclose()
+    assert got == ids(records)
+    assert sorted(named) == sorted(row.text for row in lost)

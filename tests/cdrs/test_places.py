@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from attrs import evolve
 from msgspec.structs import replace
 
 from tests.cdrs.simulated import record
@@ -260,6 +261,60 @@ def test_a_stream_that_is_resumed_amid_such_a_part_goes_on_with_the_rest(
     assert found[-1][2] == handed_out + sum(isinstance(row, list) for row in rest)
 
 
+# Two milliseconds, between two others.
+AMID = Range(MILLISECOND, 3 * MILLISECOND)
+
+
+@pytest.mark.parametrize(("newest", "began", "ended"), [(False, MILLISECOND, 3), (True, 3 * MILLISECOND, 1)])
+def test_as_long_as_a_row_without_a_start_is_ahead_the_place_tells_where_its_part_begins(
+    newest: bool, began: int, ended: int
+) -> None:
+    rows: list[Row] = [leg(1600), leg(2500), bad(2500)]
+    position = position_of(4 * MILLISECOND, newest=newest)
+    position.enter_unreadable(AMID, rows, [unplaced("1"), unplaced("2")])
+    places = list[Place]()
+    while position.unreadable is not None or position.left:
+        position.take(1) if position.left else position.pass_unreadable()
+        places.append(position.place)
+    assert places[-1] == Place(ended * MILLISECOND)
+    # Of the part's first millisecond all is asked again in any case.
+    assert [place.since for place in places[:-1]] == [
+        None if place.at // MILLISECOND * MILLISECOND in {began, began - MILLISECOND} else began
+        for place in places[:-1]
+    ]
+    assert any(place.since for place in places)
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_a_stream_that_is_resumed_amid_such_a_part_hands_out_its_row_without_a_start(newest: bool) -> None:
+    place = evolve(place_behind([leg(5500)], 1), since=(9 if newest else 2) * MILLISECOND)
+    parts = [Range(2000, 4000), Range(4000, 5000), Range(5000, 9000)]
+    if newest:
+        parts = [Range(7000, 9000), Range(6000, 7000), Range(2000, 6000)]
+    records = [leg(at) for at in (2500, 3500, 4500, 5500, 6500, 7500, 8500)]
+    held = [[row for row in records if part.holds(row.start_time.microsecond)] for part in parts]
+    position = position_of(10 * MILLISECOND, newest=newest, place=place, handed_out=4)
+    assert position.range_left == (Range(0, 9000) if newest else Range(2000, 10_000))
+    edges = [part.start if newest else part.end for part in parts]
+    # Another row is ahead: the place stays, and says what is left.
+    position.enter_unreadable(parts[0], held[0], [unplaced("1"), unplaced("2")])
+    assert position.place == place
+    assert position.place_behind_unreadable == place
+    position.pass_unreadable()
+    assert position.place == place
+    behind = evolve(place, since=edges[0])
+    assert position.place_behind_unreadable == position.behind(parts[0]) == behind
+    position.pass_unreadable()
+    assert position.place == behind
+    position.enter(parts[1], held[1])
+    assert (position.left, position.place) == (0, evolve(place, since=None))
+    assert position.handed_out == 4
+    position.enter_unreadable(parts[2], held[2], [unplaced()])
+    rest = [leg(4500), leg(3500), leg(2500)] if newest else [leg(6500), leg(7500), leg(8500)]
+    assert steps(position)[0][0] == rest
+    assert position.place == Place(edges[2])
+
+
 def test_a_leg_that_comes_beside_the_last_one_is_handed_out_amid_rows_that_cannot_be_read() -> None:
     one, two = legs_in_order(2, 2)
     position = position_of(MILLISECOND, place=place_behind([one], 1))
@@ -285,6 +340,9 @@ def test_a_leg_that_comes_beside_the_last_one_is_handed_out_amid_rows_that_canno
         (1500, 4500, Place(1500, "1", "0" * 16, 1), (1000, 5000), (1000, 2000)),
         (1500, 4500, Place(9000, "1", "0" * 16, 1), (5000, 5000), (1000, 5000)),
         (1500, 4500, Place(0, "1", "0" * 16, 1), (1000, 5000), (1000, 1000)),
+        (1500, 4500, Place(3500, "1", "0" * 16, 1, since=2000), (2000, 5000), (1000, 2000)),
+        (1500, 4500, Place(3500, "1", "0" * 16, 1, since=1000), (1000, 5000), (1000, 1000)),
+        (1500, 4500, Place(3500, "1", "0" * 16, 1, since=5000), (5000, 5000), (1000, 5000)),
     ],
 )
 def test_the_range_that_is_left_begins_or_ends_at_the_place(

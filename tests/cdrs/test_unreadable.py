@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from unlimcall_async import (
     CdrStream,
     Checkpoint,
     ResponseError,
+    UnlimCallError,
     UnreadableRow,
     WindowSaturatedError,
 )
@@ -28,6 +30,7 @@ from unlimcall_async._pages import PageDecoder
 from unlimcall_async.cdrs.output_order import in_output_order
 from unlimcall_async.cdrs.page_reading import read_page
 from unlimcall_async.cdrs.times import Window
+from unlimcall_async.proof import Manifest
 
 pytestmark = pytest.mark.own_rules
 
@@ -385,3 +388,70 @@ async def test_rows_with_the_same_text_some_seconds_apart_are_each_named(order: 
             more, error = await read(client.cdrs.stream(START, END, newest_first=newest, resume=error.resume_after))
             got += more
         assert got + await rest(client, error, newest_first=newest) == ids(rows)[:: -1 if newest else 1]
+
+
+@pytest.mark.rest_slow
+@pytest.mark.parametrize(("order", "newest"), covering(ORDERS, [False, True], together=2))
+async def test_a_row_without_a_start_is_named_wherever_a_pull_of_a_full_second_is_cut_off(
+    order: Order, newest: bool
+) -> None:
+    records = evenly(300, AT, SECOND)
+    lost = [RawRow(AT + SECOND * at, row_text(AT, f"lost {at}", startTime="null")) for at in (0.12, 0.38, 0.62, 0.88)]
+    async with served(RawServer([*records, *lost], order)) as client:
+        for most in range(0, 300, 23):
+            got, named, proof, resume = list[str](), list[UnreadableRow](), list[Manifest](), None
+            for wanted in (most, 1000):
+                stream = client.cdrs.stream(
+                    AT,
+                    AT + SECOND,
+                    newest_first=newest,
+                    page_size=100,
+                    concurrency=1,
+                    unreadable="keep",
+                    resume=resume,
+                )
+                async with stream:
+                    while len(got) < wanted and (record := await anext(aiter(stream), None)) is not None:
+                        got.append(record.id)
+                named += stream.unreadable
+                proof.append(Manifest.from_json(stream.manifest.to_json()))
+                resume = Checkpoint.from_json(stream.checkpoint.to_json())
+            whole = proof[newest] + proof[not newest]
+            assert (whole.start, whole.end, whole.total.records, whole.gaps()) == (AT, AT + SECOND, 300, [])
+            assert got == (ids(records)[::-1] if newest else ids(records))
+            assert sorted(row.body for row in named) == [row.text for row in lost]
+
+
+@pytest.mark.rest_slow
+@pytest.mark.parametrize("newest", [False, True])
+async def test_a_list_that_fails_amid_a_full_second_is_read_again_whole_with_its_manifest(newest: bool) -> None:
+    records = evenly(300, AT, SECOND)
+    lost = [RawRow(AT + SECOND * at, row_text(AT, f"lost {at}", startTime="null")) for at in (0.22, 0.49, 0.51, 0.78)]
+    server = RawServer([*records, *lost])
+    answer, failed = server.answer, 0
+
+    async def refuse(_first: datetime, _last: datetime) -> web.Response | None:
+        return web.Response(status=403)
+
+    async with served(server) as client:
+        for most in range(2, 300, 15):
+            server.cap = 1000
+            stream = client.cdrs.stream(
+                AT, AT + SECOND, newest_first=newest, page_size=100, concurrency=1, unreadable="keep"
+            )
+            async with stream:
+                got = [(await anext(aiter(stream))).id for _ in range(most)]
+                server.answer = refuse
+                try:
+                    got += [record.id for record in await stream.to_list()]
+                except UnlimCallError:
+                    failed += 1
+                # What is asked again is cut into smaller parts: some lie wholly before the place.
+                server.answer, server.cap = answer, 30
+                got += [record.id for record in await stream.to_list()]
+            manifest = Manifest.from_json(stream.manifest.to_json())
+            assert got == (ids(records)[::-1] if newest else ids(records))
+            assert sorted(row.body for row in stream.unreadable) == [row.text for row in lost]
+            assert (manifest.start, manifest.end, manifest.total.records) == (AT, AT + SECOND, 300)
+    # The others had all pages before the server refused.
+    assert failed > 5

@@ -18,11 +18,11 @@ from attrs.validators import deep_iterable, ge, instance_of, le, matches_re, opt
 
 from unlimcall_async import _arguments, _json
 from unlimcall_async._error_root import CheckpointError
-from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, to_micros
+from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, ceil, floor, to_micros
 
 # The versions of the checkpoints of a stream. One that has nothing to do with rows that cannot be read is of version 1, so that
-# older releases can go on from it.
-VERSION, VERSION_WITH_UNREADABLE = 1, 2
+# older releases can go on from it. Nor can one that knows version 2 alone go on from a place that tells more than its row.
+VERSION, VERSION_WITH_UNREADABLE, VERSION_WITH_SINCE = 1, 2, 3
 # The bytes of a leg: see `legs`.
 LEG_BYTES: Final = 10
 _DIGEST: Final = re.compile("[0-9a-f]{16}")
@@ -131,6 +131,8 @@ class Place:
         repeats: How many rows with this start, id and digest were handed out.
         legs: The legs, in hexadecimal, of the records with this start and id that were handed out. A checkpoint of an earlier
             release has none.
+        since: The time up to which (from which on, with the newest first) rows without a start were handed out, too, in
+            microseconds since 1970. `None` if that is the case for all time before the row's own millisecond.
     """
 
     at: int = field(validator=check_whole)
@@ -138,13 +140,14 @@ class Place:
     digest: str = field(default="", validator=instance_of(str))
     repeats: int = field(default=0, validator=_check_count)
     legs: tuple[str, ...] = field(default=(), validator=deep_iterable(matches_re(_LEG), instance_of(tuple)))
+    since: int | None = field(default=None, validator=optional(check_whole))
 
     def __attrs_post_init__(self) -> None:
         if self.legs and (self.id is None or self.repeats > len(self.legs)):
             raise ValueError("the place is behind one of its legs")
         if self.is_edge:
-            if self.repeats:
-                raise ValueError("an edge has no repeats")
+            if self.repeats or self.since is not None:
+                raise ValueError("an edge has no repeats, and all rows before an edge were handed out")
         elif not self.repeats or _DIGEST.fullmatch(self.digest) is None:
             raise ValueError("a place behind a row needs the row's digest, and its number")
 
@@ -230,7 +233,7 @@ class StreamCheckpoint(Checkpoint):
     """All that a stream over `[start, end)` has handed out so far, in some 250 characters of JSON."""
 
     kind: ClassVar[str] = "cdrs.stream"
-    _versions: ClassVar[tuple[int, ...]] = (VERSION, VERSION_WITH_UNREADABLE)
+    _versions: ClassVar[tuple[int, ...]] = (VERSION, VERSION_WITH_UNREADABLE, VERSION_WITH_SINCE)
 
     start: datetime = field(converter=utc_start)
     end: datetime = field(converter=_end)
@@ -245,9 +248,15 @@ class StreamCheckpoint(Checkpoint):
         first, at, end = to_micros(self.start), self.place.at, to_micros(self.end)
         if not first <= at <= end or (at == end and not self.place.is_edge):
             raise ValueError("the place must lie in the range")
+        if (since := self.place.since) is None:
+            return
+        if not (at < since <= ceil(end, MILLISECOND) if self.newest_first else floor(first, MILLISECOND) <= since < at):
+            raise ValueError("what the place has left out must lie before the place, in the range")
 
     @property
     def _version(self) -> int:
+        if self.place.since is not None:
+            return VERSION_WITH_SINCE
         has_unreadable = bool(self.unplaced) or (self.place.id is None and not self.place.is_edge)
         return VERSION_WITH_UNREADABLE if has_unreadable else VERSION
 
@@ -262,6 +271,7 @@ class StreamCheckpoint(Checkpoint):
             "place": [self.place.at, self.place.id, self.place.digest, self.place.repeats],
             # Earlier releases ignore the fields behind.
             **({"legs": self.place.legs} if self.place.legs else {}),
+            **({} if self.place.since is None else {"since": self.place.since // MILLISECOND}),
             **write_marks(self.unplaced),
             **write_order(self.order),
         }
@@ -270,7 +280,8 @@ class StreamCheckpoint(Checkpoint):
     def _of(cls, content: dict[str, Any]) -> Self:
         start, end = (datetime.fromisoformat(content[name]) for name in ("start", "end"))
         at, last_id, digest, repeats = content["place"]
-        place = Place(at, last_id, digest, repeats, tuple(array_of(content.get("legs", []))))
+        since = micros_of(content["since"]) if "since" in content else None
+        place = Place(at, last_id, digest, repeats, tuple(array_of(content.get("legs", []))), since)
         return cls(start, end, content["newest_first"], place, read_marks(content), read_order(content))
 
 

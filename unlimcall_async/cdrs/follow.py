@@ -247,6 +247,7 @@ class CdrFollow(OneAtATime[FollowIteration]):
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     self._heed_server_time(poll, stream)
+                    self._tail.settled = position_of(stream)
                     if found := self._found(batch, poll.take(), owed=owed):
                         yield found
                     if iteration.stopped:
@@ -258,6 +259,7 @@ class CdrFollow(OneAtATime[FollowIteration]):
             failed = error
         if iteration.stopped:
             return
+        self._tail.settled = position_of(stream)
         # What is gone of the time behind the last record, and before an error.
         if found := self._found([], poll.take(all_of_it=failed is None), owed=owed):
             yield found

@@ -85,5 +85,6 @@ def seconds_per_request(limiter: Limiter) -> float:
 
 
 def position_of(stream: CdrStream) -> int:
-    """Return the time up to which all records of a stream were handed out."""
-    return floor(to_micros(stream.progress.position), MILLISECOND)
+    """Return the time up to which all rows of a stream were handed out, those without a start included."""
+    place = stream.place
+    return floor(place.at, MILLISECOND) if place.since is None else place.since

@@ -3,6 +3,9 @@
 Pure: no I/O. The rows of one part are handed out at a time. A place in the output's order is all that has to be kept of what
 came before, so memory does not grow with the records. Nearly every part is one run of records. A part with rows that cannot be read
 is several runs, with such a row behind each.
+
+A row without a start comes behind all other rows of its part. Windows behind the part's beginning need not show the row again. So
+as long as such a row is ahead, a place also tells where the part begins, and a stream that goes on from there asks the whole part.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from datetime import datetime
 from itertools import islice
 from operator import length_hint
 from typing import TypeVar
+
+from attrs import evolve
 
 from unlimcall_async.cdrs.checkpoint import Place
 from unlimcall_async.cdrs.output_order import bad_rows_last, handed_out_first, place_behind, place_behind_bad_row
@@ -39,9 +44,13 @@ class Position:
     ) -> None:
         self._start, self._end = to_micros(start), to_micros(end)
         self._newest_first = newest_first
-        # The places before and behind the run, and behind the part.
-        self._before = self._behind = self._behind_part = place or Place(self._end if newest_first else self._start)
         self._resumed_at = place
+        # The places before and behind the run, and behind the part.
+        first = Place(self._end if newest_first else self._start) if place is None else evolve(place, since=None)
+        self._before = self._behind = self._behind_part = first
+        self._part = self.range_left
+        # Up to here, in the order of the output, rows without a start were handed out, too.
+        self._settled = self._part.end if newest_first else self._part.start
         # The records of the run in the order of the output; how many of them had been handed out before the stream was
         # resumed; and an iterator over those that are left. The iterator's length is all that counts how far it is.
         self._run: list[CallRecord] = []
@@ -62,11 +71,13 @@ class Position:
         if not self._newest_first:
             # An edge at the end leaves nothing, also of a millisecond that the end cuts in two.
             at = end if place.is_edge and place.at >= self._end else floor(place.at, MILLISECOND)
+            at = at if place.since is None else place.since
             return Range(min(max(start, at), end), end)
         if place.is_edge and place.at <= self._start:
             return Range(start, start)
         # A record's own millisecond may hold more records. At an edge all that is left lies before it.
         last = ceil(place.at, MILLISECOND) if place.is_edge else floor(place.at, MILLISECOND) + MILLISECOND
+        last = last if place.since is None else place.since
         return Range(start, max(min(end, last), start))
 
     def within(self, part: Range, rows: Sequence[T]) -> Sequence[T]:
@@ -77,9 +88,29 @@ class Position:
         return rows[::-1] if self._newest_first else rows
 
     def behind(self, part: Range) -> Place:
-        """Return the place behind a part."""
-        edge = part.start if self._newest_first else part.end
-        return Place(min(max(edge, self._start), self._end))
+        """Return the place behind a part, all rows of which were handed out."""
+        return self._with_since(self._edge_behind(part), self._far_end(part))
+
+    def _edge_behind(self, part: Range) -> Place:
+        at = min(max(self._far_end(part), self._start), self._end)
+        resumed = self._resumed_at
+        if resumed is None or (at <= resumed.at if self._newest_first else at > resumed.at):
+            return Place(at)
+        # Of such a part only rows without a start were left.
+        return evolve(resumed, since=None)
+
+    def _near_end(self, part: Range) -> int:
+        return part.end if self._newest_first else part.start
+
+    def _far_end(self, part: Range) -> int:
+        return part.start if self._newest_first else part.end
+
+    def _with_since(self, place: Place, settled: int) -> Place:
+        """Return a place that tells up to where rows without a start were handed out, if that is not up to the place."""
+        at = floor(place.at, MILLISECOND)
+        if place.is_edge or (settled <= at + MILLISECOND if self._newest_first else at <= settled):
+            return place
+        return evolve(place, since=settled)
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
@@ -95,20 +126,32 @@ class Position:
 
     def enter(self, part: Range, records: Sequence[CallRecord]) -> None:
         """Go on to the next part with these records, the oldest first."""
-        self._behind_part = self.behind(part)
+        self._enter_part(part)
+        self._settled = self._far_end(part)
         run = self.within(part, records)
         self._enter_run(run, self._behind_part)
 
     def enter_unreadable(self, part: Range, rows: Sequence[Row], unplaced: Sequence[UnplacedRow]) -> None:
         """Go on to the next part, some rows of which cannot be read: its rows, the oldest first, and those without a start."""
-        self._behind_part = self.behind(part)
+        self._enter_part(part)
         within = bad_rows_last(self.within(part, rows))
         ordered, done = handed_out_first(within, self._behind, newest_first=self._newest_first)
         # If the place is behind a record, the records of its instant tell how often that record was handed out.
         instant = ordered[:done] if self._behind.id is not None else []
         again = [row for row in instant if to_micros(row.start_time) == self._behind.at]
         self._ahead = deque([*again, *ordered[done:], *unplaced])
+        self._settled = self._settled_behind(0)
         self._enter_next_run()
+
+    def _enter_part(self, part: Range) -> None:
+        self._part, self._behind_part = part, self._edge_behind(part)
+
+    def _settled_behind(self, rows: int) -> int:
+        """Return up to where rows without a start are handed out once so many of the rows ahead are."""
+        # They come last.
+        last = self._ahead[-1] if len(self._ahead) > rows else None
+        owed = isinstance(last, UnplacedRow) and not isinstance(last, BadRow)
+        return self._near_end(self._part) if owed else self._far_end(self._part)
 
     def _enter_next_run(self) -> None:
         run = list[CallRecord]()
@@ -139,6 +182,10 @@ class Position:
     @property
     def place_behind_unreadable(self) -> Place:
         """The place behind the row that `unreadable` returns."""
+        return self._with_since(self._behind_unreadable, self._settled_behind(1))
+
+    @property
+    def _behind_unreadable(self) -> Place:
         if len(self._ahead) == 1:
             return self._behind_part
         row = self._ahead[0]
@@ -146,8 +193,9 @@ class Position:
 
     def pass_unreadable(self) -> None:
         """Go on behind the row that `unreadable` returns."""
-        self._before = self._behind = self.place_behind_unreadable
+        self._before = self._behind = self._behind_unreadable
         self._ahead.popleft()
+        self._settled = self._settled_behind(0)
         self._enter_next_run()
 
     def records(self) -> Iterator[CallRecord]:
@@ -185,8 +233,10 @@ class Position:
     def place(self) -> Place:
         """The place behind the last record that was handed out."""
         if self._index >= len(self._run):
-            return self._behind
-        return place_behind(self._run, self._index) if self._index > self._skipped else self._before
+            place = self._behind
+        else:
+            place = place_behind(self._run, self._index) if self._index > self._skipped else self._before
+        return self._with_since(place, self._settled)
 
     @property
     def fraction(self) -> float:

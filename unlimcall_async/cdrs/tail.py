@@ -68,6 +68,7 @@ class Tail:
         edge: Everything before it was asked at least once.
         holes: Ranges that are not to be asked.
         lateness: How late records came.
+        settled: Up to here no row without a start is left that belongs before the records that are being handed out.
     """
 
     def __init__(self, place: TailPlace, lookback: int) -> None:
@@ -81,7 +82,7 @@ class Tail:
         self._cells = list(open_cells(place.cells, self._width, self.frontier))
         # The range that is being asked, since when, and up to where its cells were handed out whole.
         self._range = Range(self.frontier, self.frontier)
-        self._asked_at = self._next = 0
+        self._asked_at = self._next = self.settled = 0
         # The cell of the last record that was recorded.
         self._last_cell: OpenCell | None = None
         # Where a row of the range cannot be read, so that no record counts as gone.
@@ -171,6 +172,7 @@ class Tail:
     def begin(self, wanted: Range, now: int) -> list[Range]:
         """Begin to ask a range of the plan, and return its pieces between the holes, in order."""
         self._range, self._asked_at, self._next = wanted, now, wanted.start
+        self.settled = wanted.start
         self._last_cell, self._doubtful = None, []
         pieces = []
         at = wanted.start
@@ -234,7 +236,7 @@ class Tail:
         at = floor(to_micros(row.start_time), MILLISECOND)
         cell = self._last_cell
         if cell is None or not cell.holds(at):
-            self.reached(at)
+            self.reached(min(at, self.settled))
             cell = self._last_cell = self._cell_at(at)
         cell.marks.add(row)
         if cell.asked_at is not None:
@@ -243,7 +245,7 @@ class Tail:
 
     def settle(self, change: Revised | Removed, *, handed_out: bool) -> None:
         """Record that a change is about to be handed out, or is passed over, and that all before it were."""
-        self.reached(floor(change.name[0], MILLISECOND))
+        self.reached(min(floor(change.name[0], MILLISECOND), self.settled))
         # A cell that has been closed meanwhile gets no more changes.
         if (cell := self._known_cell(change.name[0])) is not None:
             cell.marks.settle(change, handed_out=handed_out)

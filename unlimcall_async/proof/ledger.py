@@ -106,12 +106,14 @@ class Ledger:
 
     def note_part(self, part: Range, basis: Basis) -> None:
         """Record what the records of a part rest on, which come next."""
+        # The first part of a stream that was resumed, or was taken back, may hold again what was handed out.
+        reached = self._began.at
         if self._entries.windows:
-            # Behind what was taken back, the first part holds again what was handed out of its millisecond.
             before, _ = self._entries.windows[-1]
-            first, last = (part.start, before.start) if self._newest_first else (before.end, part.end)
-            part = Range(max(part.start, first), min(part.end, last))
-        self._entries.windows.append((part, basis))
+            reached = before.start if self._newest_first else before.end
+        if self._reaches_behind(part, reached):
+            first, last = (part.start, reached) if self._newest_first else (reached, part.end)
+            self._entries.windows.append((Range(max(part.start, first), min(part.end, last)), basis))
 
     def note_unreadable(self, row: UnplacedRow) -> None:
         """Record a row that cannot be read, and that the stream goes on behind."""

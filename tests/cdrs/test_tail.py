@@ -57,6 +57,7 @@ class Ground:
         came: list[CallRecord] = []
         for wanted in self.tail.plan(now, budget):
             for piece in self.tail.begin(wanted, now):
+                self.tail.settled = piece.end
                 for each in self.tail.found(self.rows(piece, now), piece):
                     if most is not None and len(came) >= most:
                         return came

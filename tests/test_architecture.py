@@ -15,7 +15,18 @@ PACKAGE = Path(__file__).parents[1] / "unlimcall_async"
 # From the bottom up: a module may import from the rows before its own, and from its own row.
 LAYERS: list[set[str]] = [
     {
-        *("_version", "_clock", "_error_root", "_extras", "_html", "_json", "_lazy", "_log_setup", "_plain"),
+        *(
+            "_version",
+            "_clock",
+            "_durable",
+            "_error_root",
+            "_extras",
+            "_html",
+            "_json",
+            "_lazy",
+            "_log_setup",
+            "_plain",
+        ),
         *("_platform", "_secrets", "_spans", "_threads", "_watched", "_zones"),
     },
     {"_schema"},
@@ -438,7 +449,7 @@ def test_the_command_uses_the_public_package_only() -> None:
             inner = {own for own in own_imports(path) if own.split(".")[0] not in {"cli", "sandbox"}}
             # The first six are public packages. The others are the one reader of JSON, the one writer of many records, that
             # of columns, the reader of tokens, the bar of `track`, what `$UNLIMCALL_LOG` turns on, the wording for an extra that
-            # is missing, what differs between operating systems, and the reader of spans.
+            # is missing, what differs between operating systems, what is appended to a file, and the reader of spans.
             assert inner <= {
                 "accounts",
                 "operations",
@@ -454,6 +465,7 @@ def test_the_command_uses_the_public_package_only() -> None:
                 "_extras",
                 "_log_setup",
                 "_platform",
+                "_durable",
                 "_progress_words",
                 "_spans",
                 "_zones",

@@ -334,6 +334,37 @@ def test_a_file_that_cannot_be_written_holds_what_it_held(path: Path, monkeypatc
         CheckpointFile(path.parent / "missing" / "x").store(made[0])
 
 
+@pytest.mark.parametrize("room", [0, 100])
+def test_what_a_full_disk_has_refused_is_never_written(path: Path, room: int) -> None:
+    resource = pytest.importorskip("resource")
+    made = stored(path)
+    held = path.read_bytes()
+    file = CheckpointFile(path)
+
+    def fail() -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(held) + room, limits[1]))
+        try:
+            file.store(made[0])
+        except OSError as error:
+            full.append(error)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    full = list[OSError]()
+    fail()
+    assert path.read_bytes() == held
+    fail()
+    file.close()
+    assert len(full) == 2
+    assert path.read_bytes() == held
+    with CheckpointFile(path) as file:
+        fail()
+        file.store(made[1], note="after")
+    with CheckpointFile(path) as file:
+        assert (file.checkpoint, file.note) == (made[1], "after")
+
+
 def test_a_link_is_not_followed(path: Path) -> None:
     stored(path)
     link = path.with_name("link")

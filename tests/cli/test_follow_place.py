@@ -116,6 +116,21 @@ def test_a_place_that_could_not_be_stored_is_stored_by_the_next_attempt(
     assert names_in(path.parent) == ["place"]
 
 
+def test_a_place_that_a_full_disk_has_refused_is_never_written(path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    written(path, 2)
+    held, file = path.read_bytes(), PlaceFile(path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(held), limits[1]))
+    try:
+        with pytest.raises(UnwritableError):
+            file.store(place(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    file.close()
+    assert path.read_bytes() == held
+
+
 def test_the_file_of_an_earlier_release_is_continued(path: Path) -> None:
     old = place(3)
     assert old.rejects is not None

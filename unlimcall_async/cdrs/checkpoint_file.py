@@ -13,7 +13,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from unlimcall_async import _platform
+from unlimcall_async import _durable, _platform
 from unlimcall_async._argument_kinds import file_path
 from unlimcall_async._error_root import CheckpointError
 from unlimcall_async.cdrs.checkpoint import Checkpoint
@@ -113,9 +113,7 @@ class CheckpointFile:
     def _append(self, file: BinaryIO, line: bytes) -> None:
         if os.fstat(file.fileno()).st_size > self._length:
             file.truncate(self._length)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+        _durable.append(file, line)
         self._length += len(line)
 
     def _replace(self, line: bytes) -> None:
@@ -125,9 +123,7 @@ class CheckpointFile:
         try:
             # Before the file gets its name: no other process can come between.
             self._take_lock(file)
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+            _durable.append(file, line)
             _platform.close_to_rename(file, self._file)
             self._put_in_place(part)
         except BaseException:

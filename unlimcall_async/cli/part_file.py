@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from unlimcall_async import _durable
 from unlimcall_async._platform import (
     close_to_rename,
     has_name,
@@ -142,9 +143,7 @@ class KeptFile:
             return
         with unwritable(self._shown):
             make_private(self._file)
-            self._file.write(text)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            _durable.append(self._file, text)
 
     def close(self) -> None:
         """Close the file."""

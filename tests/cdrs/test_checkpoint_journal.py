@@ -398,6 +398,37 @@ def test_a_file_that_disappears_while_it_is_open_is_told(path: Path, replaced: b
             file.store(made[-1])
 
 
+def cycle() -> list[Any]:
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("note", "kind"),
+    [
+        *(({"length": value}, ValueError) for value in (float("nan"), float("inf"), cycle(), 10**5000)),
+        # As `os.fsdecode` returns the name of a file that is not in UTF-8.
+        *((value, ValueError) for value in ("calls\udcff.ndjson", {"\ud800": 1})),
+        ({"length": {1}}, TypeError),
+        (b"", TypeError),
+    ],
+    ids=["nan", "infinity", "cycle", "digits", "name", "key", "set", "bytes"],
+)
+def test_a_note_that_could_not_be_read_again_is_refused(path: Path, note: Any, kind: type[Exception]) -> None:
+    made = stored(path)
+    with CheckpointFile(path) as file, pytest.raises(kind, match=r"^note must be a JSON value"):
+        file.store(made[0], note=note)
+    with CheckpointFile(path) as file:
+        assert (file.checkpoint, file.note) == (made[-1], 3)
+
+
+def test_what_is_no_checkpoint_is_named(path: Path) -> None:
+    text: Any = stored(path)[-1].to_json()
+    with CheckpointFile(path) as file, pytest.raises(TypeError, match=r"^checkpoint must be a Checkpoint, not str$"):
+        file.store(text)
+
+
 def test_a_closed_file_stores_nothing(path: Path) -> None:
     made = stored(path)
     file = CheckpointFile(path)

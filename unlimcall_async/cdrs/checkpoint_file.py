@@ -93,7 +93,9 @@ class CheckpointFile:
         Raises:
             CheckpointError: The file was removed or replaced meanwhile, or another process has begun it. Nothing was stored.
             OSError: The file cannot be written. It holds what it held.
-            ValueError: The file is closed.
+            TypeError: `checkpoint` is not a checkpoint, or `note` holds something that JSON does not have.
+            ValueError: The file is closed; or `note` holds what a journal does not read, such as a NaN, or text that UTF-8 cannot
+                hold.
         """
         with self._busy, self._journal.storing(checkpoint, note) as entry:
             if self._closed:

@@ -114,7 +114,14 @@ class CheckpointJournal:
         Args:
             checkpoint: The checkpoint.
             note: Any JSON value that belongs to it, for example the length of a file.
+
+        Raises:
+            TypeError: `checkpoint` is not a checkpoint, or `note` holds something that JSON does not have.
+            ValueError: `note` holds what a journal does not read, such as a NaN, or text that UTF-8 cannot hold.
         """
+        if not isinstance(checkpoint, Checkpoint):
+            raise TypeError(f"checkpoint must be a Checkpoint, not {type(checkpoint).__name__}")
+        _check_note(note)
         text, is_base = self._text_of(checkpoint, note), False
         if text is None or self._length + len(text) > max(self._base_length, _LEAST_CHARACTERS):
             text, is_base = _base(checkpoint, note), True
@@ -183,6 +190,16 @@ def _base(checkpoint: Checkpoint, note: Any) -> str:
     # Not `json.dumps` of the whole: the checkpoint may be long, and is JSON already.
     noted = "".join(f', "{name}": {json.dumps(value)}' for name, value in _noted(note).items())
     return _sealed(f'"checkpoint": {checkpoint.to_json()}{noted}}}')
+
+
+def _check_note(note: Any) -> None:
+    """Check that a note can be written, and that this release reads the note again: else the journal would be lost with it."""
+    try:
+        _json.read(json.dumps(note, allow_nan=False), fractions=float)
+    except TypeError as error:
+        raise TypeError(f"note must be a JSON value: {error}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("note must be a JSON value, without a NaN, half of a surrogate pair, or a cycle") from None
 
 
 def _noted(note: Any) -> dict[str, Any]:

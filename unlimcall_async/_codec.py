@@ -22,7 +22,7 @@ import attrs
 import msgspec
 
 from unlimcall_async import _json
-from unlimcall_async._pages import DecodedPage, PageDecoder, are_finer_than_millis
+from unlimcall_async._pages import DEEPEST, DecodedPage, PageDecoder, are_finer_than_millis, is_too_deep
 from unlimcall_async.models import Agent, CallRecord, CdrPage, Hook
 
 if TYPE_CHECKING:
@@ -224,6 +224,8 @@ def _payload_hook(model: Any) -> Callable[[Any, Any], Any]:
         known: dict[str, Any] = {"extra": {wire: value[wire] for wire in sorted(value) if wire not in hooks}}
         for wire, item in value.items():
             if wire not in hooks:
+                if model is CallRecord and is_too_deep(item):
+                    raise DecodeError(wire, f"expected at most {DEEPEST} levels")
                 continue
             hook, kind, name = hooks[wire]
             try:

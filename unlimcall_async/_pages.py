@@ -40,6 +40,10 @@ _BETWEEN_ROWS: Final = re.compile(rb"(?<=\})[ \t\r\n]*,[ \t\r\n]*(?=\{)")
 # An API adds a field now and then. A server that makes up names would otherwise make a client build structs for ever.
 _MAX_UNDOCUMENTED: Final = 16
 
+# The levels of an undocumented field of a row. Whatever writes the record as JSON takes some calls for each level, and Python has
+# 1,000 for all. By the room that is left, one version would read a row that it cannot write, and another version would refuse it.
+DEEPEST: Final = 100
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode_any_page: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any_rows: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -218,6 +222,8 @@ class _FieldsDecoder:
             # Rows become records where they are, without a loop in Python: a new object for each would be a third of its cost.
             deque(map(force_setattr, rows, repeat("__class__"), repeat(CallRecord)), maxlen=0)
         else:
+            if any(map(_have_too_deep, repeat(rows), range(len(self.row_names)))):
+                raise msgspec.DecodeError("an undocumented field has too many levels")
             made = [
                 CallRecord(
                     row.id, row.start_time, row.duration, row.billsec, row.src, row.dst, row.disposition,
@@ -285,6 +291,25 @@ def _convert_to_utc(rows: Sequence[Any], starts: list[datetime]) -> tuple[list[d
         # Records are frozen, but nobody has seen these yet.
         force_setattr(row, "start_time", start)
     return starts, are_finer_than_millis(starts)
+
+
+def is_too_deep(value: object) -> bool:
+    """Return whether an undocumented field has more levels than a row may have."""
+    left: list[Any] = [value]
+    for _ in range(DEEPEST + 1):
+        # Level by level, because to follow a value to its end would take a call for each level, too.
+        nested = [each for each in left if type(each) is list or type(each) is dict]
+        if not nested:
+            return False
+        left = [each for one in nested for each in (one.values() if type(one) is dict else one)]
+    return True
+
+
+def _have_too_deep(rows: Sequence[Any], number: int) -> bool:
+    """Return whether the undocumented field of this number has too many levels in one of the rows."""
+    values = [*map(attrgetter(_attribute(number)), rows)]
+    # Nearly all fields have no levels, and to ask each value would be a third of the cost of its row.
+    return not {list, dict}.isdisjoint(map(type, values)) and any(map(is_too_deep, values))
 
 
 def _has_fine_fraction(encoded: bytes) -> bool:

@@ -59,6 +59,7 @@ WITH_A_START = {
     "320 digits": ({"duration": "1" + 320 * "0"}, ".duration"),
     "5000 digits": ({"billsec": "1" + 5000 * "0"}, ".billsec"),
     "an exponent without end": ({"billsec": "1e999999999999"}, ".billsec"),
+    "nested more deeply than it could be written": ({"note": 101 * "[" + 101 * "]"}, ".note"),
     "nested without end": ({"note": 60_000 * "[" + 60_000 * "]"}, ""),  # Python 3.14 reads 3000 levels
     "brackets in a text": ({"src": '"]}\\"{[,"', "billsec": "null"}, ".billsec"),
 }  # fmt: skip

@@ -28,7 +28,7 @@ def _as_dict(value: object) -> dict[Any, Any]:
 
 _encode: Final = msgspec.json.Encoder(enc_hook=_as_dict).encode
 _NESTED: Final = (dict, list, tuple, Mapping)
-# The levels of `extra`. The API's JSON is read down to some 1,000; a value that holds itself would have no end.
+# The levels of `extra`. The API's JSON is read down to 100; of a record that a user made, a value that holds itself has no end.
 _DEEPEST: Final = 10_000
 
 
@@ -100,7 +100,7 @@ def _json(value: Any) -> bytes:
         ValueError: The value is not one that JSON has.
     """
     text = list[bytes]()
-    # What is left of each value that is open. A stack, because the API may nest more deeply than Python may call.
+    # What is left of each value that is open. A stack, because a record may nest more deeply than Python may call.
     left: list[Iterator[Any]] = [iter((value,))]
     while left:
         for part in left[-1]:

@@ -156,6 +156,18 @@ async def test_a_checkpoint_between_any_two_records_goes_on_in_another_process(
     assert "4155550100" not in checkpoint.to_json()
 
 
+@pytest.mark.parametrize("start", [START, datetime(1969, 12, 1, tzinfo=UTC)], ids=["2026", "1969"])
+async def test_a_lookback_may_be_longer_than_the_calendar(
+    sandbox: Sandbox, client: AsyncClient, start: datetime
+) -> None:
+    sandbox.add_calls(history())
+    follow = client.cdrs.follow(start, lookback=timedelta.max)
+    assert await some(follow, 3) == ["0", "1", "2"]
+    checkpoint = Checkpoint.from_json(follow.checkpoint.to_json())
+    assert checkpoint == follow.checkpoint
+    assert await some(client.cdrs.follow(start, lookback=timedelta.max, resume=checkpoint), 2) == ["3", "4"]
+
+
 async def test_batches_and_records_are_two_views_on_one_position(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(history())
     follow = client.cdrs.follow(START)

@@ -37,7 +37,7 @@ from unlimcall_async.cdrs.follow_checkpoint import Cell, TailPlace
 from unlimcall_async.cdrs.lateness import Lateness
 from unlimcall_async.cdrs.marks import Found, Marks, Name, Removed, Revised, name_of
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, WIDEST, Range, floor, to_micros
+from unlimcall_async.cdrs.times import FIRST, LAST, MILLISECOND, SECOND, WIDEST, Range, floor, to_micros
 from unlimcall_async.cdrs.unreadable import UnreadableRows
 from unlimcall_async.models import CallRecord
 
@@ -48,6 +48,9 @@ _CELLS: Final = 24
 _PAGE: Final = 900
 # The share of a poll's requests that its newest cells may take.
 _NEWEST: Final = 0.5
+
+# The last whole millisecond that a datetime holds.
+_LAST: Final = floor(LAST, MILLISECOND)
 
 _start = attrgetter("start")
 _start_and_id = attrgetter("start_time", "id")
@@ -253,12 +256,14 @@ class Tail:
     def _cell_at(self, at: int) -> OpenCell:
         """Return the cell of a time. New cells go on from the last one, or from the frontier."""
         if not self._cells:
-            start = min(at, floor(self.frontier, self._width))
-            self._cells.append(OpenCell(start, start + self._width))
+            self._cells.append(self._new_cell(min(at, floor(self.frontier, self._width))))
         while self._cells[-1].end <= at:
-            start = self._cells[-1].end
-            self._cells.append(OpenCell(start, start + self._width))
+            self._cells.append(self._new_cell(self._cells[-1].end))
         return self._cells[max(0, self._place_of(at))]
+
+    def _new_cell(self, start: int) -> OpenCell:
+        # A checkpoint holds the years 1 to 9999. A lookback may be longer.
+        return OpenCell(max(FIRST, start), min(start + self._width, max(_LAST, start + MILLISECOND)))
 
     def limit(self, asked_at: int) -> None:
         """Record that it was no later than this when the poll began, whatever the clock of this machine says, or has said."""

@@ -168,6 +168,16 @@ async def test_a_lookback_may_be_longer_than_the_calendar(
     assert await some(client.cdrs.follow(start, lookback=timedelta.max, resume=checkpoint), 2) == ["3", "4"]
 
 
+async def test_what_was_dropped_with_its_iteration_counts_as_come_again(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.add_calls(history())
+    follow = client.cdrs.follow(START, lookback=timedelta(days=2))
+    for taken in range(1, 5):
+        await some(follow, 1)
+        assert follow.stats.records == taken
+        # All five have come again each time, and some of them in a check of the page's size, too.
+        assert follow.stats.duplicates >= 5 * (taken - 1)
+
+
 async def test_batches_and_records_are_two_views_on_one_position(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.add_calls(history())
     follow = client.cdrs.follow(START)

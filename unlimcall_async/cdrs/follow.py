@@ -275,7 +275,8 @@ class CdrFollow(OneAtATime[FollowIteration]):
 
     def _found(self, batch: Sequence[CallRecord], within: Range, *, owed: bool) -> list[Found]:
         found = self._tail.found(batch, within, owed=owed)
-        self._new += sum(isinstance(each, CallRecord) for each in found)
+        # All that was found before has been handed out, or was dropped as its iteration was left, and comes again.
+        self._new = max(self._new, self._records + sum(isinstance(each, CallRecord) for each in found))
         return found
 
     def _begin_poll(self, began: float) -> Poll:

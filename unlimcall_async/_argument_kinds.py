@@ -1,6 +1,7 @@
 """Checks of arguments by their kind: a flag, the path of a file, a number of things, an object with methods.
 
-Pure: no I/O. As in `_arguments`, a check returns the value to use, or raises `TypeError` with the name of the argument.
+Pure: no I/O. As in `_arguments`, a check returns the value to use, or raises `TypeError` or `ValueError` with the name of the
+argument.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ def flag(name: str, value: object) -> bool:
 def file_path(name: str, value: Any) -> Path:
     """Require the path of a file: a `str`, or an object that stands for one, for example a `Path`."""
     try:
-        return Path(value)
+        path = Path(value)
     except TypeError:
         raise TypeError(f"{name} must be a path, not {type(value).__name__}") from None
+    if "\0" in str(path):
+        raise ValueError(f"{name} must not hold a null character")
+    return path
 
 
 def many(name: str, values: Iterable[T], kind: type[T]) -> Iterable[T]:

@@ -46,10 +46,10 @@ async def print_later(_progress: object) -> None: ...
 # Each with the name of the argument, and values of another kind.
 CALLS: list[tuple[Callable[[Any], Any], str, list[Any]]] = [
     (Accounts.from_file, "path", [5, b"accounts.toml", None]),
-    (CheckpointFile, "path", [5, b"place", None]),
-    (read_log, "path", [5, b"calls.db", None]),
-    (lambda value: write_parquet(STREAM, value), "path", [5, b"calls.parquet", None]),
-    (CheckpointJournal, "texts", [5, "text", None]),
+    (CheckpointFile, "path", [5, b"place", None, "place\0"]),
+    (read_log, "path", [5, b"calls.db", None, "calls.db\0"]),
+    (lambda value: write_parquet(STREAM, value), "path", [5, b"calls.parquet", None, "calls.parquet\0"]),
+    (CheckpointJournal, "texts", [5, "text", None, [5], [None]]),
     (to_batch, "records", [5, iter(()), None]),
     (DayDigest.of, "records", [5, "text", None]),
     (lambda value: check_bill([], value), "records", [5, "text", None]),

@@ -70,11 +70,14 @@ class CheckpointJournal:
 
     Raises:
         CheckpointError: A text is damaged, is missing or comes twice.
+        TypeError: `texts` is not an iterable of texts.
     """
 
     def __init__(self, texts: Iterable[str | bytes] = ()) -> None:
         reader = _Reader()
         for text in many("texts", texts, str):
+            if not isinstance(text, (str, bytes)):
+                raise TypeError(f"texts must hold str or bytes only, not {type(text).__name__}")
             reader.read(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
         self._checkpoint = reader.checkpoint()
         self._note = reader.note

@@ -225,6 +225,13 @@ def is_plain_function(value: object) -> bool:
     return callable(value) and not any(kind(each) for kind in kinds for each in (value, type(value).__call__))
 
 
+def makes_generator(value: object) -> bool:
+    """Return whether a call of a value makes a generator: nothing of it runs until something iterates over it."""
+    kinds = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    called = (value, type(value).__call__) if callable(value) else (value,)
+    return any(kind(each) for kind in kinds for each in called)
+
+
 def whole(name: str, value: object, *, at_least: int = 1) -> int:
     """Require a whole number of `at_least` or more."""
     count = _int(name, value)

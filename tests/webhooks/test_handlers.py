@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -271,6 +271,30 @@ async def test_whatever_a_handler_raises_is_a_500_and_the_others_run(
     receiver.on(Event)(others.append)
     assert [await deliver(receiver) for _ in range(3)] == [FAILED, HANDLED, SEEN]
     assert len(others) == 2
+
+
+async def test_a_handler_or_an_effect_of_which_nothing_has_run_is_a_500(
+    make_receiver: MakeReceiver, tmp_path: Path
+) -> None:
+    def generator(_event: Event) -> Generator[None, None, None]:
+        yield
+
+    async def async_generator(_event: Event) -> AsyncGenerator[None, None]:
+        yield
+
+    async with SQLiteStore(tmp_path / "seen.db") as store:
+
+        def effect(event: Event) -> None:
+            store.at_commit(lambda db: (db.execute("SELECT ?", (each,)) for each in (event.type,)))
+
+        for made in (generator, async_generator, effect):
+            receiver = make_receiver(store=store)
+
+            @receiver.on(Event)
+            def handler(event: Event, call: Callable[[Event], object] = made) -> object:
+                return call(event)
+
+            assert await deliver(receiver) == FAILED
 
 
 async def test_a_handler_that_waits_for_what_was_cancelled_is_one_that_failed(receiver: WebhookReceiver) -> None:

@@ -23,7 +23,12 @@ async def async_generator(_event: Event) -> Any:
     yield
 
 
-@pytest.mark.parametrize("handler", [generator, async_generator, None, "record"])
+class Generating:
+    def __call__(self, event: Event) -> Generator[None, None, None]:
+        return (yield from generator(event))
+
+
+@pytest.mark.parametrize("handler", [generator, async_generator, Generating(), None, "record"])
 def test_what_cannot_handle_an_event_is_no_handler(receiver: WebhookReceiver, handler: Any) -> None:
     with pytest.raises(TypeError, match="a handler must be a plain function or a coroutine function"):
         receiver.on(Event)(handler)

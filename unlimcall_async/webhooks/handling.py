@@ -228,6 +228,10 @@ class _Delivery:
             self._log_failure(name, error)
             return False
         if not inspect.isawaitable(result):
+            if inspect.isgenerator(result) or inspect.isasyncgen(result):
+                # Nothing of it has run, for example because a decorator hides a generator function.
+                self._log_failure(name, TypeError("a handler returned a generator"))
+                return False
             return True
         # In a task of its own, because a handler may refuse to be cancelled. The request can then go on without that handler.
         work = _begun(result)

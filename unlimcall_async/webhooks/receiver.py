@@ -148,7 +148,7 @@ class WebhookReceiver:
 
         def register(handler: Callable[[E], R]) -> Callable[[E], R]:
             # A call of a generator function does nothing, and the event would count as handled.
-            if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler) or not callable(handler):
+            if _arguments.makes_generator(handler) or not callable(handler):
                 raise TypeError("a handler must be a plain function or a coroutine function")
             self._handling.handlers.append((kind, handler))
             return handler

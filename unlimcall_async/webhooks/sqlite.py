@@ -165,7 +165,9 @@ def _carry_out(effects: Iterable[Callable[[sqlite3.Connection], object]], connec
     connection.set_authorizer(_refuse)
     try:
         for effect in effects:
-            if inspect.isawaitable(effect(connection)):
+            result = effect(connection)
+            # Nothing of a generator has run.
+            if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
                 raise TypeError("an effect given to at_commit must be a plain function")
             # SQLite itself ends the transaction on INSERT OR ROLLBACK, and the effect may have caught the error.
             if not connection.in_transaction:

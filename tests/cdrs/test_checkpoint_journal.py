@@ -429,6 +429,20 @@ def test_what_is_no_checkpoint_is_named(path: Path) -> None:
         file.store(text)
 
 
+def test_a_file_stays_where_it_is_if_the_process_goes_to_another_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path.parent / "other").mkdir()
+    made = stored(path)
+    for name in (path.name, "new"):
+        monkeypatch.chdir(path.parent)
+        with CheckpointFile(name) as file:
+            monkeypatch.chdir("other")
+            file.store(made[0], note=name)
+        with CheckpointFile(path.with_name(name)) as file:
+            assert (file.checkpoint, file.note) == (made[0], name)
+
+
 def test_a_closed_file_stores_nothing(path: Path) -> None:
     made = stored(path)
     file = CheckpointFile(path)

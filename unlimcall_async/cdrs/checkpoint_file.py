@@ -38,7 +38,8 @@ class CheckpointFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = file_path("path", path)
+        # Absolute, because a process may change its folder, for example when it becomes a daemon.
+        self._path = file_path("path", path).absolute()
         self._busy = Lock()
         self._journal = CheckpointJournal()
         self._file: BinaryIO | None = None

@@ -129,6 +129,15 @@ def test_an_id_that_a_spreadsheet_has_changed() -> None:
     assert found(check_bill([lines[0], doubled], records[:1])) == {"only billed": [(3,)]}
 
 
+def test_a_record_without_a_line_of_its_id_is_that_of_one_line() -> None:
+    records = [call(1, 0), call(10, 60)]
+    known = line_of(records[0])
+    # Both are like the second record, and differ in what they say of it.
+    alike = [line_of(records[1], 3, id="17.100"), line_of(records[1], 4, id="17.100", duration=None)]
+    for lines in permutations([known, *alike]):
+        assert found(check_bill(lines, records)) == {"other id": [(3,)], "only billed": [(4,)]}
+
+
 def test_ids_that_no_record_has_are_left_aside() -> None:
     records = [call(number, 60 * number) for number in range(5)]
     lines = [line_of(record, number, id=f"INV-{number}") for number, record in enumerate(records, 2)]

@@ -149,12 +149,13 @@ class Calls:
         """
         if self.ids_unknown:
             return
-        calls = [call for call in self._left if call.record.id not in self._ids]
         for pairing in self._pairings:
             known = [each for each in pairing.free if each.line.id and each.line.start and each.line.destination]
             twins = {twin: each for each in known for twin in [self._billed(each.line, shape_of(each.line, ids=False))]}
             for shape in {shape_of(each.line, ids=False) for each in known}:
                 some = [twin for twin in twins if shape_of(twin.line, ids=False) == shape]
+                # Lines of another shape may have taken some meanwhile.
+                calls = [call for call in self._left if call.record.id not in self._ids]
                 for twin, call in Pairing(shape, some, self._window, self._tolerance).rest(calls, exactly=True):
                     del pairing.free[twins[twin]]
                     self._note_pair(twin, call, currency, inside=self._left.pop(call))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlimcall_async.operations import Invoice, InvoiceLine, columns_named, read_invoice
+from unlimcall_async.operations import Invoice, InvoiceLine, bill_range, columns_named, read_invoice
 
 pytestmark = pytest.mark.own_rules
 
@@ -213,6 +213,15 @@ def test_day_and_time_may_have_a_column_each() -> None:
 def test_a_cell_that_is_not_a_time_costs_its_line_alone(cell: str) -> None:
     invoice = with_starts("13/05/2026", cell)
     assert (len(invoice.lines), [bad.column for bad in invoice.unreadable]) == (1, ["Date"])
+
+
+@pytest.mark.parametrize("rows", ["9999-12-31 23:59:59,,1", "9999-12-31,23:59:59,1"])
+def test_a_time_at_the_end_of_the_calendar_costs_its_line_at_most(rows: str) -> None:
+    content = f"Date,Time,Amount\n2026-05-01 12:00:00,,1\n{rows}\n"
+    ahead = read_invoice(content, zone=ZoneInfo("America/New_York"))
+    assert (len(ahead.lines), [bad.number for bad in ahead.unreadable]) == (1, [3])
+    ends = bill_range(read_invoice(content).lines, BERLIN)
+    assert ends == (datetime(2026, 4, 30, 22, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 def test_day_and_month_are_not_guessed() -> None:

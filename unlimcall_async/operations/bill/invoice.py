@@ -324,12 +324,21 @@ class _Reader:
         if has_clock and start.time() != datetime.min.time():
             raise _CellError("time", "the start has a time of its own")
         day = start.date().isoformat()
-        return _read("time", lambda text: moment_of(f"{day} {text}", self._zone, "ymd"), clock)
+        return _read("time", lambda text: self._in_calendar(f"{day} {text}", "ymd"), clock)
 
     def _moment(self, cell: str) -> tuple[datetime, bool]:
-        start, has_clock = moment_of(cell, self._zone, self._order)
+        start, has_clock = self._in_calendar(cell, self._order)
         if start.year < _FIRST_YEAR:
             raise ValueError(f"{shown(cell)} is a time before there were invoices of calls")
+        return start, has_clock
+
+    def _in_calendar(self, cell: str, order: Order) -> tuple[datetime, bool]:
+        start, has_clock = moment_of(cell, self._zone, order)
+        if has_clock:
+            try:
+                start.astimezone(UTC)
+            except OverflowError:  # databases write the last day of the year 9999 for no day
+                raise ValueError(f"{shown(cell)} is a time beyond the calendar") from None
         return start, has_clock
 
     def _digits(self, found: Mapping[BillColumn, str], name: BillColumn) -> str | None:

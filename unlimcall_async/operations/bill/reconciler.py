@@ -281,7 +281,8 @@ def bill_range(lines: Iterable[InvoiceLine], zone: tzinfo = UTC) -> tuple[dateti
         The start and the end in UTC, or `None` if no line has a start or a day.
     """
     every = all_of("lines", lines, InvoiceLine)
-    days = [line.start.astimezone(zone).date() if line.start is not None else line.day for line in every]
+    wall = wall_clock(zone)
+    days = [date_of(day_of(wall(line.start))) if line.start is not None else line.day for line in every]
     known = [day for day in days if day is not None]
     if not known:
         return None

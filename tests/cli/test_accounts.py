@@ -147,6 +147,22 @@ async def test_an_account_that_was_not_begun_gets_the_range_of_the_others(tmp_pa
     assert stored[0]["end"] == stored[1]["end"]
 
 
+@pytest.mark.parametrize("broken", [["acme"], ["acme", "globex"]])
+async def test_a_checkpoint_that_is_damaged_stops_no_other_account(tmp_path: Path, broken: list[str]) -> None:
+    server = server_of(acme=3, globex=4, initech=5)
+    async with listed(tmp_path, server) as given:
+        await run(None, "cdrs", "pull", *given, *RANGE, "--out", "calls", cwd=tmp_path)
+        for file in (tmp_path / "calls").glob("initech*"):
+            file.unlink()
+        for name in broken:
+            (tmp_path / "calls" / f"{name}.ndjson.checkpoint").write_text("{}")
+        status, _, err = await run(None, "cdrs", "pull", *given, *RANGE, "--out", "calls", "--resume", cwd=tmp_path)
+    assert (status, ids_in(tmp_path / "calls" / "initech.ndjson")) == (2, ids("initech", 5))
+    for name in broken:
+        assert f"{name}: calls/{name}.ndjson.checkpoint is not what a pull leaves" in err
+    assert f"account{'s' * (len(broken) > 1)} failed: {', '.join(broken)}." in err
+
+
 async def test_rows_that_cannot_be_read_go_to_a_file_for_each_account(tmp_path: Path) -> None:
     server = server_of(acme=3, globex=4)
     server.rows["acme"][1] = RawRow(server.rows["acme"][1].start, b'{"id": 1}')

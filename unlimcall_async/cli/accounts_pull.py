@@ -16,7 +16,8 @@ from unlimcall_async.cli.account_files import file_names
 from unlimcall_async.cli.accounts_table import Board
 from unlimcall_async.cli.all_accounts import run_for_all
 from unlimcall_async.cli.files import exists, without_detours
-from unlimcall_async.cli.output import note, to_stderr, unwritable, write_json
+from unlimcall_async.cli.journal import Journal
+from unlimcall_async.cli.output import UnusableError, note, to_stderr, unwritable, write_json
 from unlimcall_async.cli.pieces import losses
 from unlimcall_async.cli.pull_file import stored_journal
 from unlimcall_async.cli.pull_formats import ending_of
@@ -76,7 +77,7 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
 
     Raises:
         click.UsageError: An account cannot name a file, or an option is wrong.
-        UnusableError: A folder cannot be made, or a file in it cannot be used.
+        UnusableError: A folder cannot be made.
     """
     try:
         names = file_names(accounts.names)
@@ -96,13 +97,21 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
     folder = _Folder(attrs.evolve(order, form=order.form or "ndjson", wanted=wanted), names, wanted)
     if order.resume:
         # An account that the pull before had not begun gets the range of the others.
-        found = (stored_journal(Place(folder.file_of(account), is_folder=False).journal) for account in names)
-        if (begun := next(filter(None, found), None)) is not None:
+        journals = [Place(folder.file_of(account), is_folder=False).journal for account in names]
+        if (begun := next(filter(None, map(_readable, journals)), None)) is not None:
             start, end = begun.start.isoformat(), begun.end.isoformat()
             folder.wanted = attrs.evolve(wanted, start=start, end=end, settle=None)
-        else:
+        elif not any(map(exists, journals)):
             wanted.settled()
     return folder
+
+
+def _readable(path: Path) -> Journal | None:
+    """Return the journal in a file; `None` if there is none, or one that ends the pull of its own account."""
+    try:
+        return stored_journal(path)
+    except UnusableError:
+        return None
 
 
 def pull_accounts(order: Order, access: AccessToAll, at_once: int) -> int:

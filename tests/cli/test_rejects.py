@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+import sys
 from base64 import b64decode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -121,6 +122,26 @@ async def test_a_pull_that_is_stopped_again_and_again_rejects_each_row_once(tmp_
     assert len(statuses) > 2
     assert ids((tmp_path / "c.ndjson").read_text()) == good_ids(40, *bad)
     assert [row["row"]["id"] for row in rejected(tmp_path / "bad")] == [f"17.{number}" for number in bad]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names of files are UTF-8 there")
+async def test_the_name_of_the_rejects_need_not_be_utf8(tmp_path: Path) -> None:
+    name, follow = "caf\udce9", [*FOLLOW[:-1], "caf\udce9.log", "--checkpoint", "place"]
+    async with Sandbox(cap=6, count="matches") as sandbox, spoiled(sandbox, SPOILT) as url:
+        sandbox.add_calls(with_bad(40, 3, 38))
+        sandbox.inject(Status(409), endpoint="cdrs", skip=9, times=None)
+        first = await run(sandbox, *PULL, "--rejects", name, cwd=tmp_path, UNLIMCALL_BASE_URL=url)
+        sandbox.clear_faults()
+        status, _, err = await run(sandbox, *RESUME, cwd=tmp_path, UNLIMCALL_BASE_URL=url)
+        assert (first[0], status, [row["row"]["id"] for row in rejected(tmp_path / name)]) == (
+            3,
+            1,
+            ["17.3", "17.38"],
+        ), err
+        sandbox.inject(Status(409), endpoint="cdrs", times=None)
+        for _ in range(2):  # ends by the API's refusal, and not by its own checkpoint
+            status, _, err = await run(sandbox, *follow, cwd=tmp_path)
+            assert (status, "answered 409" in err) == (3, True), err
 
 
 async def test_standard_output_has_its_rejects_too(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Stored:
     @property
     def note(self) -> dict[str, Any]:
         """What is stored with the checkpoint."""
-        rejects = None if self.rejects is None else attrs.asdict(self.rejects)
+        rejects = None if self.rejects is None else self.rejects.fields
         return {"start": self.start.isoformat(), "rejects": rejects}
 
     @classmethod
@@ -50,7 +50,7 @@ class Stored:
         """
         if checkpoint is None or note["start"] is None:
             raise ValueError("a place has a checkpoint and a start")
-        rejects = None if note["rejects"] is None else Rejects(**note["rejects"])
+        rejects = None if note["rejects"] is None else Rejects.of(note["rejects"])
         return cls(datetime.fromisoformat(note["start"]).astimezone(UTC), checkpoint, rejects)
 
 

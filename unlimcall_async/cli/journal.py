@@ -144,9 +144,10 @@ class Journal:
         if self.kept is not None:
             times = {"end": text_of(self.kept.end), "begun": _text(self.kept.begun)}
             fields["kept"] = attrs.asdict(self.kept) | times
-        for name in ("rejects", "made", "manifest"):
+        for name in ("made", "manifest"):
             if fields[name] is not None:
                 fields[name] = attrs.asdict(fields[name])
+        fields["rejects"] = None if self.rejects is None else self.rejects.fields
         if self.checkpoint is not None:
             fields["checkpoint"] = _json.read(self.checkpoint.to_json())
         return sealed({"version": VERSION, **fields})
@@ -169,7 +170,7 @@ class Journal:
             checkpoint = fields["checkpoint"]
             fields["checkpoint"] = None if checkpoint is None else Checkpoint.from_json(json.dumps(checkpoint))
             rejects = fields["rejects"]
-            fields["rejects"] = None if rejects is None else Rejects(**rejects)
+            fields["rejects"] = None if rejects is None else Rejects.of(rejects)
             fields["start"], fields["end"] = (_moment(fields[name]) for name in ("start", "end"))
             # Earlier releases have not written these.
             fields["till"], fields["begun"] = _moment_or_none(fields.get("till")), _moment_or_none(fields.get("begun"))

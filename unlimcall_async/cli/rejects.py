@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 import attrs
@@ -20,6 +20,9 @@ from unlimcall_async.cli.formats import text_of
 
 # How each line begins.
 HEAD: Final = b'{"window": ["'
+# Before the bytes, in hexadecimal, of a file's name that is not UTF-8: Python has half a surrogate pair for each byte that is none.
+# No name begins like that.
+_BYTES: Final = "\0"
 
 
 def count(_holder: object, attribute: Any, value: int) -> None:
@@ -46,6 +49,29 @@ class Rejects:
     crc32: int = attrs.field(default=0, validator=count)
     rows: int = attrs.field(default=0, validator=count)
     kept: int | None = attrs.field(default=None, validator=attrs.validators.optional(count))
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What is stored of it, as JSON can hold it."""
+        stored = attrs.asdict(self)
+        try:
+            self.file.encode()
+        except UnicodeEncodeError:
+            stored["file"] = _BYTES + self.file.encode("utf-8", "surrogatepass").hex()
+        return stored
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """Return what was stored as `fields`.
+
+        Raises:
+            ValueError, TypeError: The fields are others.
+        """
+        held = cls(**fields)
+        if not held.file.startswith(_BYTES):
+            return held
+        name = bytes.fromhex(held.file.removeprefix(_BYTES)).decode("utf-8", "surrogatepass")
+        return attrs.evolve(held, file=name)
 
     def after(self, text: bytes, rows: int) -> Self:
         """Return the same after `text`, which holds `rows` more rows."""

@@ -311,7 +311,9 @@ def test_each_account_names_another_file() -> None:
     with pytest.raises(ValueError, match="'acme' and 'ACME' differ in capitals alone"):
         file_names(["acme", "ACME"])
     with pytest.raises(ValueError, match="cannot name a file"):
-        file_names(["x" * 240])
+        file_names(["x" * 229])
+    (longest,) = file_names(["x" * 228]).values()
+    assert len(f"{longest}.parquet.manifest.json.part") == 255
 
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

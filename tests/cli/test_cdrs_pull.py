@@ -195,6 +195,19 @@ async def test_names_that_can_be_foretold_are_not_written(tmp_path: Path) -> Non
     assert (status, (tmp_path / "victim").read_text()) == (0, "mine")
 
 
+@pytest.mark.parametrize("form", ["ndjson", "xlsx"])
+async def test_a_long_name_is_refused_at_once_or_not_at_all(tmp_path: Path, form: str) -> None:
+    # The longest name that FILE.manifest.json.part leaves, of 236 bytes.
+    name = f"{'ü' * 100}{'x' * (35 - len(form))}.{form}"
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(made(2))
+        status, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", name, cwd=tmp_path)
+        assert (status, names_in(tmp_path)) == (0, [name, f"{name}.checkpoint", f"{name}.manifest.json"]), err
+        before = len(sandbox.requests)
+        status, _, err = await run(sandbox, "cdrs", "pull", *MAY, "--out", f"x{name}", cwd=tmp_path)
+    assert (status, err.endswith(": File name too long\n"), len(sandbox.requests)) == (2, True, before)
+
+
 async def test_call_records_are_for_their_owner(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         sandbox.add_calls(made(2))

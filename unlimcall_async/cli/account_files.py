@@ -16,7 +16,7 @@ from unlimcall_async._platform import is_device
 # Letters, digits and these are left as they are.
 _SAFE: Final = " @+,=-_."
 # Bytes that a name may have in most file systems, less the endings of the files beside it.
-_LONGEST: Final = 255 - len(".ndjson.manifest.json.part")
+_LONGEST: Final = 255 - len(".parquet.manifest.json.part")
 
 
 def file_names(accounts: Iterable[str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ from typing import BinaryIO, Self
 
 import attrs
 
-from unlimcall_async.cli.files import check_name, exists, read_kept, store, writing
+from unlimcall_async.cli.files import check_name, exists, name_of_one_use, read_kept, store, writing
 from unlimcall_async.cli.journal import Journal, JournalError, Made
 from unlimcall_async.cli.output import UnusableError, to_stderr, unwritable
 from unlimcall_async.cli.part_file import PartFile
@@ -245,7 +245,7 @@ class PullFile:
         """Return a folder of this user alone beside the file, which is removed when the block ends."""
         with (
             unwritable(self._path),
-            TemporaryDirectory(prefix=f"{self._path.name}.", suffix=".new", dir=self._path.parent) as folder,
+            TemporaryDirectory(prefix=name_of_one_use(self._path), suffix=".new", dir=self._path.parent) as folder,
         ):
             yield Path(folder)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import openpyxl  # type: ignore[import-untyped] # it has no types
 import pytest
 
-from unlimcall_async.cli import options
+from unlimcall_async.cli import options, part_file
+from unlimcall_async.cli.files import put_in_place
 from unlimcall_async.sandbox import Sandbox, Stall, Status
 
 from .spoiled import spoiled
@@ -252,6 +253,44 @@ async def test_rejects_go_on_and_each_run_has_its_own_status(
     assert ended == [0, 1, 0]
     assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 1
     assert all_ids(tmp_path) == [one for one in cron.due if one != bad]
+
+
+def move_files(folder: Path, away: Path) -> None:
+    for path in folder.glob("*.ndjson"):
+        path.rename(away / path.name)
+
+
+@pytest.mark.parametrize("out", ["c.ndjson", "."])
+@pytest.mark.parametrize("more", [(), ("--no-manifest",)])
+@pytest.mark.parametrize(("step", "moved"), [(1, False), (2, False), (2, True)])
+async def test_a_run_that_was_killed_at_its_end_stops_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, more: tuple[str, ...], step: int, moved: bool
+) -> None:
+    bad, steps, away = CALLS[15].id, list[Path](), tmp_path / "away"
+    away.mkdir()
+
+    def deadly(part: Path, path: Path, *, replace: bool) -> None:
+        put_in_place(part, path, replace=replace)
+        steps.append(path)
+        if len(steps) == step:
+            raise SystemExit(137)
+
+    async with Sandbox() as sandbox:
+        sandbox.add_calls(CALLS)
+        async with spoiled(sandbox, {f'"id":"{bad}"'.encode(): b'"id":null'}) as url:
+            cron = Cron(sandbox, tmp_path, monkeypatch, "--out", out, "--rejects", "bad.jsonl", *more)
+            assert (await cron.run(UNLIMCALL_BASE_URL=url))[0] == 0
+            with monkeypatch.context() as patch:
+                patch.setattr(part_file, "put_in_place", deadly)
+                assert (await cron.run(UNLIMCALL_BASE_URL=url))[0] == 137
+            if moved:
+                move_files(tmp_path, away)
+            # The row that cannot be read is of the run that was killed, which the next one finishes unless its file is gone.
+            ended = [(await cron.run(UNLIMCALL_BASE_URL=url))[0] for _ in range(2)]
+    assert ended in ([1, 0], [0, 0])
+    assert all_ids(away) + all_ids(tmp_path) == [one for one in cron.due if one != bad]
+    assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 1
+    assert not [name for name in names_in(tmp_path) if name.endswith(".part")]
 
 
 @pytest.mark.parametrize("name", ["pull.checkpoint", "./pull.checkpoint"])

@@ -7,7 +7,7 @@ counts, and where the stream continues. Everything depends on the order of the s
    that no journal counts; to continue is to cut them off.
 2. The journal is replaced in one step.
 3. The journal says "complete" before the file gets its name, and stays afterwards. So if a pull was killed at its very end or after
-   its end, `--resume` finds nothing left to do.
+   its end, `--resume` finds nothing left to do. The rejects have their name before the file has its own.
 
 A pull that continues the file of one that has ended (`kept` in the journal) begins with a copy of that file in the part. The file
 itself stays as it is until the part is complete, and takes its place in one step.
@@ -224,21 +224,26 @@ class PullFile:
                 length, crc32 = _copied(made, file)
                 complete = attrs.evolve(journal, complete=True, made=Made(length, crc32))
                 store(self._journal, complete.to_json())
+                self._put_rejects_in_place(journal)
                 self.manifest.drop_old()
         else:
             complete = attrs.evolve(journal, complete=True)
             store(self._journal, complete.to_json())
+            self._put_rejects_in_place(journal)
             if not (self._file.is_in_place or self._made_is_in_place):
                 self.manifest.drop_old()
             if complete.made is None:
                 self._file.put_in_place(replace=journal.replace)
-        if self._rejects is not None and journal.rejects is not None:
-            self._rejects.put_in_place(replace=journal.replace or journal.rejects.kept is not None)
         if complete.made is not None:
             self._file.clear()
         if (reason := self.manifest.finish(complete)) is not None:
             to_stderr(f"{self._path} gets no manifest: {reason}.")
         return complete
+
+    def _put_rejects_in_place(self, journal: Journal) -> None:
+        # Before the file: while its part is there, the next pull of `--since-last` knows that this one was killed.
+        if self._rejects is not None and journal.rejects is not None:
+            self._rejects.put_in_place(replace=journal.replace or journal.rejects.kept is not None)
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:

@@ -125,7 +125,10 @@ def _finish_last(order: Order, place: Place) -> Generator[Job, None, None]:
         # Under the lock of the part: another process may just have finished.
         if (last := file.stored()) is None or place.file_of(last) != path:
             raise UnusableError(f"another process is pulling into {order.out}")
-        if not last.complete or file.is_unfinished:
+        if last.complete and last.length and not (file.has_part or file.is_in_place):
+            # Moved away, as logs are. A kill may have left the manifest to be made.
+            file.manifest.finish(last)
+        elif not last.complete or file.is_unfinished:
             yield _go_on(order, file, path, last)
 
 

@@ -131,12 +131,14 @@ class Sums:
     def _with_free_calls(self, billed: Mapping[tuple[Key, str], _Billed]) -> dict[tuple[Key, str], _Recorded]:
         """Return the records' groups, in which calls that cost nothing belong to the currency of their group."""
         recorded = {key: some for key, some in self._recorded.items() if some.priced}
+        currencies: dict[Key, str] = {}
+        for name, currency in (*recorded, *billed):
+            currencies[name] = min(currency, currencies.get(name, currency))
         for (name, currency), free in self._recorded.items():
             if free.priced:
                 continue
             # In which of several currencies a call was free, nobody knows: the first counts it.
-            keys = sorted(key for key in {*recorded, *billed} if key[0] == name) if recorded or billed else []
-            key = keys[0] if keys else (name, currency)
+            key = name, currencies.get(name, currency)
             if key not in recorded:
                 recorded[key] = free
                 continue

@@ -11,6 +11,7 @@ import asyncio
 import html
 import importlib
 import os
+import shutil
 import stat
 import sys
 import time
@@ -61,7 +62,15 @@ def display() -> Display:
     # What the program prints into a pipe is not known here.
     if not moves_cursor() or prints_into_pipe():
         return Lines(_write_line)
-    return Bar(Console(stderr=True, highlight=False, markup=False))
+    return Bar(stderr_console())
+
+
+def stderr_console() -> Console:
+    """Return the console on which bars are drawn, and lines are written above them."""
+    made = Console(stderr=True, highlight=False, markup=False)
+    if made.width < 1:  # rich takes COLUMNS=0 at its word, and all that is written would be lost
+        made.width = shutil.get_terminal_size().columns
+    return made
 
 
 def moves_cursor() -> bool:

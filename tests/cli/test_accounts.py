@@ -96,6 +96,16 @@ async def test_the_table_does_not_disturb_what_is_written_on_the_same_terminal(
     assert "\x1b[" not in err
 
 
+async def test_a_terminal_of_no_columns_gets_the_error_of_an_account(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    monkeypatch.setenv("LINES", "0")
+    (tmp_path / "accounts.toml").write_text("[accounts.old]\ntoken = 'unl_live_old'")
+    _, _, err = await at_terminal(sandbox, "accounts", "check", "--accounts", str(tmp_path / "accounts.toml"))
+    assert "old: GET /me answered 401" in err
+
+
 # --- pull -----------------------------------------------------------------------------------------------------------------
 
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import define, field
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from unlimcall_async import Progress
-from unlimcall_async._bar import SPARE, Lines, moves_cursor
+from unlimcall_async._bar import SPARE, Lines, moves_cursor, stderr_console
 from unlimcall_async._progress_words import Words, waiting
 from unlimcall_async.cli.output import is_quiet, lines_above, to_stderr
 from unlimcall_async.cli.wording import many, plain
@@ -136,7 +136,7 @@ def shown_board(board: Board, *, as_lines: bool) -> Iterator[None]:
             if timer is not None:
                 timer.cancel()
         return
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = stderr_console()
     # Without the thread that rich would start. The table goes when the work is over, and a summary takes its place.
     live = Live(console=console, auto_refresh=False, transient=True)
 

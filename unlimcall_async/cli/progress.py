@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich.console import Console
-
 from unlimcall_async import CdrStream, Progress
-from unlimcall_async._bar import PAUSE, Bar, Lines, Ticker, moves_cursor, prints_into_pipe
+from unlimcall_async._bar import PAUSE, Bar, Lines, Ticker, moves_cursor, prints_into_pipe, stderr_console
 from unlimcall_async._progress_words import Words, of_stream
 from unlimcall_async.cli.output import lines_above, to_stderr
 from unlimcall_async.cli.wording import many, wait_of_each
@@ -34,7 +32,7 @@ def shown_progress(*, beside_output: bool = False) -> Iterator[Show]:
     if not moves_cursor() or (beside_output and prints_into_pipe()):
         yield plain_lines(time.monotonic)
         return
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = stderr_console()
     ticker = Ticker(lambda: Bar(console))
     try:
         with lines_above(console.print):
@@ -49,7 +47,7 @@ def working(text: str) -> Iterator[None]:
     if not moves_cursor():
         yield
         return
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = stderr_console()
     with console.status(text), lines_above(console.print):
         yield
 
@@ -62,7 +60,7 @@ def shown_sync() -> Iterator[Callable[[SyncProgress], None]]:
         lines = Lines(to_stderr, clock)
         yield lambda sync: lines.show(_words(sync, None))
         return
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = stderr_console()
     bar, began = Bar(console), clock()
 
     def show(sync: SyncProgress) -> None:

@@ -255,7 +255,16 @@ async def test_a_wrong_setting_is_named_with_its_file(config: Path, text: str, c
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [('base_url = "ftp://x"', "base_url in {path} must be"), ('tz = "Nowhere/Town"', "tz in {path}: ")],
+    [
+        ('base_url = "ftp://x"', "base_url in {path} must be"),
+        *(
+            (
+                f'tz = "{zone}"',
+                f"tz in {{path}}: {zone!r} is not a time zone that this machine knows; write one like Europe/Berlin\n",
+            )
+            for zone in ("Nowhere/Town", "Europe", "")
+        ),
+    ],
 )
 async def test_a_setting_that_only_its_use_shows_to_be_wrong_is_named(config: Path, text: str, complaint: str) -> None:
     configure(config, text)

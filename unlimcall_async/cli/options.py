@@ -109,6 +109,18 @@ def zone_named(name: str) -> tzinfo:
         raise ValueError(f"{name!r} is not a time zone that this machine knows; write one like Europe/Berlin") from None
 
 
+def zone_of_settings(name: str, file: Path) -> tzinfo:
+    """Return the time zone that a file of settings names.
+
+    Raises:
+        click.UsageError: This machine knows no such zone.
+    """
+    try:
+        return zone_named(name)
+    except ValueError as error:
+        raise click.UsageError(f"tz in {file}: {error}") from None
+
+
 tz: Callable[[Any], Any] = click.option(
     "--tz",
     "zone",

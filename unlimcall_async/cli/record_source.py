@@ -320,5 +320,4 @@ def _zone(given: Given, zone: tzinfo) -> tzinfo:
     named = settings_of(profile_of(given) or DEFAULT_PROFILE, given)[0].tz
     if named is None:
         return zone
-    with options.in_option_names({named: f"tz in {config_file()}: {named}"}):
-        return options.zone_named(named)
+    return options.zone_of_settings(named, config_file())

@@ -29,7 +29,7 @@ from unlimcall_async.cli.access import (
     config_file,
     with_token_source,
 )
-from unlimcall_async.cli.options import in_option_names, is_given, zone_named
+from unlimcall_async.cli.options import is_given, zone_of_settings
 from unlimcall_async.cli.output import (
     UnusableError,
     UnwritableError,
@@ -239,8 +239,7 @@ def _set_zone(client: Access | AccessToAll, options: dict[str, Any]) -> None:
     """Set the zone of the settings, unless the user has given one."""
     zone = client.settings.tz
     if zone is not None and "zone" in options and not is_given("zone"):
-        with in_option_names({zone: f"tz in {config_file()}: {zone}"}):
-            options["zone"] = zone_named(zone)
+        options["zone"] = zone_of_settings(zone, config_file())
 
 
 # The options of every command that asks the API.

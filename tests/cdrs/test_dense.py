@@ -48,6 +48,13 @@ class Dense:
             part.ask(Question(part, part.range, self.window) if part is self.other else self.question)
         self.other.finish(Done([], 0, Basis(self.window, 0, 0)))
 
+    def doubts(self, came: Page) -> bool:
+        """Return whether the page of another dense part like the first is not believed as a whole."""
+        part = Part(WANTED, Waiting(), DENSE)
+        self.world.put(part)
+        part.ask(question := Question(part, WANTED, self.window))
+        return self.dense.believe(question, came, complete=True) != question
+
     @property
     def margins_are_fine(self) -> bool:
         return self.known.grain_of(dense=True).margins.step < SECOND
@@ -111,6 +118,37 @@ def test_an_end_at_which_rows_seem_to_be_missing_is_left_to_be_asked_with_whole_
     rest, part, _ = dense.world.plan
     assert (part, part.range, rest.range) == (dense.part, believed, Range(believed.end, WANTED.end))
     assert rest.hints == Hints(doubted=came)
+
+
+# A row every ten milliseconds, but for a gap of 650 at the end.
+PAUSING = [at for at in STARTS if at < 502_900 * MILLISECOND]
+
+
+def check_gap(dense: Dense, *, task: Task | None = None, complete: bool = True) -> None:
+    """Have a gap checked with whole seconds: its rows are known."""
+    part = Part(WANTED, Waiting(task or Read()), Hints(doubted=page(PAUSING)))
+    part.ask(question := Question(part, WANTED, WHOLE_SECONDS.around(WANTED)))
+    assert dense.dense.believe(question, page(PAUSING, complete=complete), complete=complete) == question
+
+
+def test_once_four_gaps_held_nothing_one_page_in_32_is_doubted() -> None:
+    dense = Dense()
+    came = page(dense.shown(PAUSING))
+    for _ in range(4):
+        assert dense.doubts(came)
+        check_gap(dense)
+    for _ in range(2):
+        assert [dense.doubts(came) for _ in range(32)] == 31 * [False] + [True]
+
+
+@pytest.mark.parametrize(
+    ("task", "complete"), [(Resolve(Window(0, 1)), True), (None, False)], ids=["of less than the gap", "full"]
+)
+def test_a_page_that_need_not_show_the_gap_does_not_count(task: Task | None, complete: bool) -> None:
+    dense = Dense()
+    for _ in range(4):
+        check_gap(dense, task=task, complete=complete)
+    assert dense.believe(page(dense.shown(PAUSING))) != WANTED
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Resolve
 from unlimcall_async.cdrs.times import Range, to_micros
 
+# After so many gaps that were checked and held nothing, calls are taken to pause. Then one in so many pages with a gap is checked.
+_CHECKED_FIRST, _PAGES_TO_A_CHECK = 4, 32
+
 
 class DenseParts:
     """Judges the pages for dense parts."""
@@ -27,6 +30,8 @@ class DenseParts:
         self._plan = plan
         self._known = known
         self._claims = claims
+        # The gaps that were checked and held nothing, and the pages with a gap since one was doubted.
+        self._empty = self._believed = 0
 
     def believe(self, question: Question, page: Page, *, complete: bool) -> Question | None:
         """Return the question whose range a page surely shows, by all that is known once the page came.
@@ -59,6 +64,8 @@ class DenseParts:
         if margins is not WHOLE_SECONDS and complete:
             # Calls may have paused. Or the server compares more coarsely here than where it was gauged.
             believed = without_gaps(page, wanted, window, known, margins.step)
+            if believed != wanted and not self._doubts_gap():
+                believed = wanted
             if believed is not None and (believed == wanted or isinstance(part.task, Read)):
                 wanted = believed
             else:
@@ -80,6 +87,16 @@ class DenseParts:
         if Counter(page.keys_of(part.range)) - doubted.keys:
             self._known.refute()
             self._claims.forget_margins()
+        elif complete and isinstance(part.task, (Read, Prove)):
+            self._empty += 1
+
+    def _doubts_gap(self) -> bool:
+        """Return whether a page with a gap is doubted, and count the page."""
+        self._believed += 1
+        if self._empty >= _CHECKED_FIRST and self._believed < _PAGES_TO_A_CHECK:
+            return False
+        self._believed = 0
+        return True
 
 
 def _known_rows(part: Part) -> Sequence[int]:

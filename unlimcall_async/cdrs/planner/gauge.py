@@ -23,9 +23,10 @@ both ends: no row comes from the seconds in which the bounds lie, though some ar
 
 If the page with whole seconds is full, the part is cut. Calls that start in bursts leave a gap in every piece, so that finer
 margins would only raise the same doubt again: pieces of a part that was doubted twice are asked with whole seconds.
+Once some gaps were checked and held nothing, the calls themselves pause. From then on few gaps are checked.
 
 Doubts. A server may compare one piece of the range more coarsely than another. It shows itself if known rows do not come, or by the
-gap at the end of a part. A row that was handed out before is not asked for again.
+gap at the end of a part, unless calls pause. A row that was handed out before is not asked for again.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -38,6 +39,10 @@ OPEN_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NO_LINK: Final = OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 # To open a pipe does not wait for its other end.
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
+# Bytes of a file's name that leave room for more, and how many characters of a longer one are shown. A character may take four of
+# the 255 bytes that most file systems give a name.
+_NOT_LONG: Final = 200
+_BEGINNING: Final = 40
 
 # How file systems refuse to sync a folder, or to open one that this user cannot list.
 _NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM}
@@ -244,6 +249,14 @@ def longest_name(folder: Path) -> int:
     if sys.platform == "win32":
         return _NAME_MAX
     return os.pathconf(folder, "PC_NAME_MAX")
+
+
+def name_of_one_use(path: Path) -> str:
+    """Return how a name for one use beside a file begins. With another 20 bytes, the name fits wherever that of the file does."""
+    name = os.fsencode(path.name)
+    if len(name) <= _NOT_LONG:
+        return path.name
+    return f"{path.name[:_BEGINNING]}.{blake2b(name, digest_size=8).hexdigest()}"
 
 
 # --- whose a file is ------------------------------------------------------------------------------------------------------

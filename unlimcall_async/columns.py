@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 from unlimcall_async import _columns
 from unlimcall_async._argument_kinds import file_path
 from unlimcall_async._columns import SCHEMA, ParquetWriter, to_batch
+from unlimcall_async._platform import name_of_one_use
 from unlimcall_async._threads import in_thread
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.tracking import Tracked, TrackedIterator
@@ -82,7 +83,7 @@ class _NewFile:
         if not self._path.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, "path must be in a folder that exists", str(path))
         # No reader takes a file of this name for a Parquet file.
-        self._part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
+        self._part = self._path.with_name(f"{name_of_one_use(self._path)}.{secrets.token_hex(4)}.new")
         self._file: BinaryIO | None = None
         self._writer: ParquetWriter | None = None
 

@@ -297,6 +297,13 @@ def test_a_file_that_was_cut_off_anywhere_has_the_checkpoint_before(path: Path) 
                     assert again.checkpoint == made[-1]
 
 
+def test_a_file_may_have_the_longest_name(path: Path) -> None:
+    made = stored(path := path.with_name(255 * "x"))
+    with CheckpointFile(path) as file:
+        assert file.checkpoint == made[-1]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
 def test_a_file_that_was_damaged_is_refused_by_name(path: Path) -> None:
     stored(path)
     whole = path.read_bytes()

@@ -54,6 +54,12 @@ async def test_a_file_has_all_that_is_left(sandbox: Sandbox, client: AsyncClient
     assert records_in(tmp_path / "calls.parquet") == []
 
 
+@pytest.mark.parametrize("name", [255 * "x", 127 * "ü"])
+async def test_a_file_may_have_the_longest_name(client: AsyncClient, tmp_path: Path, name: str) -> None:
+    assert await write_parquet(client.cdrs.stream(START, END), tmp_path / name) == 0
+    assert names_in(tmp_path) == [name]
+
+
 async def test_row_groups_are_large_and_compressed(
     sandbox: Sandbox, client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,7 @@ class CheckpointFile:
         self._length += len(line)
 
     def _replace(self, line: bytes) -> None:
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
+        part = self._path.with_name(f"{_platform.name_of_one_use(self._path)}.{os.getpid()}.new")
         part.unlink(missing_ok=True)  # of a process that was killed, and had the same number
         file = os.fdopen(os.open(part, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600), "a+b")
         try:

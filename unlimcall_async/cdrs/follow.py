@@ -247,8 +247,7 @@ class CdrFollow(OneAtATime[FollowIteration]):
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     self._heed_server_time(poll, stream)
-                    self._tail.settled = position_of(stream)
-                    if found := self._found(batch, poll.take(), owed=owed):
+                    if found := self._found(stream, batch, poll.take(), owed=owed):
                         yield found
                     if iteration.stopped:
                         return  # the tail may belong to another iteration by now
@@ -259,9 +258,8 @@ class CdrFollow(OneAtATime[FollowIteration]):
             failed = error
         if iteration.stopped:
             return
-        self._tail.settled = position_of(stream)
         # What is gone of the time behind the last record, and before an error.
-        if found := self._found([], poll.take(all_of_it=failed is None), owed=owed):
+        if found := self._found(stream, [], poll.take(all_of_it=failed is None), owed=owed):
             yield found
         if failed is not None and not iteration.stopped:
             self._skip_in_checkpoint(failed, stream)
@@ -273,7 +271,8 @@ class CdrFollow(OneAtATime[FollowIteration]):
             if iteration.stopped:
                 return
 
-    def _found(self, batch: Sequence[CallRecord], within: Range, *, owed: bool) -> list[Found]:
+    def _found(self, stream: CdrStream, batch: Sequence[CallRecord], within: Range, *, owed: bool) -> list[Found]:
+        self._tail.settled = position_of(stream)
         found = self._tail.found(batch, within, owed=owed)
         # All that was found before has been handed out, or was dropped as its iteration was left, and comes again.
         self._new = max(self._new, self._records + sum(isinstance(each, CallRecord) for each in found))

@@ -28,8 +28,6 @@ from unlimcall_async import _platform
 from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
 
 _FLAGS: Final = _platform.NO_LINK | _platform.NO_WAIT
-# Characters of a file's name that a name for one use shows. A character may take four of the 255 bytes of a name.
-_BEGINNING: Final = 60
 
 
 def is_same(first: Path, second: Path) -> bool:
@@ -183,11 +181,6 @@ def writing(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
             put_in_place(part, path, replace=replace)
 
 
-def name_of_one_use(path: Path) -> str:
-    """Return how a name for one use begins, which no file system finds too long that has the name of `path`."""
-    return f"{path.name[:_BEGINNING]}."
-
-
 @contextmanager
 def new_beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Open a new file that another one is going to be replaced by, and yield the file with its name. It stays open.
@@ -198,7 +191,7 @@ def new_beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
         UnwritableError: The file cannot be opened.
     """
     check_name(path)
-    part = path.with_name(f"{name_of_one_use(path)}{secrets.token_hex(4)}.new")
+    part = path.with_name(f"{_platform.name_of_one_use(path)}.{secrets.token_hex(4)}.new")
     with unwritable(path):
         file = open_new(part)
     try:

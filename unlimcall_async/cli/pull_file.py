@@ -34,7 +34,8 @@ from typing import BinaryIO, Self
 
 import attrs
 
-from unlimcall_async.cli.files import check_name, exists, name_of_one_use, read_kept, store, writing
+from unlimcall_async._platform import name_of_one_use
+from unlimcall_async.cli.files import check_name, exists, read_kept, store, writing
 from unlimcall_async.cli.journal import Journal, JournalError, Made
 from unlimcall_async.cli.output import UnusableError, to_stderr, unwritable
 from unlimcall_async.cli.part_file import PartFile
@@ -250,7 +251,9 @@ class PullFile:
         """Return a folder of this user alone beside the file, which is removed when the block ends."""
         with (
             unwritable(self._path),
-            TemporaryDirectory(prefix=name_of_one_use(self._path), suffix=".new", dir=self._path.parent) as folder,
+            TemporaryDirectory(
+                prefix=f"{name_of_one_use(self._path)}.", suffix=".new", dir=self._path.parent
+            ) as folder,
         ):
             yield Path(folder)
 

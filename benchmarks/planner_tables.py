@@ -140,7 +140,11 @@ def dense(*, quick: bool) -> Table:
     ]
     # A day of one record a second, with a minute of 200 a second each two hours.
     day = (0, 24 * _HOUR, 86_400), *((hour * _HOUR + 20 * _MINUTE, _MINUTE, 12_000) for hour in range(1, 24, 2))
-    kinds += [] if quick else [("a day with 12 dense minutes", day)]
+    dialers = [
+        ("400 in each other second", tuple((2 * at * SECOND, SECOND, 400) for at in range(150))),
+        ("1500 in 5 s, each minute", tuple((at * _MINUTE, 5 * SECOND, 1500) for at in range(40))),
+    ]
+    kinds += [] if quick else [("a day with 12 dense minutes", day), *dialers]
     tasks = tuple((*kind, order) for kind in kinds for order in orders)
     heads = tuple(f"{direction} x{concurrency}" for direction, concurrency in _WAYS)
     return Table("DENSE TRAFFIC: requests, as a multiple of the fewest", heads, _dense, tasks)

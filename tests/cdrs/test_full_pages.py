@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.cdrs.simulated import page_of, record
@@ -10,7 +12,7 @@ from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError
 from unlimcall_async.cdrs.planner.planner import Planner
-from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, to_micros
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, floor, to_micros
 
 pytestmark = pytest.mark.own_rules
 
@@ -55,3 +57,24 @@ def test_an_instant_of_which_count_is_above_the_rows_for_good_is_an_error() -> N
         pull()
     assert (caught.value.count, caught.value.rows) == (8, 6)
     assert asked[-1] == Range(SECOND // 2, SECOND // 2 + MILLISECOND)
+
+
+def test_a_pause_that_two_pages_of_a_chain_have_shown_is_not_asked() -> None:
+    """Calls in each other second, and a server that compares whole seconds: each page begins at a pause."""
+    chance = random.Random(1)
+    starts = sorted(
+        2 * second * SECOND + chance.randrange(1000) * MILLISECOND for second in range(60) for _ in range(400)
+    )
+    rows = [record(start, number) for number, start in enumerate(starts)][::-1]
+    planner = Planner(Range(0, 120 * SECOND), newest_first=True, concurrency=1)
+    asked = 0
+    while (question := planner.next_question()) is not None:
+        asked += 1
+        first, last = (floor(at, SECOND) for at in (question.window.start, question.window.till))
+        came = [row for row in rows if first <= to_micros(row.start_time) < last + SECOND]
+        planner.receive(question, page_of(came[:1000], complete=len(came) < 1000))
+        while planner.take_first() is not None:
+            pass
+    assert planner.finished
+    # 24 pages and their overlaps. To ask for each pause, too, took 83.
+    assert asked <= 52

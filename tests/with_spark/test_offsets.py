@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,11 @@ def test_batches_tile_the_time_of_each_account(runs: list[tuple[str, datetime]],
 def test_an_offset_is_far_enough_behind_and_in_whole_seconds() -> None:
     now = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
     assert settled(now, timedelta(hours=2)) == datetime(2026, 1, 1, 10, tzinfo=UTC)
+
+
+def test_settle_is_no_longer_than_the_calendar() -> None:
+    with pytest.raises(ValueError, match="settle must not reach back beyond the year 1"):
+        settled(datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=740_000))
 
 
 def test_an_offset_that_does_not_move_is_the_same_text() -> None:

@@ -35,8 +35,20 @@ def next_offset(known: Mapping[str, str], options: Options, known_until: datetim
 
 
 def settled(now: datetime, settle: timedelta) -> datetime:
-    """Return the time, in whole seconds, before which all records have appeared now."""
-    return (now - settle).replace(microsecond=0)
+    """Return the time, in whole seconds, before which all records have appeared now. Otherwise like `time_before`."""
+    return time_before(now, settle).replace(microsecond=0)
+
+
+def time_before(now: datetime, settle: timedelta) -> datetime:
+    """Return the time that is as long ago as `settle` says.
+
+    Raises:
+        ValueError: That was before the year 1.
+    """
+    try:
+        return now - settle
+    except OverflowError:
+        raise ValueError("settle must not reach back beyond the year 1") from None
 
 
 def time_of(text: str) -> datetime:

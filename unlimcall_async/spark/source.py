@@ -24,7 +24,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType, Tim
 from unlimcall_async import _arguments, _clock
 from unlimcall_async._columns import SCHEMA
 from unlimcall_async.shared import SharedRateLimits
-from unlimcall_async.spark.offsets import Offset, first_offset, next_offset, settled, time_of
+from unlimcall_async.spark.offsets import Offset, first_offset, next_offset, settled, time_before, time_of
 from unlimcall_async.spark.options import Options, read_options
 from unlimcall_async.spark.pulling import pull
 from unlimcall_async.spark.ranges import Attempt, Piece, pieces_of
@@ -80,9 +80,9 @@ class UnlimCallDataSource(DataSource):
         """Return what reads the records of a range.
 
         Raises:
-            ValueError: `schema` is not that of the source, or `start` is in the future.
+            ValueError: `schema` is not that of the source, `start` is in the future, or `settle` is longer than the calendar.
         """
-        end = self._asked.end or self._made_at - (self._asked.settle or timedelta(0))
+        end = self._asked.end or time_before(self._made_at, self._asked.settle or timedelta(0))
         return _Reader(self._asked, schema, end)
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802 # Spark's name

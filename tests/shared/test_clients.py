@@ -81,6 +81,22 @@ async def test_a_429_that_one_sees_stops_all(sandbox: Sandbox, process: Process)
     assert b.limits()["me"].pace_per_minute == pytest.approx(480, rel=0.01)
 
 
+async def test_a_429_stops_all_although_its_call_is_cancelled_at_once(process: Process, valkey: Redis) -> None:
+    async with Sandbox(latency=0.2) as sandbox:
+        a, b = (process(RateLimit(600, burst=100), token=sandbox.token, base_url=sandbox.url) for _ in range(2))
+        sandbox.inject(Status(429, headers={"Retry-After": "30"}), endpoint="me", times=1)
+        call = asyncio.create_task(a.me())
+        await until(lambda: len(sandbox.requests) == 1)
+        # So that the call is cancelled while the server of the limits has still to hear of the 429.
+        valkey.client_pause(1000)
+        await asyncio.sleep(0.5)
+        call.cancel()
+        await asyncio.wait([call])
+        await a.aclose()
+        assert await wait_of(b) == pytest.approx(30, abs=2)
+        assert len(sandbox.requests) == 1
+
+
 async def test_a_request_that_was_never_sent_takes_no_token(process: Process, valkey: Redis) -> None:
     client = process(RateLimit(1), base_url="http://127.0.0.1:1/api/v1")
     for _ in range(3):

@@ -29,7 +29,14 @@ from unlimcall_async.http.observer import Trace
 from unlimcall_async.http.outcome import Outcome, Sent, Verdict, is_refusal, is_slow, judge, outcome_of
 from unlimcall_async.http.pool import Pool
 from unlimcall_async.http.pull import CallCost, Pull, WaitingFor
-from unlimcall_async.http.retry import Patience, RetryPolicy, delay_after_429, delay_before_retry, pause_after
+from unlimcall_async.http.retry import (
+    Patience,
+    RetryPolicy,
+    asked_pause,
+    delay_after_429,
+    delay_before_retry,
+    pause_after,
+)
 from unlimcall_async.http.server_clock import ServerClock, server_date
 
 if TYPE_CHECKING:
@@ -270,7 +277,7 @@ class Call(Generic[T]):
         """Slow the limiter down. Return the seconds to wait before the next attempt, or `None` if the call has failed."""
         self.refusals += 1
         self.slow_in_a_row = 0
-        rounds = await self.limiter.refused(token_at)
+        rounds = await self.limiter.refused(token_at, asked_pause(error))
         chance = random.random()  # noqa: S311 # no secret
         if isinstance(error, RateLimitedError):
             delay = delay_after_429(self.policy, verdict, error, rounds=rounds, patience=self.patience, chance=chance)

@@ -205,8 +205,11 @@ class Limiter(ABC):
         """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
 
     @abstractmethod
-    async def refused(self, granted_at: float) -> int:
-        """Slow down after a refusal. Return how many rounds of refusals there were since the server last accepted a request."""
+    async def refused(self, granted_at: float, seconds: float) -> int:
+        """Slow down after a refusal, and grant no token for the seconds that the server asks for, also if the caller is cancelled.
+
+        Return how many rounds of refusals there were since the server last accepted a request.
+        """
 
     @abstractmethod
     def accepted(self, granted_at: float) -> None:
@@ -276,9 +279,11 @@ class LocalLimiter(Limiter):
         """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
         return self._bucket.pace.streak > 0 or self._bucket.dense(_now())
 
-    async def refused(self, granted_at: float) -> int:
+    async def refused(self, granted_at: float, seconds: float) -> int:
         """Slow down after a refusal. Return how many rounds of refusals there were since the server last accepted a request."""
-        self._bucket.refused(granted_at, _now())
+        now = _now()
+        self._bucket.refused(granted_at, now)
+        self._bucket.pause(now + seconds)
         return self._bucket.pace.streak
 
     def accepted(self, granted_at: float) -> None:
@@ -355,9 +360,9 @@ class ShareLimiter(LocalLimiter):
         """Return whether requests go out so fast that a server may have too many, or the server has just had too many."""
         return self._whole.dense()
 
-    async def refused(self, granted_at: float) -> int:
+    async def refused(self, granted_at: float, seconds: float) -> int:
         """Slow the whole down. Return how many rounds of refusals there were since the server last accepted a request."""
-        return await self._whole.refused(granted_at)
+        return await self._whole.refused(granted_at, seconds)
 
     def accepted(self, granted_at: float) -> None:
         """Take note that the server has not refused a request."""

@@ -202,7 +202,15 @@ def pause_after(policy: RetryPolicy, error: errors.APIError, delay: float | None
     """
     if delay is not None:
         return delay
-    asked = error.retry_after or 0.0
+    return policy.max_retry_after if _is_mistake(error.retry_after) else asked_pause(error)
+
+
+def asked_pause(error: errors.APIError) -> float:
+    """Return for how many seconds the server asks that its endpoint is stopped; 0 if it does not say, or cannot mean it."""
+    return 0.0 if error.retry_after is None or _is_mistake(error.retry_after) else error.retry_after
+
+
+def _is_mistake(asked: float | None) -> bool:
     # A rate limit counts the requests of a minute or of a day. So a longer wait is a mistake, for example a Unix time in place of
     # seconds, and must not stop the endpoint for good.
-    return asked if asked <= DAY else policy.max_retry_after
+    return asked is not None and asked > DAY

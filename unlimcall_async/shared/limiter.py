@@ -154,9 +154,11 @@ class SharedLimiter(Limiter):
         """Return whether requests of all processes go out so fast that the API may have too many, or it has just had too many."""
         return self._shared.streak > 0 or self._shared.dense(self._accepted_at, _now())
 
-    async def refused(self, granted_at: float) -> int:
+    async def refused(self, granted_at: float, seconds: float) -> int:
         """Slow all processes down. Return how many rounds of refusals there were since the API last accepted a request."""
         streak = self._shared.streak
+        # With the same question: the caller may be cancelled before it asks another one.
+        self._reports.append(("pause", "", seconds))
         if not await self._tell("refused", self._name(granted_at)):
             self._shared.streak = streak + 1
         return self._shared.streak

@@ -184,6 +184,9 @@ class AsyncClient:
         view's own calls. The connections are closed with the client that the view was made from.
         """
         caller = self._caller
+        limiters = caller.limiters if rate_limits is None else _limiters(rate_limits, caller.authorization)
+        if rate_limits is not None:
+            caller.pool.adopt(limiters, rate_limits)
         view = object.__new__(type(self))
         view._bind(
             Caller(
@@ -193,7 +196,7 @@ class AsyncClient:
                 caller.timeout if timeout is None else _arguments.seconds("timeout", timeout),
                 caller.max_wait if max_wait is None else _arguments.seconds("max_wait", max_wait, or_zero=True),
                 _instance("retry", retry, RetryPolicy, caller.policy),
-                caller.limiters if rate_limits is None else _limiters(rate_limits, caller.authorization),
+                limiters,
                 owns_pool=False,
                 owns_limiters=rate_limits is not None,
                 closed=caller.closed,

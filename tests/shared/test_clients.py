@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import pickle
 import socket
@@ -266,6 +267,18 @@ async def test_clients_of_one_instance_share_connections_and_the_last_one_closes
         # The server takes a moment to see that a connection is closed.
         await until(lambda: connections(valkey) == 1)
     await until(lambda: connections(valkey) == 0)
+
+
+async def test_a_client_closes_the_connections_of_its_views(sandbox: Sandbox, url: str, valkey: Redis) -> None:
+    async with AsyncClient(sandbox.token, base_url=sandbox.url) as client:
+        view = client.with_options(rate_limits=SharedRateLimits(url))
+        await view.me()
+        # A view that is gone at once leaves its connection to the client, too.
+        await client.with_options(rate_limits=SharedRateLimits(url)).with_options(timeout=5).balance()
+        gc.collect()
+        assert connections(valkey) == 2
+    await until(lambda: connections(valkey) == 0)
+    assert "closed" in repr(view)
 
 
 def test_an_instance_serves_one_event_loop_after_the_other(url: str) -> None:

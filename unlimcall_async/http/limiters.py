@@ -72,6 +72,11 @@ class Limiters:
             self._shares[bucket, share] = limiter.ShareLimiter(self._named(bucket), share)
         return self._shares[bucket, share]
 
+    @property
+    def need_closing(self) -> bool:
+        """Whether limiters of this kind open what has to be closed."""
+        return self._close is not None
+
     async def aclose(self) -> None:
         """Close what the limiters have opened. Nothing waits in them any more."""
         try:

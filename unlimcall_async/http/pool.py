@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from attrs import define, field
 
@@ -15,6 +16,7 @@ from unlimcall_async.http.server_clock import ServerClock
 if TYPE_CHECKING:
     import aiohttp
 
+    from unlimcall_async.http.limiters import Limiters
     from unlimcall_async.http.transport import Transport
 
 
@@ -30,6 +32,8 @@ class Connections:
         calls: The scope of each call under way, and the call's owner.
         call_left: Set when a call has left its scope.
         closed: Whether the connections were closed.
+        limiters: The limiters that views have of their own.
+        newest: Of each server of rate limits, the limiters of the newest view. They close what views have left open that are gone.
     """
 
     session: aiohttp.ClientSession | None
@@ -39,6 +43,8 @@ class Connections:
     calls: dict[asyncio.Timeout, object] = field(factory=dict, init=False)
     call_left: asyncio.Event = field(factory=asyncio.Event, init=False)
     closed: bool = field(default=False, init=False)
+    limiters: WeakSet[Limiters] = field(factory=WeakSet, init=False)
+    newest: dict[Hashable, Limiters] = field(factory=dict, init=False)
 
 
 class Pool:
@@ -70,6 +76,12 @@ class Pool:
         self._connections = Connections(session, max_connections)
         self._transport: Transport | None = None
         self.clock: ServerClock = ServerClock()
+
+    def adopt(self, limiters: Limiters, server: Hashable) -> None:
+        """Close limiters that a view has of its own with the connections, unless the view closes them before."""
+        if limiters.need_closing:
+            self._connections.limiters.add(limiters)
+            self._connections.newest[server] = limiters
 
     def join(self, other: Pool) -> None:
         """Use the connections of another pool from now on, before the first call. To close one of the two closes both."""
@@ -135,15 +147,20 @@ class Pool:
         await self._end({scope for scope, of in self._connections.calls.items() if of is owner})
 
     async def aclose(self) -> None:
-        """End all calls, wait until they have left, and close the connections."""
+        """End all calls, wait until they have left, and close the connections and the limiters of views."""
         self._check_loop()
         shared = self._connections
         shared.closed = True
         try:
             await self._end(set(shared.calls))
         finally:
-            if shared.transport is not None:
-                await shared.transport.aclose()
+            limiters = {*shared.limiters, *shared.newest.values()}
+            shared.newest.clear()
+            try:
+                await asyncio.gather(*(each.aclose() for each in limiters))
+            finally:
+                if shared.transport is not None:
+                    await shared.transport.aclose()
 
     async def _end(self, scopes: set[asyncio.Timeout]) -> None:
         now = asyncio.get_running_loop().time()

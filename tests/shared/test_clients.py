@@ -363,6 +363,18 @@ async def test_on_outage_raise_raises_after_ten_seconds(sandbox: Sandbox, proces
 
 
 @pytest.mark.looptime
+async def test_a_server_that_nobody_has_asked_for_a_minute_has_ten_seconds_anew(process: Process) -> None:
+    loop = asyncio.get_running_loop()
+    client = process(limiter="redis://127.0.0.1:1", on_outage="raise", max_wait=None)
+    for _ in range(2):
+        began = loop.time()
+        with pytest.raises(LimiterUnavailableError, match="has not answered for 10 s"):
+            await client.me()
+        assert loop.time() - began == pytest.approx(10, abs=0.6)
+        await asyncio.sleep(60)
+
+
+@pytest.mark.looptime
 async def test_on_outage_raise_ends_all_calls_that_wait(process: Process, hanging: str) -> None:
     loop = asyncio.get_running_loop()
     client = process(limiter=hanging, on_outage="raise", max_wait=None)

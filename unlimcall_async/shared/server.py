@@ -33,6 +33,8 @@ _PATIENCE: Final = 2.0
 # Seconds between two tries to reach a server: at first, and at most. A server must soon learn that it has lost its memory.
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 0.5
+# Seconds. A server that nobody has asked for so long since it failed may have answered others: its next failure is another outage.
+_UNKNOWN_AFTER: Final = 10.0
 # Seconds between two lines in the log.
 _LOG_EVERY: Final = 30.0
 # What a server that is down, starts, changes its role or is short of memory says. Anything else will not pass.
@@ -95,6 +97,7 @@ class Server:
         self._script = self._redis.register_script(_SCRIPT)
         self._pool = pool
         self._down_since: float | None = None
+        self._failed_at = -math.inf
         self._why = ""
         self._logged_at = 0.0
         self._delay = _FIRST_DELAY
@@ -143,8 +146,9 @@ class Server:
 
     def _fails(self, asked_at: float, now: float, error: Exception) -> None:
         self._why = _in_short(error)
-        if self._down_since is None:
+        if self._down_since is None or asked_at - self._failed_at > _UNKNOWN_AFTER:
             self._down_since, self._logged_at, self._delay = asked_at, -math.inf, _FIRST_DELAY
+        self._failed_at = now
         if now - self._logged_at >= _LOG_EVERY:
             self._logged_at = now
             _logger.warning("%s; calls wait for it", self.unavailable())

@@ -84,6 +84,14 @@ async def test_only_a_sandbox_on_this_machine_is_asked_to_end_a_call(url: str) -
     assert (status, "a sandbox on this machine" in err) == (2, True)
 
 
+@pytest.mark.parametrize("call_id", ["..", "../../x", "a\\b", "a\nb"])
+def test_an_id_that_no_path_can_hold_is_named(call_id: str) -> None:
+    status, _, err = in_this_process(
+        "sandbox", "end-call", call_id, UNLIMCALL_BASE_URL="", UNLIMCALL_TOKEN="unl_test_x"
+    )
+    assert (status, "Error: ID must not contain" in err) == (2, True), err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", slow_but({"--seed 2"}, ["--days 5", "--seed 2", "--days 5 --calls 0"]))
 async def test_options_of_calls_without_calls_are_told(options: str) -> None:

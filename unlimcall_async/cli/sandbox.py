@@ -207,7 +207,8 @@ def end_call(*, call_id: str, duration: int, as_json: bool) -> None:
     The sandbox writes the call's record, and delivers call.ended. The ID is that of `unlimcall calls create`. The sandbox is that
     of $UNLIMCALL_BASE_URL and $UNLIMCALL_TOKEN, or else the one on its default port.
     """
-    with _path_in_log():
+    # The ID is a segment of the path.
+    with options.in_option_names({"path": "ID"}), _path_in_log():
         ended = run(lambda: _end_call(call_id, duration))
     if as_json:
         write_json(ended)
@@ -227,7 +228,7 @@ async def _end_call(call_id: str, duration: int) -> Any:
     with options.in_option_names({"token is missing: pass it, or set": "the token is missing: set"}):
         client = AsyncClient(token, base_url=url)
     async with client:
-        path = f"/sandbox/calls/{quote(call_id, safe='')}/end"
+        path = f"/sandbox/calls/{quote(call_id, safe='', errors='surrogateescape')}/end"
         return (await client.request("POST", path, json={"duration": duration})).json()
 
 

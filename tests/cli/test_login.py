@@ -65,6 +65,14 @@ async def test_a_token_that_the_api_refuses_is_not_stored() -> None:
     assert (status, "401" in err, (await me())[0]) == (3, True, 2)
 
 
+async def test_a_server_that_plain_http_reached_at_the_login_is_told_with_the_place_of_its_token(config: Path) -> None:
+    path = config / "tokens" / "default.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"token": "unl_test_x", "base_url": "http://10.0.0.1/api/v1"}))
+    status, _, err = await me()
+    assert (status, f"base_url in {path}: plain http would send the token to 10.0.0.1" in err) == (2, True), err
+
+
 async def test_a_stored_token_that_is_refused_later_is_told_with_its_profile(config: Path) -> None:
     async with Sandbox() as sandbox:
         for name in ("default", "acme"):

@@ -168,7 +168,7 @@ def access(given: Given) -> Access:
     elif (stored := stored_tokens.read(profile or DEFAULT_PROFILE)) is not None:
         token, source = stored.token, f"`unlimcall login`, profile {profile or DEFAULT_PROFILE}, in {stored.place}"
         if base_url is None or (profile is not None and settings.base_url is None):
-            base_url = stored.base_url
+            base_url, names["base_url"] = stored.base_url, f"base_url in {stored.place}"
         elif base_url.rstrip("/") != stored.base_url.rstrip("/"):
             raise click.UsageError(
                 f"the token in {stored.place} is for {stored.base_url}, and {names['base_url']} names another server; "

@@ -73,6 +73,20 @@ async def test_a_record_has_the_number_of_the_account_and_an_id_of_its_own(visit
     assert len({record["id"] for record in found}) == 3
 
 
+@pytest.mark.parametrize("duration", [1.5, True, "81", 2**63])
+async def test_a_duration_that_no_record_can_have_is_refused(
+    visitor: Visitor, sandbox: Sandbox, duration: object
+) -> None:
+    call_id = await placed(visitor)
+
+    with pytest.raises((TypeError, ValueError), match="duration must"):
+        sandbox.end_call(call_id, duration=duration)  # type: ignore[arg-type] # a wrong type, on purpose
+    answer = await visitor.ask("POST", f"/sandbox/calls/{call_id}/end", json={"duration": duration})
+
+    assert answer.status == 400
+    assert sandbox.calls == ()
+
+
 async def test_the_agent_may_be_gone_when_the_call_ends(visitor: Visitor, sandbox: Sandbox) -> None:
     call_id = await placed(visitor)
     sandbox.account.agents = ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unlimcall_async.sandbox.calls import SandboxCall
+from unlimcall_async.sandbox.checks import require_duration
 from unlimcall_async.sandbox.events import SandboxEvent, sample_payload
 from unlimcall_async.sandbox.sender import WebhookSender
 from unlimcall_async.sandbox.state import OriginatedCall, State
@@ -39,8 +40,7 @@ class OngoingCalls:
         call = state.ongoing.get(call_id)
         if call is None:
             raise ValueError("call_id must be that of a call which POST /calls placed and which has not ended")
-        if duration < 0:
-            raise ValueError("duration must not be negative")
+        require_duration(duration)
         own = {"callId": call.call_id, "contactId": None, "phone": call.to_number, "durationSec": duration}
         # The event is made first, because it checks the payload: nothing has changed if the payload is wrong.
         event = self._sender.event("call.ended", {**sample_payload("call.ended"), **own, **fields})

@@ -90,3 +90,11 @@ def require_address(host: object, port: object) -> None:
         raise TypeError(f"port must be an int, not {type(port).__name__}")
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, not {port}")
+
+
+def require_duration(value: object) -> None:
+    """Require the seconds of a call that a record can have. Clients hold a whole number in 64 bits, and refuse a larger one."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"duration must be an int, not {type(value).__name__}")
+    if not 0 <= value < 2**63:
+        raise ValueError("duration must not be negative, or have more than 63 bits")

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from unlimcall_async.sandbox.api import BASE_PATH, authenticate
 from unlimcall_async.sandbox.call_ends import OngoingCalls
+from unlimcall_async.sandbox.checks import require_duration
 from unlimcall_async.sandbox.description import describe
 from unlimcall_async.sandbox.responses import RefusedError, Response, dump_json, json_response
 from unlimcall_async.sandbox.state import ReceivedRequest, State
@@ -41,9 +42,8 @@ class Control:
             raise RefusedError("not_found", "There is no such call, or it has ended.")
         try:
             duration = json.loads(body)["duration"]
+            require_duration(duration)
         except (ValueError, LookupError, TypeError):
-            duration = None
-        if type(duration) is not int or duration < 0:
-            raise RefusedError("invalid_input", "`duration` must be a whole number of seconds.")
+            raise RefusedError("invalid_input", "`duration` must be a whole number of seconds.") from None
         event = self._calls.end(call_id, duration, {})
         return json_response(dump_json({"callId": call_id, "eventId": event.id}))

@@ -312,7 +312,8 @@ class Sandbox:
             fields: Payload fields by the names of the reference, for example `dispositionCode`, in place of the made-up ones.
 
         Raises:
-            ValueError: There is no such call, or it has ended; `duration` is negative; or a field is not JSON.
+            ValueError: There is no such call, or it has ended; `duration` is negative, or too large; or a field is not JSON.
+            TypeError: `duration` is not an `int`.
             RuntimeError: The sandbox is stopped.
         """
         self._require_running()

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.own_rules
 LIMIT = 12
 MOST_ASKED = 21
 MOST_EXTRA = 10
+MOST_ASKED_OF_A_PART = 40
 WHOLE = Range(0, SECOND)
 # Step, and whether the server includes each bound. The fast run has each step once.
 SERVERS = covering(STEPS, [True, False], [True, False], together=1)
@@ -51,12 +52,14 @@ class Outcome:
         saturated: The ranges that were given up as saturated.
         asked: The number of windows that were asked until the first of these.
         windows: The number of all windows.
+        pieces: The parts that it fell into.
     """
 
     records: list[CallRecord]
     saturated: list[Range]
     asked: int
     windows: int
+    pieces: list[Part]
 
 
 def answers(truth: Bounds, rows: Sequence[CallRecord]) -> Callable[[Window], Page]:
@@ -85,10 +88,13 @@ def shown_by(
     return [row for _, row in rows], answer
 
 
-def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
-    resolver, done, saturated = Resolver(), list[CallRecord](), list[Range]()
+def take_apart_by(
+    answered: Callable[[Window], Page], whole: Range = WHOLE, resolver: Resolver | None = None
+) -> Outcome:
+    resolver = resolver or Resolver()
+    done, saturated, fallen_into = list[CallRecord](), list[Range](), list[Part]()
     asked = until_first = 0
-    to_do = [(WHOLE, Resolve(with_margins(WHOLE)))]
+    to_do = [(whole, Resolve(with_margins(whole)))]
     while to_do:
         wanted, following = to_do.pop(0)
         page = answered(following.window)
@@ -104,8 +110,9 @@ def take_apart_by(answered: Callable[[Window], Page]) -> Outcome:
             case []:
                 saturated.append(wanted)
             case pieces:
+                fallen_into += pieces
                 to_do[:0] = [(piece.range, piece.task) for piece in pieces if isinstance(piece.task, Resolve)]
-    return Outcome(expected(done, WHOLE, newest_first=False), saturated, until_first, asked)
+    return Outcome(expected(done, whole, newest_first=False), saturated, until_first, asked, fallen_into)
 
 
 def rows_of_a_second(count: int, seed: str) -> list[CallRecord]:
@@ -197,6 +204,25 @@ def test_a_part_rests_on_the_page_that_shows_most_of_it_and_few_more_windows_are
     assert extra == MOST_EXTRA
 
 
+@pytest.mark.parametrize(("starts", "asked"), [((3,), True), ((2, 4), True), ((2,), False)], ids=["odd", "two", "one"])
+def test_more_windows_are_asked_in_case_times_are_rounded_unless_one_start_alone_looks_like_a_step(
+    starts: Sequence[int], asked: bool
+) -> None:
+    """Before and after another cap is found."""
+    truth = Bounds(MILLISECOND, from_included=True, till_included=False)
+    answer = answers(truth, [record(millis * MILLISECOND, millis) for millis in starts])
+    resolver = Resolver()
+    for caps in range(2):
+        resolver.heed_cap(caps)
+        state: Resolve | Done | list[Part] = Resolve(Window(-MILLISECOND, 7 * MILLISECOND))
+        extra = 0
+        while isinstance(state, Resolve):
+            extra = state.extra
+            state = resolver.use(Range(0, 6 * MILLISECOND), state, answer(state.window), complete=True)
+        assert isinstance(state, Done)
+        assert (extra > 0) is asked
+
+
 def test_a_part_has_the_rows_without_a_start_that_its_pages_have_shown() -> None:
     lost = UnplacedRow(where="calls[0]", reason="expected a time", body=b"7", window=Window(0, 1), before=0)
     state: Resolve | Done | list[Part] = Resolve(Window(-MILLISECOND, 6 * MILLISECOND))
@@ -248,6 +274,45 @@ def test_what_pages_have_shown_of_the_bounds_is_forgotten_once_another_cap_is_fo
     assert windows_asked(resolver, truth, rows) == second
 
 
+def test_the_pieces_of_a_part_are_asked_anew_if_another_cap_is_found_meanwhile() -> None:
+    """Pages that came before may have lacked rows. Those that were full still are, and the starts that came are known."""
+    starts = [0] * (LIMIT - 1) + [600 * MILLISECOND] * 8
+    rows = [record(at, number) for number, at in enumerate(starts)]
+    resolver, asked = Resolver(), list[Window]()
+    answer = answers(Bounds(SECOND // 2, from_included=True, till_included=True), rows)
+
+    def answered(window: Window) -> Page:
+        asked.append(window)
+        if len(asked) == 13:
+            resolver.heed_cap(1)
+        return answer(window)
+
+    outcome = take_apart_by(answered, WHOLE, resolver)
+    assert not outcome.saturated
+    assert outcome.records == expected(rows, WHOLE, newest_first=False)
+    tasks = [piece.task for piece in outcome.pieces]
+    assert all(isinstance(task, Resolve) and task.shown.starts == {*starts} for task in tasks)
+    assert all(isinstance(task, Resolve) and with_margins(WHOLE) in task.full for task in tasks)
+
+
+@pytest.mark.parametrize("another_cap", [False, True])
+def test_a_row_between_milliseconds_beside_a_full_one_is_not_lost_once_times_are_known_to_be_finer(
+    another_cap: bool,
+) -> None:
+    """Whether a cap was found since. All pages of the part itself are full of rows at whole milliseconds."""
+    finer, coarser = (page_of([record(at, 99)], complete=True) for at in (10 * SECOND + 500, 10 * SECOND))
+    resolver = Resolver()
+    resolver.observe(finer)
+    resolver.observe(coarser)
+    if another_cap:
+        resolver.heed_cap(1)
+    rows = [record(MILLISECOND, number) for number in range(LIMIT + 1)] + [record(MILLISECOND - 1, 100)]
+    answer = answers(Bounds(1, from_included=True, till_included=True), rows)
+    outcome = take_apart_by(answer, Range(0, 3 * MILLISECOND), resolver)
+    assert not outcome.records
+    assert any(each.holds(MILLISECOND - 1) for each in outcome.saturated)
+
+
 @pytest.mark.parametrize(("step", "from_included", "till_included"), SERVERS)
 def test_few_windows_show_that_one_instant_is_saturated(step: int, from_included: bool, till_included: bool) -> None:
     """A pull that is cut off after 30 requests has come to the second by some of them."""
@@ -274,6 +339,43 @@ def test_a_second_whose_times_are_cut_to_be_written_is_read() -> None:
     assert outcome.records == expected(rows, WHOLE, newest_first=False)
 
 
+@pytest.mark.parametrize(("from_included", "till_included"), [*product([True, False], repeat=2)])
+def test_a_second_whose_times_are_cut_to_tenths_is_read(from_included: bool, till_included: bool) -> None:
+    """Pages refute that times are compared as they are written, in tenths of seconds."""
+    clock = Clock(MILLISECOND, 100 * MILLISECOND, "cut", from_included, till_included)
+    calls = [(91 + 10 * number) * MILLISECOND for number in range(20)]
+    rows, answered = shown_by(clock, calls, random.Random(0))
+    outcome = take_apart_by(answered)
+    assert not outcome.saturated
+    assert outcome.records == expected(rows, WHOLE, newest_first=False)
+
+
+def test_a_part_that_nothing_takes_apart_is_given_up_after_forty_windows() -> None:
+    """All rows start at one time, which is rounded up to a whole second."""
+    clock = Clock(10 * MILLISECOND, SECOND, "up", from_included=True, till_included=True)
+    _, answered = shown_by(clock, [694 * MILLISECOND] * (LIMIT + 1), random.Random(0))
+    outcome = take_apart_by(answered)
+    assert (outcome.saturated, outcome.windows) == ([WHOLE], MOST_ASKED_OF_A_PART)
+
+
+@pytest.mark.parametrize("written", [4, 5, 10, 250])
+def test_a_window_within_a_written_step_of_a_row_is_asked_first(written: int) -> None:
+    """A row of another step would show that times are rounded."""
+    starts = [written * MILLISECOND * place for place in (3, 4) for _ in range(LIMIT)]
+    asked = list[Window]()
+    answer = answers(
+        Bounds(MILLISECOND, from_included=True, till_included=True),
+        [record(at, number) for number, at in enumerate(starts)],
+    )
+
+    def answered(window: Window) -> Page:
+        asked.append(window)
+        return answer(window)
+
+    take_apart_by(answered, Range(0, 8 * written * MILLISECOND))
+    assert starts[0] < asked[1].start < asked[1].till < starts[0] + written * MILLISECOND
+
+
 @pytest.mark.parametrize("finer", [MILLISECOND, 100 * MILLISECOND])
 def test_a_second_that_is_written_as_one_instant_is_not_cut(finer: int) -> None:
     """Times are compared as they are, and shown in whole seconds: pieces of the second would lose what the others show."""
@@ -289,6 +391,20 @@ def test_a_second_that_is_written_as_one_instant_is_not_cut(finer: int) -> None:
     outcome = take_apart_by(answered)
     lost = [row for row in rows if any(each.holds(to_micros(row.start_time)) for each in outcome.saturated)]
     assert outcome.records == expected([row for row in rows if row not in lost], WHOLE, newest_first=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "till_included"), [(0, 2, True), (0, 3, True), (2, 2, False), (2, 1, False), (3, 1, False)]
+)
+def test_what_lies_beside_the_only_full_instant_of_a_range_is_not_saturated_with_it(
+    before: int, behind: int, till_included: bool
+) -> None:
+    """No known row tells how finely times are compared. Windows beside the instant show that its rows do not lie there."""
+    at = 505 * MILLISECOND
+    wanted = Range(at - before * MILLISECOND, at + behind * MILLISECOND)
+    truth = Bounds(MILLISECOND, from_included=True, till_included=till_included)
+    outcome = take_apart_by(answers(truth, [record(at, number) for number in range(LIMIT + 1)]), wanted)
+    assert [each for each in outcome.saturated if each.holds(at)] == [Range(at, at + MILLISECOND)]
 
 
 @pytest.mark.parametrize("wanted", [Range(500, 900), Range(2647, 3047), Range(2001, 3001), Range(1500, 4999)], ids=str)

@@ -101,6 +101,23 @@ def test_the_page_of_a_gauge_is_kept_with_what_it_was_asked_for() -> None:
     assert STARTS[375] < gauge.window.start < gauge.window.till < STARTS[1125]
 
 
+def test_the_bounds_of_a_gauge_lie_between_rows_that_are_close_together() -> None:
+    """Amid rows that lie far apart, a bound would not show fine steps."""
+    pairs = [Range(at * MILLISECOND, (at + 3) * MILLISECOND) for at in (3658, 4338)]
+    starts = [20 * MILLISECOND * place for place in range(400) for _ in range(3)]
+    gauge = gauge_of(KnownMargins(), starts + [at for pair in pairs for at in (pair.start, pair.end)])
+    assert gauge is not None
+    for bound, pair in zip((gauge.window.start, gauge.window.till), pairs, strict=True):
+        assert pair.start < bound < pair.end
+
+
+def test_a_gauge_is_so_long_that_it_holds_about_a_hundred_known_rows() -> None:
+    starts = [49 * MILLISECOND * place for place in range(1000)]
+    gauge = gauge_of(KnownMargins(), starts)
+    assert gauge is not None
+    assert 50 < sum(gauge.window.start <= at <= gauge.window.till for at in starts) < 150
+
+
 def test_three_gauges_are_asked_at_most() -> None:
     known = KnownMargins()
     for _ in range(3):

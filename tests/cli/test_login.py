@@ -202,7 +202,22 @@ class Keyring(types.ModuleType):
         return self.stored.get((service, name))
 
     def delete_password(self, service: str, name: str) -> None:
+        if self.locked:
+            raise RuntimeError("locked")
         del self.stored[service, name]
+
+
+async def test_a_token_that_the_keyring_keeps_is_not_called_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring = Keyring(5)
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    async with Sandbox() as sandbox:
+        await login(sandbox)
+        keyring.locked = True
+        status, _, err = await run(None, "logout")
+        assert (status, "the keyring does not remove the token of profile default" in err) == (2, True), err
+        keyring.locked = False
+        status, _, err = await run(None, "logout")
+        assert (status, "is removed" in err, keyring.stored) == (0, True, {}), err
 
 
 @pytest.mark.parametrize(

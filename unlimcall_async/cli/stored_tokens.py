@@ -83,17 +83,29 @@ def write(profile: str, token: str, base_url: str, *, to_file: bool) -> str:
 
 
 def remove(profile: str) -> bool:
-    """Remove the token of a profile. Return whether there was one."""
+    """Remove the token of a profile. Return whether there was one.
+
+    Raises:
+        UnusableError: The token cannot be removed.
+    """
     path = _path(profile)
     there = exists(path)
     with unwritable(path):
         path.unlink(missing_ok=True)
     if (keyring := _keyring()) is not None:
+        stored = None
         try:
-            keyring.delete_password(_SERVICE, profile)
-        except Exception:  # noqa: BLE001 # the way in which keyrings say that there is no such password
-            return there
-        return True
+            stored = keyring.get_password(_SERVICE, profile)
+            if stored is not None:
+                keyring.delete_password(_SERVICE, profile)
+        except Exception as error:  # noqa: BLE001 # as above
+            # A keyring that shows nothing has no token to any command. One that keeps a token that it shows has.
+            if stored is not None:
+                raise UnusableError(
+                    f"the keyring does not remove the token of profile {profile} ({type(error).__name__}); "
+                    "unlock the keyring, or remove the entry `unlimcall` there"
+                ) from None
+        return there or stored is not None
     return there
 
 

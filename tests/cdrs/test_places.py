@@ -285,6 +285,31 @@ def test_as_long_as_a_row_without_a_start_is_ahead_the_place_tells_where_its_par
     assert any(place.since for place in places)
 
 
+@pytest.mark.parametrize(("newest", "since"), [(False, 2 * MILLISECOND), (True, 9 * MILLISECOND)])
+def test_before_its_first_part_a_stream_that_is_resumed_is_where_it_was(newest: bool, since: int) -> None:
+    for place in (place_behind([leg(5500)], 1), evolve(place_behind([leg(5500)], 1), since=since)):
+        position = position_of(10 * MILLISECOND, newest=newest, place=place)
+        assert position.place == place
+        position.enter(Range(2 * MILLISECOND, 9 * MILLISECOND), [leg(3500), leg(5500), leg(7500)])
+        assert (position.place, position.left) == (evolve(place, since=None), 1)
+
+
+def test_a_place_at_the_edge_of_a_part_is_behind_its_row_or_not() -> None:
+    """Of all rows that start at an edge, those with the newest first lie before it."""
+    for newest, part in ((False, Range(2000, 5000)), (True, Range(5000, 9000))):
+        place = place_behind([leg(5000)], 1)
+        position = position_of(10 * MILLISECOND, newest=newest, place=place)
+        assert position.behind(part) == (Place(5000) if newest else place)
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_behind_the_only_row_without_a_start_nothing_of_its_part_is_left(newest: bool) -> None:
+    position = position_of(4 * MILLISECOND, newest=newest)
+    position.enter_unreadable(AMID, [leg(1600), leg(2500)], [unplaced()])
+    position.batch()
+    assert position.place.since == (3 * MILLISECOND if newest else MILLISECOND)
+
+
 @pytest.mark.parametrize("newest", [False, True])
 def test_a_stream_that_is_resumed_amid_such_a_part_hands_out_its_row_without_a_start(newest: bool) -> None:
     place = evolve(place_behind([leg(5500)], 1), since=(9 if newest else 2) * MILLISECOND)

@@ -130,6 +130,13 @@ def test_a_summary_merged_with_itself_counts_twice() -> None:
     assert summary.total.attempts == 2
 
 
+def test_a_summary_in_the_same_zone_is_merged_although_the_zone_is_another_object() -> None:
+    summary, other = (CallSummary(("day",), zone=zone) for zone in (BERLIN, ZoneInfo.no_cache(str(BERLIN))))
+    other.add(record())
+    summary.merge(other)
+    assert summary.total.attempts == 1
+
+
 def test_rows_are_in_order_of_their_groups_and_those_without_a_name_come_last() -> None:
     summary = CallSummary(("hour", "country"))
     for at, country in ((7200, "B"), (0, None), (0, "A"), (7200, "A")):

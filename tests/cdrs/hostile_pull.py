@@ -186,7 +186,7 @@ class Pull:
     def _keep_place(self, place: Place) -> None:
         """Store a checkpoint, for the next run."""
         self._place = place
-        self._marks = self._unreadable.marks_behind(place.at, newest_first=self.case.newest_first)
+        self._marks = self._unreadable.marks_behind(place.settled, newest_first=self.case.newest_first)
 
     def _ask(self, run: Run) -> None:
         while len(self._under_way) < run.concurrency and (question := self._planner.next_question()):

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from tests.cdrs.simulated import record
 from unlimcall_async import CallRecord
-from unlimcall_async.cdrs.checkpoint import Place
+from unlimcall_async.cdrs.checkpoint import Place, StreamCheckpoint, UnplacedMark
 from unlimcall_async.cdrs.legs import digest, leg_of
+from unlimcall_async.cdrs.output import Output
 from unlimcall_async.cdrs.output_order import (
     Sortedness,
     bad_rows_last,
@@ -23,9 +24,12 @@ from unlimcall_async.cdrs.output_order import (
     sort_ties,
     sortedness_of,
 )
+from unlimcall_async.cdrs.planner.known_server import KnownServer
+from unlimcall_async.cdrs.planner.page import Basis
 from unlimcall_async.cdrs.position import Position
 from unlimcall_async.cdrs.rows import BadRow, Row, UnplacedRow
-from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, to_datetime
+from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, to_datetime
+from unlimcall_async.cdrs.unreadable import UnreadableRows
 
 pytestmark = pytest.mark.own_rules
 
@@ -338,6 +342,26 @@ def test_a_stream_that_is_resumed_amid_such_a_part_hands_out_its_row_without_a_s
     rest = [leg(4500), leg(3500), leg(2500)] if newest else [leg(6500), leg(7500), leg(8500)]
     assert steps(position)[0][0] == rest
     assert position.place == Place(edges[2])
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_a_checkpoint_amid_such_a_part_knows_what_its_windows_show_again(newest: bool) -> None:
+    # A row at an edge of a part of an hour, which its windows show, too.
+    edge, hour = 3600 * SECOND, 3600 * SECOND
+    shown = Window(edge - 2 * SECOND, edge + 2 * SECOND)
+    part = Range(edge - hour, edge) if newest else Range(edge, edge + hour)
+    unreadable = UnreadableRows(keep=True)
+    assert unreadable.keep(evolve(unplaced("1"), window=shown))
+    start, end = to_datetime(0), to_datetime(2 * hour)
+    place = Place(edge)
+    output = Output(start, end, unreadable, KnownServer(), newest_first=newest, place=place, limit=1000, manifest=None)
+    records = [leg((part.start + part.end) // 2 + number * SECOND, number) for number in range(2)]
+    output.enter_unreadable(part, records, [unplaced("2")], Basis(Window(part.start, part.end), 2, 2))
+    output.position.take(1)
+    checkpoint = output.checkpoint
+    assert checkpoint.place.since == edge
+    assert checkpoint.unplaced == (UnplacedMark(unplaced("1").digest, shown.start, shown.till),)
+    assert StreamCheckpoint.from_json(checkpoint.to_json()) == checkpoint
 
 
 def test_a_leg_that_comes_beside_the_last_one_is_handed_out_amid_rows_that_cannot_be_read() -> None:

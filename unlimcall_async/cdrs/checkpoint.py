@@ -156,6 +156,11 @@ class Place:
         """Whether the place is the edge of an instant, and not behind a row."""
         return self.id is None and not self.digest
 
+    @property
+    def settled(self) -> int:
+        """The time up to which (from which on, with the newest first) all rows were handed out, those without a start included."""
+        return self.at if self.since is None else self.since
+
 
 @frozen
 class ProvenOrder:

@@ -87,7 +87,7 @@ class Output:
 
     def checkpoint_at(self, place: Place, *, skipped: UnplacedRow | None = None) -> StreamCheckpoint:
         """Return a checkpoint at a place, at which a row that cannot be read may count as handed out."""
-        marks = self.unreadable.marks_behind(place.at, newest_first=self._newest_first, skipped=skipped)
+        marks = self.unreadable.marks_behind(place.settled, newest_first=self._newest_first, skipped=skipped)
         return StreamCheckpoint(self._start, self._end, self._newest_first, place, marks, self._known.proven)
 
     # --- going on -------------------------------------------------------------------------------------------------------

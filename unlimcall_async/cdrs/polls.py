@@ -86,5 +86,4 @@ def seconds_per_request(limiter: Limiter) -> float:
 
 def position_of(stream: CdrStream) -> int:
     """Return the time up to which all rows of a stream were handed out, those without a start included."""
-    place = stream.place
-    return floor(place.at, MILLISECOND) if place.since is None else place.since
+    return floor(stream.place.settled, MILLISECOND)

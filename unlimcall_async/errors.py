@@ -316,7 +316,7 @@ class WindowSaturatedError(UnlimCallError):
     Attributes:
         start: Where the instant begins.
         end: Where the instant ends.
-        seen: The records of the instant that were received.
+        seen: The records of the instant that were received. A stream leaves out those that it had handed out before it was resumed.
         resume_after: A checkpoint behind the instant, for a caller who accepts the loss.
     """
 

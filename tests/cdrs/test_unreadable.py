@@ -423,6 +423,39 @@ async def test_a_row_without_a_start_is_named_wherever_a_pull_of_a_full_second_i
             assert sorted(row.body for row in named) == [row.text for row in lost]
 
 
+@pytest.mark.parametrize("newest", [False, True])
+async def test_an_instant_that_has_overflowed_since_it_was_handed_out_shows_no_record_again(newest: bool) -> None:
+    records = evenly(300, AT, SECOND)
+    server = RawServer([*records, RawRow(AT + SECOND / 2, row_text(AT, "lost", startTime="null"))])
+    options: dict[str, Any] = {"newest_first": newest, "page_size": 100, "concurrency": 1, "unreadable": "keep"}
+    async with served(server) as client:
+        async with client.cdrs.stream(AT, AT + SECOND, **options) as stream:
+            got, again = list[str](), 0
+            while again < 10:
+                got.append((await anext(aiter(stream))).id)
+                again = again + 1 if stream.place.since is not None else 0
+        resume = Checkpoint.from_json(stream.checkpoint.to_json())
+        # A record that a stream from there on asks for again.
+        at = records[int(got[-5])].start
+        server.rows += [good(at, 1000 + number) for number in range(100)]
+        stream = client.cdrs.stream(AT, AT + SECOND, resume=resume, **options)
+        errors, named = list[WindowSaturatedError](), 0
+        while True:
+            try:
+                async with stream:
+                    got += [record.id async for record in stream]
+                break
+            except WindowSaturatedError as error:
+                errors.append(error)
+                named += len(stream.unreadable)
+                resume = Checkpoint.from_json(error.resume_after.to_json())
+                stream = client.cdrs.stream(AT, AT + SECOND, resume=resume, **options)
+        assert any(error.start <= at < error.end for error in errors)
+        assert [record.id for error in errors for record in error.seen] == []
+        assert got == ids(records)[:: -1 if newest else 1]
+        assert named + len(stream.unreadable) == 1
+
+
 @pytest.mark.rest_slow
 @pytest.mark.parametrize("newest", [False, True])
 async def test_a_list_that_fails_amid_a_full_second_is_read_again_whole_with_its_manifest(newest: bool) -> None:

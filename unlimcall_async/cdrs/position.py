@@ -87,6 +87,11 @@ class Position:
             rows = [row for row in rows if self._start <= to_micros(row.start_time) < self._end]
         return rows[::-1] if self._newest_first else rows
 
+    def ahead(self, part: Range, rows: Sequence[T]) -> Sequence[T]:
+        """Return what `within` returns without the rows that were handed out before: a part may lie before the place."""
+        ordered, done = handed_out_first(self.within(part, rows), self._behind, newest_first=self._newest_first)
+        return ordered[done:]
+
     def behind(self, part: Range) -> Place:
         """Return the place behind a part, all rows of which were handed out."""
         return self._with_since(self._edge_behind(part), self._far_end(part))

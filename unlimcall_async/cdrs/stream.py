@@ -196,7 +196,8 @@ class CdrStream(StreamViews):
                     raise error
                 case Saturated(records=records):
                     start, end = to_datetime(part.range.start), to_datetime(part.range.end)
-                    seen = [row for row in self._position.within(part.range, records) if isinstance(row, CallRecord)]
+                    came = [row for row in records if isinstance(row, CallRecord)]
+                    seen = self._position.ahead(part.range, came)
                     raise WindowSaturatedError(
                         start, end, seen, self._output.checkpoint_at(self._position.behind(part.range))
                     )

@@ -276,7 +276,7 @@ class StreamCheckpoint(Checkpoint):
             "place": [self.place.at, self.place.id, self.place.digest, self.place.repeats],
             # Earlier releases ignore the fields behind.
             **({"legs": self.place.legs} if self.place.legs else {}),
-            **({} if self.place.since is None else {"since": self.place.since // MILLISECOND}),
+            **({} if self.place.since is None else {"since": min(self.place.since, LAST) // MILLISECOND}),
             **write_marks(self.unplaced),
             **write_order(self.order),
         }

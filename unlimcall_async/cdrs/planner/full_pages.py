@@ -16,7 +16,7 @@ from unlimcall_async.cdrs.planner.gauge import KnownMargins, is_dense
 from unlimcall_async.cdrs.planner.known_server import MOST_PRESUMED
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.page_cap import CountAboveRowsError, PageCap
-from unlimcall_async.cdrs.planner.parts import Claimed, Done, Part, Question, Read
+from unlimcall_async.cdrs.planner.parts import Done, Part, Question, Read
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.resolver import Resolver, is_within_a_step
 from unlimcall_async.cdrs.planner.seek import ServerOrder, claim_of, overlap_of
@@ -88,7 +88,7 @@ class FullPages:
                 question, page, number, descending=order.candidate, to_prove=to_prove, overlap=overlap, grain=grain
             )
             if found is not None:
-                follows = self._follows_believed(part)
+                follows = part.seam is not None and type(part.seam.claimed.state) is Done
                 part.turn_to(Read())
                 self._claim(part, *found, ask=ask, follows=follows, sorted_by=grain.sorted_by)
                 return
@@ -131,16 +131,6 @@ class FullPages:
         if seam is not None and seam.descending != self._newest_first:
             room = self._plan.make_room(claimed)
             self._plan.replace(left, self._divider.chain(left, claim, claimed.range, room))
-
-    def _follows_believed(self, part: Part) -> bool:
-        """Return whether the page before that of a part, in a chain, agrees with the part's page and has no odd hole."""
-        match part.seam.claimed.state if part.seam is not None else None:
-            case Done():
-                return True
-            case Claimed(claim=claim):
-                return not self._traffic.has_odd_holes(claim.page)
-            case _:
-                return False
 
     def _cut_hole(self, part: Part, claimed: Part, page: Page, step: int) -> Part | None:
         """Take from a claim what lies before the first row of its page, unless the page has a row beyond, and return that.

@@ -85,7 +85,8 @@ class Tail:
         self._cells = list(open_cells(place.cells, self._width, self.frontier))
         # The range that is being asked, since when, and up to where its cells were handed out whole.
         self._range = Range(self.frontier, self.frontier)
-        self._asked_at = self._next = self.settled = 0
+        self._asked_at = self._next = 0
+        self.settled: int = 0
         # The cell of the last record that was recorded.
         self._last_cell: OpenCell | None = None
         # Where a row of the range cannot be read, so that no record counts as gone.

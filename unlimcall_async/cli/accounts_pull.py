@@ -107,7 +107,7 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
 
 
 def _readable(path: Path) -> Journal | None:
-    """Return the journal in a file; `None` if there is none, or one that ends the pull of its own account."""
+    """Return the journal in a file, or `None` if the file is missing or damaged: the pull of its account then names the damage."""
     try:
         return stored_journal(path)
     except UnusableError:

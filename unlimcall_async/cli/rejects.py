@@ -20,8 +20,8 @@ from unlimcall_async.cli.formats import text_of
 
 # How each line begins.
 HEAD: Final = b'{"window": ["'
-# Before the bytes, in hexadecimal, of a file's name that is not UTF-8: Python has half a surrogate pair for each byte that is none.
-# No name begins like that.
+# Marks the name of a file that is not UTF-8. JSON cannot hold such a name, so its bytes are stored, in hexadecimal. No name begins
+# with this mark.
 _BYTES: Final = "\0"
 
 

@@ -332,7 +332,7 @@ def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
         # In a thread, a loop elsewhere raises another `RuntimeError`.
         try:
             loop.add_signal_handler(signal.SIGTERM, stop)
-        except RuntimeError:  # `NotImplementedError` is one
+        except RuntimeError:  # also `NotImplementedError`
             for name in ("SIGTERM", "SIGBREAK"):
                 if (number := getattr(signal, name, None)) is not None:
                     with suppress(ValueError):  # a thread handles no signals

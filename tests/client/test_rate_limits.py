@@ -216,6 +216,40 @@ async def test_a_429_stops_the_endpoint_until_its_retry_after_has_passed(
     assert now() - before < 17 + 3 * 2.6
 
 
+@pytest.mark.parametrize("ends", ["late", "by a cancellation"])
+async def test_a_429_stops_the_endpoint_once_its_head_is_there(ends: str) -> None:
+    times = list[float]()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        times.append(now())
+        if len(times) > 1:
+            body = b'{"customerId": "1", "companyName": "A", "primaryContactEmail": "a@example.com"}'
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+            writer.close()
+            return
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\nContent-Length: 9\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncClient("unl_test_0123456789", base_url=url, timeout=10) as client:
+            first = asyncio.create_task(client.me())
+            await asyncio.sleep(1)
+            if ends == "by a cancellation":
+                first.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await first
+            with pytest.raises(RateLimitedError) as caught:
+                await client.with_options(max_wait=5).me()
+            assert not caught.value.sent
+            await client.me()
+            assert times[1] - times[0] >= 17
+            if ends == "late":
+                await first
+
+
 async def test_a_429_pauses_also_where_there_is_no_limit(sandbox: Sandbox) -> None:
     async with AsyncClient(sandbox.token, base_url=sandbox.url, rate_limits=RateLimits.unlimited()) as client:
         sandbox.inject(Status(429, headers={"Retry-After": "30"}))

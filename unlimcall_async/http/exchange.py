@@ -240,8 +240,15 @@ class Call(Generic[T]):
         self.waiting_for = "server"
         self.trace.sends()
         sent_at = _clock.utc_now()
+
+        async def stop_others(head: RawResponse) -> None:
+            # At once, because the body of a 429 may take its time, and the call may be cancelled meanwhile.
+            refusal = failure_of(request, head, self.trace.authorization, _clock.utc_now())
+            if isinstance(refusal, RateLimitedError):
+                await self.limiter.refused(token_at, asked_pause(refusal))
+
         try:
-            answer = await attempt.send()
+            answer = await attempt.send(stop_others)
         finally:
             slots.release()
             # A request that was never sent uses up no token, also if the call is cancelled.

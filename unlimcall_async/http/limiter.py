@@ -208,7 +208,8 @@ class Limiter(ABC):
     async def refused(self, granted_at: float, seconds: float) -> int:
         """Slow down after a refusal, and grant no token for the seconds that the server asks for, also if the caller is cancelled.
 
-        Return how many rounds of refusals there were since the server last accepted a request.
+        The same refusal may be noted twice: by its head, and once it is complete. Return how many rounds of refusals there were
+        since the server last accepted a request.
         """
 
     @abstractmethod
@@ -284,6 +285,7 @@ class LocalLimiter(Limiter):
         now = _now()
         self._bucket.refused(granted_at, now)
         self._bucket.pause(now + seconds)
+        self._send_away(now)
         return self._bucket.pace.streak
 
     def accepted(self, granted_at: float) -> None:

@@ -12,7 +12,7 @@ import io
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -200,10 +200,15 @@ class Attempt:
         self._authorization = authorization
         self._seconds = seconds
 
-    async def send(self) -> RawResponse | TransportError | ResponseError:
+    async def send(
+        self, on_refusal: Callable[[RawResponse], Awaitable[None]]
+    ) -> RawResponse | TransportError | ResponseError:
         """Send the request, and return the response, or the reason why there is none.
 
         The time limit reaches from the start of connecting to the end of the response's body.
+
+        Args:
+            on_refusal: Called with the status and the headers of a response that is not a good one, before its body is read.
         """
         request, session = self._request, self._transport.session
         large = request.body is not None and len(request.body) > _LARGE
@@ -239,6 +244,7 @@ class Attempt:
                         return RawResponse(got.status, got.headers, body)
                     reason = f"the body has more than {MAX_BODY} bytes"
                     return ResponseError(response.status, "body", reason, request.method, request.path)
+                await on_refusal(got)
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     got = evolve(got, body=got.body + chunk)
                     if len(got.body) >= MAX_REFUSAL:

@@ -56,6 +56,7 @@ class SharedLimiter(Limiter):
         # Whether the head of the queue waits for the time that the server has named.
         self._asleep = False
         self._accepted_at = -math.inf
+        self._refused_at = -math.inf
 
     def is_idle(self) -> bool:
         """Return whether nothing waits, and the server knows of all that has happened."""
@@ -157,10 +158,13 @@ class SharedLimiter(Limiter):
     async def refused(self, granted_at: float, seconds: float) -> int:
         """Slow all processes down. Return how many rounds of refusals there were since the API last accepted a request."""
         streak = self._shared.streak
+        counted = granted_at <= self._refused_at
+        self._refused_at = _now()
         # With the same question: the caller may be cancelled before it asks another one.
         self._reports.append(("pause", "", seconds))
         if not await self._tell("refused", self._name(granted_at)):
-            self._shared.streak = streak + 1
+            self._shared.streak = streak + (0 if counted else 1)
+        self._send_away(_now())
         return self._shared.streak
 
     def accepted(self, granted_at: float) -> None:

@@ -292,6 +292,18 @@ async def test_much_new_time_is_asked_behind_the_lookback(tmp_path: Path) -> Non
     assert [round((end - start) / DAY) for start, end in (together, first, last)] == [2, 1, 2]
 
 
+@pytest.mark.parametrize("twins", [1, 2])
+async def test_a_row_without_a_start_beside_the_watermark_is_listed_once(tmp_path: Path, twins: int) -> None:
+    near = call(BEGIN + 2 * DAY - timedelta(milliseconds=500), "near", startTime='"soon"')
+    far = call(BEGIN + 4 * DAY, "near", startTime='"soon"')
+    server, place = RawServer([]), Sqlite(tmp_path)
+    async with served(server) as client:
+        await synced(client, place, end=BEGIN + 2 * DAY, lookback=DAY)
+        server.rows = [*[near] * twins, far]
+        result = await synced(client, place, end=BEGIN + 5 * DAY, lookback=DAY)
+    assert len(result.unreadable) == twins + 1
+
+
 @pytest.mark.slow
 async def test_runs_that_are_cut_off_again_and_again_get_ahead(tmp_path: Path) -> None:
     """The lookback takes a quarter of the requests that a run may send."""

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from attrs import define, field, frozen
 
 from unlimcall_async._model import Model
+from unlimcall_async.cdrs.page_reading import start_in
 from unlimcall_async.cdrs.stats import Waiting
 from unlimcall_async.cdrs.stream import CdrStream
 from unlimcall_async.cdrs.times import FIRST, to_datetime
@@ -35,6 +36,7 @@ _MOST_STORED: Final = 50_000
 # How often the rows of a piece of time are compared again, because another program has changed one of them meanwhile.
 _MOST_CONFLICTS: Final = 10
 _MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND: Final = timedelta(seconds=1)
 # Clocks that follow a time server agree within a second, and the server writes its time in whole seconds.
 _AGREED: Final = timedelta(seconds=2)
 
@@ -124,6 +126,12 @@ def known_end(end: datetime, stream: CdrStream, began: float, settle: timedelta)
     return known if end - known > _AGREED else end
 
 
+def _are_beside(one: UnreadableRow, other: UnreadableRow) -> bool:
+    """Return whether two windows may show the same row: the API shows what lies within a second of a window, too."""
+    (first, last), (start, end) = one.window, other.window
+    return start - _SECOND <= last and first - _SECOND <= end
+
+
 @define
 class Run:
     """One run, and what it has done."""
@@ -144,6 +152,8 @@ class Run:
     requests: int = 0
     records: int = 0
     unreadable: list[UnreadableRow] = field(factory=list)
+    # Those of earlier stretches that have no start, and that the present stretch has not shown again.
+    _shown_before: list[UnreadableRow] = field(factory=list, init=False)
 
     async def ask(self, stretches: Sequence[Stretch]) -> None:
         """Ask all stretches, one after the other."""
@@ -157,6 +167,7 @@ class Run:
     async def _ask(self, stretch: Stretch, done: float, share: float) -> None:
         """Ask a stretch, given the share of all time that is done, and that of this stretch."""
         began = asyncio.get_running_loop().time()
+        self._shown_before = [row for row in self.unreadable if start_in(row.body) is None]
         stream = self.client.cdrs.stream(
             stretch.start,
             stretch.end,
@@ -202,8 +213,16 @@ class Run:
             self.unchanged += change.unchanged
             start = portion.end
             if start == piece.end:
-                self.unreadable += piece.unreadable
+                self.unreadable += (row for row in piece.unreadable if not self._was_shown(row))
                 return
+
+    def _was_shown(self, row: UnreadableRow) -> bool:
+        """Return whether an earlier stretch has shown a row. Two that touch may both show a row without a start."""
+        same = (old for old in self._shown_before if old.body == row.body and _are_beside(old, row))
+        if (old := next(same, None)) is None:
+            return False
+        self._shown_before.remove(old)
+        return True
 
     async def _portion(self, piece: Piece, start: datetime) -> Portion:
         """Return the portion of a piece from a time on: up to its end, or to an earlier time if many rows are stored."""

@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
     {"_pages", "proof.canonical"},
     {"_codec", "proof.digest"},
     {"proof.manifest"},
-    {"http.body_memory", "http.connector", "http.pace", "http.turns"},
+    {"http.body_memory", "http.certificates", "http.connector", "http.pace", "http.turns"},
     {"shared.errors"},
     {"http.endpoints", "http.messages", "http.rate_limits", "http.server_clock", "cdrs.stats"},
     {"http.bucket", "shared.memory"},

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -24,11 +21,11 @@ from attrs import evolve
 from multidict import CIMultiDict
 from yarl import URL
 
-from unlimcall_async._platform import has_certificate_store
 from unlimcall_async.errors import ClientClosedError, RequestTimeoutError, ResponseError, TransportError
 from unlimcall_async.http import causes
 from unlimcall_async.http.body_memory import keep_body_memory
 from unlimcall_async.http.causes import Failure, Place
+from unlimcall_async.http.certificates import environment_tls, missing_certificates
 from unlimcall_async.http.connector import Connector
 from unlimcall_async.http.messages import USER_AGENT, Authorization, RawResponse, Request
 from unlimcall_async.http.network import DIRECT, Network
@@ -90,7 +87,7 @@ class Transport:
         self.session: aiohttp.ClientSession = session or _own_session(max_connections)
         self.network: Network = network
         self.slots: asyncio.Semaphore = asyncio.Semaphore(max_connections)
-        self._tls: ssl.SSLContext | None = network.tls or (_environment_tls() if session is None else None)
+        self._tls: ssl.SSLContext | None = network.tls or (environment_tls() if session is None else None)
 
     def beside(self, network: Network) -> Transport:
         """Return a transport over the same connections and slots, for a server that is reached in another way."""
@@ -295,7 +292,7 @@ class Attempt:
             place = self._connecting(error)
             failure = _not_connected(place, error)
             if failure.cause == "certificate" and self._transport.owned and self._transport.network.tls is None:
-                failure = evolve(failure, hint=_missing_certificates() or failure.hint)
+                failure = evolve(failure, hint=missing_certificates() or failure.hint)
             return place, failure
         match error:
             case aiohttp.ServerFingerprintMismatch():
@@ -345,31 +342,6 @@ def check_session(session: object) -> None:
     """Raise `TypeError` if `session` is not an aiohttp session."""
     if not isinstance(session, aiohttp.ClientSession):
         raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-
-
-def _missing_certificates() -> str:
-    """Return the hint for a machine on which no certificate could be trusted, or an empty text."""
-    found = ssl.get_default_verify_paths()
-    if (named := os.environ.get(found.openssl_cafile_env)) and found.cafile is None:
-        return f"{found.openssl_cafile_env} names no file: {named}"
-    if has_certificate_store() or found.cafile is not None or (found.capath and any(Path(found.capath).iterdir())):
-        return ""
-    return "this machine has no certificate authorities: install them, for example by the package ca-certificates"
-
-
-def _environment_tls() -> ssl.SSLContext | None:
-    """Return the settings of TLS that `SSL_CERT_FILE` and `SSL_CERT_DIR` stand for, or `None` for aiohttp's own."""
-    # aiohttp makes its own when it is imported, and so looks at these variables too early.
-    named = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
-    return _tls_of(*named) if any(named) else None
-
-
-@cache
-def _tls_of(_file: str, _folder: str) -> ssl.SSLContext:
-    # Made once for each pair: to read all certificates of a machine takes up to 0.06 s. OpenSSL itself looks at the variables.
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _own_session(max_connections: int) -> aiohttp.ClientSession:

@@ -11,10 +11,10 @@ the types and names the place of an error.
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -31,7 +31,6 @@ T = TypeVar("T")
 _AS_THEY_ARE: Final = frozenset({str, int, float, bool, type(None)})
 # Writes a `Decimal`, which only `extra` still holds when the encoder sees it, as a number with all its digits.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
-_pack: Final = msgspec.msgpack.Encoder().encode
 _sorting_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
@@ -184,31 +183,65 @@ def _as_it_is(value: Decimal) -> Decimal | str:
 
 # What msgspec does not write: half of a surrogate pair, and an integer beyond 64 bits.
 _REFUSALS: Final = (UnicodeEncodeError, OverflowError)
+# The length of a time without a fraction.
+_WHOLE_SECONDS: Final = len("2026-01-01T00:00:00Z")
 _BREAKS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
-# How msgspec ends the line of a record without additional fields, and what stands behind the time of any record. A text in a
-# record cannot hold either, because its quotes are escaped.
-_EMPTY_EXTRA_END: Final = b',"extra":{}}\n'
-_TIME_END: Final = b'Z","duration":'
+
+class _Line(msgspec.Struct, gc=False):
+    """What the line of a call record holds."""
+
+    id: str
+    start_time: str
+    duration: int
+    billsec: int
+    src: str | None
+    dst: str | None
+    disposition: str | None
+    sip_username: str | None
+    sell_price_cents: int | None
+    currency: str | None
+    country: str | None
+    did: str | None
+
+
+class _ExtendedLine(_Line, gc=False):
+    """What the line of a call record with additional fields holds."""
+
+    extra: dict[str, Any]
 
 
 def to_json_lines(records: Sequence[Any]) -> bytes:
     """Return `to_json` of call records, each with an end of line. For many records, this is much faster."""
-    try:
-        written = _encoder.encode_lines(records)
-    except _REFUSALS:
-        written = b""
-    # Only starts in UTC end with `Z`. The length tells whether each record had both, which saves a pass over the text.
-    bare = written.replace(_EMPTY_EXTRA_END, b"}\n")
-    text = bare.replace(_TIME_END, b".000" + _TIME_END)
-    saved, added = (len(_EMPTY_EXTRA_END) - len(b"}\n")) * len(records), len(b".000") * len(records)
-    if (len(written) - len(bare), len(text) - len(bare)) != (saved, added):
-        return b"".join([to_json(record) + b"\n" for record in records])
-    # msgspec writes no fraction of a second, or six digits. In MessagePack, which takes half as long, a time has six bytes if the
-    # seconds are whole, and ten or more if not; a list has one byte more, or up to five.
-    if len(_pack([record.start_time for record in records])) >= 6 * len(records) + 5:
-        text = re.sub(rb'(\.\d{3})(?:000\.000|(\d{3})\.000)(Z","duration":)', rb"\1\2\3", text)
-    return _escaped(text)
+    times = texts_of([record.start_time for record in records])
+    # To write records as they are, and to change the text then, takes twice as long.
+    lines = [
+        _Line(
+            each.id, time, each.duration, each.billsec, each.src, each.dst, each.disposition, each.sip_username,
+            each.sell_price_cents, each.currency, each.country, each.did,
+        )
+        for each, time in zip(records, times, strict=True)
+    ]  # fmt: skip
+    for place, extra in enumerate([record.extra for record in records]):
+        if extra:
+            lines[place] = _ExtendedLine(*astuple(lines[place]), extra=_plain(extra, _as_it_is))
+    with suppress(*_REFUSALS):
+        return _escaped(_encoder.encode_lines(lines))
+    return b"".join([to_json(record) + b"\n" for record in records])
+
+
+def texts_of(times: Sequence[datetime]) -> Sequence[str]:
+    """Return times as the API writes them. For many times in UTC, this is much faster than `text_of` for each."""
+    if not times or any([time.tzinfo is not UTC for time in times]):  # noqa: C419 # a list takes half the time of a generator
+        return [text_of(time) for time in times]
+    # msgspec writes no fraction, or six digits. No quote, and no other `Z`, stands in a time.
+    text = _encoder.encode(times).decode()[2:-2]
+    if "." not in text:
+        return text.replace("Z", ".000Z").split('","')
+    return [
+        f"{time[:-1]}.000Z" if len(time) == _WHOLE_SECONDS else f"{time[:-4]}Z" if time.endswith("000Z") else time
+        for time in text.split('","')
+    ]
 
 
 def add_fields(values: list[Any], records: Iterable[msgspec.Struct]) -> None:

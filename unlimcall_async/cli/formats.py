@@ -21,7 +21,7 @@ import attrs
 import msgspec
 
 from unlimcall_async import CallRecord
-from unlimcall_async._plain import add_fields, extra_to_json, to_json_lines
+from unlimcall_async._plain import add_fields, extra_to_json, texts_of, to_json_lines
 from unlimcall_async.cli.formulas import guarded
 
 FIELDS: Final = tuple(name for name in attrs.fields_dict(CallRecord) if name != "extra")
@@ -82,7 +82,7 @@ def _cells(name: str, column: Sequence[Any]) -> Sequence[str]:
     """Return the values of a field, one for each record, as they stand in CSV."""
     match name:
         case "start_time":
-            return _times(column)
+            return texts_of(column)
         case "duration" | "billsec" | "sell_price_cents":
             return _whole_numbers(column)
         case "extra":
@@ -122,14 +122,6 @@ def _cell(text: str) -> str:
     if text and not _SPECIAL.search(text):
         return text
     return '"' + text.replace('"', '""') + '"'
-
-
-def _times(starts: Sequence[datetime]) -> list[str]:
-    text = msgspec.json.encode(starts).decode()
-    # msgspec writes no fraction or six digits, and ends what is in UTC with `Z`. No other `Z` or point stands in a time.
-    if text.count("Z") == len(starts) and "." not in text:
-        return text[2:-2].replace("Z", ".000Z").split('","')
-    return [text_of(start) for start in starts]
 
 
 def extra_text(extra: Mapping[str, Any]) -> str:

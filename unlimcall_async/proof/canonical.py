@@ -6,6 +6,8 @@ page at a time. This module writes `extra`, in which 1, 1.0 and true are three v
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
@@ -38,8 +40,24 @@ def hashes(records: Sequence[CallRecord]) -> Iterable[int]:
     Raises:
         ValueError: A record holds a value that JSON does not have, for example `NaN` in `extra`, or half of a surrogate pair.
     """
-    digests = map(blake2b.digest, map(blake2b, canonical_lines(records)))
-    return map(cast("Callable[[bytes, str], int]", int.from_bytes), digests, repeat("little"))
+    return map(cast("Callable[[bytes, str], int]", int.from_bytes), _digests(records), repeat("little"))
+
+
+def sum_of_hashes(records: Sequence[CallRecord]) -> int:
+    """Return the sum of the hashes of records, up to a multiple of 2**256. The starts of the records are in UTC.
+
+    Raises:
+        ValueError: As for `hashes`.
+    """
+    # The words of all hashes, of which each has eight. Their sums take half the time of a sum of large integers.
+    words = array("Q", b"".join(_digests(records)))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return sum(sum(words[place::8]) << 64 * place for place in range(4))
+
+
+def _digests(records: Sequence[CallRecord]) -> Iterable[bytes]:
+    return map(blake2b.digest, map(blake2b, canonical_lines(records)))
 
 
 def canonical_lines(records: Sequence[CallRecord]) -> list[bytes]:

@@ -20,7 +20,7 @@ from attrs import field, frozen
 from unlimcall_async._argument_kinds import many
 from unlimcall_async._model import Model
 from unlimcall_async.models import CallRecord
-from unlimcall_async.proof.canonical import hashes, in_utc
+from unlimcall_async.proof.canonical import in_utc, sum_of_hashes
 
 _BITS: Final = 256
 _MODULUS: Final = 1 << _BITS
@@ -62,7 +62,7 @@ class DayDigest(Model):
         rest = iter(many("records", records, CallRecord))
         while some := [in_utc(record) for record in islice(rest, _AT_ONCE)]:
             number += len(some)
-            total += sum(hashes(some))
+            total += sum_of_hashes(some)
         return cls(number, _digits(total))
 
     def __add__(self, other: DayDigest) -> DayDigest:
@@ -95,7 +95,7 @@ class Days:
         """Add records whose starts are in UTC, and sorted in either direction."""
         for day, some in days_of(records):
             number, total = self._sums.get(day, (0, 0))
-            self._sums[day] = number + len(some), total + sum(hashes(some))
+            self._sums[day] = number + len(some), total + sum_of_hashes(some)
 
     def digest_of(self, day: date) -> DayDigest:
         """Return the digest of one day."""

@@ -206,6 +206,14 @@ def test_many_rows_too_many_withdraw_a_proof_at_once() -> None:
     assert state_of(order, known) == (None, 1, None, 1)
 
 
+def test_a_proof_may_be_withdrawn_more_than_once() -> None:
+    order = proven()
+    assert order.disagree(many=True)
+    order.prove(40, 2, descending=True)
+    assert order.disagree(many=True)
+    assert order.withdrawals == 2
+
+
 def test_what_others_have_proven_is_withdrawn_by_a_stream_that_has_no_proof() -> None:
     known = KnownServer()
     proven(known)

@@ -83,6 +83,30 @@ def test_a_window_that_covers_surely_covers(truth: Bounds, start: int, millis: i
     assert truth.covers(window, wanted.end - MILLISECOND)
 
 
+@given(hypotheses, instants, instants, st.integers(1, 2000), st.integers(1, 2000))
+def test_a_window_that_surely_holds_another_one_shows_all_that_it_shows(
+    truth: Bounds, start: int, other: int, millis: int, others: int
+) -> None:
+    window = Window(start, start + millis * MILLISECOND)
+    inside = Window(other, other + others * MILLISECOND)
+    known = KnownBounds()
+    known.left = (truth,)
+    steps = truth.steps_of(inside)
+    shown = [step * truth.step for step in {*steps} if steps[0] <= steps[1]]
+    assert not known.surely_holds(window, inside) or all(truth.covers(window, at) for at in shown)
+
+
+def test_what_a_window_holds_depends_on_the_hypotheses_that_are_left() -> None:
+    known = KnownBounds()
+    narrow, wide = Window(1_999_000, 2_002_000), Window(1 * SECOND, 2 * SECOND)
+    assert [known.surely_holds(wide, narrow), known.surely_holds(narrow, wide)] == [False, False]
+    known.left = (Bounds(SECOND, True, True),)
+    assert [known.surely_holds(wide, narrow), known.surely_holds(narrow, wide)] == [True, True]
+    assert not known.surely_holds(narrow, Window(1 * SECOND, 3 * SECOND))
+    assert not known.surely_holds(narrow, Window(0, 2 * SECOND))
+    assert known.surely_holds(Window(0, 3 * SECOND), narrow)
+
+
 # --- the figures ----------------------------------------------------------------------------------------------------------
 
 

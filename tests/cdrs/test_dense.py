@@ -38,7 +38,7 @@ class Dense:
         self.world = World()
         self.known = known_by_gauging(Server(dense_calls(300, 5000), "newest_first", MILLISECOND))
         assert self.margins_are_fine
-        self.dense = DenseParts(self.world.plan, self.known, self.world.claims)
+        self.dense = DenseParts(self.world.plan, self.known, self.world.claims, page_size=1000)
         self.part, self.other = self.world.put(
             Part(WANTED, Waiting(task or Read()), hints), Part(Range(0, WANTED.start), hints=DENSE)
         )
@@ -108,8 +108,13 @@ def test_a_gap_raises_no_doubt_if_the_server_is_seen_to_cut_the_second_of_the_bo
     assert dense.believe(page([at for at in dense.shown(STARTS) if at < 503_100 * MILLISECOND])) == WANTED
 
 
-def test_an_end_at_which_rows_seem_to_be_missing_is_left_to_be_asked_with_whole_seconds() -> None:
-    dense = Dense()
+def claim_of(starts: Sequence[int]) -> Prove:
+    return Prove(Claim(page(starts), [], 1, Window(WANTED.start, WANTED.end)))
+
+
+@pytest.mark.parametrize("task", [Read(), claim_of(STARTS[:260])], ids=["of a part", "of a claim"])
+def test_an_end_at_which_rows_seem_to_be_missing_is_left_to_be_asked_with_whole_seconds(task: Task) -> None:
+    dense = Dense(task=task)
     came = page([at for at in dense.shown(STARTS) if at < 502_900 * MILLISECOND])
     believed = dense.believe(came)
     assert believed is not None
@@ -199,9 +204,7 @@ def behind_a_seam() -> Read:
     ("task", "hints"),
     [
         pytest.param(behind_a_seam(), DENSE, id="the page before it"),
-        pytest.param(
-            Prove(Claim(page([*STARTS, MISSING]), [], 1, Window(WANTED.start, WANTED.end))), DENSE, id="its claim"
-        ),
+        pytest.param(claim_of([*STARTS, MISSING]), DENSE, id="its claim"),
         pytest.param(Read(), evolve(DENSE, sample=Sample([MISSING], 1.0, 0.0)), id="the page that it was cut from"),
     ],
 )
@@ -213,7 +216,7 @@ def test_a_known_row_that_does_not_come_refutes_the_finer_margins(task: Task, hi
 
 
 def test_rows_that_no_page_has_shown_are_not_missed() -> None:
-    dense = Dense(task=Prove(Claim(page(STARTS), [], 1, Window(WANTED.start, WANTED.end))))
+    dense = Dense(task=claim_of(STARTS))
     dense.believe(page(dense.shown(STARTS)))
     assert dense.margins_are_fine
 

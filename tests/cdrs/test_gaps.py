@@ -14,6 +14,7 @@ from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window
 pytestmark = pytest.mark.own_rules
 
 FINE = 10 * MILLISECOND
+PAGE = 1000
 
 
 def at(seconds: float) -> int:
@@ -51,47 +52,58 @@ def rows(first: float, last: float) -> list[int]:
     ],
 )
 def test_a_gap_is_long_beside_the_rows_next_to_it(first: float, last: float, believed: Range | None) -> None:
-    assert without_gaps(page_at(rows(first, last)), WANTED, WINDOW, [], FINE) == believed
-    assert without_gaps(page_at(rows(first, last)[::-1]), WANTED, WINDOW, [], FINE) == believed
-    assert without_gaps(page_at(rows(first, last)), WANTED, WINDOW, [], SECOND) == believed
+    assert without_gaps(page_at(rows(first, last)), WANTED, WINDOW, [], FINE, page_size=PAGE) == believed
+    assert without_gaps(page_at(rows(first, last)[::-1]), WANTED, WINDOW, [], FINE, page_size=PAGE) == believed
+    assert without_gaps(page_at(rows(first, last)), WANTED, WINDOW, [], SECOND, page_size=PAGE) == believed
 
 
 @pytest.mark.parametrize(("number", "believed"), [(4, None), (5, WANTED), (0, None)])
 def test_of_fewer_than_five_rows_nothing_is_believed(number: int, believed: Range | None) -> None:
     few = [at(500.5 + step * 5 / 4) for step in range(5)][:number]
-    assert without_gaps(page_at(few), WANTED, WINDOW, [], FINE) == believed
+    assert without_gaps(page_at(few), WANTED, WINDOW, [], FINE, page_size=PAGE) == believed
 
 
 def test_rows_at_one_time_are_taken_to_be_a_millisecond_apart() -> None:
     wanted = Range(at(500.45), at(505.55))
-    assert without_gaps(page_at([wanted.start] * 30 + [wanted.end - 1] * 30), wanted, WINDOW, [], FINE) == wanted
+    assert (
+        without_gaps(page_at([wanted.start] * 30 + [wanted.end - 1] * 30), wanted, WINDOW, [], FINE, page_size=PAGE)
+        == wanted
+    )
 
 
 @pytest.mark.parametrize(("known", "believed"), [(500.2, WANTED), (501.2, WITHOUT_START), (500.9, WITHOUT_START)])
 def test_a_known_row_that_is_missing_from_the_second_of_the_bound_explains_a_gap(known: float, believed: Range) -> None:
     """The server takes that second apart. A row that came, or that lies in another second, shows nothing."""
     came = [*rows(500.8, 505.4), at(500.9)]
-    assert without_gaps(page_at(sorted(came)), WANTED, WINDOW, [at(known)], FINE) == believed
+    assert without_gaps(page_at(sorted(came)), WANTED, WINDOW, [at(known)], FINE, page_size=PAGE) == believed
 
 
 def test_a_gap_in_a_second_of_which_no_row_came_is_not_explained() -> None:
-    assert without_gaps(page_at(rows(501.0, 505.4)), WANTED, WINDOW, [at(500.2)], FINE) == WITHOUT_START
-    assert without_gaps(page_at(rows(500.6, 504.9)), WANTED, WINDOW, [at(505.8)], FINE) == WITHOUT_END
+    assert without_gaps(page_at(rows(501.0, 505.4)), WANTED, WINDOW, [at(500.2)], FINE, page_size=PAGE) == WITHOUT_START
+    assert without_gaps(page_at(rows(500.6, 504.9)), WANTED, WINDOW, [at(505.8)], FINE, page_size=PAGE) == WITHOUT_END
+
+
+def test_a_range_that_does_not_fit_on_a_page_with_whole_seconds_is_believed_between_two_gaps() -> None:
+    # Its window has 5.13 seconds, and 9 with whole seconds.
+    came = rows(500.751, 505.249)
+    fits = -(-len(came) * 9000 // 5130)
+    assert without_gaps(page_at(came), WANTED, WINDOW, [], FINE, page_size=fits) is None
+    assert without_gaps(page_at(came), WANTED, WINDOW, [], FINE, page_size=fits - 1) == Range(at(502), at(504))
 
 
 def test_a_range_of_which_nothing_would_be_left_is_asked_whole() -> None:
     wanted = Range(WANTED.start, at(502.001))
     came = page_at(rows(500.8, 502.0))
-    assert without_gaps(came, wanted, WINDOW, [], FINE) == Range(at(502), at(502.001))
-    assert without_gaps(came, Range(WANTED.start, at(502)), WINDOW, [], FINE) is None
+    assert without_gaps(came, wanted, WINDOW, [], FINE, page_size=PAGE) == Range(at(502), at(502.001))
+    assert without_gaps(came, Range(WANTED.start, at(502)), WINDOW, [], FINE, page_size=PAGE) is None
 
 
 def test_an_end_of_which_whole_seconds_would_show_no_more_is_believed() -> None:
     """The window reaches two seconds beyond one end, or one second beyond the other."""
     came = page_at(rows(503, 504))
     window = Window(at(500), at(506))
-    assert without_gaps(came, Range(at(502), at(505.5)), window, [], SECOND) == Range(at(502), at(505))
-    assert without_gaps(came, Range(at(501.5), at(505)), window, [], SECOND) == Range(at(502), at(505))
+    assert without_gaps(came, Range(at(502), at(505.5)), window, [], SECOND, page_size=PAGE) == Range(at(502), at(505))
+    assert without_gaps(came, Range(at(501.5), at(505)), window, [], SECOND, page_size=PAGE) == Range(at(502), at(505))
 
 
 # --- rows that are left out at both ends ----------------------------------------------------------------------------------
@@ -118,24 +130,24 @@ def beside_whole_seconds(before: int, behind: int) -> tuple[Range, Window]:
 )
 def test_rows_that_both_ends_lack_are_missed_without_a_gap(before: int, behind: int, step: int, doubted: bool) -> None:
     wanted, window = beside_whole_seconds(before, behind)
-    believed = without_gaps(page_at(rows(501, 504.999)), wanted, window, [], step)
+    believed = without_gaps(page_at(rows(501, 504.999)), wanted, window, [], step, page_size=PAGE)
     assert believed == (None if doubted else wanted)
 
 
 def test_a_row_in_the_second_of_a_bound_shows_that_the_server_does_not_leave_the_second_out() -> None:
     wanted, window = beside_whole_seconds(200, 200)
-    assert without_gaps(page_at([at(500.9), *rows(501, 504.999)]), wanted, window, [], FINE) == wanted
-    assert without_gaps(page_at([*rows(501, 504.999), at(505.1)]), wanted, window, [], FINE) == wanted
+    assert without_gaps(page_at([at(500.9), *rows(501, 504.999)]), wanted, window, [], FINE, page_size=PAGE) == wanted
+    assert without_gaps(page_at([*rows(501, 504.999), at(505.1)]), wanted, window, [], FINE, page_size=PAGE) == wanted
 
 
 @pytest.mark.parametrize(("behind", "doubted"), [(60, True), (59, False)])
 def test_a_gap_at_one_end_is_enough_to_miss_three_rows_at_the_other(behind: int, doubted: bool) -> None:
     wanted, window = beside_whole_seconds(0, behind)
-    assert without_gaps(page_at(rows(501.4, 504.999)), wanted, window, [], FINE) == (
+    assert without_gaps(page_at(rows(501.4, 504.999)), wanted, window, [], FINE, page_size=PAGE) == (
         None if doubted else Range(at(503), wanted.end)
     )
     wanted, window = beside_whole_seconds(behind, 0)
-    assert without_gaps(page_at(rows(501, 504.6)), wanted, window, [], FINE) == (
+    assert without_gaps(page_at(rows(501, 504.6)), wanted, window, [], FINE, page_size=PAGE) == (
         None if doubted else Range(wanted.start, at(504))
     )
 

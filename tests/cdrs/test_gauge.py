@@ -240,10 +240,14 @@ def test_a_gap_beside_a_seam_is_no_doubt(first: int, newest_first: bool) -> None
 def test_rows_seem_to_be_missing_only_where_whole_seconds_would_show_more() -> None:
     wanted, window = Range(SECOND // 2, 4 * SECOND), Window(-2 * SECOND, 9 * SECOND)
     page = page_of([record(2 * SECOND + number * MILLISECOND, number) for number in range(50)], complete=True)
-    assert without_gaps(page, wanted, window, [], SECOND) == wanted
-    assert without_gaps(page, wanted, Window(0, 9 * SECOND), [], SECOND) == Range(2 * SECOND, wanted.end)
-    assert without_gaps(page, wanted, Window(-2 * SECOND, 4 * SECOND), [], SECOND) == Range(wanted.start, 3 * SECOND)
-    assert without_gaps(page, wanted, Window(0, 4 * SECOND), [], SECOND) is None
+    assert without_gaps(page, wanted, window, [], SECOND, page_size=PAGE) == wanted
+    assert without_gaps(page, wanted, Window(0, 9 * SECOND), [], SECOND, page_size=PAGE) == Range(
+        2 * SECOND, wanted.end
+    )
+    assert without_gaps(page, wanted, Window(-2 * SECOND, 4 * SECOND), [], SECOND, page_size=PAGE) == Range(
+        wanted.start, 3 * SECOND
+    )
+    assert without_gaps(page, wanted, Window(0, 4 * SECOND), [], SECOND, page_size=PAGE) is None
 
 
 @pytest.mark.parametrize(("order", "newest_first"), [("newest_first", False), ("oldest_first", True)])

@@ -118,6 +118,18 @@ def test_a_gauge_is_so_long_that_it_holds_about_a_hundred_known_rows() -> None:
     assert 50 < sum(gauge.window.start <= at <= gauge.window.till for at in starts) < 150
 
 
+def test_a_burst_that_no_window_lies_amid_is_gauged_by_a_window_that_tells_hypotheses_apart() -> None:
+    known = KnownMargins()
+    starts = [500 * SECOND + place % 20 * MILLISECOND for place in range(1000)]
+    gauge = gauge_of(known, starts)
+    assert gauge is not None
+    clock = Clock(SECOND, MILLISECOND, "cut", from_included=True, till_included=True)
+    rows, complete = ClockServer(starts, clock, "newest_first", 1).answer(gauge.window, 2000)
+    before = len(known.bounds.left)
+    known.settle(gauge, page_of(rows, complete=complete), complete=complete)
+    assert len(known.bounds.left) < before
+
+
 def test_three_gauges_are_asked_at_most() -> None:
     known = KnownMargins()
     for _ in range(3):

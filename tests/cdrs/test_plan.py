@@ -82,6 +82,8 @@ def state(part: Part, wanted: str) -> None:
     match wanted:
         case "expected":
             part.hints = Hints(expected=9.0)
+        case "doubted":
+            part.hints = Hints(doubted=page_of([], complete=True))
         case "asked":
             ask(part)
         case "done":

@@ -17,6 +17,8 @@ from unlimcall_async.cdrs.planner.sizes import BUFFER, Sizes
 
 pytestmark = pytest.mark.own_rules
 
+KEPT, FREE = a_plan(newest=False)._sizes.kept, 100 * PAGE
+
 
 # --- claims ---------------------------------------------------------------------------------------------------------------
 
@@ -90,6 +92,31 @@ def test_the_first_part_that_was_cut_to_fill_a_page_is_learned_from(states: str,
         for each in wanted.split("-"):
             state(part, each)
     assert plan.part_to_learn_from() is (None if learned is None else parts[learned])
+
+
+@pytest.mark.parametrize(
+    ("states", "asked", "room"),
+    [
+        ("waiting waiting waiting", None, FREE),
+        ("waiting doubted doubted", 1, FREE),
+        ("waiting doubted doubted", 1, PAGE + KEPT),
+        ("waiting doubted doubted", None, PAGE + KEPT - 1),
+        ("asked done doubted", 2, FREE),
+        ("saturated doubted waiting", None, FREE),
+        ("failed doubted waiting", None, FREE),
+        ("doubted saturated waiting", 0, FREE),
+        ("doubted-asked doubted waiting", None, FREE),
+    ],
+)
+def test_the_first_part_whose_page_was_not_believed_is_asked_if_there_is_room(
+    states: str, asked: int | None, room: int
+) -> None:
+    plan = a_plan(newest=False)
+    parts = in_pieces(plan, 300, 600)
+    for part, wanted in zip(parts, states.split(), strict=True):
+        for each in wanted.split("-"):
+            state(part, each)
+    assert plan.part_in_doubt(room) is (None if asked is None else parts[asked])
 
 
 @frozen

@@ -130,6 +130,11 @@ class KnownBounds:
             for first, last in [self.ends_of(wanted, bounds)]
         )
 
+    def surely_holds(self, window: Window, other: Window) -> bool:
+        """Return whether a window shows all that another one shows, under every hypothesis that is left."""
+        steps = ((*bounds.steps_of(window), *bounds.steps_of(other)) for bounds in self.left)
+        return all(first <= its_first and its_last <= last for first, last, its_first, its_last in steps)
+
     def ends_of(self, wanted: Range, bounds: Bounds) -> tuple[int, int]:
         """Return the first and the last time by which a row that is shown in a range may be compared."""
         if not self.written:

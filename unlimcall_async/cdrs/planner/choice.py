@@ -78,7 +78,7 @@ class Choice:
     def _part_to_read(self) -> Part | None:
         """Return the first part that can be asked, cut to what is to be asked now."""
         room = self._plan.room
-        part = self._plan.first_to_ask(self._divider, room)
+        part = self._plan.part_in_doubt(room) or self._plan.first_to_ask(self._divider, room)
         if part is not None and isinstance(part.task, Read) and not part.hints.searched and part.repeat is None:
             part = self._cut_to_ask(part, room)
             self._estimates.predict(part)

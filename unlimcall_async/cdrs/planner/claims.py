@@ -67,7 +67,7 @@ class Claims:
                 self.withdraw_order()
             return
         was_proven, was_presumed = order.proven is not None, order.presumed is not None
-        order.prove(len(claim.records), claim.number, descending=order.candidate)
+        order.prove(len(claimed), claim.number, descending=order.candidate)
         if order.proven is not None and not was_proven:
             self._rely_on_order(from_page=0 if was_presumed else order.proven_by)
 

@@ -26,10 +26,11 @@ _CHECKED_FIRST, _PAGES_TO_A_CHECK = 4, 32
 class DenseParts:
     """Judges the pages for dense parts."""
 
-    def __init__(self, plan: Plan, known: KnownMargins, claims: Claims) -> None:
+    def __init__(self, plan: Plan, known: KnownMargins, claims: Claims, *, page_size: int) -> None:
         self._plan = plan
         self._known = known
         self._claims = claims
+        self._page_size = page_size
         # The gaps that were checked and held nothing, and the pages with a gap since one was doubted.
         self._empty = self._believed = 0
 
@@ -63,10 +64,10 @@ class DenseParts:
         margins = self._known.grain_of(dense=True).margins
         if margins is not WHOLE_SECONDS and complete:
             # Calls may have paused. Or the server compares more coarsely here than where it was gauged.
-            believed = without_gaps(page, wanted, window, known, margins.step)
+            believed = without_gaps(page, wanted, window, known, margins.step, page_size=self._page_size)
             if believed != wanted and not self._doubts_gap():
                 believed = wanted
-            if believed is not None and (believed == wanted or isinstance(part.task, Read)):
+            if believed is not None and (believed == wanted or isinstance(part.task, (Read, Prove))):
                 wanted = believed
             else:
                 margins = WHOLE_SECONDS

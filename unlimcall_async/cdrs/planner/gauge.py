@@ -188,11 +188,8 @@ class KnownMargins:
         within = self._written - 1
         self.bounds.left = tuple(evolve(each, earlier=within, later=within) for each in self.bounds.left)
         # The first window tells the most steps apart, and the others what it left open.
-        window = (
-            next(self.bounds.informative_windows(wanted, known), None)
-            if self._gauges
-            else _window_amid(known, self._written)
-        )
+        window = None if self._gauges else _window_amid(known, self._written)
+        window = window or next(self.bounds.informative_windows(wanted, known), None)
         if window is None:
             return None
         self._gauges += 1
@@ -206,10 +203,13 @@ class KnownMargins:
             self._margins = self._known_margins()
 
 
-def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int], step: int) -> Range | None:
+def without_gaps(
+    page: Page, wanted: Range, window: Window, known: Sequence[int], step: int, *, page_size: int
+) -> Range | None:
     """Return a range without an end at which rows seem to be missing: a server that compares coarsely would leave them out.
 
-    If rows seem to be missing at both ends, or if nothing would be left, `None` is returned: asking for all of it is cheaper then.
+    If nothing would be left, `None` is returned. So it is if rows seem to be missing at both ends, and all of the range probably
+    fits on a page with whole seconds: asking for all of it is cheaper then.
 
     Args:
         page: The page: complete, of a window with finer margins.
@@ -217,6 +217,7 @@ def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]
         window: Its window.
         known: The starts of rows that earlier pages have shown of the window and around it, in microseconds.
         step: The step of the margins, in microseconds.
+        page_size: How many rows a page can hold.
     """
     starts, came = [*map(to_micros, page.starts_of(wanted))], page.micros
     beside = min(_ROWS_AT_AN_END, len(starts))
@@ -244,7 +245,8 @@ def without_gaps(page: Page, wanted: Range, window: Window, known: Sequence[int]
     # The window may reach so far beyond an end, at a seam for example, that whole seconds would show no more.
     before, behind = before and wanted.start < surely.start, behind and surely.end < wanted.end
     start, end = surely.start if before else wanted.start, surely.end if behind else wanted.end
-    return None if (before and behind) or start >= end else Range(start, end)
+    fits = len(came) * len(WHOLE_SECONDS.around(wanted)) <= page_size * len(window)
+    return None if (before and behind and fits) or start >= end else Range(start, end)
 
 
 def _cuts_its_second(bound: int, came: Sequence[int], known: Sequence[int]) -> bool:

@@ -115,6 +115,14 @@ class Plan:
         first = next((part for part in self._parts if part.hints.expected or isinstance(part.state, stops)), None)
         return first if first is not None and isinstance(first.state, Waiting) else None
 
+    def part_in_doubt(self, room: int) -> Part | None:
+        """Return the first part whose page was not believed, if it waits, and no earlier part is saturated or failed."""
+        if room < self._sizes.page + self._sizes.kept:
+            return None
+        stops = (Saturated, Failed)
+        first = next((part for part in self._parts if part.hints.doubted or isinstance(part.state, stops)), None)
+        return first if first is not None and isinstance(first.state, Waiting) else None
+
     def first_to_ask(self, divider: Divider, room: int) -> Part | None:
         """Return the first part that waits, if it is not better cut later, and if `room` records are enough for its page."""
         if not self._tally.waiting:

@@ -98,7 +98,7 @@ class Planner:
         self._checks = Checks(self._plan, self._cap)
         self._resolver = Resolver()
         self._known = KnownMargins()
-        self._dense = DenseParts(self._plan, self._known, self._claims)
+        self._dense = DenseParts(self._plan, self._known, self._claims, page_size=self._sizes.page)
         self._arrival = Arrival(self._order, newest_first=newest_first)
         self._width = Width()
         self._estimates = Estimates(self._order, page_size)

@@ -38,7 +38,7 @@ from attrs import evolve
 from unlimcall_async.cdrs.planner.bounds import KnownBounds
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Done, Part, Waiting
-from unlimcall_async.cdrs.planner.shown import Shown, holds_any
+from unlimcall_async.cdrs.planner.shown import Shown
 from unlimcall_async.cdrs.planner.tasks import Resolve
 from unlimcall_async.cdrs.times import MILLISECOND, SECOND, Range, Window, ceil, floor
 
@@ -243,7 +243,7 @@ class Resolver:
             either = (Window(at, at + MILLISECOND), Window(at - MILLISECOND, at))
             covering += [window for window in either if self._as_written.surely_covers(window, wanted)]
         for window in covering:
-            if not holds_any(window, full):
+            if not any(self._as_written.surely_holds(window, each) for each in full):
                 yield window
 
 

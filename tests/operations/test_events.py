@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -328,6 +329,31 @@ def test_what_is_neither_an_event_nor_a_record_is_refused() -> None:
         reconciler.add(ended(0))  # type: ignore[arg-type] # as just said
     with pytest.raises(TypeError, match="event must be a SeenEvent"):
         reconciler.add_seen(ended(0))  # type: ignore[arg-type] # as just said
+
+
+@pytest.mark.slow
+def test_many_records_of_one_id_take_no_seconds() -> None:
+    reconciler = EventReconciler()
+    for index in range(4000):
+        reconciler.add(record(20 * index, "same", dst=f"+4420{index:08d}"))
+    began = time.process_time()
+    reconciler.sweep(now=after(24 * HOUR))
+    # Some 0.1 s. A look at all records of the id for each of them took 10.
+    assert (len(reconciler.missed), time.process_time() - began < 2) == (1, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_time", [True, False])
+def test_many_events_without_a_number_take_no_minutes(has_time: bool) -> None:
+    reconciler = EventReconciler()
+    for index in range(2500):
+        end = index % 600
+        reconciler.add(record(end, f"{index}", dst=f"+4420{index:08d}"))
+        reconciler.seen(ended(end + 1 if has_time else None, f"{index}", phone=None), at=after(HOUR))
+    began = time.process_time()
+    reconciler.sweep(now=after(2 * HOUR))
+    # Some 0.7 s. A look at each pair of event and record took 10.
+    assert (len(reconciler.matched) > 0, time.process_time() - began < 4) == (True, True)
 
 
 @pytest.mark.parametrize("late", [0, 1, 22])

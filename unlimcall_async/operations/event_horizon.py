@@ -37,6 +37,8 @@ class Kept:
         self._event_times: list[tuple[float, str]] = []
         self._leg_ends: list[tuple[float, str]] = []
         self._legs_by_id: dict[str, set[str]] = {}
+        # The call of each leg, by the id that the legs share: made when it is asked for, until a leg comes or goes.
+        self._calls_by_id: dict[str, dict[str, list[Leg]]] = {}
         # The keys of what has come since the last `drop`.
         self._fresh = set[str]()
 
@@ -62,6 +64,7 @@ class Kept:
         self.records[leg.key] = (record, leg)
         insort(self._leg_ends, (leg.end, leg.key))
         self._legs_by_id.setdefault(record.id, set()).add(leg.key)
+        self._calls_by_id.pop(record.id, None)
         self._buckets.add_leg(leg)
         self._fresh.add(leg.key)
 
@@ -89,8 +92,10 @@ class Kept:
         keys = self._legs_by_id[record.id]
         if len(keys) == 1:
             return [own]
-        legs = (self.records[other][1] for other in keys)
-        return next(call for call in _calls(sorted(legs, key=_in_call)) if any(leg.key == key for leg in call))
+        if record.id not in self._calls_by_id:
+            legs = sorted((self.records[other][1] for other in keys), key=_in_call)
+            self._calls_by_id[record.id] = {leg.key: call for call in _calls(legs) for leg in call}
+        return self._calls_by_id[record.id][key]
 
     def _remove_event(self, key: str) -> None:
         event = self.events.pop(key)
@@ -102,6 +107,7 @@ class Kept:
         _discard(self._leg_ends, (leg.end, key))
         self._buckets.remove(leg.digits, key)
         self._legs_by_id[record.id].discard(key)
+        self._calls_by_id.pop(record.id, None)
         if not self._legs_by_id[record.id]:
             del self._legs_by_id[record.id]
 

@@ -19,7 +19,8 @@ its record would be there.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappush, heappushpop
 from math import inf, log1p
 from typing import Final, Literal, TypeAlias
 
@@ -36,6 +37,8 @@ _WEAKEST: Final = 2
 # The candidates of one event that are weighed, the nearest in time first. More matter only for a number that is called every few
 # seconds.
 _MOST_CANDIDATES: Final = 24
+# Far more than what the sum of two costs is rounded by.
+_ROUNDING: Final = 1e-9
 # Costs. One unit is a factor of e in likelihood, so the cost of a delay is in the same unit.
 _UNKNOWN_DURATION: Final = 1.0
 _OTHER_DURATION: Final = 3.0
@@ -198,17 +201,53 @@ def groups_of(events: Sequence[EventSide], legs: Sequence[Leg], rules: Rules) ->
     for place, event in enumerate(events):
         first = bisect_left(ends, event.at - (rules.arrival if event.is_arrival else rules.delay))
         last = bisect_right(ends, event.at + _early(event, rules) + (longest if event.digits else 0))
-        found = [
-            candidate
-            for index in range(first, last)
-            if (candidate := _candidate(place, event, index, legs[index], rules)) is not None
-        ]
-        if len(found) > _MOST_CANDIDATES:
-            found = sorted(found, key=lambda each: (each.cost + log1p(abs(each.delay)), each.leg))[:_MOST_CANDIDATES]
+        near = ((index, legs[index]) for index in _outwards(ends, event.at, first, last))
+        found = _cheapest(place, event, near, rules)
         by_event.append(found)
         for candidate in found:
             by_leg.setdefault(candidate.leg, []).append(candidate)
     return [*_joined(by_event, by_leg)]
+
+
+def _outwards(ends: Sequence[float], at: float, first: int, last: int) -> Iterator[int]:
+    """Yield the places in `[first, last)` of ends that are in order, the end that is nearest to a time first."""
+    behind = bisect_left(ends, at, first, last)
+    before = behind - 1
+    while first <= before or behind < last:
+        if behind == last or (first <= before and at - ends[before] <= ends[behind] - at):
+            yield before
+            before -= 1
+        else:
+            yield behind
+            behind += 1
+
+
+def _cheapest(place: int, event: EventSide, near: Iterable[tuple[int, Leg]], rules: Rules) -> list[Candidate]:
+    """Return the candidates of an event: of more than are weighed, those that cost least.
+
+    Args:
+        place: The event's place.
+        event: The event.
+        near: The records with their places, the end of whose call is nearest to the event first.
+        rules: How far the two may lie apart.
+    """
+    # No record costs the event less than that. So the search ends where the delay alone costs more than what was found: else each
+    # event of a busy day would look at all of the day's records.
+    least = (0.0 if event.digits else _NO_NUMBER) + (_UNKNOWN_DURATION if event.duration is None else 0.0)
+    found: list[tuple[float, int, Candidate]] = []
+    # The costs of the cheapest candidates, negative, so that the heap has the highest of them in front.
+    cheapest: list[float] = []
+    for index, leg in near:
+        if len(found) > _MOST_CANDIDATES and least + log1p(abs(event.at - leg.end)) > _ROUNDING - cheapest[0]:
+            break
+        candidate = _candidate(place, event, index, leg, rules)
+        if candidate is not None:
+            cost = candidate.cost + log1p(abs(candidate.delay))
+            found.append((cost, index, candidate))
+            (heappush if len(cheapest) < _MOST_CANDIDATES else heappushpop)(cheapest, -cost)
+    if len(found) > _MOST_CANDIDATES:
+        return [candidate for _, _, candidate in sorted(found)[:_MOST_CANDIDATES]]
+    return sorted((candidate for _, _, candidate in found), key=lambda each: each.leg)
 
 
 def _early(event: EventSide, rules: Rules) -> float:

@@ -28,7 +28,7 @@ from msgspec.structs import astuple
 
 T = TypeVar("T")
 
-_AS_THEY_ARE: Final = frozenset({str, int, float, bool, type(None)})
+_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
 # Writes a `Decimal`, which only `extra` still holds when the encoder sees it, as a number with all its digits.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _sorting_encoder: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -38,7 +38,8 @@ def to_dict(model: object) -> dict[str, Any]:
     """Return a model as plain values, which `json` can write: the names of its fields, in their order.
 
     Times and money are text. Fields that the API has added are in `extra`, which is left out if it is empty. A fraction in `extra`
-    is a float if the float holds all its digits, else text. The dict of a `Hook` holds its secret.
+    is a float if the float holds all its digits, else text, and so is what is not a number, for example NaN. The dict of a `Hook`
+    holds its secret.
 
     Raises:
         TypeError: `model` is not a model.
@@ -70,24 +71,21 @@ def from_dict(model: type[T], mapping: Mapping[str, Any]) -> T:
 
     Raises:
         TypeError: `model` is not the class of a model, or `mapping` is not a mapping.
-        ValueError: A field is missing, unknown, or of a wrong type. The message names the place, and not the value.
+        ValueError: A field is missing, unknown, of a wrong type, or a number that is not finite. The message names the place, and
+            not the value.
     """
-    if not attrs.has(model):
+    if not _is_model(model):
         raise TypeError("model must be the class of a model, for example CallRecord")
     # A model reads as a mapping, too.
     if not (isinstance(mapping, Mapping) or hasattr(mapping, "keys")):
         raise TypeError(f"mapping must be a mapping, not {type(mapping).__name__}")
-    given = dict(mapping)
-    for name, kind in types_of(model).items():
-        _refuse_float(given.get(name), kind, name)
-    built: T = _read(given, _struct_of(model), model.__name__)
+    built: T = _read(dict(mapping), _struct_of(model), model.__name__)  # type: ignore[arg-type] # a class has a hash
     return built
 
 
 def read_field(model: type, name: str, value: Any) -> Any:
     """Return what a field of a model holds for a plain value, or raise the `ValueError` of `from_dict`."""
     kind = types_of(model)[name]
-    _refuse_float(value, kind, name)
     return _exact(_read(value, dict[str, Any], name)) if name == "extra" else _read(value, _strict(kind), name)
 
 
@@ -159,7 +157,10 @@ def _plain_leaf(value: Any, fraction: _Fraction) -> Any:
             return text_of(value)
         case bytes():
             return b64encode(value).decode()
-        case str() | int() | float():  # a member of an enumeration, for example
+        case float():
+            # Not null, as which msgspec writes what is not finite.
+            return value if isfinite(value) else str(Decimal(value))
+        case str() | int():  # a member of an enumeration, for example
             return value
     return str(value)
 
@@ -302,17 +303,57 @@ _models: Final[dict[type, type]] = {}
 def _read(value: Any, kind: Any, name: str) -> Any:
     """Return what stands in a model for a plain value, or raise a `ValueError` that begins with a name."""
     try:
-        return _built(msgspec.convert(value, kind))
+        return _built(msgspec.convert(value, kind, dec_hook=_number))
     except msgspec.ValidationError as error:
         raise ValueError(f"{name}: {error}") from None
     except OverflowError:  # `astimezone` raises OverflowError at the edge of the calendar
         raise ValueError(f"{name}: a time is beyond the calendar in UTC") from None
 
 
-def _refuse_float(value: Any, kind: Any, name: str) -> None:
-    """Refuse a float as money: it may have lost digits before."""
-    if type(value) is float and Decimal in _members(kind):
-        raise ValueError(f"{name}: expected money as text, and not as a float")
+class _Number:
+    """A number that is checked here, because msgspec is not as strict: it takes NaN, and a float as money.
+
+    Attributes:
+        value: The number.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Decimal | float) -> None:
+        self.value = value
+
+
+class _Money(_Number): ...
+
+
+class _Real(_Number): ...
+
+
+_CHECKED: Final[Mapping[Any, type[_Number]]] = {Decimal: _Money, float: _Real}
+# As `str` writes a `Decimal`, or a person an amount. `Decimal` would take also `NaN`, `1_000`, blanks, and digits of any script.
+_is_amount: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch
+
+
+def _number(kind: Any, value: Any) -> _Number:
+    """Return the number that a plain value stands for, or raise a `ValueError`. msgspec calls this function, and adds the place."""
+    if kind is _Real:
+        # As a float, an integer would not be the same text again.
+        if type(value) in {int, float} and (type(value) is int or isfinite(value)):
+            return _Real(value)
+        raise ValueError("expected a finite number")
+    if type(value) is float:
+        # It may have lost digits before.
+        raise ValueError("expected money as text, and not as a float")
+    if type(value) in {int, Decimal} or (isinstance(value, str) and _is_amount(value)):
+        with suppress(ArithmeticError):  # an exponent beyond the limits of `Decimal`
+            amount = Decimal(value)
+            if amount.is_finite():
+                return _Money(amount)
+    raise ValueError("expected money as text, for example '12.50'")
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and attrs.has(kind)
 
 
 def _members(kind: Any) -> tuple[Any, ...]:
@@ -324,15 +365,18 @@ def _strict(kind: Any) -> Any:
     """Return a type as msgspec shall check it."""
     if kind is datetime:
         return Annotated[datetime, msgspec.Meta(tz=True)]
-    if kind is float:
-        # As a float, an integer would not be the same text again.
-        return int | float
-    if isinstance(kind, type) and attrs.has(kind):
+    if kind in _CHECKED:
+        return _CHECKED[kind]
+    if _is_model(kind):
         return _struct_of(kind)
     if get_origin(kind) is tuple:
         return tuple.__class_getitem__(tuple(each if each is ... else _strict(each) for each in get_args(kind)))
     members = _members(kind)
-    return Union[tuple(map(_strict, members))] if len(members) > 1 else kind  # noqa: UP007 # of members that are not known here
+    if len(members) == 1:
+        return kind
+    # msgspec knows no union of a type that is checked here with any other type than `None`.
+    is_optional = len(members) == 2 and type(None) in members
+    return Union[tuple(each if each in _CHECKED and not is_optional else _strict(each) for each in members)]  # noqa: UP007 # of members that are not known here
 
 
 def _built(value: Any) -> Any:
@@ -342,6 +386,8 @@ def _built(value: Any) -> Any:
         return _models[type(value)](**found)
     if isinstance(value, datetime):
         return value.astimezone(UTC)
+    if isinstance(value, _Number):
+        return value.value
     return tuple(map(_built, value)) if isinstance(value, tuple) else value
 
 

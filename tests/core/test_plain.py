@@ -17,6 +17,7 @@ from tests.core.models import MODELS
 from tests.core.payloads import RECORD
 from unlimcall_async import Balance, CallRecord, CdrPage, Hook, from_dict, to_dict, to_json
 from unlimcall_async._plain import to_json_lines
+from unlimcall_async.webhooks import CallEnded
 
 # What a reader of lines may take for an end of line, for example `str.splitlines`.
 BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
@@ -113,6 +114,7 @@ EAST = timezone(timedelta(hours=2))
         {"src": ',"extra":{}}\n'},
         {"extra": {"extra": {}}},
         {"extra": {"seen": datetime(2026, 1, 1, tzinfo=UTC)}},
+        {"extra": {"rate": float("nan"), "more": [float("-inf")]}},
     ],
 )
 def test_what_is_odd_among_many_records_is_written_as_by_itself(odd: dict[str, Any]) -> None:
@@ -141,6 +143,33 @@ REFUSED: Iterable[tuple[type, dict[str, Any], str]] = [
 ]
 
 
+BALANCE = to_dict(Balance(Decimal(1), "USD", "prepaid", None, blocked=False, stale=False))
+NO_AMOUNTS: list[object] = [
+    *("NaN", "sNaN", "-Infinity", "1_000", " 1", "1\n", "\u0661", "", "1,5", f"1e{10**20}"),
+    *(Decimal("NaN"), Decimal("Infinity"), float("nan"), 0.5, True, [0, [1], 0]),
+]
+
+
+@pytest.mark.parametrize("field", ["balance", "credit_limit"])
+@pytest.mark.parametrize("value", NO_AMOUNTS, ids=repr)
+def test_what_is_no_amount_is_refused_as_money(value: object, field: str) -> None:
+    with pytest.raises(ValueError, match=rf"expected money as text.* at `\$\.{field}`"):
+        from_dict(Balance, {**BALANCE, field: value})
+
+
+@pytest.mark.parametrize("text", ["-12.50", "+1", ".5", "5.", "1E+3", "0E-10", "1e999999"])
+def test_an_amount_is_taken_as_a_decimal_takes_it(text: str) -> None:
+    for value in (text, Decimal(text)):
+        assert str(from_dict(Balance, {**BALANCE, "balance": value}).balance) == str(Decimal(text))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", Decimal(1)])
+def test_a_number_of_seconds_is_finite(value: object) -> None:
+    ended = {**to_dict(CallEnded(id="1", type="call.ended")), "duration_sec": value}
+    with pytest.raises(ValueError, match=r"expected a finite number - at `\$\.duration_sec`"):
+        from_dict(CallEnded, ended)
+
+
 @pytest.mark.parametrize(("model", "plain", "where"), REFUSED)
 def test_a_mapping_that_is_not_a_model_is_refused(model: type, plain: dict[str, Any], where: str) -> None:
     with pytest.raises(ValueError, match=where) as caught:
@@ -155,8 +184,9 @@ def test_what_is_no_model_is_refused() -> None:
             to_dict(each)
         with pytest.raises(TypeError, match="model"):
             to_json(each)
-    with pytest.raises(TypeError, match="model"):
-        from_dict(dict, {})
+    for odd in (dict, RECORD, "CallRecord"):
+        with pytest.raises(TypeError, match="model must be the class of a model"):
+            from_dict(odd, {})  # type: ignore[arg-type] # that is the point
     with pytest.raises(TypeError, match="mapping"):
         from_dict(CallRecord, [RECORD])  # type: ignore[arg-type] # that is the point
 

@@ -140,7 +140,18 @@ def test_a_kept_balance_is_read_back_exactly(at: datetime, balance: Decimal, cur
 
 
 @pytest.mark.parametrize(
-    "line", ['{"at": "soon", "balance": "1", "currency": "USD"}', "[]", '{"id": 1}', "id,amount", b"\xff\n"]
+    "line",
+    [
+        '{"at": "soon", "balance": "1", "currency": "USD"}',
+        '{"at": "2026-06-01T00:00:00Z", "balance": "NaN", "currency": "USD"}',
+        '{"at": "2026-06-01T00:00:00Z", "balance": true, "currency": "USD"}',
+        '{"at": "2026-06-01T00:00:00Z", "balance": [0, [1], 0], "currency": "USD"}',
+        '{"at": "2026-06-01T00:00:00Z", "balance": "1", "currency": null}',
+        "[]",
+        '{"id": 1}',
+        "id,amount",
+        b"\xff\n",
+    ],
 )
 def test_another_file_is_refused(line: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"line 2.* is not a balance that was kept"):

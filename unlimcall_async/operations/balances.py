@@ -6,13 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
-from unlimcall_async import Balance, _arguments, _json
+from unlimcall_async import Balance, _arguments, _json, from_dict
 from unlimcall_async._argument_kinds import many
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.spending import MONEY, sum_of
@@ -69,8 +69,8 @@ class KeptBalance:
         if not isinstance(found, dict) or not found.keys() >= _FIELDS:
             raise ValueError("the line is not a balance that was kept")
         try:
-            return cls(datetime.fromisoformat(found["at"]), Decimal(found["balance"]), str(found["currency"]))
-        except (TypeError, ValueError, InvalidOperation):
+            return from_dict(cls, {name: found[name] for name in _FIELDS})
+        except ValueError:
             raise ValueError("the line is not a balance that was kept") from None
 
 

@@ -189,10 +189,7 @@ async def test_what_is_asked_again_rests_on_the_later_answer() -> None:
 
 
 async def test_unread_rows_are_named_and_the_sum_covers_a_row_that_was_skipped() -> None:
-    server = dense(100)
-    at = server.rows[50].start
-    server.rows[50] = RawRow(at, f'{{"id": "bad", "startTime": "{at.isoformat()}"}}'.encode())
-    async with served(server) as client:
+    async with served(with_a_bad_row(50)) as client:
         kept = client.cdrs.stream(START, END, page_size=30, unreadable="keep")
         await kept.to_list()
         assert [row.where[-9:] for row in kept.manifest.unreadable] == [".duration"]
@@ -210,6 +207,43 @@ async def test_unread_rows_are_named_and_the_sum_covers_a_row_that_was_skipped()
     ]
     assert verification.ok
     assert len(verification.unreadable) == 1
+
+
+def with_a_bad_row(place: int) -> LoggedServer:
+    server = dense(100)
+    at = server.rows[place].start
+    server.rows[place] = RawRow(at, f'{{"id": "bad", "startTime": "{at.isoformat()}"}}'.encode())
+    return server
+
+
+@pytest.mark.parametrize("view", ["to_list", "to_arrow"])
+async def test_what_failed_as_a_whole_has_a_manifest_without_the_row_that_ended_it(view: str) -> None:
+    async with served(with_a_bad_row(50)) as client:
+        stream = client.cdrs.stream(START, END, page_size=30, manifest=True)
+        done = await take(stream, "records", 3)
+        with pytest.raises(ResponseError):
+            await getattr(stream, view)()
+        first = stream.manifest
+        rest = client.cdrs.stream(START, END, resume=stream.checkpoint, unreadable="keep")
+        await rest.to_list()
+    assert (first.days, first.unreadable) == (by_day(done), ())
+    assert [row.where[-9:] for row in (first + rest.manifest).unreadable] == [".duration"]
+
+
+async def test_a_batch_before_an_error_has_the_manifest_of_its_checkpoint() -> None:
+    async with served(with_a_bad_row(50)) as client:
+        stream = client.cdrs.stream(START, END, page_size=30)
+        async with aclosing(stream.arrow()) as batches:
+            assert len(await anext(batches)) == 50
+            first = stream.manifest
+            rest = client.cdrs.stream(START, END, resume=stream.checkpoint, unreadable="keep")
+            await rest.to_list()
+            # Only now does the row end the stream.
+            with pytest.raises(ResponseError):
+                await anext(batches)
+    assert first.unreadable == ()
+    assert [row.where[-9:] for row in (first + rest.manifest).unreadable] == [".duration"]
+    assert len(stream.manifest.unreadable) == 1
 
 
 @pytest.mark.slow

@@ -100,8 +100,6 @@ class CdrStream(StreamViews):
         # Since when the reader is busy with what it has, and how many seconds it was busy before.
         self._busy_since: float | None = None
         self._busy_s = 0.0
-        # The row that cannot be read and has ended the iteration: `resume_after` of its error skips the row.
-        self._skipped: UnplacedRow | None = None
 
     def _new_planner(self) -> Planner:
         options, known = self._options, self._known

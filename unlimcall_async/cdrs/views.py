@@ -17,6 +17,7 @@ from unlimcall_async._lazy import LazyModule
 from unlimcall_async.cdrs.asking import StreamIteration
 from unlimcall_async.cdrs.iteration import OneAtATime
 from unlimcall_async.cdrs.output import Output
+from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.models import CallRecord
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class StreamViews(OneAtATime[StreamIteration]):
         # The batch that is not full yet, and whether all that is left is handed out in one step.
         self._making: BatchInMaking | None = None
         self._at_once = False
+        # The row that cannot be read and has ended the iteration: `resume_after` of its error skips the row.
+        self._skipped: UnplacedRow | None = None
 
     @abstractmethod
     async def _load(self, iteration: StreamIteration) -> bool:
@@ -196,6 +199,8 @@ class StreamViews(OneAtATime[StreamIteration]):
         except Exception:
             if self._making is None:
                 raise
+            # The row that the error is about comes next, as far as the reader knows.
+            self._skipped = None
             return False
 
     # --- all or nothing -----------------------------------------------------------------------------------------------
@@ -239,5 +244,7 @@ class StreamViews(OneAtATime[StreamIteration]):
 
     def _take_back(self) -> None:
         self._making = None
+        # The row lies behind records that were taken back.
+        self._skipped = None
         self._output.take_back()
         self._ask_again()

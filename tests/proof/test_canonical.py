@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import UserDict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from hashlib import blake2b
 from types import MappingProxyType
@@ -127,8 +127,21 @@ def test_the_start_of_a_record_is_in_utc() -> None:
     assert there.start_time.tzinfo is ZONE
 
 
-def test_a_record_without_a_zone_or_of_another_type_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^start_time of a record has no zone$"):
-        in_utc(replace(RECORD, start_time=datetime(2026, 5, 24)))  # noqa: DTZ001 # that is the point
+@pytest.mark.parametrize(
+    ("start", "error", "words"),
+    [
+        (datetime(2026, 5, 24), ValueError, "must be timezone-aware"),  # noqa: DTZ001 # that is the point
+        (datetime.min.replace(tzinfo=ZONE), ValueError, "is out of range in UTC"),
+        (date(2026, 5, 24), TypeError, "must be a datetime, not date"),
+        ("2026-05-24T00:00:00Z", TypeError, "must be a datetime, not str"),
+        (None, TypeError, "must be a datetime, not NoneType"),
+    ],
+)
+def test_a_record_that_starts_at_no_instant_is_refused(start: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=f"^start_time of a record {words}"):
+        in_utc(replace(RECORD, start_time=start))
+
+
+def test_what_is_no_record_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^each record must be a CallRecord, not dict$"):
         in_utc({"id": "1"})

@@ -55,13 +55,22 @@ async def counted(calls: Sequence[SandboxCall], **settings: Any) -> Verification
         return await client.cdrs.verify(records, BEGIN, END, counts_only=True)
 
 
+# Of rows of a table, for example.
+NAMES: list[Any] = ["1", 7]
+
+
 async def test_what_is_verified_is_checked_before_anything_is_sent() -> None:
     wrong: list[tuple[type[Exception], str, tuple[Any, ...]]] = [
         (TypeError, "CallRecord, not dict", ([{"id": "1"}], BEGIN, END)),
-        (TypeError, "CallRecord, not str", ("text", BEGIN, END)),
+        (TypeError, "pulled must be a Manifest or call records, not str", (Manifest(BEGIN, END).to_json(),)),
         (TypeError, "not int", (7, BEGIN, END)),
         (ValueError, "start and end are needed", ([],)),
-        (ValueError, "has no zone", ([CallRecord("1", datetime(2026, 3, 2), 1, 1)], BEGIN, END)),  # noqa: DTZ001 # the point
+        (ValueError, "must be timezone-aware", ([CallRecord("1", datetime(2026, 3, 2), 1, 1)], BEGIN, END)),  # noqa: DTZ001 # the point
+        (
+            TypeError,
+            r"id of records\[1\] must be a str, not int",
+            ([CallRecord(name, BEGIN, 1, 1) for name in NAMES], BEGIN, END),
+        ),
         (ValueError, r"records\[0\] starts at .* outside", ([CallRecord("1", END, 1, 1)], BEGIN, END)),
         (ValueError, "those of the manifest", (Manifest(BEGIN, END), BEGIN, END)),
     ]

@@ -286,7 +286,7 @@ def _to_verify(
         if start is not None or end is not None:
             raise ValueError("start and end are those of the manifest: pass neither")
         return pulled, None
-    if not isinstance(pulled, Iterable):
+    if isinstance(pulled, (str, bytes)) or not isinstance(pulled, Iterable):
         raise TypeError(f"pulled must be a Manifest or call records, not {type(pulled).__name__}")
     if start is None or end is None:
         raise ValueError("start and end are needed with records: without them nobody knows what may be missing")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import repeat
@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec.structs import asdict, astuple
 
+from unlimcall_async import _arguments
 from unlimcall_async.models import CallRecord
 
 
@@ -92,17 +93,16 @@ def in_utc(record: object) -> CallRecord:
     """Return a record whose start is in UTC.
 
     Raises:
-        TypeError: `record` is not a call record.
-        ValueError: The start has no zone.
+        TypeError: `record` is not a call record, or its start is not a datetime.
+        ValueError: The start has no zone, or is beyond the calendar in UTC.
     """
     if not isinstance(record, CallRecord):
         raise TypeError(f"each record must be a CallRecord, not {type(record).__name__}")
-    zone = record.start_time.tzinfo
-    if zone is UTC:
+    start = record.start_time
+    # A record that a user made may hold anything.
+    if type(start) is datetime and start.tzinfo is UTC:
         return record
-    if zone is None:
-        raise ValueError("start_time of a record has no zone")
-    return msgspec.structs.replace(record, start_time=record.start_time.astimezone(UTC))
+    return msgspec.structs.replace(record, start_time=_arguments.utc("start_time of a record", start))
 
 
 class _Text(bytes):

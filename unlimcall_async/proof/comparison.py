@@ -146,12 +146,14 @@ def by_day(records: Iterable[CallRecord], start: datetime, end: datetime) -> dic
     """Return records, in any order, by their UTC day.
 
     Raises:
-        TypeError: An element is not a call record.
+        TypeError: An element is not a call record, or its id is not text, or its start not a datetime.
         ValueError: A record does not start in `[start, end)`, or its start has no zone.
     """
     days = defaultdict[date, list[CallRecord]](list)
     for place, record in enumerate(records):
         moved = in_utc(record)
+        if not isinstance(moved.id, str):
+            raise TypeError(f"id of records[{place}] must be a str, not {type(moved.id).__name__}")
         if not start <= moved.start_time < end:
             raise ValueError(
                 f"records[{place}] starts at {moved.start_time.isoformat()}, which is outside of start and end"

@@ -6,13 +6,15 @@ Pure: no I/O. `stream.arrow` turns the records of one part after the other into 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import NoneType
 from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from unlimcall_async import _json
+from unlimcall_async._arguments import utc
 from unlimcall_async._extras import of_extra
 from unlimcall_async._plain import add_fields, extra_to_json
 from unlimcall_async.cdrs.times import EPOCH, to_datetime, to_micros
@@ -56,24 +58,25 @@ def to_batch(records: Sequence[CallRecord]) -> pa.RecordBatch:
     `extra` is a JSON object in which a fraction is a number with all its digits, and null where it is empty.
 
     Raises:
-        TypeError: `records` is not a sequence.
-        OverflowError: A number of a record has more than 64 bits. Records of the API have none.
+        TypeError: `records` is not a sequence, or a field of a record is of a wrong type.
+        ValueError: A start has no zone, or a field that is required is `None`.
+        OverflowError: A number of a record has more than 64 bits. Records of the API have none of these.
     """
     if not isinstance(records, Sequence):
         raise TypeError(f"records must be a sequence of CallRecord, for example a list, not {type(records).__name__}")
     # Of all ways to take a field out of each record, these loops are the fastest: Python specializes the access to a slot
     # (`python benchmarks/records.py --ways arrow`).
-    return pa.RecordBatch.from_arrays(
+    batch = pa.RecordBatch.from_arrays(
         [
             pa.array([record.id for record in records], _TEXT),
             _times([record.start_time for record in records]),
-            pa.array([record.duration for record in records], _WHOLE),
-            pa.array([record.billsec for record in records], _WHOLE),
+            _whole_numbers("duration", [record.duration for record in records]),
+            _whole_numbers("billsec", [record.billsec for record in records]),
             pa.array([record.src for record in records], _TEXT),
             pa.array([record.dst for record in records], _TEXT),
             pa.array([record.disposition for record in records], _TEXT),
             pa.array([record.sip_username for record in records], _TEXT),
-            pa.array([record.sell_price_cents for record in records], _WHOLE),
+            _whole_numbers("sell_price_cents", [record.sell_price_cents for record in records]),
             pa.array([record.currency for record in records], _TEXT),
             pa.array([record.country for record in records], _TEXT),
             pa.array([record.did for record in records], _TEXT),
@@ -81,12 +84,28 @@ def to_batch(records: Sequence[CallRecord]) -> pa.RecordBatch:
         ],
         schema=SCHEMA,
     )
+    for field, column in zip(SCHEMA, batch.columns, strict=True):
+        if column.null_count and not field.nullable:
+            raise ValueError(f"{field.name} of a record must not be None")
+    return batch
 
 
-def _times(starts: Iterable[datetime]) -> pa.Array:
+def _whole_numbers(name: str, values: list[int | None]) -> pa.Array:
+    # Arrow would cut the fraction of a number off.
+    for kind in set(map(type, values)) - {int, NoneType}:
+        if not hasattr(kind, "__index__"):
+            raise TypeError(f"{name} of a record must be a whole number, not a {kind.__name__}")
+    return pa.array(values, _WHOLE)
+
+
+def _times(starts: list[datetime]) -> pa.Array:
     # Arrow takes 0.4 us for each datetime, because it asks the zone for the offset. A difference has no zone, and takes a third
     # of that, its subtraction included (`python -m timeit`).
-    return pa.array([start - EPOCH for start in starts], pa.duration("us")).cast(_WHOLE).cast(_TIME)
+    try:
+        since = [start - EPOCH for start in starts]
+    except TypeError:  # a start has no zone, or is not a datetime
+        since = [utc("start_time of a record", start) - EPOCH for start in starts]
+    return pa.array(since, pa.duration("us")).cast(_WHOLE).cast(_TIME)
 
 
 # --- many records, fast ---------------------------------------------------------------------------------------------------

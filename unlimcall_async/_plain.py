@@ -43,6 +43,7 @@ def to_dict(model: object) -> dict[str, Any]:
 
     Raises:
         TypeError: `model` is not a model.
+        ValueError: A time of it has no zone, or is beyond the calendar in UTC. The API sends no such time.
     """
     return _plain_model(_checked(model), _as_float)
 
@@ -54,6 +55,7 @@ def to_json(model: object) -> bytes:
 
     Raises:
         TypeError: `model` is not a model.
+        ValueError: As for `to_dict`.
     """
     return _escaped(_encoded(_plain_model(_checked(model), _as_it_is)))
 
@@ -102,9 +104,17 @@ def types_of(model: Any) -> Mapping[str, Any]:
 
 
 def text_of(value: datetime) -> str:
-    """Return a time as the API writes it."""
+    """Return a time as the API writes it, or raise a `ValueError` if the time is no instant of the calendar in UTC."""
     precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
-    return value.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    if value.tzinfo is not UTC:
+        # `astimezone` would take such a time for one in this machine's zone.
+        if value.utcoffset() is None:
+            raise ValueError(f"a time of a model must be timezone-aware: {value.isoformat()}")
+        try:
+            value = value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"a time of a model is out of range in UTC: {value.isoformat()}") from None
+    return value.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 # --- to plain values --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped] # it has no types
 import pytest
@@ -140,6 +141,24 @@ def test_a_batch_of_plain_records_imports_no_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # ours
     assert done.stdout == "2 False\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("duration", 1.9, TypeError),
+        ("billsec", Decimal(1), TypeError),
+        ("sell_price_cents", 1.9, TypeError),
+        ("id", None, ValueError),
+        ("duration", None, ValueError),
+        ("start_time", None, TypeError),
+        ("start_time", datetime(2026, 5, 24), ValueError),  # noqa: DTZ001 # that is the point
+    ],
+)
+def test_what_a_column_cannot_hold_is_named_and_never_changed(field: str, value: Any, error: type[Exception]) -> None:
+    # Arrow cuts fractions off, and does not look whether a column may have nulls.
+    with pytest.raises(error, match=rf"^{field} of a record must"):
+        to_batch([RECORD, evolve(RECORD, **{field: value})])
 
 
 def test_a_number_beyond_64_bits_is_an_error() -> None:

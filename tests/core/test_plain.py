@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -175,6 +175,25 @@ def test_a_mapping_that_is_not_a_model_is_refused(model: type, plain: dict[str, 
     with pytest.raises(ValueError, match=where) as caught:
         from_dict(model, plain)
     assert str(RECORD.dst) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (datetime(2026, 5, 24), "must be timezone-aware: 2026-05-24T00:00:00"),  # noqa: DTZ001 # that is the point
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-2))), "is out of range in UTC: 9999-12-31"),
+    ],
+)
+def test_a_time_that_is_no_instant_is_not_written_as_another(start: datetime, words: str) -> None:
+    odd = evolve(RECORD, start_time=start)
+    writers: list[Callable[[], object]] = [
+        lambda: to_dict(odd),
+        lambda: to_json(odd),
+        lambda: to_json_lines([RECORD, odd]),
+    ]
+    for write in writers:
+        with pytest.raises(ValueError, match=f"^a time of a model {words}"):
+            write()
 
 
 def test_what_is_no_model_is_refused() -> None:

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.own_rules
         ({"duration_sec": None}, "likely"),
         ({"duration_sec": 42}, "likely"),
         ({"duration_sec": float("nan")}, "likely"),
+        ({"duration_sec": 10**400}, "likely"),
         ({"phone": "020 7946 0811", "duration_sec": None}, "possible"),
         ({"phone": None}, "possible"),
         ({"phone": "anonymous"}, "possible"),
@@ -325,6 +326,10 @@ def test_what_is_neither_an_event_nor_a_record_is_refused() -> None:
     reconciler = EventReconciler()
     with pytest.raises(TypeError, match="event must be a CallEnded, not CallRecord"):
         reconciler.seen(record(0))  # type: ignore[arg-type] # as just said
+    odd: dict[str, Any] = {"duration_sec": "60", "phone": 442079460811, "call_id": 1}
+    for name, value in odd.items():
+        with pytest.raises(TypeError, match=f"event.{name} must be a"):
+            reconciler.seen(ended(0, **{name: value}))
     with pytest.raises(TypeError, match="record must be a CallRecord, not CallEnded"):
         reconciler.add(ended(0))  # type: ignore[arg-type] # as just said
     with pytest.raises(TypeError, match="event must be a SeenEvent"):

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from math import isfinite
+from sys import float_info
 from typing import Final
 
 from attrs import field, frozen
@@ -63,15 +63,20 @@ class SeenEvent:
 
         Raises:
             ValueError: The event has no time of its own, and `arrived_at` is `None`; or the time has no timezone.
+            TypeError: A field of the event is of a wrong type.
         """
         # An event that a user made may hold anything.
-        duration = event.duration_sec
+        duration = None if event.duration_sec is None else _arguments.real("event.duration_sec", event.duration_sec)
+        for name in ("call_id", "phone"):
+            if (value := getattr(event, name)) is not None:
+                _arguments.text(f"event.{name}", value)
         occurred_at = None if event.occurred_at is None else _arguments.utc("event.occurred_at", event.occurred_at)
         seen = cls(
             key=_key_of(event),
             call_id=event.call_id,
             phone=event.phone,
-            duration_sec=duration if duration is not None and isfinite(duration) else None,
+            # A whole number may be larger than any float. No NaN, either.
+            duration_sec=duration if duration is not None and abs(duration) <= float_info.max else None,
             occurred_at=occurred_at,
             arrived_at=arrived_at,
             recovers=str(event.id) if isinstance(event, RecoveredCall) else None,

@@ -171,7 +171,7 @@ class EventReconciler:
             at: When the event came; `None` for now.
 
         Raises:
-            TypeError: `event` is not a `CallEnded`, or `at` is not a datetime.
+            TypeError: `event` is not a `CallEnded`, a field of it is of a wrong type, or `at` is not a datetime.
             ValueError: `at` has no timezone.
         """
         if not isinstance(event, CallEnded):

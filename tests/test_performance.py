@@ -77,7 +77,7 @@ def more(request: pytest.FixtureRequest) -> dict[str, Any]:
 def client(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> AsyncClient:
     pages = Pages(more)
 
-    async def send(attempt: transport.Attempt) -> RawResponse:
+    async def send(attempt: transport.Attempt, _on_refusal: object) -> RawResponse:
         attempt.sent = Sent.MAYBE_SENT
         return pages.answer(attempt._request)
 

@@ -11,6 +11,7 @@ the types and names the place of an error.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar, Union, get_args, g
 
 import attrs
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 T = TypeVar("T")
 
@@ -235,7 +236,7 @@ def to_json_lines(records: Sequence[Any]) -> bytes:
     ]  # fmt: skip
     for place, extra in enumerate([record.extra for record in records]):
         if extra:
-            lines[place] = _ExtendedLine(*astuple(lines[place]), extra=_plain(extra, _as_it_is))
+            lines[place] = _ExtendedLine(**asdict(lines[place]), extra=_plain(extra, _as_it_is))
     with suppress(*_REFUSALS):
         return _escaped(_encoder.encode_lines(lines))
     return b"".join([to_json(record) + b"\n" for record in records])

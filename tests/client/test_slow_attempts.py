@@ -25,6 +25,9 @@ from unlimcall_async.sandbox import (
     Truncate,
 )
 
+# Attempts may take ten seconds, which pass in no time.
+pytestmark = pytest.mark.looptime
+
 SLOW: list[Fault] = [
     Stall(), Stall(after_headers=True), Status(504), Status(524), Html(504), ResetBefore(), ResetAfter(), Close(),
 ]  # fmt: skip
@@ -41,7 +44,7 @@ async def fetch(
     """Make a call, and return what `on_give_up` was told, and the error that was raised."""
     told: list[UnlimCallError] = []
     policy = RetryPolicy(delays=(0,) * delays, jitter=0, on_give_up=told.append)
-    view = client.with_options(retry=policy, timeout=0.1)
+    view = client.with_options(retry=policy, timeout=10)
     try:
         pull = Pull(limiter=view._caller.limiters.of("me"), patience=Patience(0))
         wanted = Wanted({}, identity, slow_attempts)

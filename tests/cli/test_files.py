@@ -101,7 +101,7 @@ def test_a_name_that_is_not_of_an_ordinary_file_is_left_alone(
     for link, target in (("device", "/dev/null"), ("link", "victim"), ("nowhere", "absent"), ("loop", "loop")):
         (tmp_path / link).symlink_to(target)
     before = names_in(tmp_path)
-    with pytest.raises(UnwritableError, match=r"it is a symbolic link, which this command|it is not an ordinary file"):
+    with pytest.raises(UnusableError, match=r"it is a symbolic link, which this command|it is not an ordinary file"):
         use(tmp_path / name, "whole")
     assert (names_in(tmp_path), (tmp_path / "victim").read_text()) == (before, "mine")
 

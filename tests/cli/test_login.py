@@ -243,6 +243,35 @@ async def test_the_keyring_of_the_system_is_used_if_there_is_one(
         assert (keyring.stored, (await me())[0]) == ({}, 2)
 
 
+@pytest.mark.parametrize("kind", ["a folder", "a link", "in a file"])
+async def test_a_command_says_what_it_cannot_do_with_the_file_of_a_token(config: Path, kind: str) -> None:
+    path = config / "tokens" / "default.json"
+    if kind == "in a file":
+        configure(config, "")
+        path.parent.touch()
+    elif kind == "a folder":
+        (path / "more").mkdir(parents=True)
+    else:
+        path.parent.mkdir(parents=True)
+        path.symlink_to("elsewhere")
+    status, _, err = await me()
+    assert (status, err.startswith(f"Error: cannot read {path}: ")) == (2, True), err
+    status, _, err = await run(None, "logout", **NO_TOKEN)
+    removed = kind == "a link"
+    assert (status, err.startswith(f"Error: cannot remove {path}: ")) == (0 if removed else 2, not removed), err
+
+
+async def test_an_older_token_that_a_login_cannot_remove_is_named(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", Keyring(5))
+    path = config / "tokens" / "default.json"
+    path.mkdir(parents=True)
+    async with Sandbox() as sandbox:
+        status, _, err = await login(sandbox)
+    assert (status, err.startswith(f"Error: cannot remove {path}: ")) == (2, True), err
+
+
 # --- config.toml ----------------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +303,16 @@ async def test_a_wrong_setting_is_named_with_its_file(config: Path, text: str, c
     status, _, err = await me(UNLIMCALL_TOKEN="unl_test_x")
     assert (status, err.count("\n")) == (2, 1)
     assert err.startswith(f"Error: {config / 'config.toml'}: {complaint}")
+
+
+async def test_a_file_of_settings_that_cannot_be_read_is_named_once(config: Path) -> None:
+    path = config / "config.toml"
+    path.mkdir(parents=True)
+    status, _, err = await me()
+    assert (status, err.count("config.toml"), err.startswith(f"Error: cannot read {path}: ")) == (2, 1, True), err
+    path.rmdir()
+    path.write_bytes(b"tz = \xff")
+    assert await me() == (2, "", f"Error: cannot read {path}: it is not in UTF-8\n")
 
 
 @pytest.mark.parametrize(

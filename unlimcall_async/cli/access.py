@@ -16,7 +16,7 @@ from unlimcall_async._secrets import bare
 from unlimcall_async.cli import stored_tokens
 from unlimcall_async.cli.credentials import read_private, read_stdin, sole
 from unlimcall_async.cli.options import in_option_names
-from unlimcall_async.cli.output import UnusableError
+from unlimcall_async.cli.output import UnusableError, unusable
 from unlimcall_async.cli.settings import DEFAULT_PROFILE, Settings, is_profile_name, settings_in
 from unlimcall_async.cli.waits import clients
 
@@ -243,12 +243,13 @@ def settings_of(profile: str, given: Given) -> tuple[Settings, dict[str, str], b
     The last value is whether the file has the profile.
     """
     path = config_file()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableError(f"cannot read {path}: {error}") from None
+    with unusable("read", path):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            text = ""
+        except UnicodeDecodeError:
+            raise UnusableError(f"cannot read {path}: it is not in UTF-8") from None
     try:
         settings, known = settings_in(text, profile)
     except ValueError as error:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from unlimcall_async import _platform
-from unlimcall_async.cli.output import UnusableError, UnwritableError, unwritable
+from unlimcall_async.cli.output import UnusableError, UnwritableError, unusable, unwritable
 
 _FLAGS: Final = _platform.NO_LINK | _platform.NO_WAIT
 
@@ -46,17 +46,23 @@ def check_name(path: Path) -> None:
     Raises:
         UnwritableError: The name is that of a link, a folder, a pipe or a device, or this system cannot have the name.
     """
-    if fault := _platform.name_fault(path.name):
-        raise UnwritableError(path, fault)
     with unwritable(path):
-        try:
-            mode = path.lstat().st_mode
-        except FileNotFoundError:
-            return
+        fault = _name_fault(path)
+    if fault:
+        raise UnwritableError(path, fault)
+
+
+def _name_fault(path: Path) -> str:
+    """Return why a name cannot be that of a file; an empty text if the name is free, or that of an ordinary file."""
+    if fault := _platform.name_fault(path.name):
+        return fault
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return ""
     if stat.S_ISLNK(mode):
-        raise UnwritableError(path, "it is a symbolic link, which this command does not follow; name the file itself")
-    if not stat.S_ISREG(mode):
-        raise UnwritableError(path, "it is not an ordinary file")
+        return "it is a symbolic link, which this command does not follow; name the file itself"
+    return "" if stat.S_ISREG(mode) else "it is not an ordinary file"
 
 
 def without_detours(path: Path) -> Path:
@@ -94,10 +100,11 @@ def open_ordinary(path: Path) -> BinaryIO:
     """Open an ordinary file for reading.
 
     Raises:
-        UnwritableError: The name is that of something else.
+        UnusableError: The name is that of something else.
         OSError: The file cannot be opened.
     """
-    check_name(path)
+    if fault := _name_fault(path):
+        raise UnusableError(f"cannot read {path}: {fault}")
     return os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb")
 
 
@@ -107,13 +114,12 @@ def read_kept(path: Path) -> bytes | None:
     Raises:
         UnusableError: The file cannot be read, or may be another user's work.
     """
-    try:
-        with _own(open_ordinary(path), path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UnusableError(f"cannot read {path}: {error.strerror}") from None
+    with unusable("read", path):
+        try:
+            with _own(open_ordinary(path), path) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
 
 
 def _own(file: BinaryIO, path: Path, *, one_name: bool = False) -> BinaryIO:

@@ -52,6 +52,15 @@ def unwritable(place: object) -> Iterator[None]:
         raise UnwritableError(place, error.strerror or str(error)) from error
 
 
+@contextmanager
+def unusable(act: str, place: object) -> Iterator[None]:
+    """Raise an `UnusableError` that names the file, and what cannot be done with it, in place of an `OSError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UnusableError(f"cannot {act} {place}: {error.strerror or error}") from error
+
+
 # --- standard output ------------------------------------------------------------------------------------------------------
 
 

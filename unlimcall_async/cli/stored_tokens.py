@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from unlimcall_async import _json
 from unlimcall_async.cli.files import exists, read_kept, store
-from unlimcall_async.cli.output import UnusableError, unwritable
+from unlimcall_async.cli.output import UnusableError, unusable, unwritable
 
 _SERVICE: Final = "unlimcall"
 
@@ -63,7 +63,7 @@ def write(profile: str, token: str, base_url: str, *, to_file: bool) -> str:
     """Store the token of a profile, and return where it is, for people.
 
     Raises:
-        UnwritableError: The file cannot be written.
+        UnusableError: The file cannot be written, or an older one cannot be removed.
     """
     text = json.dumps({"token": token, "base_url": base_url})
     keyring = None if to_file else _keyring()
@@ -74,7 +74,8 @@ def write(profile: str, token: str, base_url: str, *, to_file: bool) -> str:
             keyring = None
     path = _path(profile)
     if keyring is not None:
-        path.unlink(missing_ok=True)  # an older token, which would be read first
+        with unusable("remove", path):
+            path.unlink(missing_ok=True)  # an older token, which would be read first
         return "the keyring"
     with unwritable(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ def remove(profile: str) -> bool:
     """
     path = _path(profile)
     there = exists(path)
-    with unwritable(path):
+    with unusable("remove", path):
         path.unlink(missing_ok=True)
     if (keyring := _keyring()) is not None:
         stored = None

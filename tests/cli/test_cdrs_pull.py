@@ -286,7 +286,7 @@ def test_no_command_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--from", "1d", "--for", "excel", "--format", "ndjson"], "--for excel is for CSV; give --format csv"),
         (["--from", "1d", "--for", "excel", "--out", "calls"], "--for excel is for CSV; give --format csv"),
         (["--from", "1d", "--for", "excel", "--json"], "--json and --format csv --for excel exclude each other"),
-        (["--from", "2099-01-01"], "--from is after --till"),
+        (["--from", "2099-01-01"], "--from 2099-01-01 is in the future"),
         (["--from", "2098-01-01", "--till", "2099-01-01"], "--from 2098-01-01 is in the future"),
         (["--from", "1h", "--settle", "2h"], "--from is after the time that --settle leaves"),
         (["--from", "1d", "--till", "1h", "--settle", "2h"], "--settle and --till exclude each other"),

@@ -129,8 +129,10 @@ async def test_the_future_is_left_out() -> None:
         )
         assert (status, json.loads(out)["attempts"]) == (0, 60)
         assert "--till is in the future: the range ends now" in err
-        status, _, err = await run(sandbox, "cdrs", "summary", "--from", "2999-01-01", "--till", "2999-01-02")
-        assert (status, "--from is in the future" in err) == (2, True)
+        for command in ("cdrs summary", "health"):
+            for end in ([], ["--till", "2999-01-02"]):
+                status, _, err = await run(sandbox, *command.split(), "--from", "2999-01-01", *end)
+                assert (status, "--from 2999-01-01 is in the future" in err) == (2, True), err
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,15 @@ async def test_a_table_is_made_and_then_kept_up_to_date(tmp_path: Path) -> None:
         (["--to", "sqlite:///x.db", "--from", "1d", "--table", "unlimcall_sync"], "--table must not be unlimcall_sync"),
         (["--to", "sqlite:///x.db", "--from", "1d", "--account", ""], "--account must not be empty"),
         (["--to", "sqlite:///x.db", "--from", "2026-05-02", "--till", "2026-05-01"], "--from must not be after --till"),
+        (["--to", "sqlite:///x.db", "--from", "2099-01-01"], "--from 2099-01-01 is in the future"),
+        (
+            ["--to", "sqlite:///x.db", "--from", "1h", "--settle", "2h"],
+            "--from 1h is after the time that --settle leaves",
+        ),
+        (
+            ["--to", "sqlite:///x.db", "--from", "1h", "--settle", "999999d"],
+            "--settle must not reach back beyond the year 1",
+        ),
         (["--to", "sqlite:///x.db", "--account", "a"], "--from is missing, and no earlier run has given one"),
         (["--to", "sqlite:///x.db", "--every", "1h", "--till", "now"], "--every and --till exclude each other"),
         (["--to", "sqlite:///x.db", "--every", "0s"], "--every must be above zero"),

@@ -120,6 +120,10 @@ def sync(
     at = options.now()
     first = None if start is None else options.moment("--from", start, zone, at)
     last = None if end is None else options.moment("--till", end, zone, at)
+    if start is not None and first is not None:
+        options.require_past(start, first, at)
+        if last is None and first > options.ago(at, settle):
+            raise click.UsageError(f"--from {start} is after the time that --settle leaves: {first.isoformat()}")
     if isinstance(client, AccessToAll):
         if every is not None or account is not None:
             raise click.UsageError("--accounts excludes --every and --account: run it by a timer")

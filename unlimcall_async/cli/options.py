@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,18 +154,39 @@ def moment(option: str, text: str, zone: tzinfo, at: datetime | None = None) -> 
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
+def ago(at: datetime, settle: timedelta) -> datetime:
+    """Return the time that `--settle` leaves.
+
+    Raises:
+        click.UsageError: There is no such time.
+    """
+    try:
+        return at - settle
+    except OverflowError:
+        raise click.UsageError("--settle must not reach back beyond the year 1") from None
+
+
+def require_past(text: str, start: datetime, at: datetime) -> None:
+    """Check that `--from` is not in the future. It is then after `--till`, too, which the user need not have given.
+
+    Raises:
+        click.UsageError: The start is after `at`.
+    """
+    if start > at:
+        raise click.UsageError(f"--from {text} is in the future: {start.isoformat()}")
+
+
 def window(start: str, end: str, zone: tzinfo) -> tuple[datetime, datetime]:
     """Read `--from` and `--till`, both against one reading of the clock. A range ends now at the latest.
 
     Raises:
-        click.UsageError: A text is not a time, or `--from` is after `--till`.
+        click.UsageError: A text is not a time, or `--from` is after `--till` or in the future.
     """
     at = now()
     first, last = moment("--from", start, zone, at), moment("--till", end, zone, at)
+    require_past(start, first, at)
     if first > last:
         raise click.UsageError(f"--from is after --till: {first.isoformat()} is after {last.isoformat()}")
-    if first > at:
-        raise click.UsageError(f"--from {start} is in the future: {first.isoformat()}")
     if last > at:
         note(f"--till {end} is in the future: the range ends now, at {at.isoformat()}.")
     return first, min(last, at)

@@ -76,16 +76,15 @@ class Wanted:
             start = begin
         elif self.start is not None:
             start = options.moment("--from", self.start, self.zone, at)
+            options.require_past(self.start, start, at)
         else:
             raise click.UsageError("--from is missing: give the start of the range, for example --from 7d")
-        till = _before(at, self.settle or timedelta(0))
+        till = options.ago(at, self.settle or timedelta(0))
         if self.end is not None:
             till = options.moment("--till", self.end, self.zone, at)
         if begin is None and start > till:
             end = "--till" if self.settle is None else "the time that --settle leaves"
             raise click.UsageError(f"--from is after {end}: {start.isoformat()} is after {till.isoformat()}")
-        if begin is None and start > at:
-            raise click.UsageError(f"--from {self.start} is in the future: {start.isoformat()}")
         if till <= at:
             return Settled(start, max(start, till), None, at)
         if self.tells_future:
@@ -113,7 +112,7 @@ class Wanted:
             if options.moment(option, text, zone, at) not in held:
                 seen = f" as of {at.isoformat()}" if at is not None and is_relative(text) else ""
                 raise _another_range(f"{option} {text}{seen}", option, journal, out)
-        if self.settle is not None and begun is not None and _before(begun, self.settle) not in ends:
+        if self.settle is not None and begun is not None and options.ago(begun, self.settle) not in ends:
             raise _another_range("--settle", "--settle", journal, out)
 
     def check_zone(self, journal: Journal, out: Path) -> None:
@@ -148,10 +147,3 @@ def _another_range(meant: str, option: str, journal: Journal, out: Path) -> clic
         f"{out} is a pull from {journal.start.isoformat()} till {journal.end.isoformat()}, and {meant} is another range; "
         f"leave {option} out to continue the file"
     )
-
-
-def _before(at: datetime, settle: timedelta) -> datetime:
-    try:
-        return at - settle
-    except OverflowError:
-        raise click.UsageError("--settle must not reach back beyond the year 1") from None

@@ -126,11 +126,13 @@ class RecordSource:
             end: The text of the end if the user has given none.
 
         Raises:
-            click.UsageError: A text is not a time, or `--from` is after `--till`.
+            click.UsageError: A text is not a time, or `--from` is after `--till`, or in the future of the API.
         """
         at, (first, last) = options.now(), (self.start or start, self.end or end)
         begin = None if first is None else options.moment("--from", first, self.zone, at)
         finish = None if last is None else options.moment("--till", last, self.zone, at)
+        if self.what is None and first is not None and begin is not None:
+            options.require_past(first, begin, at)
         if begin is not None and finish is not None and begin > finish:
             raise click.UsageError(f"--from is after --till: {begin.isoformat()} is after {finish.isoformat()}")
         return begin, finish

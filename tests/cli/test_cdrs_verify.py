@@ -295,5 +295,10 @@ async def test_a_table_of_no_sync_is_told(tmp_path: Path) -> None:
         await run(sandbox, *SYNC, cwd=tmp_path)
         status, _, err = await verify(sandbox, tmp_path, "sqlite:///calls.db", "--account", "other")
         assert (status, "no sync has written --account 'other' there" in err) == (2, True), err
+        for account in ([], ["--account", "1042"]):
+            _, _, err = await run(
+                sandbox, "cdrs", "summary", "sqlite:///calls.db", "--table", "x", *account, cwd=tmp_path
+            )
+            assert "Error: no sync has written --table 'x' there\n" in err
         status, _, err = await verify(sandbox, tmp_path, "sqlite:///calls.db", "--till", "2026-06-01")
     assert (status, "--from and --till must lie within the time that was synced" in err) == (2, True), err

@@ -97,12 +97,13 @@ class Stored:
     entries: Sequence[ManifestEntry]
 
 
-def one_account(accounts: Sequence[str], account: str | None) -> str:
+def one_account(accounts: Sequence[str], account: str | None, table: str | None = None) -> str:
     """Return the account of a table to read.
 
     Args:
         accounts: The accounts that have been synced into the table.
         account: The one that is wanted, or `None` for the only one.
+        table: The name of the table; `None` for a folder, which is one table.
 
     Raises:
         ValueError: It is not there, or there are several.
@@ -111,8 +112,9 @@ def one_account(accounts: Sequence[str], account: str | None) -> str:
         return accounts[0]
     if account in accounts:
         return str(account)
-    there = ", ".join(map(repr, sorted(accounts)[:10])) or "none"
-    if account is None and accounts:
+    if not accounts:
+        raise ValueError(f"no sync has written {'anything' if table is None else f'table {table!r}'} there")
+    there = ", ".join(map(repr, sorted(accounts)[:10]))
+    if account is None:
         raise ValueError(f"account is missing, and several were synced there: {there}")
-    wanted = "any account" if account is None else f"account {account!r}"
-    raise ValueError(f"no sync has written {wanted} there; synced were: {there}")
+    raise ValueError(f"no sync has written account {account!r} there; synced were: {there}")

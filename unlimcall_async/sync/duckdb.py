@@ -133,7 +133,7 @@ class DuckDbDestination(DatabaseDestination[duckdb.DuckDBPyConnection]):
             if {mine, STATE_TABLE} <= there:
                 statement = f"SELECT account, state FROM {self._state_table} WHERE table_name = ?"  # noqa: S608 # a quoted name
                 states = dict(connection.execute(statement, (mine,)).fetchall())
-            self._account = one_account(list(states), account)
+            self._account = one_account(list(states), account, self._table)
             entries = self._entries(to_datetime(FIRST), to_datetime(LAST)) if MANIFEST_TABLE in there else ()
             connection.execute("COMMIT")
         return Stored(self._account, states[self._account], entries)

@@ -153,7 +153,7 @@ class PostgresDestination(DatabaseDestination[psycopg.Connection[tuple[Any, ...]
                 self._only = "" if kind[1] == _PARTITIONED else "ONLY "
                 found = f"SELECT account, state FROM {beside_values(self._state_table)} WHERE table_name {_IS} %s"  # noqa: S608 # quoted
                 states = dict(connection.execute(sql(found), (self._table[1],)).fetchall())
-            self._account = one_account(list(states), account)
+            self._account = one_account(list(states), account, ".".join(self._table))
             is_proven = self._is_there(connection, self._manifest_table)
             entries = self._entries(to_datetime(FIRST), to_datetime(LAST)) if is_proven else ()
             connection.execute("COMMIT")

@@ -136,7 +136,7 @@ class SqliteDestination(DatabaseDestination[sqlite3.Connection]):
             if {mine, STATE_TABLE} <= there:
                 found = f"SELECT account, state FROM {self._state_table} WHERE table_name = ?"  # noqa: S608 # a quoted name
                 states = dict(connection.execute(found, (mine,)))
-            self._account = one_account(list(states), account)
+            self._account = one_account(list(states), account, self._table)
             entries = self._entries(to_datetime(FIRST), to_datetime(LAST)) if MANIFEST_TABLE in there else ()
             connection.execute("COMMIT")
         return Stored(self._account, states[self._account], entries)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.webhooks.oracle import event_body, headers
-from unlimcall_async.webhooks import CallEnded, CallTracker, WebhookReceiver
+from unlimcall_async.webhooks import CallEnded, CallTracker, WebhookReceiver, parse_event
 
 
 async def end(receiver: WebhookReceiver, call_id: str | None, event_id: str | None = None) -> None:
@@ -53,6 +54,20 @@ async def test_a_call_that_does_not_end_is_a_timeout_and_leaves_nothing(
         await tracker.ended("1", timeout=60)
     assert caught.value.__cause__ is None
     assert repr(tracker) == "<CallTracker 0 calls awaited, 0 ended>"
+
+
+@pytest.mark.looptime
+async def test_an_event_that_comes_in_the_turn_of_the_timeout_is_returned(
+    receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[Callable[[CallEnded], object]] = []
+    monkeypatch.setattr(receiver, "on", lambda _: handlers.append)
+    tracker = CallTracker(receiver)
+    event = parse_event(event_body("evt_1", callId="1"))
+    assert isinstance(event, CallEnded)
+    # A loop that was blocked finds the event and the end of the wait in one turn.
+    asyncio.get_running_loop().call_later(60, handlers[0], event)
+    assert await tracker.ended("1", timeout=60) is event
 
 
 async def test_a_cancelled_waiter_leaves_nothing_and_harms_nobody(

@@ -63,10 +63,11 @@ class CallTracker:
         waiters = self._waiting.setdefault(wanted, set())
         waiters.add(waiter)
         try:
-            async with asyncio.timeout(limit):
-                return await waiter
-        except TimeoutError:
-            raise TimeoutError(f"no call.ended of this call came within {limit:g} s") from None
+            # Not `asyncio.timeout`: if the event comes in the same turn of the loop, that raises all the same.
+            await asyncio.wait([waiter], timeout=limit)
+            if not waiter.done():
+                raise TimeoutError(f"no call.ended of this call came within {limit:g} s")
+            return waiter.result()
         finally:
             waiters.discard(waiter)
             # A new set may stand there since `_note` took this one.

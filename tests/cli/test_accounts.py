@@ -157,6 +157,40 @@ async def test_an_account_that_was_not_begun_gets_the_range_of_the_others(tmp_pa
     assert stored[0]["end"] == stored[1]["end"]
 
 
+@pytest.mark.parametrize("typed", [("--format", "csv", "--for", "excel"), ("--rejects", "bad")])
+async def test_the_command_that_continues_has_what_names_the_files(tmp_path: Path, typed: tuple[str, ...]) -> None:
+    async with listed(tmp_path, server_of(acme=3), "revoked") as given:
+        _, _, err = await run(None, "cdrs", "pull", *given, *RANGE, "--out", "calls", *typed, cwd=tmp_path)
+    assert (
+        err.splitlines()[-1]
+        == f"To continue: unlimcall cdrs pull {' '.join(given)} --out calls {' '.join(typed)} --resume"
+    )
+
+
+async def test_a_pull_of_which_nothing_was_begun_is_not_said_to_be_one_that_can_be_continued(tmp_path: Path) -> None:
+    (tmp_path / "calls" / "acme.ndjson").mkdir(parents=True)
+    async with listed(tmp_path, server_of(acme=3)) as given:
+        status, _, err = await run(None, "cdrs", "pull", *given, *RANGE, "--out", "calls", cwd=tmp_path)
+        assert (status, "To continue" in err) == (2, False), err
+        status, _, err = await run(None, "cdrs", "pull", *given, "--out", "calls", "--resume", cwd=tmp_path)
+    assert (status, "--from is missing" in err) == (2, True), err
+
+
+async def test_the_format_and_the_zone_of_a_pull_that_is_continued_need_not_be_repeated(tmp_path: Path) -> None:
+    server = server_of(acme=3, globex=4)
+    local = "--format", "csv", "--for", "excel", "--tz", "Asia/Kathmandu"
+    async with listed(tmp_path, server) as given:
+        for folder in ("whole", "calls"):
+            await run(None, "cdrs", "pull", *given, *RANGE, "--out", folder, *local, cwd=tmp_path)
+        for file in (tmp_path / "calls").glob("globex*"):
+            file.unlink()
+        status, _, err = await run(None, "cdrs", "pull", *given, "--out", "calls", "--resume", cwd=tmp_path)
+    assert status == 0, err
+    assert names_in(tmp_path / "calls") == names_in(tmp_path / "whole")
+    for name in ("acme.csv", "globex.csv"):
+        assert (tmp_path / "calls" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
 @pytest.mark.parametrize("broken", [["acme"], ["acme", "globex"]])
 async def test_a_checkpoint_that_is_damaged_stops_no_other_account(tmp_path: Path, broken: list[str]) -> None:
     server = server_of(acme=3, globex=4, initech=5)

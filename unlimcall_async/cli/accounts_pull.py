@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnusableError, note, to_stderr, unwritable, write_json
 from unlimcall_async.cli.pieces import losses
 from unlimcall_async.cli.pull_file import stored_journal
-from unlimcall_async.cli.pull_formats import ending_of
+from unlimcall_async.cli.pull_formats import NAMES, ending_of
 from unlimcall_async.cli.pull_job import Job, Order, length_of, summary_of
 from unlimcall_async.cli.pull_place import Place
 from unlimcall_async.cli.pull_range import Wanted
@@ -62,6 +63,21 @@ class _Folder:
     def file_of(self, account: str) -> Path:
         return self.order.out / f"{self.names[account]}.{ending_of(self.order.form or '')}"
 
+    @property
+    def journals(self) -> Iterator[Path]:
+        """The file with the journal of each account, which need not be there."""
+        return (Place(self.file_of(account), is_folder=False).journal for account in self.names)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the pull of any account was begun, so that `--resume` finds its range."""
+        return any(map(exists, self.journals))
+
+    def tell_how_to_continue(self) -> None:
+        """Write the command that continues the pull."""
+        if self.is_begun:
+            to_stderr(f"To continue: {self.order.again}")
+
     def order_of(self, account: str, client: AsyncClient) -> Order:
         """Return the order of one account."""
         order, file = self.order, self.file_of(account)
@@ -94,16 +110,25 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
         with unwritable(each):
             each.mkdir(exist_ok=True)
     wanted = attrs.evolve(wanted, tells_future=False)
-    folder = _Folder(attrs.evolve(order, form=order.form or "ndjson", wanted=wanted), names, wanted)
+    form = order.form or (_begun_form(order.out, names) if order.resume else None) or "ndjson"
+    folder = _Folder(attrs.evolve(order, form=form, wanted=wanted), names, wanted)
     if order.resume:
-        # An account that the pull before had not begun gets the range of the others.
-        journals = [Place(folder.file_of(account), is_folder=False).journal for account in names]
-        if (begun := next(filter(None, map(_readable, journals)), None)) is not None:
-            start, end = begun.start.isoformat(), begun.end.isoformat()
-            folder.wanted = attrs.evolve(wanted, start=start, end=end, settle=None)
-        elif not any(map(exists, journals)):
+        # An account that the pull before had not begun gets the range and the zone of the others.
+        if (begun := next(filter(None, map(_readable, folder.journals)), None)) is not None:
+            start, end, zone = begun.start.isoformat(), begun.end.isoformat(), wanted.zone_of(begun)
+            folder.wanted = attrs.evolve(wanted, start=start, end=end, settle=None, zone=zone)
+        elif not folder.is_begun:
             wanted.settled()
     return folder
+
+
+def _begun_form(folder: Path, names: Mapping[str, str]) -> str | None:
+    """Return the format of the pull that was begun in a folder; `None` if there is none, or none that can be read."""
+    for ending in sorted(NAMES, key=lambda name: name != "ndjson"):
+        for name in names.values():
+            if (begun := _readable(Place(folder / f"{name}.{ending}", is_folder=False).journal)) is not None:
+                return begun.form
+    return None
 
 
 def _readable(path: Path) -> Journal | None:
@@ -133,7 +158,7 @@ def pull_accounts(order: Order, access: AccessToAll, at_once: int) -> int:
     try:
         outcome = run_for_all(accounts, at_once, pulled, as_json=order.as_json)
     except (KeyboardInterrupt, TerminatedError):
-        to_stderr(f"To continue: {order.again}")
+        folder.tell_how_to_continue()
         raise
     write_line = to_stderr if outcome.failed else note
     write_line(
@@ -141,7 +166,7 @@ def pull_accounts(order: Order, access: AccessToAll, at_once: int) -> int:
         f"{size(sums.length)}. {many(sums.requests, 'request', 'requests')}.{outcome.summary}"
     )
     if outcome.failed:
-        to_stderr(f"To continue: {order.again}")
+        folder.tell_how_to_continue()
     return outcome.status or (FOUND if sums.flawed else 0)
 
 

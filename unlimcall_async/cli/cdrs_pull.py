@@ -141,6 +141,9 @@ def pull(
 
     # A pull since the last one first finishes that, and then goes on: it needs all that was typed.
     without, more = ({"resume"}, []) if since_last else (_NOT_AGAIN, ["--resume"])
+    if isinstance(client, AccessToAll):
+        # The names of the files depend on the format, and no journal has the rejects of an account that was not begun.
+        without = without - {"form", "reader", "rejects"}
     command = again(context, "unlimcall cdrs pull", without=without, more=more)
     flags = (resume, since_last, force, as_json, manifest)
     if isinstance(client, AccessToAll):

@@ -191,6 +191,15 @@ async def test_the_format_and_the_zone_of_a_pull_that_is_continued_need_not_be_r
         assert (tmp_path / "calls" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
+async def test_files_that_grow_keep_their_format(tmp_path: Path) -> None:
+    async with listed(tmp_path, server_of(acme=3, globex=4)) as given:
+        since = "cdrs", "pull", *given, "--out", "calls", "--since-last", "--till"
+        await run(None, *since, START.isoformat(), "--from", START.isoformat(), "--format", "csv", cwd=tmp_path)
+        status, _, err = await run(None, *since, END.isoformat(), cwd=tmp_path)
+    assert (status, "2 accounts with 7 records in calls" in err) == (0, True), err
+    assert {name.split(".")[1] for name in names_in(tmp_path / "calls")} == {"csv"}
+
+
 @pytest.mark.parametrize("broken", [["acme"], ["acme", "globex"]])
 async def test_a_checkpoint_that_is_damaged_stops_no_other_account(tmp_path: Path, broken: list[str]) -> None:
     server = server_of(acme=3, globex=4, initech=5)
@@ -231,6 +240,10 @@ async def test_rows_that_cannot_be_read_go_to_a_file_for_each_account(tmp_path: 
         (["cdrs", "pull", *RANGE, "--out", "accounts.toml"], "cannot write accounts.toml"),
         (["cdrs", "sync", *RANGE, "--to", "mysql://x"], "--to must be a URL like"),
         (["cdrs", "sync", "--to", "sqlite:///x.db"], "--from is missing"),
+        (
+            ["cdrs", "pull", *RANGE, "--out", "calls", "--since-last", "--format", "xlsx"],
+            "--since-last cannot add to a workbook; leave it out, or give --format csv or ndjson",
+        ),
         (["cdrs", "sync", *RANGE[:2], "--to", "sqlite:///x.db", "--every", "1h"], "--accounts excludes --every"),
     ],
 )

@@ -315,7 +315,7 @@ async def test_for_whom_the_file_is_belongs_to_it(tmp_path: Path) -> None:
         refused, _, err = await run(
             sandbox, "cdrs", "pull", "--out", "plain.csv", "--for", "excel", "--resume", cwd=tmp_path
         )
-    assert (refused, "was begun as csv, not as csv --for excel; give --format csv" in err) == (2, True)
+    assert (refused, "was begun as csv, not as csv --for excel; leave --for out" in err) == (2, True)
     heads = [(tmp_path / name).read_bytes()[:5] for name in ("plain.csv", "excel.csv")]
     assert heads == [b"id,st", b"\xef\xbb\xbfid"]
 

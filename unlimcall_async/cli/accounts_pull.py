@@ -21,7 +21,7 @@ from unlimcall_async.cli.journal import Journal
 from unlimcall_async.cli.output import UnusableError, note, to_stderr, unwritable, write_json
 from unlimcall_async.cli.pieces import losses
 from unlimcall_async.cli.pull_file import stored_journal
-from unlimcall_async.cli.pull_formats import NAMES, ending_of
+from unlimcall_async.cli.pull_formats import MADE, NAMES, ending_of
 from unlimcall_async.cli.pull_job import Job, Order, length_of, summary_of
 from unlimcall_async.cli.pull_place import Place
 from unlimcall_async.cli.pull_range import Wanted
@@ -104,13 +104,17 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
         raise click.UsageError("--rejects must name another folder than --out")
     # All accounts have one range, which is settled now.
     wanted = attrs.evolve(order.wanted, at=options.now())
+    if order.since_last and order.form in MADE:
+        raise click.UsageError(
+            f"--since-last cannot add to {MADE[order.form]}; leave it out, or give --format csv or ndjson"
+        )
     if not (order.resume or order.since_last):
         wanted.settled()
     for each in filter(None, (order.out, rejects)):
         with unwritable(each):
             each.mkdir(exist_ok=True)
     wanted = attrs.evolve(wanted, tells_future=False)
-    form = order.form or (_begun_form(order.out, names) if order.resume else None) or "ndjson"
+    form = order.form or _begun_form(order, names) or "ndjson"
     folder = _Folder(attrs.evolve(order, form=form, wanted=wanted), names, wanted)
     if order.resume:
         # An account that the pull before had not begun gets the range and the zone of the others.
@@ -122,11 +126,16 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
     return folder
 
 
-def _begun_form(folder: Path, names: Mapping[str, str]) -> str | None:
-    """Return the format of the pull that was begun in a folder; `None` if there is none, or none that can be read."""
-    for ending in sorted(NAMES, key=lambda name: name != "ndjson"):
+def _begun_form(order: Order, names: Mapping[str, str]) -> str | None:
+    """Return the format of the pull that is to be continued; `None` if there is none, or none that can be read."""
+    if not (order.resume or order.since_last):
+        return None
+    for ending in (
+        "ndjson",
+        *(name for name in NAMES if order.resume or name not in MADE),
+    ):  # first what is the default
         for name in names.values():
-            if (begun := _readable(Place(folder / f"{name}.{ending}", is_folder=False).journal)) is not None:
+            if (begun := _readable(Place(order.out / f"{name}.{ending}", is_folder=False).journal)) is not None:
                 return begun.form
     return None
 

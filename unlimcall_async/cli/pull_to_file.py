@@ -19,7 +19,7 @@ from unlimcall_async.cli.output import UnusableError, UnwritableError, is_quiet,
 from unlimcall_async.cli.pieces import losses
 from unlimcall_async.cli.progress import shown_progress
 from unlimcall_async.cli.pull_file import PullFile, stored_journal
-from unlimcall_async.cli.pull_formats import MADE, NAMES, options_of
+from unlimcall_async.cli.pull_formats import EXCEL_CSV, MADE, NAMES, options_of
 from unlimcall_async.cli.pull_job import Job, Order, length_of, summary_of
 from unlimcall_async.cli.pull_place import Place
 from unlimcall_async.cli.rejects import Rejects
@@ -208,10 +208,10 @@ def _check_form(order: Order, journal: Journal) -> None:
     """
     # The ending of the name and `--format csv` say less than the journal, which also knows for whom the CSV is.
     if order.form is not None and order.form != journal.form and not _is_named(order.form, journal.form):
-        raise click.UsageError(
-            f"{order.out} was begun as {options_of(journal.form)}, not as {options_of(order.form)}; "
-            f"give --format {options_of(journal.form)}"
-        )
+        held = options_of(journal.form)
+        # `--for` makes CSV another format, so it is `--for` that is too much.
+        advice = "leave --for out" if order.form == EXCEL_CSV and journal.form == "csv" else f"give --format {held}"
+        raise click.UsageError(f"{order.out} was begun as {held}, not as {options_of(order.form)}; {advice}")
 
 
 def _is_named(asked: str, held: str) -> bool:

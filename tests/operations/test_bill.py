@@ -230,6 +230,21 @@ def test_the_length_may_be_billed_or_rounded(what: dict[str, Any]) -> None:
     assert check_bill([line_of(record, ids=False, **what)], [record]).ok
 
 
+@pytest.mark.parametrize(
+    ("seconds", "agrees"),
+    [(220, True), (340, True), (240, True), (180, True), (179, False), (241, False), (341, False)],
+)
+def test_the_length_of_a_sum_may_be_billed_or_rounded_or_that_of_the_calls(seconds: int, agrees: bool) -> None:
+    records = [
+        call(1, 0, duration=200, billsec=100),
+        call(2, 7, duration=120, billsec=80),
+        call(3, 9, 0, duration=20, billsec=0),
+    ]
+    amount = sum((Decimal(record.sell_price_cents or 0) for record in records), Decimal(0)) / 100
+    line = InvoiceLine(number=2, amount=amount, currency="USD", day=START.date(), duration=seconds)
+    assert check_bill([line], records, by="day").ok is agrees
+
+
 def test_two_calls_of_one_instant_are_not_one() -> None:
     # Neither an id nor a number tells them apart, but their lengths do.
     record = call(1, 7)

@@ -47,6 +47,8 @@ class _Recorded:
     seconds: int = 0
     # Each call rounded up to whole minutes, as many carriers bill.
     rounded: int = 0
+    # The lengths of the calls, with the time before they were answered.
+    whole: int = 0
 
 
 class Sums:
@@ -91,6 +93,7 @@ class Sums:
         some.connected += record.billsec > 0
         some.seconds += record.billsec
         some.rounded += -(-record.billsec // _MINUTE) * _MINUTE
+        some.whole += record.duration
 
     def _name(self, line: InvoiceLine) -> tuple[str, ...]:
         day = line.day
@@ -151,6 +154,7 @@ class Sums:
                 some.connected + free.connected,
                 some.seconds + free.seconds,
                 some.rounded + free.rounded,
+                some.whole + free.whole,
             )
         return recorded
 
@@ -200,8 +204,8 @@ def _counts(billed: _Billed, recorded: _Recorded) -> dict[str, tuple[Decimal, De
 def _agree(billed: _Billed, recorded: _Recorded) -> bool:
     """Return whether an invoice may count calls and time like that.
 
-    Invoices count all calls, those that cost something, or those that were connected. They count time by the second, or each call
-    rounded up to a minute; and what they show of it is rounded.
+    Invoices count all calls, those that cost something, or those that were connected. They count billed time by the second, or each
+    call rounded up to a minute, or they show the lengths of the calls; and what they show is rounded.
     """
     if billed.calls is not None and billed.calls not in {recorded.calls, recorded.priced, recorded.connected}:
         return False
@@ -209,4 +213,5 @@ def _agree(billed: _Billed, recorded: _Recorded) -> bool:
         return True
     exponent = MONEY.divide(billed.seconds, _MINUTE).as_tuple().exponent
     step = Decimal(_MINUTE) if isinstance(exponent, int) and exponent >= 0 else Decimal(1)
-    return recorded.seconds - step < billed.seconds < recorded.rounded + step
+    is_billed = recorded.seconds - step < billed.seconds < recorded.rounded + step
+    return is_billed or recorded.whole - step < billed.seconds < recorded.whole + step

@@ -198,7 +198,7 @@ def test_every_option_of_the_sandbox_arrives(monkeypatch: pytest.MonkeyPatch) ->
         (["--order", "random"], "'random' is not one of"),
         (["--rate-limit", "cdr=60"], "--rate-limit: the endpoint must be one of me, balance, cdrs"),
         (["--rate-limit", "cdrs"], "'cdrs' is not ENDPOINT=N"),
-        (["--rate-limit", "cdrs=0"], "must be at least 1 request per minute"),
+        (["--rate-limit", "cdrs=0"], "'--rate-limit': 'cdrs=0' must be at least 1 request per minute"),
         (["--latency", "-1"], "--latency must be 0 or more"),
         (["--call-seconds", "-1"], "--call-seconds must be"),
         (["--deliver-to", "https://example.com/"], "is not HTTPS_URL=LOCAL_URL"),
@@ -222,8 +222,8 @@ async def test_a_port_that_is_taken_is_told_in_a_line() -> None:
             await run(None, "sandbox", "--port", port),
             await run(None, "webhooks", "listen", "--port", port, UNLIMCALL_WEBHOOK_SECRET=SECRET),
         ]
-    for status, out, err in ends:
-        assert (status, out, err.count("\n"), "cannot listen" in err) == (2, "", 1, True)
+    for end in ends:
+        assert end == (2, "", f"Error: cannot listen on 127.0.0.1, port {port}: address already in use\n")
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 70, "\ud800"])

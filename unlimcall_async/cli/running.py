@@ -357,7 +357,9 @@ def serve(work: Callable[[], Coroutine[Any, Any, None]], host: str, port: int) -
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise UnusableError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        # asyncio puts the address before the reason, as Python writes it.
+        reason = (error.strerror or str(error)).rpartition(": ")[2]
+        raise UnusableError(f"cannot listen on {host}, port {port}: {reason}") from None
     except UnicodeError:  # raised by the encoding of host names, which has rules of its own
         raise UnusableError(f"cannot listen on {plain(host)}: this is not a valid host name") from None
     except (KeyboardInterrupt, TerminatedError):

@@ -47,6 +47,8 @@ def _limit(text: str) -> tuple[str, int]:
     match = re.fullmatch(r"([a-z]+)=([0-9]{1,9})", text)
     if match is None:
         raise ValueError(f"{text!r} is not ENDPOINT=N; write it like cdrs=60")
+    if not int(match[2]):
+        raise ValueError(f"{text!r} must be at least 1 request per minute")
     return match[1], int(match[2])
 
 

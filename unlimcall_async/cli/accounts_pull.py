@@ -130,10 +130,9 @@ def _begun_form(order: Order, names: Mapping[str, str]) -> str | None:
     """Return the format of the pull that is to be continued; `None` if there is none, or none that can be read."""
     if not (order.resume or order.since_last):
         return None
-    for ending in (
-        "ndjson",
-        *(name for name in NAMES if order.resume or name not in MADE),
-    ):  # first what is the default
+    # The default first.
+    endings = ("ndjson", *(name for name in NAMES if order.resume or name not in MADE))
+    for ending in endings:
         for name in names.values():
             if (begun := _readable(Place(order.out / f"{name}.{ending}", is_folder=False).journal)) is not None:
                 return begun.form

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 else:
     # A name is imported at its first use, with the modules that it needs and no others. All names but these are errors.
     _MODULES = {
-        "_plain": "from_dict to_dict to_json",
+        "_from_plain": "from_dict",
+        "_plain": "to_dict to_json",
         "cdrs.changes": "CdrChange CdrKey",
         "cdrs.checkpoint": "Checkpoint",
         "cdrs.checkpoint_file": "CheckpointFile",

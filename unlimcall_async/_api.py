@@ -1,6 +1,6 @@
 """The public names, which the package shows as its own when the first of them is used."""
 
-from unlimcall_async._plain import from_dict as from_dict
+from unlimcall_async._from_plain import from_dict as from_dict
 from unlimcall_async._plain import to_dict as to_dict
 from unlimcall_async._plain import to_json as to_json
 from unlimcall_async.cdrs.changes import CdrChange as CdrChange

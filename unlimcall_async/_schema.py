@@ -14,7 +14,8 @@ from typing import Any, get_args
 import attrs
 from pydantic_core import core_schema
 
-from unlimcall_async._plain import plain_field, read_field, types_of
+from unlimcall_async._from_plain import read_field, types_of
+from unlimcall_async._plain import plain_field
 
 
 def schema_of(model: type, handler: Any) -> core_schema.CoreSchema:

@@ -7,8 +7,8 @@ API adds later, under the API's own names.
 `CallRecord` is also a msgspec struct, because call records are the bulk of all bytes. msgspec decodes a page straight into records,
 for less than plain dicts cost, and the garbage collector does not track them. To users a record is an attrs class like the others.
 
-All models have `Model` as their base. `_plain` turns them into plain values and JSON, and back. `_schema` describes them to
-pydantic.
+All models have `Model` as their base. `_plain` turns them into plain values and JSON, and `_from_plain` back. `_schema` describes
+them to pydantic.
 """
 
 from __future__ import annotations

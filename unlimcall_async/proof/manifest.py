@@ -15,8 +15,9 @@ import msgspec
 from attrs import evolve, field, frozen
 
 from unlimcall_async import _json
+from unlimcall_async._from_plain import from_dict
 from unlimcall_async._model import Model
-from unlimcall_async._plain import from_dict, to_dict
+from unlimcall_async._plain import to_dict
 from unlimcall_async._version import __version__
 from unlimcall_async.proof.digest import DayDigest, added, total_of
 

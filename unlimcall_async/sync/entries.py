@@ -20,7 +20,8 @@ from typing import Any, Final, Self
 from attrs import evolve, frozen
 
 from unlimcall_async import _json
-from unlimcall_async._plain import from_dict, to_dict
+from unlimcall_async._from_plain import from_dict
+from unlimcall_async._plain import to_dict
 from unlimcall_async._version import __version__
 from unlimcall_async.errors import CheckpointError
 from unlimcall_async.proof.digest import DayDigest

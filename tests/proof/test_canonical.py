@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.core.payloads import RECORD
-from unlimcall_async.proof.canonical import canonical_lines, hashes, in_utc
+from unlimcall_async.proof.canonical import canonical_lines, hashes, in_utc, sum_of_hashes
 
 PLAIN = (
     b'["1747852442.42","2026-05-24T18:14:02Z",81,80,"+14155550100","+442071838750","ANSWERED","unl_001",34,"USD",'
@@ -50,6 +50,12 @@ def test_records_without_other_fields_have_equal_lines_whatever_holds_none(extra
     record = replace(RECORD, extra=extra)
     assert record == RECORD
     assert canonical_lines([record]) == canonical_lines([RECORD])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 50])
+def test_the_sum_of_hashes_is_right_up_to_a_multiple_of_two_to_the_256(number: int) -> None:
+    records = [replace(RECORD, id=f"{each}") for each in range(number)]
+    assert (sum_of_hashes(records) - sum(hashes(records))) % 2**256 == 0
 
 
 def test_the_hash_of_a_record_is_that_of_its_line_with_the_least_significant_byte_first() -> None:

@@ -103,6 +103,11 @@ def test_a_digest_that_is_not_of_64_hexadecimal_digits_is_refused(digest: str) -
         DayDigest(0, digest)
 
 
+def test_a_digest_is_made_of_an_iterable_of_records_alone() -> None:
+    with pytest.raises(TypeError, match=r"^records must be an iterable of CallRecord, not int$"):
+        DayDigest.of(5)  # type: ignore[arg-type] # on purpose
+
+
 def test_the_digest_of_records_that_are_taken_away_is_subtracted() -> None:
     one, other = DayDigest.of([at(0)]), DayDigest.of([at(1), at(2)])
     assert one + other == DayDigest.of([at(0), at(1), at(2)])

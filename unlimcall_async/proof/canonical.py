@@ -6,8 +6,7 @@ page at a time. This module writes `extra`, in which 1, 1.0 and true are three v
 
 from __future__ import annotations
 
-import sys
-from array import array
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -50,11 +49,9 @@ def sum_of_hashes(records: Sequence[CallRecord]) -> int:
     Raises:
         ValueError: As for `hashes`.
     """
-    # The words of all hashes, of which each has eight. Their sums take half the time of a sum of large integers.
-    words = array("Q", b"".join(_digests(records)))
-    if sys.byteorder == "big":
-        words.byteswap()
-    return sum(sum(words[place::8]) << 64 * place for place in range(4))
+    # The low four words of each hash, which has eight. To add words takes fewer steps than to add integers of 512 bits.
+    words = zip(*struct.iter_unpack("<4Q32x", b"".join(_digests(records))), strict=True)
+    return sum(sum(each) << 64 * place for place, each in enumerate(words))
 
 
 def _digests(records: Sequence[CallRecord]) -> Iterable[bytes]:

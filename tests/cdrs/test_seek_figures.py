@@ -12,6 +12,7 @@ from unlimcall_async.cdrs.planner.margins import Grain, Margins
 from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Claimed, Part, Question, Read, Seam, Waiting
 from unlimcall_async.cdrs.planner.seek import OVERLAP, SeamCheck, check_seam, claim_of, overlap_of
+from unlimcall_async.cdrs.planner.windows import with_margins
 from unlimcall_async.cdrs.rows import UnplacedRow
 from unlimcall_async.cdrs.times import MILLISECOND, Range, Window, to_datetime
 from unlimcall_async.models import CallRecord
@@ -345,6 +346,26 @@ def test_a_full_page_must_repeat_them_up_to_the_edge_behind_its_last_row(
 ) -> None:
     seam, asked = (DESCENDING, window(0, 182)) if descending else (ASCENDING, window(97, 300))
     assert check_seam(seam, asked, page_of(page, unplaced=9), complete=False, grain=SEAM_GRAIN) == (says, repeated)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_page_that_comes_once_the_server_is_known_to_sort_finely_repeats_what_a_coarser_claim_shows(
+    descending: bool,
+) -> None:
+    """Calls start in bursts each ten seconds. The page ends within one, and its claim by whole seconds begins behind it."""
+    burst, others = [*range(60_000, 60_020)], [70_000 if descending else 50_000] * 20
+    shown = burst[10:] if descending else burst[:10]
+    wanted = span(0, 100_000)
+    first = page_of(sorted([*shown, *others], reverse=descending))
+    found = claim_of(
+        Question(Part(wanted), wanted, window(-2000, 101_000)), first, 1, descending=descending, to_prove=True
+    )
+    assert found is not None
+    left = found[1]
+    assert left.seam is not None
+    second = page_of(sorted([*burst, 50_000 if descending else 70_000], reverse=descending))
+    asked = with_margins(left.range, left.seam, margins=GRAIN.margins)
+    assert check_seam(left.seam, asked, second, complete=False, grain=GRAIN) == (AGREES, 10)
 
 
 @pytest.mark.parametrize("descending", [True, False])

@@ -230,7 +230,12 @@ def check_seam(
 def _keys_at(seam: Seam, page: Page, sorted_by: int) -> Sequence[Key]:
     """Return the keys of a page's rows that the page before may hold: none that matters lies beyond the step of its last one."""
     beyond = 2 * sorted_by
-    return page.keys_of(Range(seam.edge - beyond, _END) if seam.descending else Range(FIRST, seam.edge + beyond))
+    # The edge may be one by a coarser step: it lies farther from the last row then.
+    if seam.descending:
+        first = min([seam.edge - beyond, *(to_micros(start) for start, _ in seam.near[:1])])
+        return page.keys_of(Range(first, _END))
+    last = max([seam.edge + beyond, *(to_micros(start) for start, _ in seam.near[-1:])])
+    return page.keys_of(Range(FIRST, last + 1))
 
 
 def _within(keys: Iterable[Key], wanted: Range) -> list[Key]:

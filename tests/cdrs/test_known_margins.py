@@ -28,8 +28,8 @@ def page(starts: Sequence[int], *, complete: bool = False) -> Page:
     return page_of([record(at, number) for number, at in enumerate(starts)], complete=complete)
 
 
-def gauge_of(known: KnownMargins, starts: Sequence[int] = STARTS) -> Gauge | None:
-    return known.gauge_for(page(starts), WANTED, ASKED, 7)
+def gauge_of(known: KnownMargins, starts: Sequence[int] = STARTS, *, number: int = 7) -> Gauge | None:
+    return known.gauge_for(page(starts), WANTED, ASKED, number)
 
 
 def gauged(compared: int, *, gauges: int = 1) -> KnownMargins:
@@ -118,16 +118,47 @@ def test_a_gauge_is_so_long_that_it_holds_about_a_hundred_known_rows() -> None:
     assert 50 < sum(gauge.window.start <= at <= gauge.window.till for at in starts) < 150
 
 
-def test_a_burst_that_no_window_lies_amid_is_gauged_by_a_window_that_tells_hypotheses_apart() -> None:
+BURST = [500 * SECOND + place // 50 * MILLISECOND for place in range(1000)]
+
+
+@pytest.mark.parametrize("starts", [BURST, BURST[::-1]], ids=["oldest first", "newest first"])
+def test_a_burst_that_no_window_lies_amid_is_gauged_by_a_window_that_tells_hypotheses_apart(starts: list[int]) -> None:
     known = KnownMargins()
-    starts = [500 * SECOND + place % 20 * MILLISECOND for place in range(1000)]
-    gauge = gauge_of(known, starts)
+    gauge = gauge_of(known, starts, number=31)
     assert gauge is not None
     clock = Clock(SECOND, MILLISECOND, "cut", from_included=True, till_included=True)
     rows, complete = ClockServer(starts, clock, "newest_first", 1).answer(gauge.window, 2000)
     before = len(known.bounds.left)
     known.settle(gauge, page_of(rows, complete=complete), complete=complete)
     assert len(known.bounds.left) < before
+
+
+@pytest.mark.parametrize(
+    ("starts", "number"), [([*BURST[1::2], *BURST[::2]], 31), (BURST, 30)], ids=["a sample", "of a short pull"]
+)
+def test_other_bursts_that_no_window_lies_amid_are_not_gauged_by(starts: list[int], number: int) -> None:
+    assert gauge_of(KnownMargins(), starts, number=number) is None
+
+
+def test_a_burst_is_gauged_by_until_the_margins_can_become_no_finer() -> None:
+    """Margins of tenths of a second are more than its page covers."""
+    known, steps = KnownMargins(), list[int]()
+    clock = Clock(MILLISECOND, MILLISECOND, "cut", from_included=False, till_included=False)
+    server = ClockServer([500 * SECOND + place // 10 * MILLISECOND for place in range(5000)], clock, "newest_first", 1)
+    burst = [500 * SECOND + place // 10 * MILLISECOND for place in range(1000)]
+    while (gauge := gauge_of(known, burst, number=31)) is not None:
+        rows, complete = server.answer(gauge.window, 1000)
+        known.settle(gauge, page_of(rows, complete=complete), complete=complete)
+        steps.append(known.grain_of(dense=True).margins.step // MILLISECOND)
+    assert steps == [100, 100, 10]
+
+
+@pytest.mark.parametrize(("last", "again"), [(999, True), (1000, False)])
+def test_a_page_that_covers_ten_steps_of_the_margins_is_not_gauged_by(last: int, again: bool) -> None:
+    known = gauged(10 * MILLISECOND)
+    assert known.grain_of(dense=True).margins.step == 100 * MILLISECOND
+    starts = [500 * SECOND + place * MILLISECOND for place in (*range(500), last)]
+    assert (gauge_of(known, starts) is not None) is again
 
 
 def test_three_gauges_are_asked_at_most() -> None:

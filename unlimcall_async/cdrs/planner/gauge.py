@@ -7,7 +7,8 @@ records a second a page of a thousand holds three seconds, and the margins are m
 asked for what it shows of the bounds alone. Its bounds lie amid rows that are known, at no whole second. The rows that come, and
 the known rows that do not come, refute the hypotheses of `bounds` that are too coarse. What is left gives the margins: of
 hundredths or tenths of a second, or for a server that does compare whole seconds, those of bounds that are known to be included or
-not.
+not. A page of a burst may cover less than a second. Tenths of a second are no finer than whole seconds there: so another window is
+asked, for hundredths.
 
 Rows count as evidence only if they are so far from a bound that it does not matter whether the server rounds the times that it
 shows. How finely the server sorts shows in its pages: it sorts by the times that it shows if many rows of one second come in order.
@@ -56,6 +57,11 @@ _KNOWN_ROWS: Final = 100
 _SHORTEST: Final = 600 * MILLISECOND
 # Windows that are asked to gauge: a server that tells nothing by so many is left alone.
 _MOST_GAUGES: Final = 3
+# Bursts that no window lies amid are gauged in a long pull alone. Gauges, and the doubts that pauses raise in finer margins, take
+# requests which only many bursts give back: a pull that is cut off again and again would spend all of a run's on them.
+_PAGES_TO_A_BURST: Final = 30
+# A page of a burst covers less than so many steps of margins that are not the finest: their windows would be mostly margins.
+_STEPS_OF_A_PAGE: Final = 10
 # A gap at an end of a part is implausible if it is so many times as long as these rows beside it take.
 _ROWS_AT_AN_END, _FEWEST_AT_AN_END, _GAP = 20, 5, 0.75
 # If none comes of so many rows that are expected in the second of a bound, rows seem to be missing, if the other end lacks rows,
@@ -176,8 +182,7 @@ class KnownMargins:
             asked: Its window.
             number: The number of the page among all that came.
         """
-        fine = self._margins.step < SECOND
-        if self._refuted or fine or self._gauges >= _MOST_GAUGES:
+        if self._refuted or self._gauges >= _MOST_GAUGES or self._is_fine_for(page):
             return None
         known = sorted(page.micros)
         written = _written(known)
@@ -189,11 +194,18 @@ class KnownMargins:
         self.bounds.left = tuple(evolve(each, earlier=within, later=within) for each in self.bounds.left)
         # The first window tells the most steps apart, and the others what it left open.
         window = None if self._gauges else _window_amid(known, self._written)
-        window = window or next(self.bounds.informative_windows(wanted, known), None)
+        # A burst that no window lies amid: its page must show all rows, and not a sample.
+        if window is None and (self._gauges or (number > _PAGES_TO_A_BURST and (page.ascending or page.descending))):
+            window = next(self.bounds.informative_windows(wanted, known), None)
         if window is None:
             return None
         self._gauges += 1
         return Gauge(window, page, wanted, asked, number)
+
+    def _is_fine_for(self, page: Page) -> bool:
+        """Return whether the margins are little of what a page like this one covers, or can become no finer."""
+        step = self._margins.step
+        return step <= _FINER[0] or (step < SECOND and _span_of(page) >= _STEPS_OF_A_PAGE * step)
 
     def settle(self, gauge: Gauge, page: Page, *, complete: bool) -> None:
         """Record what the page of a gauge shows."""
@@ -262,6 +274,11 @@ def is_dense(page: Page) -> bool:
         return False
     dense = DENSE if page.ascending or page.descending else _DENSE_SAMPLE
     return rows * SECOND >= dense * (span[1] - span[0])
+
+
+def _span_of(page: Page) -> int:
+    first, last = page.span or (0, 0)
+    return last - first
 
 
 def _written(starts: Sequence[int]) -> int:

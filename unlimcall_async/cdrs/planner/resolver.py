@@ -160,7 +160,9 @@ class Resolver:
             return []
         seen = asked.shown.starts
         # All that tells more of the part.
-        following = chain(self._windows_inside(wanted, seen), self._windows_for(wanted, full))
+        following = chain(
+            self._windows_for_all(wanted, full), self._windows_inside(wanted, seen), self._windows_for(wanted, full)
+        )
         if (window := next((window for window in following if window not in tried | idle), None)) is not None:
             return evolve(asked, window=window)
         halves = _halves(wanted, self._step)
@@ -220,6 +222,12 @@ class Resolver:
                 yield from self._finer_pieces(half, full)
             else:
                 yield half
+
+    def _windows_for_all(self, wanted: Range, full: Iterable[Window]) -> Iterator[Window]:
+        """Yield the window that covers a range also if its times, which are written in whole seconds, are rounded."""
+        window = self._rounded.window_for(wanted)
+        if self._written == SECOND and not any(self._as_written.surely_holds(window, each) for each in full):
+            yield window
 
     def _windows_inside(self, wanted: Range, seen: Iterable[int]) -> Iterator[Window]:
         """Yield a window within the step of a known row: a row from another step shows that times are rounded, not cut."""

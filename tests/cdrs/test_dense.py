@@ -25,6 +25,8 @@ pytestmark = pytest.mark.own_rules
 WANTED = Range(500_450 * MILLISECOND, 503_550 * MILLISECOND)
 STARTS = range(WANTED.start - 200 * MILLISECOND, WANTED.end + 200 * MILLISECOND, 10 * MILLISECOND)
 DENSE = Hints(dense=True)
+# A start that none of these rows has.
+MISSING = 502_003 * MILLISECOND
 
 
 def page(starts: Sequence[int], *, complete: bool = True) -> Page:
@@ -156,6 +158,36 @@ def test_a_page_that_need_not_show_the_gap_does_not_count(task: Task | None, com
     assert dense.believe(page(dense.shown(PAUSING))) != WANTED
 
 
+def test_a_page_with_finer_margins_settles_no_doubt_of_a_page_with_finer_margins() -> None:
+    """A full page with whole seconds is cut, and its pieces have finer margins: these would leave out what the first page did."""
+    dense = Dense()
+    for _ in range(4):
+        hints = Hints(dense=True, doubts=1, doubted=page(STARTS))
+        part = Part(WANTED, Waiting(), hints)
+        part.ask(question := Question(part, WANTED, dense.window))
+        assert dense.dense.believe(question, page(dense.shown(STARTS)), complete=True) == question
+        assert part.hints == hints
+    assert dense.doubts(page(dense.shown(PAUSING)))
+
+
+@pytest.mark.parametrize("more", [[], [MISSING]])
+def test_the_rows_of_a_part_that_was_asked_without_margins_settle_a_doubt(more: list[int]) -> None:
+    dense = Dense()
+    for _ in range(4):
+        part = Part(WANTED, Waiting(), Hints(doubts=1, doubted=page(PAUSING)))
+        dense.dense.settle(part, page([*PAUSING, *more]).rows)
+    assert (dense.margins_are_fine, dense.other_is_asked_again) == (not more, bool(more))
+    if not more:
+        assert not dense.doubts(page(dense.shown(PAUSING)))
+
+
+def test_the_rows_of_a_part_that_nobody_doubts_settle_nothing() -> None:
+    dense = Dense()
+    for _ in range(4):
+        dense.dense.settle(Part(WANTED, Waiting(), DENSE), page(PAUSING).rows)
+    assert dense.doubts(page(dense.shown(PAUSING)))
+
+
 @pytest.mark.parametrize(
     "task", [Read(), Recheck(Window(0, 1), 3, page([]).keys)], ids=["at both ends", "at one, of a page that is checked"]
 )
@@ -191,9 +223,6 @@ def test_the_windows_of_a_second_that_is_taken_apart_have_no_margins() -> None:
 
 
 # --- what is known to be missing ------------------------------------------------------------------------------------------
-
-
-MISSING = 502_003 * MILLISECOND
 
 
 def behind_a_seam() -> Read:

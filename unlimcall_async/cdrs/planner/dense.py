@@ -17,6 +17,7 @@ from unlimcall_async.cdrs.planner.page import Page
 from unlimcall_async.cdrs.planner.parts import Part, Question, Read, Seam
 from unlimcall_async.cdrs.planner.plan import Plan
 from unlimcall_async.cdrs.planner.tasks import Gauge, Probe, Prove, Resolve
+from unlimcall_async.cdrs.rows import Row
 from unlimcall_async.cdrs.times import Range, to_micros
 
 # After so many gaps that were checked and held nothing, calls are taken to pause. Then one in so many pages with a gap is checked.
@@ -40,7 +41,7 @@ class DenseParts:
         The rest of the range is left to be asked with whole seconds. If that is all of it, `None` is returned.
         """
         part, wanted = question.part, question.range
-        self._settle_doubt(part, page, complete=complete)
+        self._settle_doubt(question, page, complete=complete)
         if not part.hints.dense:
             return question
         shown = self._shown_by(question, page, complete=complete)
@@ -75,20 +76,34 @@ class DenseParts:
         shown = margins.shown_by(window)
         return wanted if shown.start <= wanted.start and wanted.end <= shown.end else None
 
-    def _settle_doubt(self, part: Part, page: Page, *, complete: bool) -> None:
-        """Compare a page that was asked with whole seconds with one that was not believed: other rows refute the finer margins.
+    def _settle_doubt(self, question: Question, page: Page, *, complete: bool) -> None:
+        """Compare a page with one that was not believed: other rows refute the finer margins.
 
-        The rows of a full page may not be all. The doubt then stays with the part, and with the pieces that the part is cut into.
+        The rows of a full page may not be all. A page of a piece that was asked with finer margins, too, may lack the same rows.
+        The doubt then stays with the part, and with the pieces that the part is cut into.
         """
-        doubted = part.hints.doubted
+        part, doubted = question.part, question.part.hints.doubted
         if doubted is None:
             return
+        shown = WHOLE_SECONDS.shown_by(question.window)
+        complete = complete and shown.start <= part.range.start and part.range.end <= shown.end
         if complete:
             part.hints = evolve(part.hints, doubted=None)
         if Counter(page.keys_of(part.range)) - doubted.keys:
             self._known.refute()
             self._claims.forget_margins()
         elif complete and isinstance(part.task, (Read, Prove)):
+            self._empty += 1
+
+    def settle(self, part: Part, rows: Sequence[Row]) -> None:
+        """Settle a doubt by the rows of a part that was asked without margins: they are all that the part holds."""
+        doubted = part.hints.doubted
+        if doubted is None:
+            return
+        if Counter(row.id for row in rows) - Counter(row_id for _, row_id in doubted.keys.elements()):
+            self._known.refute()
+            self._claims.forget_margins()
+        else:
             self._empty += 1
 
     def _doubts_gap(self) -> bool:

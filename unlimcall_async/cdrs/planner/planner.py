@@ -313,6 +313,7 @@ class Planner:
             case Resolve() as asked:
                 self._full_pages.resolve(part, asked, page, complete=complete)
                 if isinstance(part.state, Done):
+                    self._dense.settle(part, part.state.records)
                     self._searches.note(part.range, part.state.unplaced)
             case None:
                 raise AssertionError("a part with a question has a task")

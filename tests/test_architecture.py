@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
             "_log_setup",
             "_plain",
         ),
-        *("_platform", "_secrets", "_spans", "_threads", "_watched", "_zones"),
+        *("_platform", "_secrets", "_spans", "_threads", "_urls", "_watched", "_zones"),
     },
     {"_schema"},
     {"_model"},

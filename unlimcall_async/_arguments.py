@@ -24,6 +24,7 @@ from urllib.parse import unquote
 from yarl import URL
 
 from unlimcall_async._lazy import LazyModule
+from unlimcall_async._urls import url_of
 
 if TYPE_CHECKING:
     from unlimcall_async import models
@@ -377,7 +378,7 @@ def metadata(value: object) -> dict[str, Any]:
 
 def _parsed(name: str, value: str | URL) -> URL:
     try:
-        url = URL(value)
+        url = url_of(value)
         # The parser accepts a host name that no resolver can take; the encoding does not.
         (url.host or "").encode("idna")
     except ValueError:

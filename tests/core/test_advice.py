@@ -97,6 +97,7 @@ def test_what_the_api_may_have_sent_itself_has_no_hint(status: int, body: bytes)
         ("http://api.corp.example/api/v1", "https://api.corp.example/api/v1/me", "write https:// in the base URL"),
         (RIGHT, "", "the server points to another path"),
         (RIGHT, "https://[", "is the base URL right?"),
+        (RIGHT, "https://me[secret]@", "is the base URL right?"),
         (RIGHT, "mailto:secret", "is the base URL right?"),
         (RIGHT, "https://unl_live_t0ken.example", "https://***.example"),
     ],

@@ -31,7 +31,7 @@ def test_target_urls_are_https(value: str) -> None:
     [
         "", "https://", "https:///hooks", "https://?x", "https://:443/", "http://example.com", "ftp://example.com",
         "//example.com", "example.com", "https:example.com", "https:/example.com", "javascript:alert(1)",
-        "https://example.com:99999/", "https://[::1", "https://example.com/a b", "https://exam\tple.com/",
+        "https://example.com:99999/", "https://[::1", "https://a[b]@", "https://example.com/a b", "https://exam\tple.com/",
         "https://example.com/".ljust(513, "x"),
     ],
     ids=lambda value: ascii(value)[:30],
@@ -98,7 +98,7 @@ def test_plain_http_to_another_machine_must_be_allowed(host: str) -> None:
         "ftp://app.unlimcall.com", "file:///etc/passwd", "ws://localhost", "https://app.unlimcall.com?x=1",
         "https://app.unlimcall.com/#top", "https://user@app.unlimcall.com", "https://user:pw@app.unlimcall.com",
         "https://:pw@app.unlimcall.com", "http://127.0.0.1@evil.example", "http://localhost:80@evil.example",
-        "https://app.unlimcall.com:99999", "https://app.unlimcall.com:port", "https://[::1",
+        "https://app.unlimcall.com:99999", "https://app.unlimcall.com:port", "https://[::1", "https://a[b]@",
         "https://app.unlimcall.com/api/v1 ", " https://app.unlimcall.com", "https://app.unlimcall.com/api/v1\n",
         "https://app.unlimcall.com/a b", "https://app.unlimcall.com /api/v1", "https://app.\tunlimcall.com",
     ],

@@ -171,6 +171,7 @@ def test_escaped_credentials_are_told_as_they_are(user: str, password: str) -> N
         ("http://u%3Av:x@h:1", "must not contain a colon"),
         ("http://h:1/path", "must have no path"),
         ("http://h:99999", "is not a valid URL"),
+        ("http://u:[s3cr3t]@", "is not a valid URL"),
         ("", "must name a host"),
         ("http://", "must name a host"),
         ("http://a b:1", "must name a host"),

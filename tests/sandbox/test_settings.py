@@ -16,7 +16,7 @@ ELSEWHERE = [
     *("https://127.0.0.1/", "http://example.com/", "http://10.0.0.1/", "http://0.0.0.0/", "/x", "", "http://"),
     *("http://127.0.0.1@example.com/", "http://127.0.0.1.example.com/", "http://localhost.example.com/"),
     *("http://example.com\\@127.0.0.1/", "http://example.com#@127.0.0.1/", "http://[::1", "http://127.0.0.1:x/"),
-    *("http://2130706434/", "ftp://localhost/"),
+    *("http://2130706434/", "ftp://localhost/", "http://[127.0.0.1]@"),
 ]
 
 

@@ -84,6 +84,7 @@ def test_the_token_of_an_account_is_a_file_of_the_folder_on_windows_too(monkeypa
         {"redis_url": f"rediss://127.0.0.1?ssl_password={SECRET}"},
         {"redis_url": f"redis://127.0.0.1?Password={SECRET}"},
         {"redis_url": f"redis://[{SECRET}"},
+        {"redis_url": f"redis://:[{SECRET}]@"},
         {"redis_url_env": f"redis://:{SECRET}@127.0.0.1"},
         {"base_url": f"https://{SECRET}@127.0.0.1"},
     ],

@@ -10,6 +10,7 @@ from typing import Final
 
 from yarl import URL
 
+from unlimcall_async._urls import url_of
 from unlimcall_async.http.endpoints import BASE_PATH
 from unlimcall_async.http.messages import Request
 
@@ -55,7 +56,7 @@ def page_hint(url: URL) -> str:
 def redirect_hint(url: URL, location: str) -> str:
     """Return the hint for a redirect to `location`."""
     try:
-        target = url.join(URL(location))
+        target = url.join(url_of(location))
         place = f"{target.scheme}://{target.host_subcomponent or ''}"
         port = target.port
     except ValueError:

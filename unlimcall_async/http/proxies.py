@@ -32,6 +32,7 @@ from attrs import frozen
 from yarl import URL
 
 from unlimcall_async import _arguments
+from unlimcall_async._urls import url_of
 from unlimcall_async.http.messages import masked_header
 
 # What users and other tools write. Only these are quoted in a message: any other text before `://` may be part of a password.
@@ -99,7 +100,7 @@ def _proxy(value: object, source: str) -> Proxy:
     if kind not in {"http", "https"}:
         raise ValueError(f"{source} must be the URL of a proxy, which starts with http:// or https://")
     try:
-        url = URL(text if scheme else f"http://{text}")
+        url = url_of(text if scheme else f"http://{text}")
         user, password, host, port = url.user, url.password, url.host, url.port
         (host or "").encode("idna")
     except ValueError:

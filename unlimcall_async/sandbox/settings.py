@@ -85,7 +85,7 @@ def _is_local(url: str) -> bool:
         if parts.scheme != "http" or parts.host is None:
             return False
         return parts.host == "localhost" or ip_address(parts.host).is_loopback
-    except ValueError:
+    except (ValueError, IndexError):  # yarl raises an IndexError for `http://[]@`
         return False
 
 

@@ -14,11 +14,11 @@ from pathlib import PurePath
 from typing import Final
 
 from attrs import frozen
-from yarl import URL
 
 from unlimcall_async import _arguments
 from unlimcall_async._platform import name_fault
 from unlimcall_async._spans import span
+from unlimcall_async._urls import url_of
 
 # The default of `RateLimits`, and the low end of what the operations guide expects.
 _PER_MINUTE: Final = 60
@@ -215,7 +215,7 @@ def _per_minute(text: str) -> int:
 
 def _redis_url(text: str) -> str:
     try:
-        url = URL(text)
+        url = url_of(text)
     except ValueError:
         raise ValueError("redis_url is not a valid URL") from None
     names = {name.lower() for name in url.query}

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -300,6 +300,30 @@ def test_manifests_that_do_not_touch_do_not_add_up() -> None:
     for other in (Manifest(START, END), Manifest(END, END + DAYS), evolve(second, held_at_start=())):
         with pytest.raises(ValueError, match="do not touch"):
             _ = first + other
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_manifests_within_the_first_instant_add_up_in_either_order(*, newest: bool) -> None:
+    server = LoggedServer([good(START, number) for number in range(4)])
+    pieces, resume = list[Manifest](), None
+    async with served(server) as client:
+        for number in (1, 2, 4):
+            stream = client.cdrs.stream(START, START + DAYS, newest_first=newest, resume=resume)
+            await take(stream, "records", number)
+            pieces.append(stream.manifest)
+            resume = stream.checkpoint
+        # Without records, before those that begin at the start.
+        pieces.append(Manifest(START, START))
+        pieces.sort(key=lambda each: each.total.records == 0, reverse=not newest)
+        for order in permutations(range(3)):
+            left = pieces.copy()
+            for place in order:
+                at = min(place, len(left) - 2)
+                assert left[at] + left[at + 1] == left[at + 1] + left[at]
+                left[at : at + 2] = [left[at] + left[at + 1]]
+            assert left[0].total.records == 4
+            assert (left[0].held_at_start, left[0].held_at_end) == (None, None)
+            assert (await client.cdrs.verify(left[0])).ok
 
 
 def _replaced(text: str, name: str, value: object) -> str:

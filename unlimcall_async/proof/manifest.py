@@ -165,7 +165,7 @@ class Manifest(Model):
         """
         if not isinstance(other, Manifest):
             return NotImplemented
-        first, last = sorted((self, other), key=lambda each: (each.start, each.end))
+        first, last = sorted((self, other), key=_order)
         if first.end != last.start or (first.held_at_end is None) != (last.held_at_start is None):
             raise ValueError(
                 f"the manifests do not touch: one ends at {first.end.isoformat()}, the other begins at {last.start.isoformat()}"
@@ -260,6 +260,14 @@ def _days_in(content: object) -> dict[date, DayDigest]:
     except msgspec.ValidationError as error:
         raise ValueError(f"days: {error}") from None
     return {day: DayDigest(each.records, each.digest) for day, each in days.items()}
+
+
+def _order(manifest: Manifest) -> tuple[datetime, datetime, bool, bool]:
+    """Return what manifests that touch are sorted by."""
+    # Two manifests may lie within one instant. Then the one that begins before the records of that instant comes first, and the one
+    # that also ends before them before that.
+    between = manifest.held_at_start is not None, manifest.held_at_end is not None
+    return manifest.start, manifest.end, *between
 
 
 def _held(edge: tuple[str, ...] | None, within: tuple[str, ...] | None) -> tuple[str, ...] | None:

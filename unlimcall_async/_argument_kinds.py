@@ -26,6 +26,9 @@ def file_path(name: str, value: Any) -> Path:
         path = Path(value)
     except TypeError:
         raise TypeError(f"{name} must be a path, not {type(value).__name__}") from None
+    # A `Path` of it is the folder in which the program runs. For example, a variable of the environment is empty.
+    if isinstance(value, str) and not value:
+        raise ValueError(f"{name} must not be empty")
     if "\0" in str(path):
         raise ValueError(f"{name} must not hold a null character")
     return path

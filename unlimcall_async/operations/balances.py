@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from attrs import evolve, field, frozen
 
 from unlimcall_async import Balance, _arguments, _json, from_dict
-from unlimcall_async._argument_kinds import many
+from unlimcall_async._argument_kinds import all_of, many
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.spending import MONEY, sum_of
 
@@ -82,9 +82,12 @@ def read_balances(lines: Iterable[str | bytes]) -> list[KeptBalance]:
 
     Raises:
         ValueError: A line is something else. The message names its number.
+        TypeError: `lines` is not an iterable of lines.
     """
     found: list[KeptBalance] = []
     for number, line in enumerate(many("lines", lines, str), 1):
+        if not isinstance(line, (str, bytes)):
+            raise TypeError(f"lines must hold str or bytes only, not {type(line).__name__}")
         if not line.strip():
             continue
         try:
@@ -147,10 +150,11 @@ def balance_falls(balances: Iterable[KeptBalance], start: datetime, end: datetim
 
     Raises:
         ValueError: A time has no timezone.
+        TypeError: An argument is of the wrong type.
     """
     begin, finish = _arguments.utc("start", start), _arguments.utc("end", end)
     by_currency = defaultdict[str, list[KeptBalance]](list)
-    for each in sorted(balances, key=lambda each: each.at):
+    for each in sorted(all_of("balances", balances, KeptBalance), key=lambda each: each.at):
         by_currency[each.currency].append(each)
     falls: list[BalanceFall] = []
     for currency, kept in sorted(by_currency.items()):

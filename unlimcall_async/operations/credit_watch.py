@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from unlimcall_async import (
@@ -20,6 +19,7 @@ from unlimcall_async import (
     _arguments,
     _clock,
 )
+from unlimcall_async._argument_kinds import file_path
 from unlimcall_async.operations import _checks
 from unlimcall_async.operations.balance_file import append
 from unlimcall_async.operations.balances import KeptBalance
@@ -127,7 +127,7 @@ class CreditWatch:
         monitor: The monitor.
 
     Raises:
-        ValueError: A timedelta is not above zero, or `spend_over` is above 366 days.
+        ValueError: A timedelta is not above zero, `spend_over` is above 366 days, or `keep` is empty.
         TypeError: An argument is of the wrong type.
     """
 
@@ -153,7 +153,9 @@ class CreditWatch:
         if self._spend_over > _LONGEST_SPEND:
             raise ValueError(f"spend_over must be {_LONGEST_SPEND} or less, not {self._spend_over}")
         self._spend_every = _checks.span("spend_every", spend_every).total_seconds()
-        self._keep = None if keep is None else Path(keep)
+        self._keep = None if keep is None else file_path("keep", keep)
+        if not _arguments.is_plain_function(clock):
+            raise TypeError("clock must be a plain function without arguments")
         self._clock = clock
         # How far the clock of this machine is ahead of the server's, by which the call records are dated.
         self._ahead = timedelta(0)

@@ -54,6 +54,17 @@ async def test_its_headers_do_not_replace_ours(sandbox: Sandbox, use: Use) -> No
     assert sent["X-Mine"] == "1"
 
 
+@pytest.mark.parametrize("own", [{}, {"accept-encoding": "identity"}])
+async def test_it_asks_for_no_compression_that_cannot_be_undone(
+    sandbox: Sandbox, use: Use, own: dict[str, str]
+) -> None:
+    # As a browser asks: with br, and with what no library here decompresses.
+    client = use(headers={"accept-encoding": "br;q=1.0, compress"})
+    await client.me(headers=own)
+    asked = [value for name, value in sandbox.requests[0].headers.items() if name.lower() == "accept-encoding"]
+    assert asked == [own.get("accept-encoding", aiohttp.ClientRequest.DEFAULT_HEADERS[aiohttp.hdrs.ACCEPT_ENCODING])]
+
+
 async def test_its_raise_for_status_does_not_replace_our_errors(sandbox: Sandbox, use: Use) -> None:
     sandbox.account.suspended = True
     with pytest.raises(APIError, match="suspended"):

@@ -42,6 +42,8 @@ _CHUNK: Final = 64 * 1024
 # that add traces and policies. The response to a POST would be lost with them. The name of a header counts, too: hence the 1024.
 _MAX_HEADER: Final = 64 * 1024 + 1024
 _MAX_HEADERS: Final = 500
+# What aiohttp can decompress here: more, if the libraries for it are installed.
+_DECOMPRESSED: Final = aiohttp.ClientRequest.DEFAULT_HEADERS[aiohttp.hdrs.ACCEPT_ENCODING]
 # Bytes. aiohttp warns of a longer body that is given as bare bytes, and wants a file in its place.
 _LARGE: Final = 1024 * 1024
 
@@ -209,9 +211,12 @@ class Attempt:
         """
         request, session = self._request, self._transport.session
         large = request.body is not None and len(request.body) > _LARGE
-        headers = dict(request.headers)
+        headers = CIMultiDict(request.headers)
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
+        elif "Accept-Encoding" in session.headers:
+            # The session may ask for what aiohttp cannot decompress here, for example with the headers of a browser.
+            headers.setdefault("Accept-Encoding", _DECOMPRESSED)
 
         # A plain function, because mocks of aiohttp copy their arguments deeply: a method would bring its whole session along.
         def note(sent: Sent) -> None:

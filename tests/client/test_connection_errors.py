@@ -6,9 +6,10 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,6 +197,22 @@ async def test_certificates_that_are_missing_here(
     port = await listen(be_silent, ssl=server_context(trustme.CA(), "127.0.0.1"))
     error = await failure_of(client_of(f"https://127.0.0.1:{port}"))
     assert words in str(error)
+    assert error.permanent
+
+
+async def test_certificates_that_only_another_user_may_read(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(folder: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    # The permissions of the folder would not keep root out.
+    monkeypatch.setattr(Path, "iterdir", refused)
+    port = await listen(be_silent, ssl=server_context(trustme.CA(), "127.0.0.1"))
+    error = await failure_of(client_of(f"https://127.0.0.1:{port}"))
+    assert f"(the certificate authorities in {tmp_path} cannot be read: Permission denied)" in str(error)
     assert error.permanent
 
 

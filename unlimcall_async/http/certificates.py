@@ -15,8 +15,14 @@ def missing_certificates() -> str:
     found = ssl.get_default_verify_paths()
     if (named := os.environ.get(found.openssl_cafile_env)) and found.cafile is None:
         return f"{found.openssl_cafile_env} names no file: {named}"
-    if has_certificate_store() or found.cafile is not None or (found.capath and any(Path(found.capath).iterdir())):
+    if has_certificate_store() or found.cafile is not None:
         return ""
+    try:
+        if found.capath and any(Path(found.capath).iterdir()):
+            return ""
+    except OSError as error:
+        # For example, only root may read the folder that `SSL_CERT_DIR` names.
+        return f"the certificate authorities in {found.capath} cannot be read: {error.strerror}"
     return "this machine has no certificate authorities: install them, for example by the package ca-certificates"
 
 

@@ -112,7 +112,7 @@ def _dense(name: str, stretches: tuple[tuple[int, int, int], ...], order: Order)
     wanted, fewest = _range(max(begin + length for begin, length, _ in stretches)), page_count(len(calls.rows))
     for direction, concurrency in _WAYS:
         bounds = _bounds_of(name, order, direction, concurrency)
-        if max(count * SECOND / length for _, length, count in stretches) > _MOST_IN_A_SECOND:
+        if max(count * SECOND / max(SECOND, length) for _, length, count in stretches) > _MOST_IN_A_SECOND:
             # A second that does not fit on a page can only be read if the server compares more finely.
             bounds = evolve(bounds, step=1)
         server = Server(calls, order, bounds)
@@ -143,6 +143,8 @@ def dense(*, quick: bool) -> Table:
     dialers = [
         ("400 in each other second", tuple((2 * at * SECOND, SECOND, 400) for at in range(150))),
         ("1500 in 5 s, each minute", tuple((at * _MINUTE, 5 * SECOND, 1500) for at in range(40))),
+        ("200 in 20 ms, each 2 s", tuple((2 * at * SECOND, 20, 200) for at in range(300))),
+        ("400 in 20 ms, each 5 s", tuple((5 * at * SECOND, 20, 400) for at in range(150))),
     ]
     kinds += [] if quick else [("a day with 12 dense minutes", day), *dialers]
     tasks = tuple((*kind, order) for kind in kinds for order in orders)

@@ -112,6 +112,16 @@ def test_dense_traffic_costs_little_more_than_any_other(
 
 
 @pytest.mark.slow
+def test_gaps_beside_which_each_second_is_taken_apart_are_doubted_a_few_times_alone() -> None:
+    """A page with whole seconds never holds a burst and the one beside it: 26 times the fewest requests if each gap is doubted."""
+    chance, bursts, rows = random.Random(1), 40, 800
+    starts = [at * 2 * SECOND + chance.randrange(20) * MILLISECOND for at in range(1, bursts + 1) for _ in range(rows)]
+    server = Server([record(at, number) for number, at in enumerate(starts)], "newest_first", MILLISECOND)
+    wanted = Range(0, (bursts + 1) * 2 * SECOND)
+    assert requests_for(server, wanted, newest_first=False) <= 6 * bursts * rows / PAGE
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest out", "newest out"])
 def test_bursts_of_which_a_page_covers_less_than_a_second_are_read_with_margins_of_hundredths(
     newest_first: bool,

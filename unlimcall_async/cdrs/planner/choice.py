@@ -2,11 +2,12 @@
 
 Pure: no I/O.
 
-Rules. What is asked next is the first part that can be asked, so that the output waits for as little as possible. Two kinds of
-parts go before: a claim that is to prove the order, and a part that is to show how long calls last. A part that is better cut by a
-page under way waits for that page. What is held for the order is bounded: once the buffer is full, nothing is asked behind a part
-that waits for the reader. Chains against the output's order hold all their pages until they reach the near end. So they are kept
-short, and cut if they turn out to be longer than was expected. Nothing is asked behind a part that has failed: nobody could use it.
+Rules. What is asked next is the first part that can be asked, so that the output waits for as little as possible. Three kinds of
+parts go before: a claim that is to prove the order, a part that is to show how long calls last, and one whose page was not believed
+(`gauge`): what its next page shows, other pages need not be doubted for. A part that is better cut by a page under way waits for
+that page. What is held for the order is bounded: once the buffer is full, nothing is asked behind a part that waits for the reader.
+Chains against the output's order hold all their pages until they reach the near end. So they are kept short, and cut if they turn
+out to be longer than was expected. Nothing is asked behind a part that has failed: nobody could use it.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def _opened(order: Order, accounts: Accounts, file: Path) -> _Folder:
 
 
 def _begun_form(order: Order, names: Mapping[str, str]) -> str | None:
-    """Return the format of the pull that is to be continued; `None` if there is none, or none that can be read."""
+    """Return the format of the pull that is to be continued, or `None` if no journal of such a pull can be read."""
     if not (order.resume or order.since_last):
         return None
     # The default first.

@@ -111,14 +111,20 @@ def test_dense_traffic_costs_little_more_than_any_other(
     assert requests_for(server, wanted, newest_first=newest_first) <= most * count / PAGE
 
 
+def calls_in_bursts(bursts: int, *, every: int, millis: int, rows: int) -> tuple[list[CallRecord], Range]:
+    """Return calls in bursts, one each so many seconds, and the range that holds them all."""
+    chance = random.Random(1)
+    starts = [
+        at * every * SECOND + chance.randrange(millis) * MILLISECOND for at in range(1, bursts + 1) for _ in range(rows)
+    ]
+    return [record(at, number) for number, at in enumerate(starts)], Range(0, (bursts + 1) * every * SECOND)
+
+
 @pytest.mark.slow
 def test_gaps_beside_which_each_second_is_taken_apart_are_doubted_a_few_times_alone() -> None:
     """A page with whole seconds never holds a burst and the one beside it: 26 times the fewest requests if each gap is doubted."""
-    chance, bursts, rows = random.Random(1), 40, 800
-    starts = [at * 2 * SECOND + chance.randrange(20) * MILLISECOND for at in range(1, bursts + 1) for _ in range(rows)]
-    server = Server([record(at, number) for number, at in enumerate(starts)], "newest_first", MILLISECOND)
-    wanted = Range(0, (bursts + 1) * 2 * SECOND)
-    assert requests_for(server, wanted, newest_first=False) <= 6 * bursts * rows / PAGE
+    calls, wanted = calls_in_bursts(40, every=2, millis=20, rows=800)
+    assert requests_for(Server(calls, "newest_first", MILLISECOND), wanted, newest_first=False) <= 6 * len(calls) / PAGE
 
 
 @pytest.mark.slow
@@ -127,11 +133,9 @@ def test_bursts_of_which_a_page_covers_less_than_a_second_are_read_with_margins_
     newest_first: bool,
 ) -> None:
     """With margins of tenths of a second: 13 to 14 times the fewest requests."""
-    chance, bursts, rows = random.Random(1), 30, 1500
-    starts = [at * 7 * SECOND + chance.randrange(300) * MILLISECOND for at in range(1, bursts + 1) for _ in range(rows)]
-    server = Server([record(at, number) for number, at in enumerate(starts)], "oldest_first", MILLISECOND)
-    wanted = Range(0, (bursts + 1) * 7 * SECOND)
-    assert requests_for(server, wanted, newest_first=newest_first) <= 9 * bursts * rows / PAGE
+    calls, wanted = calls_in_bursts(30, every=7, millis=300, rows=1500)
+    server = Server(calls, "oldest_first", MILLISECOND)
+    assert requests_for(server, wanted, newest_first=newest_first) <= 9 * len(calls) / PAGE
 
 
 @pytest.mark.slow
